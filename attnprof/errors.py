@@ -1,0 +1,38 @@
+"""The one exception that attnprof raises on purpose."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AttnprofError(Exception):
+    """An input or a situation that attnprof cannot use, with the way out.
+
+    `message` names the value and the rule it breaks; `hint` names the nearest valid choice.
+    `exit_code` is what the command line returns: 1 unusable input, 4 regression, 5 unfit environment.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class Unsupported(AttnprofError):
+    """A combination that a scheme does not define: a result (status `unsupported`), not a failure."""
+
+
+def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
+    """The error for a name that is not among the known ones, with the closest of them as its hint."""
+    names = sorted(known)
+    close = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    else:
+        hint = f"known: {', '.join(names)}" if names else f"there is no {kind} to choose from"
+    return AttnprofError(f"unknown {kind} {value!r}", hint=hint)

@@ -1,0 +1,269 @@
+"""The words of attnprof as frozen records: what is costed, what it must cost, what it did cost.
+
+Every number carries its unit in its name. A missing number is `None`, and `Record.reasons` says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, TypeVar
+
+SCHEMA_VERSION = 1
+T = TypeVar("T")
+
+Level = Literal["core", "attention", "block"]
+Pass = Literal["forward", "train", "decode"]
+Kind = Literal["cost", "graph"]
+Status = Literal["ok", "predicted_oom", "oom", "over_budget", "timeout", "unsupported", "failed"]
+Value = int | float | bool | str | None
+
+LEVELS: tuple[Level, ...] = typing.get_args(Level)
+PASSES: tuple[Pass, ...] = typing.get_args(Pass)
+STATUSES: tuple[Status, ...] = typing.get_args(Status)
+DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
+
+    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only).
+    """
+
+    n: int
+    batch: int = 1
+    dim: int = 512
+    heads: int = 8
+    kv_heads: int | None = None
+    causal: bool = False
+    level: Level = "attention"
+    m: int | None = None
+    dtype: str = "float32"
+    seed: int = 0
+    depth: int = 1
+
+    @property
+    def head_dim(self) -> int:
+        """Width `d` of one head."""
+        return self.dim // self.heads
+
+    @property
+    def groups(self) -> int:
+        """KV heads `g`: `kv_heads`, or as many as the query heads."""
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    @property
+    def keys(self) -> int:
+        """Key length: `m`, or `n` for self-attention."""
+        return self.n if self.m is None else self.m
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n."""
+
+    target: str
+    shape: Shape
+    pass_: Pass = "forward"
+    device: str = "cpu"
+    runner: str | None = None
+    layers: int = 1
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The flat object that a record holds under `point`."""
+        shape = self.shape
+        return {
+            "target": self.target,
+            "runner": self.runner,
+            "level": shape.level,
+            "layers": self.layers,
+            "depth": shape.depth,
+            "n": shape.n,
+            "m": shape.keys,
+            "pass": self.pass_,
+            "causal": shape.causal,
+            "batch": shape.batch,
+            "heads": shape.heads,
+            "kv_heads": shape.groups,
+            "dim": shape.dim,
+            "head_dim": shape.head_dim,
+            "dtype": shape.dtype,
+            "device": self.device,
+            "seed": shape.seed,
+            "params": dict(self.params),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The point that `to_json` wrote."""
+        names = {f.name for f in dataclasses.fields(Shape)}
+        sizes = {k: v for k, v in data.items() if k in names}
+        sizes["m"] = None if data["m"] == data["n"] else data["m"]
+        sizes["kv_heads"] = None if data["kv_heads"] == data["heads"] else data["kv_heads"]
+        return cls(
+            target=data["target"],
+            shape=Shape(**sizes),
+            pass_=data["pass"],
+            device=data["device"],
+            runner=data["runner"],
+            layers=data["layers"],
+            params=dict(data["params"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpCount:
+    """How often one operator ran, and the FLOPs (multiply-add = 2) that its formula gives in total."""
+
+    op: str
+    calls: int
+    flops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a total rests on: the operators counted and not counted, the kernels and tiles assumed, the convention."""
+
+    counted: tuple[OpCount, ...] = ()
+    uncounted: tuple[OpCount, ...] = ()
+    backend: str | None = None
+    tile: str | None = None
+    convention: str = "multiply-add = 2 FLOPs"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a point must spend, known without a device (DESIGN section 1). FLOPs, operations and bytes, as integers."""
+
+    flops_executed: int | None = None
+    flops_core_executed: int | None = None
+    flops_core_useful: int | None = None
+    flops_paper: int | None = None
+    exp_ops: int | None = None
+    arith_ops: int | None = None
+    select_ops: int | None = None
+    saved_bytes: int | None = None
+    peak_bytes: int | None = None
+    param_grad_bytes: int | None = None
+    param_bytes: int | None = None
+    buffer_bytes: int | None = None
+    state_bytes: int | None = None
+    state_growth_bytes: int | None = None
+    decode_read_bytes: int | None = None
+    moved_bytes: int | None = None
+    second_opinion: Mapping[str, int | None] = field(default_factory=dict)
+    method: str | None = None
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A measured quantity: the median of the samples and the bounds of its confidence interval, in seconds."""
+
+    median: float
+    low: float
+    high: float
+    samples: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a device did spend on a point: seconds, bytes, joules, megahertz, and how each was measured."""
+
+    wall_s: Interval | None = None
+    forward_s: Interval | None = None
+    backward_s: Interval | None = None
+    saved_bytes: int | None = None
+    peak_bytes: int | None = None
+    reserved_bytes: int | None = None
+    energy_j: float | None = None
+    clock_mhz: float | None = None
+    threads: int | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One JSON line of a run: a point with its cost and measurement, or with its graph metrics."""
+
+    kind: Kind
+    key: str
+    point: Point
+    cost: Cost | None = None
+    measured: Measured | None = None
+    metrics: Mapping[str, Any] | None = None
+    status: Status = "ok"
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as one JSON object (DESIGN section 4)."""
+        data = plain(self)
+        data["point"] = self.point.to_json()
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The record that `to_json` wrote; unknown keys of later versions are ignored."""
+        cost, measured = data.get("cost"), data.get("measured")
+        return cls(
+            kind=data["kind"],
+            key=data["key"],
+            point=Point.from_json(data["point"]),
+            cost=None if cost is None else revive(Cost, cost),
+            measured=None if measured is None else revive(Measured, measured),
+            metrics=data.get("metrics"),
+            status=data["status"],
+            reasons=dict(data.get("reasons") or {}),
+            flags=tuple(data.get("flags") or ()),
+            schema_version=data["schema_version"],
+        )
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as the dicts and lists that JSON knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+def revive(cls: type[T], data: Mapping[str, Any]) -> T:
+    """A frozen record from its plain form, nested records included; unknown keys are ignored."""
+    hints = typing.get_type_hints(cls)
+    known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
+    return cls(**known)
+
+
+def _revived(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if typing.get_origin(hint) is types.UnionType:
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return revive(hint, value)
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_revived(inner, v) for v in value)
+    return value
+
+
+def content_hash(data: Any) -> str:
+    """A short, stable name for any plain JSON value: the key of a record, the folder of a run."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""What a catalogue entry says of its scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Maths = Literal["pattern", "own"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """The facts of a scheme that are not maths: where it comes from, what it claims, where it leaks.
+
+    `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
+    is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `layers` is the number
+    of layer kinds that the scheme repeats. `sources` says, for each parameter, where its default comes from.
+    """
+
+    title: str
+    bib: str
+    survey_class: str
+    complexity: str
+    causality: tuple[bool, ...]
+    rule: str
+    maths: Maths = "pattern"
+    complexity_ours: str = ""
+    decode: bool = False
+    data_dependent: bool = False
+    pattern_of: str = ""
+    layers: int = 1
+    paper_n: int | None = None
+    edges_text: str = ""
+    leaks: tuple[str, ...] = ()
+    dead_queries: str = ""
+    notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    runners: tuple[str, ...] = ()
+    kv_heads: bool = True
+    oracle: str = ""
+
+    @property
+    def native_causal(self) -> bool:
+        """The causal setting that the paper's own scheme has."""
+        return self.causality[0]

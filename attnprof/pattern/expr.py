@@ -1,0 +1,95 @@
+"""How patterns combine: union, sum (separate softmaxes), the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from attnprof.pattern.slices import Slices
+
+AsArray = Callable[[np.ndarray], Any]
+
+
+class Expr:
+    """A set of edges over `n` tokens, as slices and, where there is one, as an arithmetic rule.
+
+    `a | b` is the union (one softmax over both); `a + b` keeps both (two softmaxes, or two rounds of one).
+    """
+
+    def slices(self, n: int) -> Slices:
+        """The edges as slices, none named twice."""
+        raise NotImplementedError
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+        """Whether query `i` reads key `j`, elementwise for integer arrays or tensors; None where no rule exists.
+
+        Uses `& | ~` and arithmetic only, so that it also traces under `vmap`; lookup tables go through `asarray`.
+        """
+        return None
+
+    def __or__(self, other: Expr) -> Expr:
+        return Union(_flat(Union, self) + _flat(Union, other))
+
+    def __add__(self, other: Expr) -> Expr:
+        return Sum(_flat(Sum, self) + _flat(Sum, other))
+
+    def past(self) -> Expr:
+        """The part of these edges that reads nothing of the future (j <= i)."""
+        return Past(self)
+
+    def terms(self) -> tuple[Expr, ...]:
+        """The softmaxes that this pattern is computed in: one, unless it is a sum."""
+        return (self,)
+
+
+def _flat(kind: type, expr: Expr) -> tuple[Expr, ...]:
+    return expr.parts if isinstance(expr, (Union, Sum)) and type(expr) is kind else (expr,)
+
+
+@dataclass(frozen=True, eq=False)
+class Union(Expr):
+    """Edges of any part, each once."""
+
+    parts: tuple[Expr, ...]
+
+    def slices(self, n: int) -> Slices:
+        first, *rest = (part.slices(n) for part in self.parts)
+        return first.joined(*rest).disjoint()
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+        rules = [part.rule(i, j, asarray) for part in self.parts]
+        return None if any(r is None for r in rules) else reduce(lambda a, b: a | b, rules)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Expr):
+    """Edges of several softmaxes: as a set their union, for cost each on its own."""
+
+    parts: tuple[Expr, ...]
+
+    def slices(self, n: int) -> Slices:
+        return Union(self.parts).slices(n)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+        return Union(self.parts).rule(i, j, asarray)
+
+    def terms(self) -> tuple[Expr, ...]:
+        return self.parts
+
+
+@dataclass(frozen=True, eq=False)
+class Past(Expr):
+    """The part of a pattern with j <= i."""
+
+    inner: Expr
+
+    def slices(self, n: int) -> Slices:
+        return self.inner.slices(n).past()
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+        rule = self.inner.rule(i, j, asarray)
+        return None if rule is None else rule & (j <= i)

@@ -1,0 +1,68 @@
+"""A pattern bound to a length: who attends to whom in each layer and head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from attnprof.pattern.expr import Expr
+from attnprof.pattern.slices import Bools, Slices
+from attnprof.pattern.slots import Kernel, Slots
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """The edges of a scheme at one length, for `layers` layer kinds and `heads` head kinds.
+
+    `draw(layer, head)` gives the expression; a layer or head beyond the kinds repeats them. Everything else a reader
+    could want (CSR, mask, BlockMask, picture, graph) follows from `slices`.
+    """
+
+    name: str
+    n: int
+    causal: bool
+    draw: Callable[[int, int], Expr]
+    layers: int = 1
+    heads: int = 1
+    _seen: dict[tuple[int, int], Expr] = field(default_factory=dict, repr=False)
+    _slices: dict[tuple[int, int], Slices] = field(default_factory=dict, repr=False)
+
+    def expr(self, layer: int = 0, head: int = 0) -> Expr:
+        """The expression of one layer and head."""
+        at = (layer % self.layers, head % self.heads)
+        if at not in self._seen:
+            self._seen[at] = self.draw(*at)
+        return self._seen[at]
+
+    def slices(self, layer: int = 0, head: int = 0) -> Slices:
+        """The edges of one layer and head as slices, each edge once."""
+        at = (layer % self.layers, head % self.heads)
+        if at not in self._slices:
+            self._slices[at] = self.expr(*at).slices(self.n)
+        return self._slices[at]
+
+    def edges(self, layer: int = 0, head: int = 0) -> int:
+        """Distinct edges of one layer and head: what reach depends on."""
+        return self.slices(layer, head).edges
+
+    def edges_sum(self, layer: int = 0, head: int = 0) -> int:
+        """Edges counted once for each softmax that reads them: what cost depends on."""
+        terms = self.expr(layer, head).terms()
+        if len(terms) == 1:
+            return self.edges(layer, head)
+        return sum(term.slices(self.n).edges for term in terms)
+
+    def union(self, layer: int = 0) -> Slices:
+        """What one whole layer can do: the union over its heads."""
+        first, *rest = (self.slices(layer, head) for head in range(self.heads))
+        return first.joined(*rest).disjoint() if rest else first
+
+    def dense(self, layer: int = 0, head: int = 0) -> Bools:
+        """The mask `[n, n]`, True where an edge is; n * n bytes, for small n."""
+        return self.slices(layer, head).dense()
+
+    @cached_property
+    def has_edges(self) -> bool:
+        """Whether tokens read tokens directly (no slots, no kernel)."""
+        return not isinstance(self.expr(), (Slots, Kernel))

@@ -1,0 +1,242 @@
+"""The shapes that published patterns are made of. Each says its rule in one line; positions start at 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnprof.pattern.expr import AsArray, Expr
+from attnprof.pattern.slices import Ints, Slices
+
+
+@dataclass(frozen=True)
+class Dense(Expr):
+    """Every pair; under `causal`, j <= i."""
+
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)
+        return Slices.of(n, i, 0, i + 1 if self.causal else n)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        return (j <= i) & (j >= 0) if self.causal else (i >= 0) & (j >= 0)
+
+
+@dataclass(frozen=True)
+class Band(Expr):
+    """j = i + k * dilation for -before <= k <= after: a sliding window, dilated if `dilation` > 1."""
+
+    before: int
+    after: int = 0
+    dilation: int = 1
+
+    def slices(self, n: int) -> Slices:
+        i, step = np.arange(n), self.dilation
+        return Slices.of(n, i, i - self.before * step, i + self.after * step + 1, step)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        lag = i - j
+        inside = (lag <= self.before * self.dilation) & (-lag <= self.after * self.dilation)
+        return inside & (lag % self.dilation == 0) if self.dilation > 1 else inside
+
+
+@dataclass(frozen=True)
+class Strided(Expr):
+    """(i - j) mod stride = 0: every `stride`-th key, of the past only under `causal`."""
+
+    stride: int
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)
+        return Slices.of(n, i, i % self.stride, i + 1 if self.causal else n, self.stride)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        same = (i - j) % self.stride == 0
+        return same & (j <= i) if self.causal else same
+
+
+@dataclass(frozen=True)
+class Offsets(Expr):
+    """i - j is one of `lags` (a negative lag reads the future)."""
+
+    lags: tuple[int, ...]
+
+    def slices(self, n: int) -> Slices:
+        keys = np.arange(n)[:, None] - np.unique(self.lags)
+        return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        found = (i - j) == self.lags[0]
+        for lag in self.lags[1:]:
+            found = found | ((i - j) == lag)
+        return found
+
+
+@dataclass(frozen=True)
+class Summary(Expr):
+    """j mod stride in [first, last): summary columns of each stride block, of the past only under `causal`."""
+
+    stride: int
+    first: int
+    last: int
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        columns = np.arange(self.first, self.last)
+        i = np.arange(n)[:, None]
+        return Slices.of(n, i, columns, i + 1 if self.causal else n, self.stride)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        place = j % self.stride
+        column = (place >= self.first) & (place < self.last) & (i >= 0)
+        return column & (j <= i) if self.causal else column
+
+
+@dataclass(frozen=True)
+class Blocks(Expr):
+    """floor(j/size) - floor(i/size) in [-before, after]: the own block and its neighbours; causal adds j <= i."""
+
+    size: int
+    before: int = 0
+    after: int = 0
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)
+        first = (i // self.size - self.before) * self.size
+        stop = (i // self.size + self.after + 1) * self.size
+        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        ahead = j // self.size - i // self.size
+        near = (ahead >= -self.before) & (ahead <= self.after)
+        return near & (j <= i) if self.causal else near
+
+
+@dataclass(frozen=True)
+class Global(Expr):
+    """Tokens `first <= t < last` that all read (`columns`) and that read all (`rows`); causal adds j <= i."""
+
+    last: int
+    first: int = 0
+    rows: bool = True
+    columns: bool = True
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)
+        full = (i >= self.first) & (i < self.last) & self.rows
+        empty = ~full & (not self.columns)
+        first = np.where(full, 0, self.first)
+        stop = np.where(empty, 0, np.where(full, n, self.last))
+        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        row = (i >= self.first) & (i < self.last) & self.rows
+        column = (j >= self.first) & (j < self.last) & self.columns
+        return (row | column) & (j <= i) if self.causal else row | column
+
+
+@dataclass(frozen=True, eq=False)
+class BlockTable(Expr):
+    """Query block I reads the key blocks `table[I]` (-1 pads a short row); causal adds j <= i.
+
+    `table` is `[blocks, k]` for `n = blocks * size` (the last block may be short): random blocks, global blocks,
+    sorted blocks.
+    """
+
+    size: int
+    table: Ints
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)[:, None]
+        block = self.table[i[:, 0] // self.size]
+        first = np.where(block < 0, n, block * self.size)
+        stop = first + self.size
+        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop).disjoint()
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        read = asarray(self._matrix())[i // self.size, j // self.size]
+        return read & (j <= i) if self.causal else read
+
+    def _matrix(self) -> np.ndarray:
+        count = len(self.table)
+        matrix = np.zeros((count, count + 1), dtype=np.bool_)
+        np.put_along_axis(matrix, self.table, True, axis=1)
+        return matrix[:, :count]
+
+
+@dataclass(frozen=True, eq=False)
+class KeyTable(Expr):
+    """Query i reads the keys `table[i]` (-1 pads a short row): random or selected keys, one list a token."""
+
+    table: Ints
+
+    def slices(self, n: int) -> Slices:
+        keys = np.where(self.table[:n] < 0, n, self.table[:n])
+        return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
+
+
+@dataclass(frozen=True)
+class GridWindows(Expr):
+    """Windows of `window` x `window` tokens on a grid of that `width`, rolled by `shift`; wrapped parts stay apart."""
+
+    width: int
+    window: int
+    shift: int = 0
+
+    def slices(self, n: int) -> Slices:
+        height = -(-n // self.width)
+        i = np.arange(n)
+        top, bottom = self._piece(i // self.width, height)
+        left, right = self._piece(i % self.width, self.width)
+        rows = top[:, None] + np.arange(self.window)
+        start = np.where(rows < bottom[:, None], rows * self.width + left[:, None], n)
+        return Slices.of(n, i[:, None], start, start + (right - left)[:, None])
+
+    def _piece(self, at: Ints, side: int) -> tuple[Ints, Ints]:
+        """First and last-but-one coordinate of the window that `at` lies in, cut at the border of the grid."""
+        first = (at - self.shift % self.window) // self.window * self.window + self.shift % self.window
+        return np.maximum(first, 0), np.minimum(first + self.window, side)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        shift = self.window - self.shift % self.window
+        row = (i // self.width + shift) // self.window == (j // self.width + shift) // self.window
+        column = (i % self.width + shift) // self.window == (j % self.width + shift) // self.window
+        return row & column
+
+
+@dataclass(frozen=True)
+class Segments(Expr):
+    """Tokens of one segment read each other; `bounds` are the first positions of the segments; causal adds j <= i."""
+
+    bounds: tuple[int, ...]
+    causal: bool = False
+
+    def slices(self, n: int) -> Slices:
+        i = np.arange(n)
+        edges = np.asarray([*self.bounds, n])
+        at = np.searchsorted(edges, i, side="right") - 1
+        stop = edges[at + 1]
+        return Slices.of(n, i, edges[at], np.minimum(stop, i + 1) if self.causal else stop)
+
+    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+        same = (i >= 0) & (j >= 0)
+        for bound in self.bounds:
+            same = same & ((i >= bound) == (j >= bound))
+        return same & (j <= i) if self.causal else same
+
+
+@dataclass(frozen=True, eq=False)
+class Explicit(Expr):
+    """Edges given as slices: a captured mask, a CSR file, a tabulated rule, a drawn sample."""
+
+    given: Slices
+
+    def slices(self, n: int) -> Slices:
+        return self.given

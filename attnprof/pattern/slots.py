@@ -1,0 +1,63 @@
+"""Schemes that do not reach tokens by edges between tokens: through slots, or through a kernel of bounded rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attnprof.pattern.expr import Expr
+from attnprof.pattern.primitives import Dense
+from attnprof.pattern.slices import Slices
+
+
+@dataclass(frozen=True, eq=False)
+class Slots(Expr):
+    """Tokens reach tokens through `count` slot nodes: `reads` is slot <- token, `writes` is token <- slot.
+
+    As a token pattern (`slices`) it is the composition: i -> j where some slot that i reads has read j. A slot count is
+    the bound of the rank of one head. `direct` are edges between tokens beside those through slots.
+    """
+
+    count: int
+    reads: Slices
+    writes: Slices
+    direct: Expr | None = None
+
+    @classmethod
+    def full(cls, n: int, count: int, direct: Expr | None = None) -> Slots:
+        """Every slot reads every token, every token reads every slot (Linformer, Set Transformer, Perceiver)."""
+        reads = Slices.of(count, np.arange(count), 0, n, 1, n)
+        writes = Slices.of(n, np.arange(n), 0, count, 1, count)
+        return cls(count, reads, writes, direct)
+
+    def slices(self, n: int) -> Slices:
+        composed = compose(self.writes, self.reads)
+        return composed if self.direct is None else composed.joined(self.direct.slices(n)).disjoint()
+
+
+@dataclass(frozen=True)
+class Kernel(Expr):
+    """A complete graph (of the past, if causal) whose weight matrix has rank at most `rank`.
+
+    `decay` is the factor a token of the past loses with every step (None: nothing is forgotten).
+    """
+
+    rank: int
+    causal: bool = False
+    decay: float | None = None
+
+    def slices(self, n: int) -> Slices:
+        return Dense(self.causal).slices(n)
+
+
+def compose(first: Slices, second: Slices) -> Slices:
+    """The relation first o second: row i of `first` reads k, row k of `second` reads j."""
+    counts = first.counts
+    middle = first.csr()[1]
+    outer = np.repeat(first.row, counts)
+    begin = np.searchsorted(second.row, middle)
+    size = np.searchsorted(second.row, middle, side="right") - begin
+    at = np.repeat(begin - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+    row = np.repeat(outer, size)
+    return Slices.of(first.n, row, second.start[at], second.stop[at], second.step[at], second.m).disjoint()

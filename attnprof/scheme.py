@@ -1,0 +1,83 @@
+"""What every thing that can be profiled looks like once it is through the catalogue's door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from attnprof.model import Shape, Value
+from attnprof.pattern import Card, Pattern
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All that a core is built from: sizes, parameters resolved at this n, its pattern and how that is executed."""
+
+    shape: Shape
+    params: Mapping[str, Value] = field(default_factory=dict)
+    pattern: Pattern | None = None
+    runner: str | None = None
+
+    def number(self, name: str) -> int:
+        """An integer parameter."""
+        value = self.params[name]
+        assert isinstance(value, int), f"{name} is {value!r}, not an integer"
+        return value
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Anything that can be profiled: a catalogue entry, a user's pattern file, a user's module."""
+
+    @property
+    def name(self) -> str:
+        """What records and pages call it."""
+        ...
+
+    @property
+    def card(self) -> Card:
+        """Where it comes from and what it claims."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """Its parameters as given or by default; None where the value is a function of n."""
+        ...
+
+    @property
+    def runner(self) -> str | None:
+        """How its pattern is executed; None for a scheme that has no choice."""
+        ...
+
+    @property
+    def runners(self) -> tuple[str, ...]:
+        """The runners that can execute it, the default first."""
+        ...
+
+    def resolve(self, n: int) -> Mapping[str, Value]:
+        """Its parameters at length n, as integers where the paper makes them functions of n."""
+        ...
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module to profile. Raises `Unsupported` where the scheme does not define this shape."""
+        ...
+
+    def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
+        """Random inputs of the module: `x [b, n, D]`, or at level `core` the streams `[b, h, n, d]`."""
+        ...
+
+    def reference(self, shape: Shape) -> nn.Module:
+        """The short oracle, with the state dict of `build(shape)`."""
+        ...
+
+    def pattern(self, shape: Shape) -> Pattern | None:
+        """Who attends to whom; None where there are no edges to speak of."""
+        ...
+
+    def flops_paper(self, shape: Shape) -> int | None:
+        """The paper's formula for the core, forward, all layers of the target, batch included; None without one."""
+        ...
