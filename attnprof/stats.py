@@ -1,0 +1,186 @@
+"""Numbers computed from records: intervals, growth exponents, crossovers, comparisons.
+
+Intervals are of the median, distribution-free, from binomial order statistics (Conover 1999, section 3.2): timings are
+skewed, so nothing is assumed of their shape, and no sample is dropped. Exponents are least-squares slopes of log value
+on log n.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attnprof.errors import AttnprofError
+from attnprof.model import Interval
+
+CONFIDENCE = 0.95
+FEWEST = 6  # samples with which the range covers the median at 95%: 1 - 2^(1-6)
+
+Quantity = float | Interval
+
+
+class Verdict(enum.Enum):
+    """How b stands to a."""
+
+    SAME = "SAME"
+    FASTER = "FASTER"
+    SLOWER = "SLOWER"
+    AMBIGUOUS = "AMBIGUOUS"
+
+
+@dataclass(frozen=True, slots=True)
+class Exponent:
+    """The slope of log value on log n over `[n_low, n_high]`, bounded at 95% (None from two lengths only)."""
+
+    slope: float
+    low: float | None
+    high: float | None
+    n_low: int
+    n_high: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalExponent:
+    """The slope of log value on log n between two neighbouring lengths."""
+
+    n_low: int
+    n_high: int
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """The length from which one curve stays below another: interpolated `n`, and where it lies for sure.
+
+    Up to `low` the first curve is not below; from `high` on it is, even at the worst of both intervals (None where the
+    intervals still overlap at the longest length).
+    """
+
+    n: float
+    low: int
+    high: int | None
+
+
+def interval(samples: Iterable[float]) -> Interval:
+    """The median and its 95% interval; with fewer than 6 samples their range, which `coverage` says less for."""
+    raw = tuple(samples)
+    ordered = sorted(raw)
+    if not ordered:
+        raise AttnprofError("an interval needs at least one sample", hint="measure the point first")
+    rank = _rank(len(ordered))
+    return Interval(statistics.median(ordered), ordered[rank - 1], ordered[-rank], raw)
+
+
+def coverage(count: int) -> float:
+    """The probability with which `interval` of `count` independent samples covers the median: 0.5 for 2, 0.75 for 3."""
+    return 1 - 2 * _tail(count, _rank(count) - 1) if count else 0.0
+
+
+def exponent(ns: Sequence[int], values: Sequence[float | None]) -> Exponent | None:
+    """The growth exponent over all lengths with a value; None with fewer than two. The bounds are Student's t."""
+    x, y = _logs(ns, values)
+    if len(x) < 2:
+        return None
+    slope, offset = np.polyfit(x, y, 1)
+    low = high = None
+    if len(x) > 2:
+        residual = y - (slope * x + offset)
+        spread = math.sqrt(residual @ residual / (len(x) - 2) / ((x - x.mean()) @ (x - x.mean())))
+        half = _t_quantile(len(x) - 2) * spread
+        low, high = float(slope - half), float(slope + half)
+    return Exponent(float(slope), low, high, round(math.exp(x.min())), round(math.exp(x.max())))
+
+
+def local_exponents(ns: Sequence[int], values: Sequence[float | None]) -> tuple[LocalExponent, ...]:
+    """The exponent between each two neighbouring lengths that have a value, shortest first."""
+    points = sorted((n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0)
+    return tuple(
+        LocalExponent(n0, n1, math.log(v1 / v0) / math.log(n1 / n0))
+        for (n0, v0), (n1, v1) in itertools.pairwise(points)
+    )
+
+
+def crossover(ns: Sequence[int], a: Sequence[Quantity | None], b: Sequence[Quantity | None]) -> Crossover | None:
+    """The length from which curve a stays below curve b, interpolated on log-log axes between neighbours.
+
+    None where a is not below at the longest common length, or is below from the shortest on: nothing is extrapolated.
+    """
+    points = sorted(
+        ((n, u, v) for n, u, v in zip(ns, a, b, strict=True) if u is not None and v is not None),
+        key=lambda point: point[0],
+    )
+    above = [i for i, (_, u, v) in enumerate(points) if _median(u) >= _median(v)]
+    if not above or above[-1] == len(points) - 1:
+        return None
+    last = above[-1]
+    surely = len(points)
+    while surely > 0 and _high(points[surely - 1][1]) < _low(points[surely - 1][2]):
+        surely -= 1
+    maybe = next((i for i in range(last, -1, -1) if _low(points[i][1]) >= _high(points[i][2])), 0)
+    high = points[surely][0] if surely < len(points) else None
+    return Crossover(_meeting(points[last], points[last + 1]), points[maybe][0], high)
+
+
+def compare(a: Interval, b: Interval, tolerance: float = 0.05) -> Verdict:
+    """How b stands to a by the ratio b/a of their medians, whose bounds are those of the two intervals divided.
+
+    SAME: the whole ratio lies within a factor `1 + tolerance` of 1. FASTER, SLOWER: it lies wholly outside. Else
+    AMBIGUOUS. Two 95% intervals give the ratio at least 90% confidence.
+    """
+    if min(a.low, b.low) <= 0:
+        return Verdict.AMBIGUOUS
+    edge = 1 + tolerance
+    if b.low / a.high > edge:
+        return Verdict.SLOWER
+    if a.low / b.high > edge:
+        return Verdict.FASTER
+    return Verdict.SAME if max(b.high / a.low, a.high / b.low) <= edge else Verdict.AMBIGUOUS
+
+
+def _rank(count: int) -> int:
+    """The largest order statistic from either end between which the median lies with 95%; 1 when none does."""
+    rank = 1
+    while 2 * (rank + 1) <= count and 1 - 2 * _tail(count, rank) >= CONFIDENCE:
+        rank += 1
+    return rank
+
+
+def _tail(count: int, most: int) -> float:
+    return sum(math.comb(count, i) for i in range(most + 1)) / 2**count
+
+
+def _logs(ns: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    points = [(n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0]
+    pairs = np.log(np.array(points, dtype=np.float64).reshape(-1, 2))
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _t_quantile(freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
+def _meeting(before: tuple[int, Quantity, Quantity], after: tuple[int, Quantity, Quantity]) -> float:
+    gap0 = math.log(_median(before[1]) / _median(before[2]))
+    gap1 = math.log(_median(after[1]) / _median(after[2]))
+    share = gap0 / (gap0 - gap1)
+    return math.exp(math.log(before[0]) + share * math.log(after[0] / before[0]))
+
+
+def _median(value: Quantity) -> float:
+    return value.median if isinstance(value, Interval) else value
+
+
+def _low(value: Quantity) -> float:
+    return value.low if isinstance(value, Interval) else value
+
+
+def _high(value: Quantity) -> float:
+    return value.high if isinstance(value, Interval) else value
