@@ -52,7 +52,7 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Self:
-        """A new run with this header in `run.json`. Raises `AttnprofError` where there is one or it cannot be written."""
+        """A new run with this header in `run.json`. Raises `AttnprofError` where that cannot be."""
         path = Path(path)
         if (path / HEADER).exists():
             raise AttnprofError(f"{path} already holds a run", hint="open it to resume, or choose another --out")
@@ -71,7 +71,7 @@ class Run:
         return cls(path, _header(path))
 
     def lock(self) -> Self:
-        """Become the only writer and repair what a killed one left, told in `notices`. Raises where another is alive."""
+        """Become the only writer and repair what a killed one left, told in `notices`. Raises if another is alive."""
         if self._lock is None:
             self._lock = _locked(self.path)
             for torn in filter(None, map(_torn, self.shards())):
