@@ -1,1 +1,23 @@
 """attnprof: what an attention scheme costs, and what it can see, as the sequence grows."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PUBLIC = {"target": "api", "count": "api", "analyze": "api", "profile": "api", "check": "api"}
+
+__all__ = ["analyze", "check", "count", "profile", "target"]  # noqa: F822 - resolved by __getattr__
+
+try:
+    __version__ = version("attnprof")
+except PackageNotFoundError:
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    """Public functions are imported when first used, so that `import attnprof` stays light."""
+    if name in PUBLIC:
+        return getattr(importlib.import_module(f"attnprof.{PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'attnprof' has no attribute {name!r}")

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """All that a core is built from: sizes, parameters resolved at this n, its pattern and how that is executed."""
+    """All that a core is built from: sizes, parameters resolved at this n, its pattern, how that is executed, the layer."""
 
     shape: Shape
     params: Mapping[str, Value] = field(default_factory=dict)
     pattern: Pattern | None = None
     runner: str | None = None
+    layer: int = 0
 
     def number(self, name: str) -> int:
         """An integer parameter."""
@@ -46,6 +47,11 @@ class Target(Protocol):
     @property
     def parameters(self) -> Mapping[str, Value]:
         """Its parameters as given or by default; None where the value is a function of n."""
+        ...
+
+    @property
+    def layers(self) -> int:
+        """Layers of the smallest stack that it repeats; costs are totals over them."""
         ...
 
     @property

@@ -14,8 +14,8 @@ class Card:
     """The facts of a scheme that are not maths: where it comes from, what it claims, where it leaks.
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
-    is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `layers` is the number
-    of layer kinds that the scheme repeats. `sources` says, for each parameter, where its default comes from.
+    is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
+    fewer or more keys than queries. `sources` says, for each parameter, where its default comes from.
     """
 
     title: str
@@ -29,7 +29,6 @@ class Card:
     decode: bool = False
     data_dependent: bool = False
     pattern_of: str = ""
-    layers: int = 1
     paper_n: int | None = None
     edges_text: str = ""
     leaks: tuple[str, ...] = ()
@@ -38,6 +37,7 @@ class Card:
     sources: Mapping[str, str] = field(default_factory=dict)
     runners: tuple[str, ...] = ()
     kv_heads: bool = True
+    cross: bool = False
     oracle: str = ""
 
     @property

@@ -1,0 +1,213 @@
+"""How anything that can be profiled is found: by its name in `patterns/`, or by the path of a user's own file.
+
+Built-in schemes and a user's pattern file come through the same door. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from attnprof.errors import AttnprofError, Unsupported, unknown
+from attnprof.locate import PACKAGE, shipped
+from attnprof.model import DTYPE_BYTES, Shape, Value
+from attnprof.pattern import Card, Expr
+from attnprof.scheme import Target
+
+CONTEXT = ("n", "causal", "layer", "head", "seed")
+OWN_CARD = Card(
+    title="user's pattern",
+    bib="",
+    survey_class="user's own",
+    complexity="",
+    causality=(False, True),
+    rule="",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A pattern file: its card, and the functions that it defines."""
+
+    name: str
+    path: Path
+    card: Card
+    draw: Callable[..., Expr] | None
+    edges: Callable[..., int] | None = None
+    rules: Callable[..., Mapping[str, Value]] | None = None
+    paper: Callable[..., int] | None = None
+    layers: Callable[..., int] | None = None
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def has_maths(self) -> bool:
+        """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
+        return self.card.maths == "pattern" or (PACKAGE / "schemes" / f"{self.name}.py").is_file()
+
+
+def names() -> tuple[str, ...]:
+    """The names of the catalogue: the files of `patterns/`, sorted."""
+    return tuple(sorted(path.stem for path in shipped("patterns").glob("*.py") if not path.stem.startswith("_")))
+
+
+def entry(name: str) -> Entry:
+    """The catalogue entry of that name; an error with the closest names otherwise."""
+    if name not in names():
+        raise unknown("scheme", name, names())
+    return load(shipped("patterns") / f"{name}.py")
+
+
+@lru_cache(maxsize=None)
+def load(path: Path) -> Entry:
+    """A pattern file, by its path: `pattern(n, *, ...)`, and beside it `CARD`, `edges`, `resolve`, `layers`, `flops_paper`."""
+    module = run_file(path)
+    card = getattr(module, "CARD", OWN_CARD)
+    draw = getattr(module, "pattern", None)
+    borrowed = None
+    if draw is None and card.pattern_of:
+        borrowed = entry(card.pattern_of)
+        draw = borrowed.draw
+    if draw is None:
+        raise AttnprofError(
+            f"{path} defines no function `pattern`",
+            hint="a pattern file has `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
+        )
+    return Entry(
+        name=path.stem,
+        path=path,
+        card=card,
+        draw=draw,
+        edges=getattr(module, "edges", None) or (borrowed.edges if borrowed else None),
+        rules=getattr(module, "resolve", None) or (borrowed.rules if borrowed else None),
+        paper=getattr(module, "flops_paper", None) or (borrowed.paper if borrowed else None),
+        layers=getattr(module, "layers", None) or (borrowed.layers if borrowed else None),
+        defaults=parameters_of(draw),
+    )
+
+
+def run_file(path: Path) -> ModuleType:
+    """A Python file as a module of its own, found by its path; its mistakes as one clear error."""
+    if not path.is_file():
+        raise AttnprofError(f"no such file: {path}", hint="give the path of a .py file, or a name of `attnprof list`")
+    name = f"attnprof_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        place = _line_in(error, path)
+        raise AttnprofError(
+            f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
+        ) from error
+    return module
+
+
+def _line_in(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno},"
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}," if lines else ""
+
+
+def parameters_of(draw: Callable[..., Any]) -> dict[str, Value]:
+    """The parameters of a pattern function, with their defaults: its keywords that are not context."""
+    found = inspect.signature(draw).parameters.values()
+    return {p.name: p.default for p in found if p.name not in CONTEXT and p.kind is p.KEYWORD_ONLY}
+
+
+def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
+    """Of the keywords offered, those that the function takes."""
+    known = inspect.signature(function).parameters
+    return {k: v for k, v in offered.items() if k in known}
+
+
+def find(
+    text: str,
+    *,
+    params: Mapping[str, Value] | None = None,
+    runner: str | None = None,
+    arguments: Mapping[str, Value] | None = None,
+) -> Target:
+    """The target that a command line names (see `attnprof --help`).
+
+    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
+    `masked`, `gather` or `flex`. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
+    """
+    from attnprof.targets import CatalogTarget
+
+    if text in names():
+        return CatalogTarget.of(entry(text), params or {}, runner)
+    file, colon, attribute = text.rpartition(":")
+    if colon and attribute.isidentifier():
+        from attnprof.foreign import foreign
+
+        module = run_file(Path(file)) if file.endswith(".py") else _imported(file)
+        return foreign(text, module, attribute, params or {}, runner, arguments or {})
+    if text.endswith(".py"):
+        return CatalogTarget.of(load(Path(text).resolve()), params or {}, runner)
+    raise unknown("scheme", text, names())
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise AttnprofError(
+            f"cannot import {name!r}: {error}", hint="write file.py:Class or package.module:Class"
+        ) from error
+
+
+def checked(shape: Shape) -> Shape:
+    """The shape, if its sizes can be: positive, heads dividing the width, KV heads dividing the heads."""
+    for label in ("n", "batch", "dim", "heads", "groups", "depth", "keys"):
+        if getattr(shape, label) < 1:
+            raise AttnprofError(
+                f"{label} is {getattr(shape, label)}, but a size is at least 1", hint=f"e.g. --{label} 8"
+            )
+    if shape.dim % shape.heads:
+        near = [h for h in range(1, shape.dim + 1) if shape.dim % h == 0]
+        best = sorted(near, key=lambda h: abs(h - shape.heads))[:2]
+        raise AttnprofError(
+            f"{shape.heads} heads do not divide the width {shape.dim}",
+            hint=f"the nearest head counts that do: {' and '.join(map(str, sorted(best)))}",
+        )
+    if shape.heads % shape.groups:
+        near = [g for g in range(1, shape.heads + 1) if shape.heads % g == 0]
+        raise AttnprofError(
+            f"{shape.groups} KV heads do not divide {shape.heads} query heads",
+            hint=f"KV heads that do: {', '.join(map(str, near))}",
+        )
+    if shape.dtype not in DTYPE_BYTES:
+        raise unknown("dtype", shape.dtype, DTYPE_BYTES)
+    return shape
+
+
+def source_hash(target: Target) -> str:
+    """A hash of all the code that decides what a target costs: its own files, and attnprof's layers, runners, patterns."""
+    path = getattr(getattr(target, "entry", None), "path", None)
+    own = [path] if path else [Path(p) for p in getattr(target, "sources", ())]
+    scheme = PACKAGE / "schemes" / f"{target.name}.py"
+    shared = [p for room in ("pattern", "layers", "runners", "cost") for p in sorted((PACKAGE / room).rglob("*.py"))]
+    digest = hashlib.sha256()
+    for file in [*own, *([scheme] if scheme.is_file() else []), *shared]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+__all__ = ["Entry", "Unsupported", "checked", "entry", "find", "load", "names", "source_hash"]

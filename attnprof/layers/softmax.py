@@ -1,0 +1,28 @@
+"""Explicit softmax attention: the plainest maths, which the oracles and the dense scheme share."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017, equation 1), with every score in memory.
+
+    `q [b, h, n, d]`, `k` and `v [b, g, m, d]`; head a uses KV head floor(a g / h). `mask` broadcasts to `[b, h, n, m]`,
+    True where an edge is; a query without any edge gives 0.
+    """
+    rows, heads = q.shape[2], q.shape[1] // k.shape[1]
+    folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
+    scores = (folded @ k.transpose(-2, -1)) * q.shape[-1] ** -0.5
+    if mask is None:
+        mixed = scores.softmax(-1) @ v
+    else:
+        scores = unfold(scores, heads, rows).masked_fill(~mask, float("-inf"))
+        weights = scores.softmax(-1).masked_fill(~mask.any(-1, keepdim=True), 0.0)
+        mixed = (weights.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else weights) @ v
+    return unfold(mixed, heads, rows)
+
+
+def unfold(x: Tensor, heads: int, rows: int) -> Tensor:
+    """`[b, g, r * n, e]` back to `[b, g * r, n, e]`: query heads that were folded into the rows of their KV head."""
+    return x.unflatten(2, (heads, rows)).flatten(1, 2) if heads > 1 else x

@@ -1,0 +1,30 @@
+"""Constant tensors of a module (masks, index tables), which cost nothing when the module is only counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+
+def counting() -> bool:
+    """Whether tensors are fake here: shapes and dtypes are real, contents are not."""
+    return isinstance(torch.empty(0), FakeTensor)
+
+
+def table(array: np.ndarray | Callable[[], np.ndarray], shape: tuple[int, ...] | None = None) -> Tensor:
+    """A tensor of a NumPy array; given as a function and its `shape`, a bool array that is only made if it is needed.
+
+    Integers become int64. On fake tensors nothing is allocated.
+    """
+    if callable(array):
+        assert shape is not None, "a lazily made table needs its shape"
+        if counting():
+            return torch.empty(shape, dtype=torch.bool)
+        array = array()
+    if counting():
+        return torch.empty(array.shape, dtype=torch.bool if array.dtype == np.bool_ else torch.int64)
+    return torch.as_tensor(array, device=torch.empty(0).device)

@@ -1,0 +1,1 @@
+"""Ways to execute any sparse pattern as tensors."""

@@ -1,0 +1,45 @@
+"""Any pattern as torch's fused attention under a dense mask: n * n work, whatever the pattern. The oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.tables import table
+from attnprof.scheme import Spec
+
+
+class MaskedCore(nn.Module):
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]` under the pattern's mask `[heads or 1, n, n]`, a buffer of n * n bytes."""
+
+    mask: Tensor
+    dead: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        mask, dead = pattern_mask(spec)
+        self.register_buffer("mask", mask)
+        self.register_buffer("dead", dead)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        grouped = q.shape[1] != k.shape[1]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=grouped)
+        return mixed if self.dead.numel() == 0 else mixed.index_fill(2, self.dead, 0.0)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Softmax over the masked scores, written out."""
+        return softmax_attention(q, k, v, self.mask)
+
+
+def pattern_mask(spec: Spec) -> tuple[Tensor, Tensor]:
+    """The pattern's mask `[heads or 1, n, n]`, True where an edge is, and the queries that no head lets read a key."""
+    assert spec.pattern is not None, "a mask needs a pattern"
+    pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
+    live = sum(pattern.slices(spec.layer, head).out_degree() > 0 for head in range(kinds))
+    order = [head % kinds for head in range(spec.shape.heads)] if kinds > 1 else [0]
+    dense = table(
+        lambda: np.stack([pattern.dense(spec.layer, head) for head in order]), (len(order), pattern.n, pattern.n)
+    )
+    return dense, table((live == 0).nonzero()[0])

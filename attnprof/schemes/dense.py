@@ -1,0 +1,40 @@
+"""Explicit softmax attention: two products and every score between them (Vaswani et al. 2017, equation 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.layers.softmax import softmax_attention, unfold
+from attnprof.scheme import Spec
+
+
+class Core(nn.Module):
+    """`q [b, h, n, d]`, `k, v [b, g, m, d]` to `[b, h, n, d]`; under causality with n < m the last queries align."""
+
+    hidden: Tensor | None
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        rows, keys = spec.shape.n, spec.shape.keys
+        visible = torch.ones(rows, keys, dtype=torch.bool).tril(keys - rows) if spec.shape.causal else None
+        self.register_buffer("hidden", None if visible is None else ~visible)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        rows, heads = q.shape[2], q.shape[1] // k.shape[1]
+        folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
+        scores = folded @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        if self.hidden is not None:
+            scores = unfold(scores, heads, rows).masked_fill_(self.hidden, float("-inf"))
+            scores = scores.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else scores
+        return unfold(scores.softmax(-1) @ v, heads, rows)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(d)) v, head by head."""
+        return softmax_attention(q, k, v, None if self.hidden is None else ~self.hidden)
+
+
+def flops_core(spec: Spec) -> int:
+    """4 n m d a head: both products in full, masked or not."""
+    shape = spec.shape
+    return 4 * shape.batch * shape.heads * shape.n * shape.keys * shape.head_dim

@@ -1,0 +1,200 @@
+"""A catalogue entry, or a user's pattern file, as a target."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from attnprof.catalog import Entry, accepted
+from attnprof.errors import AttnprofError, Unsupported, unknown
+from attnprof.model import Shape, Value
+from attnprof.pattern import Card, Pattern
+from attnprof.scheme import Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+RUNNERS = ("gather", "masked", "flex")
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogTarget:
+    """A scheme of the catalogue with its parameters and its runner chosen; all that a command needs of it."""
+
+    entry: Entry
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    runner: str | None = None
+
+    @classmethod
+    def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
+        """The entry with some parameters set. Raises `AttnprofError` for one that it does not have."""
+        for name, value in params.items():
+            if name not in entry.defaults:
+                raise unknown(f"parameter of {entry.name}", name, entry.defaults)
+            check_value(entry, name, value)
+        target = cls(entry, {**entry.defaults, **params})
+        if runner is not None and runner not in RUNNERS:
+            raise unknown("runner", runner, RUNNERS)
+        chosen = runner if runner in target.runners else next(iter(target.runners), None)
+        return replace(target, runner=chosen)
+
+    @property
+    def name(self) -> str:
+        """The stem of its file."""
+        return self.entry.name
+
+    @property
+    def card(self) -> Card:
+        """Its card."""
+        return self.entry.card
+
+    @property
+    def layers(self) -> int:
+        """Layers of the smallest stack that the scheme repeats: two where kinds alternate."""
+        count = self.entry.layers
+        return 1 if count is None else count(**accepted(count, **self.parameters))
+
+    @property
+    def runners(self) -> tuple[str, ...]:
+        """The runners that can execute it, the default first; none for a scheme with maths of its own alone."""
+        if self.card.maths == "pattern":
+            return self.card.runners or RUNNERS
+        return self.card.runners
+
+    def resolve(self, n: int) -> dict[str, Value]:
+        """Its parameters at length n: those that the paper makes functions of n as integers, the others as they are."""
+        rules = self.entry.rules
+        if rules is None:
+            return dict(self.parameters)
+        return {**self.parameters, **rules(n, **accepted(rules, **self.parameters))}
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The module of the level: the core, the attention layer, or the block; of all layers that the scheme repeats."""
+        self._check(shape)
+        layers = [self._layer(shape, layer) for layer in range(self.layers)]
+        if shape.level == "block":
+            from attnprof.layers.block import blocks
+
+            return blocks(shape, layers, **accepted(blocks, **self.resolve(shape.n))).to(torch_dtype(shape))
+        from attnprof.layers.stack import stacked
+
+        return stacked(layers, shape.level).to(torch_dtype(shape))
+
+    def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
+        """Random inputs: the streams of the core at level `core`, else `x [b, n, D]`, with `context [b, m, D]` if m is set."""
+        import torch
+
+        from attnprof.layers.attention import random_streams
+
+        if shape.level == "core":
+            streams = getattr(self._scheme(), "streams", None)
+            return streams(self.spec(shape)) if streams else random_streams(shape)
+        x = torch.randn(shape.batch, shape.n, shape.dim, dtype=torch_dtype(shape))
+        if shape.m is None:
+            return (x,)
+        return x, torch.randn(shape.batch, shape.m, shape.dim, dtype=torch_dtype(shape))
+
+    def reference(self, shape: Shape) -> nn.Module:
+        """`build(shape)` with every core's maths replaced by its oracle: same parameters, same state dict."""
+        module = self.build(shape)
+        for part in module.modules():
+            if hasattr(part, "reference"):
+                part.forward = part.reference
+        return module
+
+    def pattern(self, shape: Shape) -> Pattern | None:
+        """Who attends to whom at this length, or None where the scheme has no edges between tokens."""
+        pattern = self.graph(shape)
+        return pattern if pattern.has_edges else None
+
+    def graph(self, shape: Shape) -> Pattern:
+        """The pattern as the graph commands see it, slots and kernels included."""
+        draw, params = self.entry.draw, self.resolve(shape.n)
+        assert draw is not None
+
+        def bound(layer: int, head: int) -> Any:
+            context = {"causal": shape.causal, "layer": layer, "head": head, "seed": shape.seed}
+            return draw(shape.n, **accepted(draw, **context, **params))
+
+        heads = shape.heads if "head" in accepted(draw, head=0) else 1
+        return Pattern(self.name, shape.n, shape.causal, bound, self.layers, heads)
+
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """The closed count of distinct edges of one layer and head; None where the file states none."""
+        closed = self.entry.edges
+        if closed is None:
+            return None
+        context = {"causal": shape.causal, "layer": layer, "head": head, "seed": shape.seed}
+        return closed(shape.n, **accepted(closed, **context, **self.resolve(shape.n)))
+
+    def flops_paper(self, shape: Shape) -> int | None:
+        """The paper's formula for the core, forward, all layers, batch included; None where the file states none."""
+        formula = self.entry.paper
+        if formula is None:
+            return None
+        sizes = {"dim": shape.dim, "heads": shape.heads, "causal": shape.causal}
+        return shape.batch * formula(shape.n, **accepted(formula, **sizes, **self.resolve(shape.n)))
+
+    def flops_core(self, shape: Shape) -> int | None:
+        """The closed form that the scheme's code states for what its core executes, forward, all layers; None without."""
+        module = self._scheme() or importlib.import_module(f"attnprof.runners.{self.runner}")
+        closed = getattr(module, "flops_core", None)
+        if closed is None:
+            return None
+        return sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
+
+    def spec(self, shape: Shape, layer: int = 0) -> Spec:
+        """What a core is built from."""
+        return Spec(shape, self.resolve(shape.n), self.pattern(shape), self.runner, layer)
+
+    def _layer(self, shape: Shape, layer: int) -> nn.Module:
+        from attnprof.layers.attention import QKV, Attention
+
+        scheme, spec = self._scheme(), self.spec(shape, layer)
+        core = scheme.Core(spec) if scheme else runner_core(self.runner)(spec)
+        if shape.level == "core":
+            return core
+        project = scheme.Projections(spec) if hasattr(scheme, "Projections") else QKV(shape)
+        return Attention(shape, project, core)
+
+    def _scheme(self) -> Any:
+        """The module with the scheme's own maths, or None where a runner is all that it takes."""
+        return importlib.import_module(f"attnprof.schemes.{self.name}") if self.card.maths == "own" else None
+
+    def _check(self, shape: Shape) -> None:
+        if not self.entry.has_maths:
+            raise Unsupported(f"{self.name} is described as a graph only: its maths is not written")
+        if shape.causal not in self.card.causality:
+            kind = "causal" if shape.causal else "bidirectional"
+            raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
+        if shape.groups != shape.heads and not self.card.kv_heads:
+            raise Unsupported(f"{self.name} is not defined for fewer KV heads than query heads")
+        if shape.keys != shape.n and not self.card.cross:
+            raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
+
+
+def runner_core(runner: str | None) -> type[nn.Module]:
+    """The core that executes a pattern with this runner."""
+    module = importlib.import_module(f"attnprof.runners.{runner}")
+    return getattr(module, f"{str(runner).capitalize()}Core")
+
+
+def torch_dtype(shape: Shape) -> Any:
+    """The torch dtype that a shape names."""
+    import torch
+
+    return getattr(torch, shape.dtype)
+
+
+def check_value(entry: Entry, name: str, value: Value) -> None:
+    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or not positive."""
+    default = entry.defaults[name]
+    if isinstance(default, str) != isinstance(value, str) and default is not None:
+        raise AttnprofError(
+            f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
+            hint=f"e.g. --set {entry.name}.{name}={default}",
+        )
+    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+        raise AttnprofError(f"{entry.name}.{name} is {value}, but a size is not negative")

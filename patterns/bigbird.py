@@ -1,0 +1,119 @@
+"""Blocks: a window, global blocks, and random blocks that differ in every head and layer."""
+
+import numpy as np
+
+from attnprof.pattern import BlockTable, Card, Expr
+
+CARD = Card(
+    title="BigBird",
+    bib="zaheer2020bigbird",
+    survey_class="fixed pattern + memory",
+    complexity="O(n)",
+    causality=(False,),
+    rule="block J in the window of block I, or I or J global, or J one of the random blocks of I",
+    edges_text="block^2 (2 b + 2 (4 + r) + (b - 4) (5 + r)) with b = n / block, for layout=ends and b >= 8",
+    paper_n=4096,
+    notes=(
+        "random blocks are drawn once, for each head and layer, outside the window and the global blocks",
+        "global blocks are the first and the last (layout=ends, as released) or the first ones (layout=prefix)",
+    ),
+    sources={
+        "block": "64 (Zaheer et al. 2020, appendix E.1)",
+        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8)",
+        "random_blocks": "3 (Zaheer et al. 2020, table 8)",
+        "global_blocks": "2 (Zaheer et al. 2020, table 8: g = 2 x block)",
+        "layout": "ends: the released code makes the first and the last block global",
+    },
+    oracle="transformers BigBirdBlockSparseAttention in train mode",
+)
+
+
+def pattern(
+    n: int,
+    *,
+    layer: int = 0,
+    head: int = 0,
+    seed: int = 0,
+    block: int = 64,
+    window_blocks: int = 3,
+    random_blocks: int = 3,
+    global_blocks: int = 2,
+    layout: str = "ends",
+) -> Expr:
+    """One row of key blocks for every block of queries."""
+    count = -(-n // block)
+    hubs = global_ids(count, global_blocks, layout)
+    near = window(count, window_blocks)
+    draw = np.random.default_rng([seed, layer, head])
+    picks = random_ids(draw, count, near, hubs, random_blocks)
+    width = max(count if len(hubs) else 0, window_blocks + random_blocks + len(hubs))
+    table = np.full((count, width), -1, dtype=np.int64)
+    for at in range(count):
+        row = (
+            np.arange(count) if at in hubs else np.unique([*near[at][near[at] >= 0], *hubs, *picks[at][picks[at] >= 0]])
+        )
+        table[at, : len(row)] = row
+    return BlockTable(block, table)
+
+
+def global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
+    """The global blocks: the first ones, or as many of the first as of the last (the first has the odd one)."""
+    wanted = min(global_blocks, count)
+    first = wanted if layout == "prefix" else -(-wanted // 2)
+    return np.concatenate([np.arange(first), np.arange(count - (wanted - first), count)])
+
+
+def window(count: int, window_blocks: int) -> np.ndarray:
+    """The window of every block, `[count, window_blocks]`, -1 beyond the ends."""
+    near = np.arange(count)[:, None] + np.arange(window_blocks) - window_blocks // 2
+    return np.where((near >= 0) & (near < count), near, -1)
+
+
+def random_ids(
+    draw: np.random.Generator, count: int, near: np.ndarray, hubs: np.ndarray, random_blocks: int
+) -> np.ndarray:
+    """Distinct random blocks of every block outside its window and the global ones, -1 where there are too few."""
+    order = draw.random((count, count))
+    order[:, hubs] = np.inf
+    rows, columns = np.nonzero(near >= 0)
+    order[rows, near[rows, columns]] = np.inf
+    picks = np.argsort(order, axis=1)[:, :random_blocks]
+    return np.where(np.isinf(np.take_along_axis(order, picks, 1)), -1, picks)
+
+
+def edges(
+    n: int,
+    *,
+    block: int = 64,
+    window_blocks: int = 3,
+    random_blocks: int = 3,
+    global_blocks: int = 2,
+    layout: str = "ends",
+) -> int | None:
+    """Full rows for global blocks; for the others window, globals and as many random blocks as there are to draw.
+
+    None where a short last block may be drawn: the count then depends on the draw.
+    """
+    count = -(-n // block)
+    if n % block and random_blocks and layout == "prefix":
+        return None
+    hubs = set(global_ids(count, global_blocks, layout).tolist())
+    last = n - (count - 1) * block
+    sizes = [block] * (count - 1) + [last]
+    half = window_blocks // 2
+    total = 0
+    for at in range(count):
+        if at in hubs:
+            total += sizes[at] * n
+            continue
+        fixed = hubs | {j for j in range(at - half, at - half + window_blocks) if 0 <= j < count}
+        random = min(random_blocks, count - len(fixed))
+        total += sizes[at] * (sum(sizes[j] for j in fixed) + random * block)
+    return total
+
+
+def flops_paper(
+    n: int, *, dim: int, block: int = 64, window_blocks: int = 3, random_blocks: int = 3, global_blocks: int = 2
+) -> int:
+    """4 n (w + r + g) block D: linear in n (Zaheer et al. 2020, section 2)."""
+    return 4 * n * (window_blocks + random_blocks + global_blocks) * block * dim

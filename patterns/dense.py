@@ -1,0 +1,35 @@
+"""Every token reads every token: the baseline of every comparison."""
+
+from attnprof.pattern import Card, Dense, Expr
+
+CARD = Card(
+    title="Multi-head attention",
+    bib="vaswani2017attention",
+    survey_class="baseline",
+    complexity="O(n^2)",
+    causality=(False, True),
+    decode=True,
+    cross=True,
+    maths="own",
+    rule="every j; causal: j <= i",
+    edges_text="n^2; causal: n (n + 1) / 2",
+    notes=(
+        "computed by explicit products: every score is in memory, and under a causal mask half of them for nothing",
+    ),
+    oracle="torch.nn.functional.scaled_dot_product_attention",
+)
+
+
+def pattern(n: int, *, causal: bool = False) -> Expr:
+    """All pairs, or all pairs with j <= i."""
+    return Dense(causal)
+
+
+def edges(n: int, *, causal: bool = False) -> int:
+    """n^2, or n (n + 1) / 2."""
+    return n * (n + 1) // 2 if causal else n * n
+
+
+def flops_paper(n: int, *, dim: int) -> int:
+    """4 n^2 D: two products of n x n by the width (Vaswani et al. 2017, table 1)."""
+    return 4 * n * n * dim
