@@ -8,20 +8,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import statistics
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
+from attnprof.errors import AttnprofError
+from attnprof.units import Value
+
 SCHEMA_VERSION = 1
+CONFIDENCE = 0.95
+FEWEST_SAMPLES = 6  # the fewest whose range covers the median with 95%: 1 - 2^(1-6)
 T = TypeVar("T")
 
 Level = Literal["core", "attention", "block"]
 Pass = Literal["forward", "train", "decode"]
 Kind = Literal["cost", "graph"]
 Status = Literal["ok", "predicted_oom", "oom", "over_budget", "timeout", "unsupported", "failed"]
-Value = int | float | bool | str | None
 
 LEVELS: tuple[Level, ...] = typing.get_args(Level)
 PASSES: tuple[Pass, ...] = typing.get_args(Pass)
@@ -175,6 +181,39 @@ class Interval:
     low: float
     high: float
     samples: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Iterable[float]) -> Self:
+        """The median and its distribution-free 95% interval, by binomial order statistics (Conover 1999, section 3.2).
+
+        With fewer than 6 samples it is their range, for which `coverage` says less. Raises where there is no sample.
+        """
+        raw = tuple(samples)
+        if not raw:
+            raise AttnprofError("an interval needs at least one sample", hint="measure the point first")
+        ordered, rank = sorted(raw), _rank(len(raw))
+        return cls(statistics.median(ordered), ordered[rank - 1], ordered[-rank], raw)
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's width, relative to the median."""
+        return (self.high - self.low) / 2 / self.median if self.median > 0 else 0.0
+
+
+def coverage(count: int) -> float:
+    """The probability with which `Interval.of` so many independent samples covers the median: 0.75 for 3."""
+    return 1 - 2 * _tail(count, _rank(count) - 1) if count else 0.0
+
+
+def _rank(count: int) -> int:
+    rank = 1
+    while 2 * (rank + 1) <= count and 1 - 2 * _tail(count, rank) >= CONFIDENCE:
+        rank += 1
+    return rank
+
+
+def _tail(count: int, most: int) -> float:
+    return sum(math.comb(count, i) for i in range(most + 1)) / 2**count
 
 
 @dataclass(frozen=True, slots=True)

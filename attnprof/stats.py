@@ -1,8 +1,7 @@
 """Numbers computed from records: intervals, growth exponents, crossovers, comparisons.
 
-Intervals are of the median, distribution-free, from binomial order statistics (Conover 1999, section 3.2): timings are
-skewed, so nothing is assumed of their shape, and no sample is dropped. Exponents are least-squares slopes of log value
-on log n.
+Intervals are of the median and distribution-free: timings are skewed, so nothing is assumed of their shape, and no
+sample is dropped. Exponents are least-squares slopes of log value on log n.
 """
 
 from __future__ import annotations
@@ -10,17 +9,12 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.errors import AttnprofError
-from attnprof.model import Interval
-
-CONFIDENCE = 0.95
-FEWEST = 6  # samples with which the range covers the median at 95%: 1 - 2^(1-6)
+from attnprof.model import CONFIDENCE, Interval, coverage
 
 Quantity = float | Interval
 
@@ -68,18 +62,8 @@ class Crossover:
 
 
 def interval(samples: Iterable[float]) -> Interval:
-    """The median and its 95% interval; with fewer than 6 samples their range, which `coverage` says less for."""
-    raw = tuple(samples)
-    ordered = sorted(raw)
-    if not ordered:
-        raise AttnprofError("an interval needs at least one sample", hint="measure the point first")
-    rank = _rank(len(ordered))
-    return Interval(statistics.median(ordered), ordered[rank - 1], ordered[-rank], raw)
-
-
-def coverage(count: int) -> float:
-    """The probability with which `interval` of `count` independent samples covers the median: 0.5 for 2, 0.75 for 3."""
-    return 1 - 2 * _tail(count, _rank(count) - 1) if count else 0.0
+    """The median and its 95% interval (`Interval.of`)."""
+    return Interval.of(samples)
 
 
 def exponent(ns: Sequence[int], values: Sequence[float | None]) -> Exponent | None:
@@ -143,18 +127,6 @@ def compare(a: Interval, b: Interval, tolerance: float = 0.05) -> Verdict:
     return Verdict.SAME if max(b.high / a.low, a.high / b.low) <= edge else Verdict.AMBIGUOUS
 
 
-def _rank(count: int) -> int:
-    """The largest order statistic from either end between which the median lies with 95%; 1 when none does."""
-    rank = 1
-    while 2 * (rank + 1) <= count and 1 - 2 * _tail(count, rank) >= CONFIDENCE:
-        rank += 1
-    return rank
-
-
-def _tail(count: int, most: int) -> float:
-    return sum(math.comb(count, i) for i in range(most + 1)) / 2**count
-
-
 def _logs(ns: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
     points = [(n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0]
     pairs = np.log(np.array(points, dtype=np.float64).reshape(-1, 2))
@@ -184,3 +156,17 @@ def _low(value: Quantity) -> float:
 
 def _high(value: Quantity) -> float:
     return value.high if isinstance(value, Interval) else value
+
+
+__all__ = [
+    "Crossover",
+    "Exponent",
+    "LocalExponent",
+    "Verdict",
+    "compare",
+    "coverage",
+    "crossover",
+    "exponent",
+    "interval",
+    "local_exponents",
+]

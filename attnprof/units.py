@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import TypeVar
 
 from attnprof.errors import AttnprofError
-from attnprof.model import Value
 
 T = TypeVar("T")
+Value = int | float | bool | str | None
 
 LENGTH_FORMS = "1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k (1k = 1024)"
 MAX_LENGTHS = 10_000
