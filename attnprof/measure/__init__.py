@@ -1,0 +1,6 @@
+"""What a point does cost on a device: clock, memory, sensors, the gate before them. One point at a time."""
+
+import os
+
+# Without this the memory profiler announces each start and stop on stderr; it is read once, when torch is imported.
+os.environ.setdefault("KINETO_LOG_LEVEL", "5")

@@ -1,0 +1,96 @@
+"""Clocks: how long consecutive steps take, on the host or by events on an accelerator."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+Step = Callable[[], object]
+
+
+class Clock(Protocol):
+    """Times steps that run one after the other on one device."""
+
+    @property
+    def name(self) -> str:
+        """How the seconds were read, for the record."""
+        ...
+
+    def now(self) -> float:
+        """Host seconds since an arbitrary start: what a budget is spent in."""
+        ...
+
+    def laps(self, steps: Sequence[Step]) -> tuple[float, ...]:
+        """Seconds that each step took. The device is idle when the first starts and when this returns."""
+        ...
+
+
+class HostClock:
+    """The monotonic clock of the host, for work that is done when a call returns."""
+
+    name = "perf_counter_ns"
+
+    def now(self) -> float:
+        """Host seconds since an arbitrary start."""
+        return time.perf_counter_ns() / 1e9
+
+    def laps(self, steps: Sequence[Step]) -> tuple[float, ...]:
+        """Seconds that each step took."""
+        marks = [time.perf_counter_ns()]
+        for step in steps:
+            step()
+            marks.append(time.perf_counter_ns())
+        return tuple((after - before) / 1e9 for before, after in itertools.pairwise(marks))
+
+
+class AcceleratorClock:
+    """Device events recorded between the steps, read after one synchronisation.
+
+    `new_event` makes an event with `record()` and `elapsed_time(other) -> milliseconds`; both default to torch's own
+    for `device`. Whatever was queued before (a cache being cleared, say) ends before the first event and is not timed.
+    """
+
+    name = "device events"
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        *,
+        new_event: Callable[[], Any] | None = None,
+        synchronize: Callable[[], None] | None = None,
+    ) -> None:
+        self._new_event = new_event or _event_maker(device)
+        self._synchronize = synchronize or _synchronizer(device)
+
+    def now(self) -> float:
+        """Host seconds since an arbitrary start."""
+        return time.perf_counter_ns() / 1e9
+
+    def laps(self, steps: Sequence[Step]) -> tuple[float, ...]:
+        """Seconds on the device between the events around each step."""
+        events = [self._new_event() for _ in range(len(steps) + 1)]
+        events[0].record()
+        for step, event in zip(steps, events[1:], strict=True):
+            step()
+            event.record()
+        self._synchronize()
+        return tuple(before.elapsed_time(after) / 1e3 for before, after in itertools.pairwise(events))
+
+
+def clock_for(device: str) -> Clock:
+    """The clock of a device: the host's for `cpu`, device events for anything else."""
+    return HostClock() if device == "cpu" else AcceleratorClock(device)
+
+
+def _event_maker(device: str) -> Callable[[], Any]:
+    import torch
+
+    return lambda: torch.Event(device=torch.device(device), enable_timing=True)
+
+
+def _synchronizer(device: str) -> Callable[[], None]:
+    import torch
+
+    return lambda: torch.accelerator.synchronize(torch.device(device))
