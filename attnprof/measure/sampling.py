@@ -130,7 +130,6 @@ def _flags(totals: Sequence[float], floor: int, target: float, *, cold: bool, st
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    gc.collect()
     enabled = gc.isenabled()
     gc.disable()
     try:

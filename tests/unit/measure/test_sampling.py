@@ -62,7 +62,7 @@ def test_a_point_far_beyond_its_budget_keeps_the_one_run_it_had() -> None:
     assert "below_floor" in found.flags
 
 
-@given(st.lists(st.floats(1e-4, 3), min_size=200, max_size=200), st.floats(0.01, 5))
+@given(st.lists(st.floats(1e-4, 3), min_size=70, max_size=70), st.floats(0.01, 5))
 def test_the_budget_is_never_exceeded_by_more_than_one_run(script: list[float], budget: float) -> None:
     clock = ScriptedClock(script)
     found = run(clock, budget)

@@ -1,0 +1,106 @@
+"""What a pass allocates: the allocator's peak over what lived before, and the bytes kept for backward."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.measure.passes import Passage, first_tensor
+
+CPU_METHOD = "exact allocation events of the CPU allocator"
+ACCELERATOR_METHOD = "the device allocator's peak over its baseline (blocks rounded to 512 bytes)"
+
+YOUNG = 1  # a full collection takes 0.1 s once torch is imported; what a pass left behind is young
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of one pass: the peak over what lived before it; on an accelerator also what the allocator holds in all."""
+
+    peak_bytes: int
+    reserved_bytes: int | None
+    method: str
+
+
+def peak(ready: Passage, device: str, *, backend: Any = None) -> Memory:
+    """The memory of one pass, run once. `backend` stands in for `torch.accelerator` in tests."""
+    ready.before()
+    gc.collect(YOUNG)
+    found = _cpu_peak(ready) if device == "cpu" else _accelerator_peak(ready, device, backend or torch.accelerator)
+    ready.after()
+    return found
+
+
+def highest(changes: Iterable[int]) -> int:
+    """The highest running total of allocations (+) and frees (-), at least 0."""
+    return max(accumulate(changes, initial=0))
+
+
+def saved_bytes(module: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """Bytes of the unique storages that one forward keeps for backward; never parameters or persistent buffers.
+
+    Each tensor is held by the graph alone, so that what a node drops before the forward ends is not counted.
+    """
+    module.train()
+    kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
+
+    def pack(tensor: Tensor) -> _Kept:
+        holder = _Kept(tensor)
+        kept.add(holder)
+        return holder
+
+    leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
+        output = first_tensor(module(*leaves))
+    gc.collect(YOUNG)
+    permanent = {
+        _address(tensor) for tensor in module.state_dict(keep_vars=True).values() if isinstance(tensor, Tensor)
+    }
+    storages = {_address(holder.tensor): holder.tensor.untyped_storage().nbytes() for holder in kept}
+    del output
+    return sum(size for address, size in storages.items() if address not in permanent)
+
+
+class _Kept:
+    __slots__ = ("__weakref__", "tensor")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor.detach()
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _cpu_peak(ready: Passage) -> Memory:
+    from torch.autograd.profiler import profile
+
+    with profile(profile_memory=True) as record:
+        for step in ready.steps:
+            step()
+    return Memory(highest(_changes(record)), None, CPU_METHOD)
+
+
+def _changes(record: Any) -> list[int]:
+    results = record.kineto_results
+    events = (e for e in results.events() if e.name() == "[memory]" and e.device_type().name == "CPU")
+    return [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
+
+
+def _accelerator_peak(ready: Passage, device: str, backend: Any) -> Memory:
+    backend.synchronize(device)
+    backend.empty_cache()
+    baseline = backend.memory_allocated(device)
+    backend.reset_peak_memory_stats(device)
+    for step in ready.steps:
+        step()
+    backend.synchronize(device)
+    top = backend.max_memory_allocated(device)
+    return Memory(top - baseline, backend.max_memory_reserved(device), ACCELERATOR_METHOD)

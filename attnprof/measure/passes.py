@@ -1,0 +1,141 @@
+"""How one pass of a module runs: which steps are timed, and what is put right, untimed, before each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.errors import AttnprofError, Unsupported
+from attnprof.measure.clock import Step
+from attnprof.model import Pass
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One pass, ready to run any number of times: `before` is not part of it, `steps` are, in this order.
+
+    Everything that lives before the pass (parameters, buffers, inputs, grad_output, a decoding state) is allocated
+    by `before` or earlier, so that what `steps` allocate is what the pass costs.
+    """
+
+    pass_: Pass
+    names: tuple[str, ...]
+    steps: tuple[Step, ...]
+    before: Step
+    after: Step
+
+    def run(self) -> None:
+        """The pass once, with what precedes it."""
+        self.before()
+        for step in self.steps:
+            step()
+
+
+def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Passage:
+    """The pass of `module` on `inputs`, after one run that allocates what lives before it and builds lazy tables.
+
+    `forward` keeps no graph; `train` adds the backward of a fixed grad_output to the inputs and parameters, whose
+    gradients are made anew each time; `decode` is `module.step(x, state)` for the last token of the first input on a
+    fresh `module.state(n)`. Raises `Unsupported` for `decode` where the module has no such state.
+    """
+    makers: dict[Pass, Callable[[nn.Module, Sequence[Tensor]], Passage]] = {
+        "forward": _forward,
+        "train": _train,
+        "decode": _decode,
+    }
+    return makers[pass_](module, inputs)
+
+
+def first_tensor(output: Any) -> Tensor:
+    """The output tensor of a module that may return a tuple, list or mapping of several."""
+    found = next(_tensors(output), None)
+    if found is None:
+        raise AttnprofError(
+            f"the module returned {type(output).__name__}, in which there is no floating-point tensor",
+            hint="return a tensor, or a tuple whose first tensor is the output",
+        )
+    return found
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _forward(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+    module.eval()
+    fixed = [x.detach() for x in inputs]
+
+    @torch.no_grad()
+    def forward() -> None:
+        module(*fixed)
+
+    forward()
+    return Passage("forward", ("forward",), (forward,), _nothing, _nothing)
+
+
+def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+    module.train()
+    leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
+    grown = [*leaves, *module.parameters()]
+    graph: list[Tensor] = []
+
+    def clear() -> None:
+        graph.clear()
+        for leaf in grown:
+            leaf.grad = None
+
+    def forward() -> None:
+        graph.append(first_tensor(module(*leaves)))
+
+    with torch.no_grad():
+        grad_output = torch.randn_like(first_tensor(module(*leaves)))
+
+    def backward() -> None:
+        torch.autograd.backward(graph.pop(), grad_output)
+
+    ready = Passage("train", ("forward", "backward"), (forward, backward), clear, clear)
+    ready.run()
+    clear()
+    return ready
+
+
+def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+    make, step = getattr(module, "state", None), getattr(module, "step", None)
+    if not callable(make) or not callable(step):
+        raise Unsupported(
+            f"{type(module).__name__} defines no decoding step",
+            hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
+        )
+    module.eval()
+    token = inputs[0].detach()[..., -1:, :].contiguous()
+    n = inputs[0].shape[-2]
+    held: list[Any] = []
+
+    @torch.no_grad()
+    def fresh() -> None:
+        held.clear()
+        held.append(make(n))
+
+    @torch.no_grad()
+    def one() -> None:
+        step(token, held[0])
+
+    ready = Passage("decode", ("step",), (one,), fresh, held.clear)
+    ready.run()
+    return ready
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,134 @@
+from typing import Any
+
+import pytest
+import torch
+from fakes.clock import FakeDevice
+from torch import Tensor, nn
+
+from attnprof.errors import AttnprofError, Unsupported
+from attnprof.measure.clock import AcceleratorClock
+from attnprof.measure.l2 import FALLBACK_BYTES, flusher
+from attnprof.measure.passes import first_tensor, passage
+
+
+class Spy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.seen: list[tuple[bool, bool, bool]] = []
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        self.seen.append((torch.is_grad_enabled(), x.requires_grad, self.training))
+        return x * self.weight, None
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cached: list[int] = []
+
+    def state(self, n: int) -> list[Tensor]:
+        return [torch.zeros(n, 3)]
+
+    def step(self, x: Tensor, state: list[Tensor]) -> Tensor:
+        self.cached.append(state[0].shape[0])
+        assert x.shape == (2, 1, 3)
+        state[0] = torch.cat((state[0], x[0]))
+        return state[0].sum(0)
+
+
+def test_forward_keeps_no_graph_and_evaluates() -> None:
+    spy = Spy()
+    ready = passage(spy, (torch.ones(2, 3, requires_grad=True),), "forward")
+    ready.run()
+    assert spy.seen[-1] == (False, False, False)
+    assert ready.names == ("forward",)
+
+
+def test_training_gives_fresh_gradients_to_inputs_and_parameters() -> None:
+    spy = Spy()
+    x = torch.ones(2, 3)
+    ready = passage(spy, (x,), "train")
+    assert spy.weight.grad is None
+    grads = []
+    for _ in range(3):
+        ready.run()
+        assert spy.weight.grad is not None
+        grads.append(spy.weight.grad.clone())
+    assert torch.equal(grads[0], grads[2])
+    assert spy.seen[-1] == (True, True, True)
+    assert not x.requires_grad
+    ready.after()
+    assert spy.weight.grad is None
+
+
+def test_training_runs_forward_and_backward_as_two_steps() -> None:
+    spy = Spy()
+    ready = passage(spy, (torch.ones(2, 3),), "train")
+    ready.before()
+    ready.steps[0]()
+    assert spy.weight.grad is None
+    ready.steps[1]()
+    assert spy.weight.grad is not None
+    assert ready.names == ("forward", "backward")
+
+
+def test_decoding_starts_from_a_fresh_state_each_time() -> None:
+    decoder = Decoder()
+    ready = passage(decoder, (torch.ones(2, 7, 3),), "decode")
+    for _ in range(3):
+        ready.run()
+    assert decoder.cached == [7] * 4
+
+
+def test_a_module_without_a_state_does_not_decode() -> None:
+    with pytest.raises(Unsupported, match="defines no decoding step"):
+        passage(nn.Linear(3, 3), (torch.ones(1, 2, 3),), "decode")
+
+
+@pytest.mark.parametrize(
+    "output", [torch.ones(1), (torch.ones(1), None), {"ids": torch.ones(1).int(), "y": [torch.ones(1)]}]
+)
+def test_the_output_is_the_first_floating_tensor(output: Any) -> None:
+    assert torch.equal(first_tensor(output), torch.ones(1))
+
+
+def test_a_module_without_a_tensor_output_is_refused() -> None:
+    with pytest.raises(AttnprofError, match="no floating-point tensor"):
+        first_tensor((None, torch.ones(1).int()))
+
+
+class FakeTorch:
+    """As much of torch as clearing a cache needs, on a fake device."""
+
+    int8 = "int8"
+
+    def __init__(self, device: FakeDevice, l2_bytes: int) -> None:
+        self.device, self.cuda, self.l2_bytes = device, self, l2_bytes
+        self.size = 0
+
+    def get_device_properties(self, device: str) -> Any:
+        return type("Properties", (), {"L2_cache_size": self.l2_bytes})
+
+    def empty(self, size: int, dtype: str, device: str) -> Any:
+        self.size = size
+        return type("Buffer", (), {"zero_": lambda _: self.device.work(0.5, "flush")})()
+
+
+@pytest.mark.parametrize(
+    ("l2_bytes", "size"), [(50 * 2**20, 100 * 2**20), (0, 2 * FALLBACK_BYTES)], ids=["h100", "unknown"]
+)
+def test_the_cache_is_cleared_before_each_sample_and_not_timed(l2_bytes: int, size: int) -> None:
+    device = FakeDevice()
+    fake = FakeTorch(device, l2_bytes)
+    flush = flusher("cuda:0", backend=fake)
+    assert flush is not None
+    assert fake.size == size
+    clock = AcceleratorClock(new_event=device.new_event, synchronize=device.synchronize)
+    flush()
+    assert clock.laps([lambda: device.work(0.002)]) == pytest.approx((0.002,))
+    assert device.log == ["flush", "event", "work", "event"]
+
+
+def test_a_cpu_has_no_cache_to_clear() -> None:
+    assert flusher("cpu") is None
