@@ -1,0 +1,73 @@
+"""A target as a module of fake tensors: real shapes and types, no memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from attnprof.cost.origin import FactorOrigin, MarkedOrigin, Origin
+from attnprof.cost.storages import unique_bytes
+from attnprof.layers.attention import Attention
+from attnprof.model import Shape
+from attnprof.scheme import Target
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """A module and its inputs, all of them fake, under the mode that made them."""
+
+    mode: FakeTensorMode
+    module: nn.Module
+    inputs: tuple[Any, ...]
+
+    @property
+    def param_bytes(self) -> int:
+        """Bytes of the distinct parameters (a tied weight once)."""
+        return unique_bytes(self.module.parameters())
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of the distinct registered buffers: masks, index tables."""
+        return unique_bytes(self.module.buffers())
+
+    def origin(self, shape: Shape) -> Origin:
+        """How to tell the core's products from the rest."""
+        if shape.level == "core":
+            return Origin()
+        marked = [m.core for m in self.module.modules() if isinstance(m, Attention)]
+        return MarkedOrigin(marked) if marked else FactorOrigin(self.module.parameters())
+
+
+def build(target: Target, shape: Shape) -> Built:
+    """The target at this shape on fake tensors. Raises whatever `target.build` raises for it."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        module = target.build(shape)
+        inputs = target.inputs(shape)
+    _make_fake(module, mode)
+    return Built(mode, module, tuple(_fake(x, mode) for x in inputs))
+
+
+def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
+    """Replace tensors that a module made from data of its own (NumPy tables, tensors built before) by fake ones."""
+    for part in module.modules():
+        for name, buffer in part._buffers.items():
+            part._buffers[name] = _fake(buffer, mode)
+        for name, parameter in part._parameters.items():
+            if parameter is not None and not isinstance(parameter, FakeTensor):
+                part._parameters[name] = nn.Parameter(mode.from_tensor(parameter.detach()), parameter.requires_grad)
+
+
+def _fake(value: Any, mode: FakeTensorMode) -> Any:
+    if isinstance(value, Tensor) and not isinstance(value, FakeTensor):
+        return mode.from_tensor(value)
+    return value
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors of a nested structure, in order."""
+    return [t for t in torch.utils._pytree.tree_leaves(value) if isinstance(t, Tensor)]

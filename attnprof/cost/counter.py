@@ -1,0 +1,171 @@
+"""The dispatch mode that sees every operator of a pass, forward and backward, and accounts for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attnprof.cost.classify import Kind, kind_of, worker
+from attnprof.cost.origin import Origin
+from attnprof.cost.registry import rules
+from attnprof.cost.formulas import Formula, Work, formula_of
+from attnprof.cost.storages import Lifetimes
+from attnprof.cost.tally import Tally
+from attnprof.cost.workspace import Workspace, workspace_of
+
+DEVICE_OF = torch.ops.prim.device.default
+ADD = torch.ops.aten.add.Tensor
+# What backward formulas write in place on ordinary tensors, but out of place on fake ones.
+IN_PLACE = {
+    ADD: torch.ops.aten.add_.Tensor,
+    torch.ops.aten.scatter.src: torch.ops.aten.scatter_.src,
+    torch.ops.aten.scatter_add.default: torch.ops.aten.scatter_add_.default,
+    torch.ops.aten.index_put.default: torch.ops.aten.index_put_.default,
+    torch.ops.aten.index_add.default: torch.ops.aten.index_add_.default,
+}
+ENGINE = "_engine_run_backward"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one overload is accounted for, looked up once."""
+
+    name: str
+    kind: Kind
+    formula: Formula | None
+    work: Callable[[Any, Any], Work | None]
+    workspace: Workspace | None
+
+
+class Counter(TorchDispatchMode):
+    """Adds every operator to a tally and follows the memory of its results; a mode for fake or real tensors.
+
+    Sits above a `FakeTensorMode`. `origin` decides which products belong to the scheme's core.
+    """
+
+    supports_higher_order_operators = True
+    sole_uses: ClassVar[int] = 0
+
+    def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin) -> None:
+        super().__init__()
+        self.tally, self.lives, self.origin = tally, lives, origin
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is DEVICE_OF:
+            return func(*args)
+        kwargs = kwargs or {}
+        if func in IN_PLACE and self._engine_reuses(args):
+            func = IN_PLACE[func]
+        rule = rules.get(func) or learn(func)
+        out = func(*args, **kwargs)
+        if rule.kind is not Kind.VIEW:
+            self._account(rule, args, kwargs, out)
+        elif self.origin.follows:
+            self.origin.made(args, out)
+        return out
+
+    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+        for t in (out,) if isinstance(out, Tensor) else out if isinstance(out, (tuple, list)) else ():
+            if isinstance(t, Tensor):
+                self.lives.born(t)
+        self.lives.reached(rule.workspace(*args, **kwargs) if rule.workspace else 0)
+        tally = self.tally
+        if rule.formula is not None:
+            work = rule.formula(*args, out=out, **kwargs)
+            tally.product(rule.name, work if isinstance(work, Work) else Work(work), self.origin.is_core(args))
+        elif rule.kind is Kind.UNKNOWN:
+            tally.unknown(rule.name)
+        else:
+            extra = rule.work(args, out)
+            if extra is not None:
+                tally.other(extra)
+        if self.origin.follows:
+            self.origin.made(args, out)
+        tally.moved_bytes += moved(args, out)
+
+    def _engine_reuses(self, args: Any) -> bool:
+        """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""
+        if torch._C._current_autograd_node() is None or sys._getframe(2).f_code.co_name != ENGINE:
+            return False
+        old, new = args[0], args[1]
+        if isinstance(new, Tensor) and len(args) == 2 and old.shape != new.shape:
+            return False
+        uses = torch._C._storage_Use_Count(old.untyped_storage()._cdata)
+        return not old._is_view() and uses <= 2 and old._use_count() <= self.sole_uses and _dense(old)
+
+    @classmethod
+    def calibrate(cls) -> None:
+        """Learn, once, what the use count of a gradient looks like here when only the engine holds it."""
+        if cls.sole_uses:
+            return
+        probe = _UseProbe()
+        x = torch.zeros(2, device="meta", requires_grad=True)
+        with probe:
+            (x.exp() + x.sin()).backward(torch.zeros(2, device="meta"))
+        cls.sole_uses = probe.uses
+
+
+class _UseProbe(TorchDispatchMode):
+    """Reads the use count of a gradient that nobody but the engine holds, from where `Counter` reads it."""
+
+    uses = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is ADD and torch._C._current_autograd_node() is not None:
+            self._read(args)
+        return func(*args, **kwargs)
+
+    def _read(self, args: Any) -> None:
+        old, _ = args
+        self.uses = old._use_count()
+
+
+def learn(func: Any) -> Rule:
+    """The rule of an overload that is met for the first time."""
+    formula = formula_of(func)
+    if not isinstance(func, torch._ops.OpOverload):
+        rule = Rule(str(func), Kind.COUNTED if formula else Kind.UNKNOWN, formula, lambda args, out: None, None)
+    else:
+        kind = Kind.COUNTED if formula else kind_of(func)
+        name = func._schema.name.replace("::", ".")
+        rule = Rule(name.removeprefix("aten."), kind, formula, worker(func, kind), workspace_of(func))
+    rules[func] = rule
+    return rule
+
+
+def moved(args: Any, out: Any) -> int:
+    """Bytes that an operator reads and writes once, an expanded or repeated element once."""
+    total = 0
+    for value in (*args, *(out if isinstance(out, (tuple, list)) else (out,))):
+        if isinstance(value, Tensor):
+            total += _distinct(value)
+        elif isinstance(value, (tuple, list)):
+            total += sum(_distinct(t) for t in value if isinstance(t, Tensor))
+    return total
+
+
+def _distinct(t: Tensor) -> int:
+    count = t.element_size()
+    for size, stride in zip(t.shape, t.stride(), strict=True):
+        if stride != 0:
+            count = count * size
+    return count
+
+
+def _dense(t: Tensor) -> bool:
+    return t.is_contiguous() or torch._prims_common.is_non_overlapping_and_dense(t)

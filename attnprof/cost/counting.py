@@ -1,0 +1,221 @@
+"""The static cost of one point: one run on fake tensors, every operator and every storage accounted for."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnprof.cost.built import Built, build, tensors_in
+from attnprof.cost.counter import Counter
+from attnprof.cost.origin import Origin
+from attnprof.cost.saved import kept_by_graph
+from attnprof.cost.storages import Lifetimes, unique_bytes
+from attnprof.cost.tally import Tally
+from attnprof.cost.useful import useful_flops
+from attnprof.errors import AttnprofError
+from attnprof.model import Cost, Pass, Shape
+from attnprof.scheme import Target
+
+
+NUMBER_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A cost, the reason for each figure that is missing, and what a reader should know of the run."""
+
+    cost: Cost
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """One counted pass before it is put into a record."""
+
+    tally: Tally
+    lives: Lifetimes
+    saved_bytes: int = 0
+    param_grad_bytes: int = 0
+    extra: dict[str, int] = field(default_factory=dict)
+    recomputes: bool = False
+
+
+def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True) -> Counted:
+    """What one pass of a target must cost: FLOPs, operations and bytes, with the certificate of the total.
+
+    `forward` keeps no graph; `train` is forward and backward, the input's gradient included; `decode` is one query
+    against the state of n tokens. Nothing is allocated. Raises `Unsupported` where the target has no such pass.
+    """
+    built = build(target, shape)
+    return count_built(target, built, shape, pass_, core=core)
+
+
+def count_built(target: Target, built: Built, shape: Shape, pass_: Pass, *, core: bool = True) -> Counted:
+    """`count` of a module that is built already."""
+    flags = []
+    if has_fast_path(built):
+        flags.append("mha_fast_path_off")
+    run = run_pass(built, pass_, built.origin(shape) if core else Origin())
+    return record(target, built, shape, pass_, run, core, tuple(flags))
+
+
+def run_pass(built: Built, pass_: Pass, origin: Origin) -> Run:
+    """Run one pass under the counter."""
+    if pass_ == "decode":
+        from attnprof.cost.decode import run_decode
+
+        return run_decode(built, origin)
+    Counter.calibrate()
+    built.module.train(pass_ == "train")
+    try:
+        with slow_path(), built.mode:
+            run = _once(built, pass_, origin)
+            if any(run.lives.made(t) for t in attributes(built)):
+                run = _once(built, pass_, origin)  # tables that the first pass made live before every later one
+    finally:
+        origin.close()
+    return run
+
+
+def _once(built: Built, pass_: Pass, origin: Origin) -> Run:
+    run = Run(Tally(), Lifetimes())
+    lived = [*built.module.parameters(), *built.module.buffers(), *attributes(built), *tensors_in(built.inputs)]
+    run.lives.before(lived)
+    (_train if pass_ == "train" else _forward)(built, run, origin)
+    return run
+
+
+def _forward(built: Built, run: Run, origin: Origin) -> None:
+    with torch.no_grad(), Counter(run.tally, run.lives, origin):
+        built.module(*built.inputs)
+
+
+def _train(built: Built, run: Run, origin: Origin) -> None:
+    inputs = tuple(_leaf(x) for x in built.inputs)
+    counter = Counter(run.tally, run.lives, origin)
+    with torch.enable_grad(), counter:
+        result = built.module(*inputs)
+    results = tensors_in(result)
+    output = first_output(results)
+    run.saved_bytes = saved_bytes(built, run.lives, output, results)
+    del result, results
+    grad = torch.empty_like(output)
+    run.lives.before([grad])
+    forward_flops = run.tally.flops
+    with counter:
+        torch.autograd.backward(output, grad)
+    run.recomputes = bool(run.tally.backends) or run.tally.flops > 3 * forward_flops
+    run.param_grad_bytes = unique_bytes(p.grad for p in built.module.parameters() if p.grad is not None)
+    built.module.zero_grad(set_to_none=True)
+
+
+def first_output(results: list[Tensor]) -> Tensor:
+    """The result that a loss would be made of: the first floating-point tensor. Raises `AttnprofError` without one."""
+    found = next((t for t in results if t.is_floating_point() or t.is_complex()), None)
+    if found is None:
+        raise AttnprofError(
+            "the module returns no floating-point tensor", hint="return a tensor, or a tuple that starts with the output"
+        )
+    if not found.requires_grad:
+        raise AttnprofError(
+            "the module's output does not depend on its inputs or parameters, so there is nothing to train",
+            hint="ask for --pass forward",
+        )
+    return found
+
+
+def _leaf(x: Any) -> Any:
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return x.detach().requires_grad_()
+    return x
+
+
+def saved_bytes(built: Built, lives: Lifetimes, output: Tensor, results: list[Tensor]) -> int:
+    """Bytes that wait for backward: what the graph holds, and whatever else the forward left alive.
+
+    Neither parameters nor registered buffers, which live anyway, nor Python numbers; not the result, unless the graph
+    holds it too.
+    """
+    ours = {t.untyped_storage()._cdata for t in (*built.module.parameters(), *built.module.buffers())}
+    graph = kept_by_graph([output])
+    numbers = {key for key in graph if not lives.knows(key) and graph[key] <= NUMBER_BYTES}
+    kept = {key: size for key, size in graph.items() if key not in ours and key not in numbers}
+    known = {*kept, *(t.untyped_storage()._cdata for t in (*results, *attributes(built)))}
+    if any(key not in known for key in lives.alive()):
+        gc.collect()
+    kept.update({key: size for key, size in lives.alive().items() if key not in known})
+    return sum(kept.values())
+
+
+def attributes(built: Built) -> list[Tensor]:
+    """Tensors that modules hold as plain attributes: caches, which outlive the pass."""
+    return [t for part in built.module.modules() for t in tensors_in(list(vars(part).values()))]
+
+
+def record(
+    target: Target, built: Built, shape: Shape, pass_: Pass, run: Run, core: bool, flags: tuple[str, ...]
+) -> Counted:
+    """The run as a `Cost` with its reasons."""
+    tally, reasons = run.tally, {}
+    complete = not tally.uncounted
+    if not complete:
+        names = ", ".join(tally.uncounted)
+        reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
+    useful, why = useful_flops(target, shape, pass_)
+    if why:
+        reasons["flops_core_useful"] = why
+    paper = target.flops_paper(shape)
+    if paper is None:
+        reasons["flops_paper"] = "the scheme states no formula of its own"
+    if not core:
+        reasons.setdefault("flops_core_executed", "the core was not asked for")
+    cost = Cost(
+        flops_executed=tally.flops if complete else None,
+        flops_core_executed=tally.core if complete and core else None,
+        flops_core_useful=useful,
+        flops_paper=paper,
+        exp_ops=tally.exp_ops,
+        arith_ops=tally.arith_ops,
+        select_ops=tally.select_ops,
+        saved_bytes=run.saved_bytes,
+        peak_bytes=run.lives.peak,
+        param_grad_bytes=run.param_grad_bytes,
+        param_bytes=built.param_bytes,
+        buffer_bytes=built.buffer_bytes,
+        moved_bytes=tally.moved_bytes,
+        method="dispatch on fake tensors",
+        certificate=tally.certificate(run.recomputes),
+        **run.extra,
+    )
+    return Counted(cost, reasons, flags)
+
+
+def uncounted_message(names: str) -> str:
+    """Why there is no total, and what to do about it."""
+    return (
+        f"no formula is known for {names}, so a total would be too small; register one with "
+        f"`@attnprof.cost.register(torch.ops.<namespace>.<op>)`"
+    )
+
+
+class slow_path:
+    """Keep `nn.MultiheadAttention` from its fused inference path, whose buffers nobody sees."""
+
+    def __enter__(self) -> None:
+        self.enabled = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.mha.set_fastpath_enabled(self.enabled)
+
+
+def has_fast_path(built: Built) -> bool:
+    """Whether the module has a part with a fused inference path of its own."""
+    kinds = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer)
+    return torch.backends.mha.get_fastpath_enabled() and any(isinstance(m, kinds) for m in built.module.modules())

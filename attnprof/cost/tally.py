@@ -1,0 +1,71 @@
+"""Sums over the operators of one pass, and the certificate that they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnprof.cost.registry import Work
+from attnprof.model import Certificate, OpCount
+
+
+@dataclass(slots=True)
+class Line:
+    """One operator: calls and FLOPs so far."""
+
+    calls: int = 0
+    flops: Any = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the operators of a pass add up to. Sums may be symbolic."""
+
+    flops: Any = 0
+    core: Any = 0
+    exp_ops: Any = 0
+    arith_ops: Any = 0
+    select_ops: Any = 0
+    moved_bytes: Any = 0
+    counted: dict[str, Line] = field(default_factory=dict)
+    uncounted: dict[str, Line] = field(default_factory=dict)
+    backends: dict[str, None] = field(default_factory=dict)
+    tiles: dict[str, None] = field(default_factory=dict)
+    modules: dict[str, Any] = field(default_factory=dict)
+
+    def product(self, name: str, work: Work, core: bool) -> None:
+        """An operator with a formula."""
+        line = self.counted.setdefault(name, Line())
+        line.calls += 1
+        line.flops += work.flops
+        self.flops += work.flops
+        if core:
+            self.core += work.flops
+        if work.backend:
+            self.backends[work.backend] = None
+        if work.tile:
+            self.tiles[work.tile] = None
+        self.other(work)
+
+    def other(self, work: Work) -> None:
+        """Operations that are not FLOPs."""
+        self.exp_ops += work.exp_ops
+        self.arith_ops += work.arith_ops
+        self.select_ops += work.select_ops
+
+    def unknown(self, name: str) -> None:
+        """An operator of weight that nothing is known of."""
+        self.uncounted.setdefault(name, Line()).calls += 1
+
+    def certificate(self, recomputes: bool) -> Certificate:
+        """The operators behind the total, the kernels and tiles assumed, the convention."""
+        return Certificate(
+            counted=tuple(OpCount(name, line.calls, line.flops) for name, line in sorted(self.counted.items())),
+            uncounted=tuple(OpCount(name, line.calls) for name, line in sorted(self.uncounted.items())),
+            backend=", ".join(self.backends) or "eager",
+            tile="; ".join(self.tiles) or None,
+            convention=CONVENTION + (" Recomputation in backward is included." if recomputes else ""),
+        )
+
+
+CONVENTION = "Multiply-add = 2 FLOPs; FFT 5 N log2 N; softmax: 1 exponential and 4 other operations an element."

@@ -1,0 +1,48 @@
+"""The work that the pattern asks for, edge by edge: what a scheme would execute if it wasted nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attnprof.model import Pass, Shape
+from attnprof.pattern import Pattern
+from attnprof.scheme import Target
+
+BACKWARD = 2
+
+
+def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
+    """`batch * sum over layers and heads of 2 (d_k + d_v) edges`, three times that for `train`; or why there is none.
+
+    An edge counts once for each softmax that reads it. `decode` counts the edges of the last query.
+    """
+    pattern = target.pattern(shape)
+    if pattern is None:
+        return None, "the scheme has no edges between tokens"
+    edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(pattern, shape)
+    flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
+    return flops * (1 + BACKWARD) if pass_ == "train" else flops, ""
+
+
+def all_edges(pattern: Pattern, shape: Shape) -> int:
+    """Edges over all layer kinds and heads, a kind of head counted for each head that has it."""
+    return _over_heads(pattern, shape, lambda layer, head: pattern.edges_sum(layer, head))
+
+
+def last_row(pattern: Pattern, shape: Shape) -> int:
+    """Edges of the last query."""
+
+    def degree(layer: int, head: int) -> int:
+        terms = pattern.expr(layer, head).terms()
+        return sum(int(term.slices(pattern.n).out_degree()[-1]) for term in terms)
+
+    return _over_heads(pattern, shape, degree)
+
+
+def _over_heads(pattern: Pattern, shape: Shape, edges: Callable[[int, int], int]) -> int:
+    kinds = min(pattern.heads, shape.heads)
+    total = 0
+    for layer in range(pattern.layers):
+        for kind in range(kinds):
+            total += edges(layer, kind) * len(range(kind, shape.heads, kinds))
+    return total
