@@ -1,0 +1,187 @@
+"""Bit-parallel reach: 64 target tokens to a machine word, one word (or a few) for each query.
+
+Bit b of row i is set when target b is among the tokens that query i depends on. One layer ORs, into every row, the
+rows that it reads. Chunks of targets are independent, so memory stays at a few words a row and threads share nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnprof.graph.pixels import Counts, Grid
+from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.stack import Layer, Slotted, Stack
+from attnprof.pattern import Slices
+from attnprof.pattern.slices import Ints
+
+Words = NDArray[np.uint64]
+Plan = Callable[[Words, Words], None]
+"""`plan(source [m, W], out [n, W])` ORs into each row of `out` the rows of `source` that it reads."""
+
+Planner = Callable[[Slices], Plan]
+
+
+@dataclass(eq=False)
+class Found:
+    """What the chunks of one thread have found.
+
+    `fresh[k][i]` counts the new targets of query i at layer k + 1, `images[k]` those of each pixel; `into[j]` is the
+    last layer at which a query came to depend on target j. `cut`: the asked number of layers ended a search.
+    """
+
+    into: Ints
+    fresh: list[NDArray[np.uint32]] = field(default_factory=list)
+    images: list[Counts] = field(default_factory=list)
+    cut: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One search: the plans of the layer kinds, words a row, the most layers, the pixels of the picture."""
+
+    stack: Stack
+    plans: list[Plan]
+    width: int
+    layers: int | None
+    grid: Grid | None
+
+
+def relation(layer: Layer, planner: Planner) -> Plan:
+    """The plan of one layer; slots are read first, then read by the tokens."""
+    if not isinstance(layer, Slotted):
+        return planner(layer)
+    reads, writes, direct = planner(layer.reads), planner(layer.writes), planner(layer.direct)
+    count = layer.count
+
+    def through(source: Words, out: Words) -> None:
+        slots = np.zeros((count, source.shape[1]), dtype=np.uint64)
+        reads(source, slots)
+        writes(slots, out)
+        direct(source, out)
+
+    return through
+
+
+def search(stack: Stack, ask: Ask, planner: Planner, targets: Ints | None = None) -> Found:
+    """Which queries come to depend on the targets (default: all tokens), layer by layer, over threads."""
+    wanted = np.arange(stack.n) if targets is None else targets
+    width = chunk_words(stack.n, len(wanted))
+    chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
+    plans = [relation(kind, planner) for kind in stack.kinds]
+    job = Job(stack, plans, width, ask.layers, ask.grid(stack.n) if targets is None else None)
+    workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
+    if workers == 1:
+        return _work(job, chunks)
+    with ThreadPoolExecutor(workers) as pool:
+        return _joined(list(pool.map(lambda worker: _work(job, chunks[worker::workers]), range(workers))))
+
+
+def chunk_words(n: int, targets: int) -> int:
+    """Words a row: as many as keep one buffer near half a megabyte, so that a layer is computed in cache."""
+    return max(1, min(16, 65536 // n, -(-targets // 64)))
+
+
+def _work(job: Job, chunks: Sequence[Ints]) -> Found:
+    found = Found(np.zeros(job.stack.n, dtype=np.int64))
+    for chunk in chunks:
+        _chunk(job, chunk, found)
+    return found
+
+
+def _chunk(job: Job, chunk: Ints, found: Found) -> None:
+    stack, plans = job.stack, job.plans
+    state = np.zeros((stack.n, job.width), dtype=np.uint64)
+    bit = np.arange(len(chunk))
+    state[chunk, bit // 64] = np.uint64(1) << (bit % 64).astype(np.uint64)
+    grown, pops = np.empty_like(state), np.empty(state.shape, dtype=np.uint8)
+    left = int((stack.n - chunk).sum() if stack.causal else stack.n * len(chunk)) - len(chunk)
+    idle, layer = 0, 0
+    while left > 0 and idle < len(plans):
+        if job.layers is not None and layer >= job.layers:
+            found.cut = True
+            break
+        np.copyto(grown, state)
+        plans[layer % len(plans)](state, grown)
+        np.bitwise_xor(grown, state, out=state)
+        np.bitwise_count(state, out=pops)
+        new = _count(found, layer, state, pops, chunk, job.grid)
+        state, grown = grown, state
+        layer += 1
+        left -= new
+        idle = 0 if new else idle + 1
+
+
+def _count(found: Found, layer: int, fresh: Words, pops: NDArray[np.uint8], chunk: Ints, grid: Grid | None) -> int:
+    """Add one layer's new bits to the tallies; returns how many there are."""
+    if len(found.fresh) == layer:
+        found.fresh.append(np.zeros(len(fresh), dtype=np.uint32))
+        if grid is not None:
+            found.images.append(np.zeros((grid.side, grid.side), dtype=np.int64))
+    counts = pops[:, 0] if pops.shape[1] == 1 else pops.sum(axis=1, dtype=np.uint32)
+    new = int(counts.sum(dtype=np.int64))
+    if new == 0:
+        return 0
+    found.fresh[layer] += counts
+    touched = np.bitwise_or.reduce(fresh, axis=0)
+    bits = np.unpackbits(touched.view(np.uint8), bitorder="little")[: len(chunk)]
+    found.into[chunk[bits.astype(np.bool_)]] = layer + 1
+    if grid is not None:
+        _paint(found.images[layer], fresh, pops, chunk, grid)
+    return new
+
+
+def _paint(image: Counts, fresh: Words, pops: NDArray[np.uint8], chunk: Ints, grid: Grid) -> None:
+    """Add the new pairs of a chunk of neighbouring targets to the pixels they lie in."""
+    if grid.size >= 64:
+        parts = pops
+        first = (chunk[0] + np.arange(pops.shape[1]) * 64) // grid.size
+    else:
+        parts = _small_pixels(fresh, grid.size)
+        first = chunk[0] // grid.size + np.arange(parts.shape[1])
+    inside = first < grid.side
+    rows = np.add.reduceat(parts[:, inside], grid.edges[:-1], axis=0, dtype=np.int64)
+    np.add.at(image.T, first[inside], rows.T)
+
+
+def _small_pixels(fresh: Words, size: int) -> NDArray[np.uint8]:
+    """Set bits in each group of `size` targets, `[n, W * 64 / size]`."""
+    octets = np.ascontiguousarray(fresh).view(np.uint8)
+    if size >= 8:
+        return np.bitwise_count(octets.view(f"<u{size // 8}"))
+    bits = np.unpackbits(octets, axis=1, bitorder="little")
+    return bits.reshape(len(fresh), -1, size).sum(axis=2, dtype=np.uint8)
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    into = np.maximum.reduce([part.into for part in parts])
+    whole = Found(into, cut=any(part.cut for part in parts))
+    depth = max(len(part.fresh) for part in parts)
+    for layer in range(depth):
+        whole.fresh.append(np.add.reduce([part.fresh[layer] for part in parts if layer < len(part.fresh)]))
+        mine = [part.images[layer] for part in parts if layer < len(part.images)]
+        if mine:
+            whole.images.append(np.add.reduce(mine))
+    return whole
+
+
+def to_reach(stack: Stack, ask: Ask, found: Found) -> Reach:
+    """The record of a search over all targets."""
+    n = stack.n
+    tally = Tally(stack, ask.grid(n))
+    counts, out = np.ones(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    image = np.zeros(0, dtype=np.int64)
+    if tally.grid is not None:
+        image = np.diag(tally.grid.widths)
+    for layer, fresh in enumerate(found.fresh, start=1):
+        counts = counts + fresh
+        out[fresh > 0] = layer
+        if tally.grid is not None:
+            image = image + found.images[layer - 1]
+        tally.add(layer, counts, image if tally.grid is not None and kept(layer) else None)
+    return tally.result(out, found.into, not found.cut, counts)

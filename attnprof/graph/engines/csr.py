@@ -1,0 +1,37 @@
+"""Bit-parallel reach edge by edge over CSR rows: the fallback for masks without structure, and the other opinion."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from attnprof.graph.engines.bits import Plan, Words, search, to_reach
+from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.stack import Stack
+from attnprof.pattern import Slices
+
+GATHER = 1 << 21
+
+
+def run(stack: Stack, ask: Ask) -> Reach:
+    """The exact answer for any stack; time grows with the number of edges."""
+    return to_reach(stack, ask, search(stack, ask, plan))
+
+
+def plan(slices: Slices) -> Plan:
+    """The segmented OR over the keys of each row, in batches of rows that bound the memory."""
+    indptr, indices = slices.csr()
+    rows = np.flatnonzero(np.diff(indptr))
+    starts = indptr[rows]
+    indices = indices.astype(np.int32)
+    cuts = [*np.searchsorted(starts, np.arange(0, len(indices), GATHER)).tolist(), len(rows)]
+    batches = [(first, last) for first, last in itertools.pairwise(cuts) if first < last]
+
+    def into(source: Words, out: Words) -> None:
+        for first, last in batches:
+            low, high = int(starts[first]), int(indptr[rows[last - 1] + 1])
+            read = source.take(indices[low:high], axis=0)
+            out[rows[first:last]] |= np.bitwise_or.reduceat(read, starts[first:last] - low, axis=0)
+
+    return into

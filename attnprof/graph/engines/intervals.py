@@ -1,0 +1,130 @@
+"""Interval lists: each row of the reach as sorted disjoint intervals, so that pairs are counted but never made.
+
+Right for windows, sinks and other masks whose reach stays in few pieces; it gives up where rows fall to fragments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attnprof.graph.pixels import pooled
+from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.stack import Stack
+from attnprof.pattern import Slices
+from attnprof.pattern.slices import Ints
+
+MOST_PIECES = 8
+
+Rows = Slices
+"""Rows of the reach: step 1, disjoint, sorted."""
+
+
+def run(stack: Stack, ask: Ask, most: int = MOST_PIECES) -> Reach | None:
+    """The answer, or None once rows have more than `most` pieces on average."""
+    if stack.plain is None or any(bool((kind.step != 1).any()) for kind in stack.plain):
+        return None
+    n = stack.n
+    tally = Tally(stack, ask.grid(n))
+    every = np.arange(n)
+    reached = Slices.of(n, every, every, every + 1)
+    counts = reached.out_degree()
+    out, into = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    idle, layer = 0, 0
+    while idle < stack.period and tally.total < stack.pairs and (ask.layers is None or layer < ask.layers):
+        layer += 1
+        grown = compose(stack.plain[(layer - 1) % stack.period], reached, most)
+        if grown is None or len(grown.row) > most * n:
+            return None
+        now = grown.out_degree()
+        out[now > counts] = layer
+        into[grown.in_degree() > reached.in_degree()] = layer
+        image = pooled(grown, tally.grid) if tally.grid is not None and kept(layer) else None
+        idle = 0 if tally.add(layer, now, image) else idle + 1
+        reached, counts = grown, now
+    closed = idle >= stack.period or tally.total == stack.pairs
+    return tally.result(out, into, closed, counts)
+
+
+def compose(first: Slices, reached: Rows, most: int = MOST_PIECES) -> Rows | None:
+    """What each query reaches through one more layer: its own row, and the rows of all keys that it reads.
+
+    None once an intermediate result has more than `4 * most` pieces a row.
+    """
+    n, m = first.n, reached.m
+    counts = first.counts
+    level = np.frexp(counts.astype(np.float64))[1] - 1
+    parts = [(reached.row, reached.start, reached.stop)]
+    runs = reached
+    for at in range(int(level.max(initial=-1)) + 1):
+        mine = level == at
+        row, low = first.row[mine], first.start[mine]
+        high = low + counts[mine] - (1 << at)
+        parts += [_gathered(runs, row, low), _gathered(runs, row[high != low], high[high != low])]
+        runs = _doubled(runs, 1 << at)
+        if sum(len(part[0]) for part in parts) + len(runs.row) > 4 * most * n:
+            return None
+    row, start, stop = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return merged(n, m, row, start, stop)
+
+
+def _gathered(runs: Rows, row: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
+    """The intervals of the rows `at`, as intervals of the rows `row`."""
+    first = np.searchsorted(runs.row, np.arange(runs.n + 1))
+    size = np.diff(first)[at]
+    where = np.repeat(first[at] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+    return np.repeat(row, size), runs.start[where], runs.stop[where]
+
+
+def _doubled(runs: Rows, by: int) -> Rows:
+    """Row i becomes the union of rows i and i + by."""
+    later = np.searchsorted(runs.row, by)
+    row = np.concatenate([runs.row, runs.row[later:] - by])
+    start, stop = (np.concatenate([column, column[later:]]) for column in (runs.start, runs.stop))
+    return merged(runs.n, runs.m, row, start, stop)
+
+
+def merged(n: int, m: int, row: Ints, start: Ints, stop: Ints) -> Rows:
+    """Intervals as rows: sorted, touching ones joined."""
+    span = m + 2
+    key = row * span + start
+    order = np.argsort(key, kind="stable")
+    key, end = key[order], (row * span + stop)[order]
+    reach = np.maximum.accumulate(end)
+    opens = np.concatenate([[True], key[1:] > reach[:-1]])
+    ends = np.concatenate([np.flatnonzero(opens)[1:] - 1, [len(key) - 1]])
+    row, start = np.divmod(key[opens], span)
+    stop = reach[ends] - row * span
+    return Slices(n, m, row, start, stop, np.ones(len(row), dtype=np.int64))
+
+
+def diameter(slices: Slices, most: int = MOST_PIECES) -> int | None:
+    """Layers until every pair is reached, by doubling the hops and bisecting; None if rows fall to pieces or never.
+
+    Exact: the reach of a + b layers is the composition of those of a and b.
+    """
+    n = slices.n
+    every = np.arange(n)
+    power = compose(slices, Slices.of(n, every, every, every + 1), most)
+    powers: list[Rows] = []
+    while power is not None and not _complete(power):
+        if len(power.row) > most * n or (powers and power.edges == powers[-1].edges):
+            return None
+        powers.append(power)
+        power = compose(power, power, most)
+    return None if power is None else _bisected(powers, most)
+
+
+def _bisected(powers: list[Rows], most: int) -> int | None:
+    """One more than the largest number of layers that is not complete; `powers[e]` is the reach of 2^e layers."""
+    hops, reached = 0, None
+    for exponent in range(len(powers) - 1, -1, -1):
+        longer = powers[exponent] if reached is None else compose(powers[exponent], reached, most)
+        if longer is None:
+            return None
+        if not _complete(longer):
+            hops, reached = hops + (1 << exponent), longer
+    return hops + 1
+
+
+def _complete(rows: Rows) -> bool:
+    return len(rows.row) == rows.n and bool((rows.stop - rows.start == rows.m).all())

@@ -1,0 +1,76 @@
+"""The ladder of engines: the first that understands a stack answers; `--engine` forces one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from attnprof.errors import AttnprofError, unknown
+from attnprof.graph.engines import closed, csr, intervals, quotient, sampled, sinks, slices, toeplitz
+from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.stack import Slotted, Stack
+
+ALL_PAIRS = 1 << 18
+MANY_SLICES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A way to find the reach: its name, what it understands, and whether the ladder should try it on a stack."""
+
+    name: str
+    what: str
+    run: Callable[[Stack, Ask], Reach | None]
+    tries: Callable[[Stack], bool] = lambda stack: True
+
+
+def _worth_intervals(stack: Stack) -> bool:
+    return stack.n >= 4096 and _slices_a_row(stack) <= 8
+
+
+def _worth_slices(stack: Stack) -> bool:
+    return stack.n <= ALL_PAIRS and _slices_a_row(stack) <= MANY_SLICES
+
+
+def _worth_csr(stack: Stack) -> bool:
+    return stack.n <= ALL_PAIRS
+
+
+def _slices_a_row(stack: Stack) -> float:
+    parts = [(k.reads, k.writes, k.direct) if isinstance(k, Slotted) else (k,) for k in stack.kinds]
+    return max(sum(len(piece.row) for piece in part) for part in parts) / stack.n
+
+
+ENGINES: tuple[Engine, ...] = (
+    Engine("closed", "complete layers, bands and hubs, by formula", closed.run),
+    Engine("sinks", "causal windows with sinks, by formula", sinks.run),
+    Engine("toeplitz", "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
+    Engine("quotient", "block-constant masks, on their blocks", quotient.run),
+    Engine("intervals", "windows and other masks whose reach stays in few intervals", intervals.run, _worth_intervals),
+    Engine("slices", "any mask of few slices a row, 64 targets at a time", slices.run, _worth_slices),
+    Engine("csr", "any mask, edge by edge, 64 targets at a time", csr.run, _worth_csr),
+    Engine("sampled", "any mask, over a sample of tokens", sampled.run),
+)
+
+
+def solve(stack: Stack, ask: Ask | None = None, engine: str = "auto") -> Reach:
+    """The reach of a stack by the first engine that understands it, or by the one named.
+
+    Raises `AttnprofError` for a name that is not an engine, or an engine that does not understand the stack.
+    """
+    wanted = ask or Ask()
+    names = {each.name: each for each in ENGINES}
+    if engine != "auto" and engine not in names:
+        raise unknown("engine", engine, [*names, "auto"])
+    rungs = [each for each in ENGINES if each.tries(stack)] if engine == "auto" else [names[engine]]
+    for rung in rungs:
+        began = time.perf_counter()
+        reach = rung.run(stack, wanted)
+        if reach is not None:
+            return dataclasses.replace(reach, engine=rung.name, seconds=time.perf_counter() - began)
+    raise AttnprofError(
+        f"the engine {engine!r} does not understand this pattern: it answers {names[engine].what}",
+        hint="`--engine auto` takes the first that does; `slices` and `csr` answer any pattern",
+    )

@@ -1,0 +1,144 @@
+"""A stack of layers as a graph over tokens: what every engine and metric works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from attnprof.pattern import Expr, Pattern, Slices, Slots, Sum, Union
+from attnprof.pattern.slices import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Slotted:
+    """One layer whose tokens meet in `count` slot nodes: slots read tokens, then tokens read slots.
+
+    `reads` is `[count, n]`, `writes` is `[n, count]`; `direct` are the token edges beside them, `[n, n]`.
+    """
+
+    n: int
+    count: int
+    reads: Slices
+    writes: Slices
+    direct: Slices
+
+
+Layer = Slices | Slotted
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The layers of a model as relations between `n` tokens, bottom layer first; the kinds repeat upwards.
+
+    The residual stream is a self-loop on every token, whether or not the mask has the diagonal. `declared` is the
+    causality that was asked for; `causal` is what the edges themselves say.
+    """
+
+    n: int
+    kinds: tuple[Layer, ...]
+    declared: bool = False
+
+    @classmethod
+    def of(cls, pattern: Pattern) -> Stack:
+        """The stack of a pattern: each layer is the union over its heads."""
+        kinds = tuple(layer_of(pattern, layer) for layer in range(pattern.layers))
+        return cls(pattern.n, kinds, pattern.causal)
+
+    @classmethod
+    def single(cls, slices: Slices, declared: bool = False) -> Stack:
+        """A stack whose layers are all alike."""
+        return cls(slices.n, (slices,), declared)
+
+    def at(self, layer: int) -> Layer:
+        """The relation of layer 1, 2, ... counted from the bottom."""
+        return self.kinds[(layer - 1) % self.period]
+
+    @property
+    def period(self) -> int:
+        """Number of layer kinds."""
+        return len(self.kinds)
+
+    @cached_property
+    def plain(self) -> tuple[Slices, ...] | None:
+        """The kinds as token edges; None where a layer goes through slots."""
+        found = [kind for kind in self.kinds if isinstance(kind, Slices)]
+        return tuple(found) if len(found) == self.period else None
+
+    @cached_property
+    def reads_future(self) -> bool:
+        """Whether some query can see a key after it within one layer."""
+        return any(_reads_future(kind) for kind in self.kinds)
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether only the past is allowed: no edge reads the future, and some reads the past or it was declared."""
+        return not self.reads_future and (self.declared or any(_reads_past(kind) for kind in self.kinds))
+
+    @cached_property
+    def allowed(self) -> Ints:
+        """Tokens that each query may ever reach, itself included, `[n]`: all, or those up to itself if causal."""
+        return np.arange(1, self.n + 1) if self.causal else np.full(self.n, self.n, dtype=np.int64)
+
+    @property
+    def pairs(self) -> int:
+        """Allowed (query, token) pairs, self included."""
+        return self.n * (self.n + 1) // 2 if self.causal else self.n * self.n
+
+
+def layer_of(pattern: Pattern, layer: int) -> Layer:
+    """The union over heads of one layer, its slots (those of every head) kept apart from its token edges."""
+    if pattern.has_edges and not any(_slots(pattern.expr(layer, head)) for head in range(pattern.heads)):
+        return pattern.union(layer)
+    n, exprs = pattern.n, [pattern.expr(layer, head) for head in range(pattern.heads)]
+    slots = [part for expr in exprs for part in _slots(expr)]
+    if not slots:
+        return pattern.union(layer)
+    direct = [piece.slices(n) for expr in exprs for piece in _direct(expr)]
+    return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+
+
+def slotted(n: int, slots: list[Slots], direct: Slices) -> Slotted:
+    """Several sets of slots side by side as one layer, with the token edges beside them."""
+    count = sum(part.count for part in slots)
+    first = np.cumsum([0] + [part.count for part in slots[:-1]])
+    reads, writes = Slices.empty(count, n), Slices.empty(n, count)
+    for base, part in zip(first.tolist(), slots, strict=True):
+        reads = reads.joined(_moved(part.reads, base, 0, count, n))
+        writes = writes.joined(_moved(part.writes, 0, base, n, count))
+    return Slotted(n, count, reads, writes, direct)
+
+
+def _moved(slices: Slices, rows: int, keys: int, n: int, m: int) -> Slices:
+    return Slices.of(n, slices.row + rows, slices.start + keys, slices.stop + keys, slices.step, m)
+
+
+def _slots(expr: Expr) -> list[Slots]:
+    if isinstance(expr, Slots):
+        return [expr]
+    if isinstance(expr, (Union, Sum)):
+        return [slots for part in expr.parts for slots in _slots(part)]
+    return []
+
+
+def _direct(expr: Expr) -> list[Expr]:
+    if isinstance(expr, Slots):
+        return [] if expr.direct is None else [expr.direct]
+    if isinstance(expr, (Union, Sum)):
+        return [piece for part in expr.parts for piece in _direct(part)]
+    return [expr]
+
+
+def _reads_future(kind: Layer) -> bool:
+    if isinstance(kind, Slices):
+        return bool((kind.stop - 1 > kind.row).any())
+    newest = np.zeros(kind.count + 1, dtype=np.int64)
+    np.maximum.at(newest, kind.reads.row, kind.reads.stop - 1)
+    through = np.maximum.reduceat(newest, np.stack([kind.writes.start, kind.writes.stop], axis=1).ravel())[::2]
+    return bool((through > kind.writes.row).any()) or _reads_future(kind.direct)
+
+
+def _reads_past(kind: Layer) -> bool:
+    slices = kind if isinstance(kind, Slices) else kind.direct
+    return bool((slices.start < slices.row).any()) or isinstance(kind, Slotted)
