@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,9 +65,9 @@ def entry(name: str) -> Entry:
     return load(shipped("patterns") / f"{name}.py")
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(path: Path) -> Entry:
-    """A pattern file, by its path: `pattern(n, *, ...)`, and beside it `CARD`, `edges`, `resolve`, `layers`, `flops_paper`."""
+    """A pattern file, by its path: `pattern`, and beside it `CARD`, `edges`, `resolve`, `layers`, `flops_paper`."""
     module = run_file(path)
     card = getattr(module, "CARD", OWN_CARD)
     draw = getattr(module, "pattern", None)
@@ -78,7 +78,7 @@ def load(path: Path) -> Entry:
     if draw is None:
         raise AttnprofError(
             f"{path} defines no function `pattern`",
-            hint="a pattern file has `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
+            hint="it needs `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
         )
     return Entry(
         name=path.stem,
@@ -199,7 +199,7 @@ def checked(shape: Shape) -> Shape:
 
 
 def source_hash(target: Target) -> str:
-    """A hash of all the code that decides what a target costs: its own files, and attnprof's layers, runners, patterns."""
+    """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
     path = getattr(getattr(target, "entry", None), "path", None)
     own = [path] if path else [Path(p) for p in getattr(target, "sources", ())]
     scheme = PACKAGE / "schemes" / f"{target.name}.py"

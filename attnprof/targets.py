@@ -71,7 +71,7 @@ class CatalogTarget:
         return {**self.parameters, **rules(n, **accepted(rules, **self.parameters))}
 
     def build(self, shape: Shape) -> nn.Module:
-        """The module of the level: the core, the attention layer, or the block; of all layers that the scheme repeats."""
+        """The core, the attention layer, or the block, of all layers that the scheme repeats."""
         self._check(shape)
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
         if shape.level == "block":
@@ -83,7 +83,7 @@ class CatalogTarget:
         return stacked(layers, shape.level).to(torch_dtype(shape))
 
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
-        """Random inputs: the streams of the core at level `core`, else `x [b, n, D]`, with `context [b, m, D]` if m is set."""
+        """Random inputs: at level `core` its streams, else `x [b, n, D]`, with `context [b, m, D]` where m is set."""
         import torch
 
         from attnprof.layers.attention import random_streams
@@ -100,8 +100,9 @@ class CatalogTarget:
         """`build(shape)` with every core's maths replaced by its oracle: same parameters, same state dict."""
         module = self.build(shape)
         for part in module.modules():
-            if hasattr(part, "reference"):
-                part.forward = part.reference
+            oracle = getattr(part, "reference", None)
+            if callable(oracle):
+                part.forward = oracle
         return module
 
     def pattern(self, shape: Shape) -> Pattern | None:
@@ -138,7 +139,7 @@ class CatalogTarget:
         return shape.batch * formula(shape.n, **accepted(formula, **sizes, **self.resolve(shape.n)))
 
     def flops_core(self, shape: Shape) -> int | None:
-        """The closed form that the scheme's code states for what its core executes, forward, all layers; None without."""
+        """The closed form that the code states for what its core executes, forward, all layers; None without."""
         module = self._scheme() or importlib.import_module(f"attnprof.runners.{self.runner}")
         closed = getattr(module, "flops_core", None)
         if closed is None:

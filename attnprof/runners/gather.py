@@ -106,8 +106,13 @@ class Stacked(nn.Module):
         if len(self.parts) == 1:
             mixed, total, _ = self.parts[0](q, k, v)
             return normalised(mixed, total, q.dtype).flatten(2, 3)
-        partials = [part.natural(*part(q, k, v)) for part in self.parts]
+        partials = [_natural(part, q, k, v) for part in self.parts]
         return normalised(*merged(partials), q.dtype)
+
+
+def _natural(part: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Partial:
+    assert isinstance(part, Tiles)
+    return part.natural(*part(q, k, v))
 
 
 def merged(partials: list[Partial]) -> tuple[Tensor, Tensor]:
@@ -132,6 +137,7 @@ class Tiles(nn.Module):
     table: Tensor | None
     hidden: Tensor | None
     forbidden: Tensor | None
+    tiles: Tensor | None
 
     def __init__(self, parts: list[Part]) -> None:
         super().__init__()

@@ -37,9 +37,9 @@ def pattern_mask(spec: Spec) -> tuple[Tensor, Tensor]:
     """The pattern's mask `[heads or 1, n, n]`, True where an edge is, and the queries that no head lets read a key."""
     assert spec.pattern is not None, "a mask needs a pattern"
     pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
-    live = sum(pattern.slices(spec.layer, head).out_degree() > 0 for head in range(kinds))
+    degrees = np.stack([pattern.slices(spec.layer, head).out_degree() for head in range(kinds)])
     order = [head % kinds for head in range(spec.shape.heads)] if kinds > 1 else [0]
     dense = table(
         lambda: np.stack([pattern.dense(spec.layer, head) for head in order]), (len(order), pattern.n, pattern.n)
     )
-    return dense, table((live == 0).nonzero()[0])
+    return dense, table((degrees == 0).all(0).nonzero()[0])

@@ -161,7 +161,7 @@ class Plan:
         rows = np.concatenate([stack.rows() for stack in self.stacks])
         if len(self.stacks) == 1 and len(rows) >= self.n and bool((rows[: self.n] == np.arange(self.n)).all()):
             return None
-        pick = np.full(self.n + 1, len(rows), dtype=np.int64)
+        pick = np.zeros(self.n + 1, dtype=np.int64)
         pick[rows] = np.arange(len(rows))
         return pick[: self.n]
 

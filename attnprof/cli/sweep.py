@@ -1,0 +1,283 @@
+"""`attnprof sweep`: cost schemes at many lengths."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, sizes
+from attnprof.errors import AttnprofError, unknown
+from attnprof.model import PASSES, Record, Shape, content_hash
+from attnprof.units import format_bytes, format_flops, format_length, format_seconds, parse_lengths, parse_size
+
+EXAMPLES = """\b
+Examples:
+  attnprof sweep --lengths 1k-64k                         every scheme, 1k to 64k, doubling
+  attnprof sweep longformer flash --lengths 1k-8k         two schemes, half a minute
+  attnprof sweep my_pattern.py dense --lengths 1k,3k,10k  your own pattern beside the baseline
+  attnprof sweep longformer --set window=256 --causal     another window, causal
+  attnprof sweep --lengths 1k-1m --device none            static cost only: nothing is run
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--lengths", required=True, help="1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k; 1k = 1024.")
+@click.option("--pass", "passes", default="forward,train", show_default=True, help=f"Of {', '.join(PASSES)}.")
+@click.option("--runner", help="How patterns are executed: gather, masked or flex. Default: the device's best.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or none (count, run nothing).")
+@click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
+@click.option("--preset", type=click.Choice(["by-length"]), help="What practitioners set by length (no exponent is fitted).")
+@click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
+@click.option("--fresh", is_flag=True, help="Measure everything again in a new folder; nothing is deleted.")
+@click.option("--no-page", is_flag=True, help="Leave records, write no page.")
+@sizes
+@SETTINGS
+@ARGUMENTS
+@OUT
+@AS_JSON
+def command(**options: Any) -> int:
+    """Cost TARGETs (default: every scheme) at many lengths: FLOPs, memory and wall time, forward and train.
+
+    Leaves a folder with run.json, records-*.jsonl and report.html. The same command again resumes where it stopped.
+    """
+    from attnprof.sweep.plan import plan
+
+    ask = asked(options)
+    jobs = plan(ask)
+    console = notes()
+    lengths = ask.lengths
+    shown = ", ".join(map(format_length, lengths[:12])) + (", ..." if len(lengths) > 12 else "")
+    points = sum(len(job.points) for job in jobs)
+    console.print(f"{len(jobs)} targets, {len(lengths)} lengths ({shown}), {points} points on {ask.device}")
+    if options["dry_run"]:
+        return dry_run(jobs, as_json=options["as_json"])
+    return carry_out(options, ask, jobs)
+
+
+def asked(options: Mapping[str, Any]) -> Any:
+    """What the command line asks for."""
+    from attnprof.sweep.plan import Ask, settings_of
+
+    targets = tuple(options["targets"])
+    device = device_of(options["device"])
+    dtype = options["dtype"] or ("bfloat16" if device not in ("cpu", "none") else "float32")
+    names = ("batch", "dim", "heads", "kv_heads", "level", "depth", "seed")
+    lengths = parse_lengths(options["lengths"])
+    return Ask(
+        lengths=lengths,
+        targets=targets,
+        shape=Shape(n=lengths[0], dtype=dtype, **{name: options[name] for name in names}),
+        causal=options["causal"],
+        passes=tuple(dict.fromkeys(part.strip() for part in options["passes"].split(","))),
+        runner=options["runner"],
+        device=device,
+        tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
+        settings=settings_of(options["settings"], targets),
+        arguments={s.param: s.value for s in map(_argument, options["arguments"])},
+        preset=options["preset"],
+    )
+
+
+def _argument(text: str) -> Any:
+    from attnprof.units import parse_setting
+
+    return parse_setting(text)
+
+
+def device_of(name: str) -> str:
+    """The device that `auto` stands for on this machine; an error for one that it does not have."""
+    from attnprof.sweep.plan import DEVICES
+
+    if name not in DEVICES:
+        raise unknown("device", name, DEVICES)
+    if name == "none" or name == "cpu":
+        return name
+    from attnprof.measure.sensors import accelerators
+
+    present = accelerators()
+    if name == "cuda" and not present:
+        raise AttnprofError("there is no CUDA device on this machine", hint="--device cpu, or --device none to count only")
+    return "cuda" if present else "cpu"
+
+
+def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
+    """Run the sweep into its folder, then print the table, the page's path and a next command."""
+    from attnprof.sweep.outlook import Budget
+    from attnprof.sweep.run import sweep
+
+    console = notes()
+    with opened(options, ask) as run:
+        console.print(f"run: {run.path}")
+        known = {planned.key for job in jobs for planned in job.points}
+        left = len(known - run.keys())
+        for notice in run.notices:
+            console.print(notice)
+        if left < len(known):
+            console.print(f"resuming: {len(known) - left} of {len(known)} points are done")
+        seconds = options["time_budget"] or (2.0 if ask.device == "cpu" else 10.0)
+        budget = Budget(seconds=seconds, timeout_s=options["timeout"])
+        with progress(left) as watch:
+            sweep(jobs, run, budget, watch, static=ask.device == "none")
+        records = [record for record in run.records() if record.key in known]
+        page = None if options["no_page"] else write_page(run, records)
+    return summary(run.path, page, records, as_json=options["as_json"])
+
+
+def opened(options: Mapping[str, Any], ask: Any) -> Any:
+    """The run's folder: that of the same plan before, or a new one; with --fresh always a new one."""
+    from attnprof.measure.environment import environment
+    from attnprof.store import HEADER, Run
+
+    name = content_hash(ask.to_json())
+    path = options["out"] or Path("attnprof-runs") / name
+    while options["fresh"] and (path / HEADER).exists():
+        stem, _, count = path.name.partition("-fresh")
+        path = path.with_name(f"{stem}-fresh{int(count or 0) + 1}")
+    if (path / HEADER).exists():
+        run = Run.open(path)
+        if run.header.get("plan_hash") != name:
+            raise AttnprofError(f"{path} holds another sweep", hint="choose another --out, or --fresh for a new folder")
+        return run.lock()
+    header = {
+        "command": " ".join(["attnprof", *sys.argv[1:]]),
+        "plan": ask.to_json(),
+        "plan_hash": name,
+        "environment": environment(),
+    }
+    return Run.create(path, header).lock()
+
+
+class progress:  # noqa: N801 - reads as a statement: with progress(...) as watch
+    """Shows each finished record and an ETA on standard error: a bar on a terminal, lines elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.started = time.monotonic()
+        self.console = notes()
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[Record], None]:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("starting", total=self.total)
+        return self.watch
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def watch(self, record: Record) -> None:
+        """One more record."""
+        self.done += 1
+        line = describe(record)
+        if self.bar is not None:
+            self.bar.update(self.task, advance=1, description=line)
+            return
+        spent = time.monotonic() - self.started
+        left = spent / self.done * (self.total - self.done)
+        self.console.print(f"{self.done}/{self.total} {line}, ETA {format_seconds(left)}", soft_wrap=True)
+
+
+def describe(record: Record) -> str:
+    """One record in a few words."""
+    point, measured = record.point, record.measured
+    wall = measured.wall_s.median if measured and measured.wall_s else None
+    outcome = format_seconds(wall) if wall is not None else record.status
+    return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"
+
+
+def write_page(run: Any, records: Sequence[Record]) -> Path:
+    """The page of a run, in its folder."""
+    from attnprof.render import write_page as write
+
+    page = run.path / "report.html"
+    write(page, records, run.header)
+    return page
+
+
+def summary(path: Path, page: Path | None, records: Sequence[Record], *, as_json: bool) -> int:
+    """Print what came out; the exit code is 3 where points failed."""
+    counts = Counter(record.status for record in records)
+    failed = counts["failed"] + counts["timeout"]
+    if as_json:
+        emit({"run": str(path), "page": str(page) if page else None, "records": [r.to_json() for r in records]})
+    else:
+        print_table(records)
+    console = notes()
+    console.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+    if page:
+        console.print(f"page: {page}")
+    console.print(f"next: attnprof report {path} --paper paper")
+    return 3 if failed else 0
+
+
+def print_table(records: Sequence[Record]) -> None:
+    """A table on standard output: one row a target and pass, the longest length that was measured."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="at the longest length with a measurement (n), else at the longest")
+    for column in ("target", "pass", "n", "status there", "executed", "executed/useful", "peak", "wall"):
+        table.add_column(column, justify="left" if column in ("target", "pass") else "right")
+    for record in longest(records):
+        table.add_row(*row(record))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def longest(records: Sequence[Record]) -> list[Record]:
+    """For each target and pass the measured record of the longest sequence, or the longest of all."""
+    best: dict[tuple[str, str], Record] = {}
+    for record in records:
+        at = (record.point.target, record.point.pass_)
+        rank = (record.measured is not None, record.point.shape.n)
+        if at not in best or rank > (best[at].measured is not None, best[at].point.shape.n):
+            best[at] = record
+    return list(best.values())
+
+
+def row(record: Record) -> list[str]:
+    """The cells of a record."""
+    cost, measured, point = record.cost, record.measured, record.point
+    executed = cost.flops_executed if cost else None
+    ratio = cost and cost.flops_core_executed and cost.flops_core_useful
+    share = f"{cost.flops_core_executed / cost.flops_core_useful:.2f}" if cost and ratio else "-"
+    peak = (measured and measured.peak_bytes) or (cost and cost.peak_bytes)
+    wall = format_seconds(measured.wall_s.median) if measured and measured.wall_s else "-"
+    return [
+        point.target,
+        point.pass_,
+        format_length(point.shape.n),
+        record.status,
+        format_flops(executed) if executed is not None else "-",
+        share,
+        format_bytes(peak) if peak else "-",
+        wall,
+    ]
+
+
+def dry_run(jobs: Sequence[Any], *, as_json: bool) -> int:
+    """Print the points that the sweep would do."""
+    rows = [{"key": planned.key, **planned.point.to_json()} for job in jobs for planned in job.points]
+    if as_json:
+        emit({"points": rows})
+        return 0
+    for at in rows:
+        click.echo(f"{at['target']:20} {at['pass']:8} n={format_length(at['n']):>5} {at['runner'] or ''}")
+    return 0
+
+
+__all__ = ["command", "parse_size"]

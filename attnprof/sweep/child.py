@@ -1,0 +1,123 @@
+"""The child process of a target: builds it and answers one request a line, until its input ends.
+
+A request is one JSON object, an answer another; what a scheme prints goes to standard error. The parent is the only
+writer of records, so an out-of-memory kill or an illegal access here loses one answer and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attnprof import catalog
+from attnprof.errors import AttnprofError, Unsupported
+from attnprof.model import Point, plain
+from attnprof.scheme import Target
+
+Answer = dict[str, Any]
+
+
+class Child:
+    """The state of a child: its target, and the device that it measures on."""
+
+    def __init__(self) -> None:
+        self.target: Target | None = None
+
+    def open(self, request: Mapping[str, Any]) -> Answer:
+        """Find the target; the answer describes it."""
+        self.target = catalog.find(
+            request["target"],
+            params=request["params"],
+            runner=request["runner"],
+            arguments=request["arguments"],
+        )
+        return {"name": self.target.name}
+
+    def count(self, request: Mapping[str, Any]) -> Answer:
+        """The static cost of a point."""
+        from attnprof.cost import count
+
+        point = Point.from_json(request["point"])
+        counted = count(self.found, point.shape, point.pass_)
+        return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
+
+    def gate(self, request: Mapping[str, Any]) -> Answer:
+        """Whether the target computes what its reference does; reasons where it does not."""
+        from attnprof.measure.gate import check
+
+        point = Point.from_json(request["point"])
+        return {"reasons": check(self.found, point.shape)}
+
+    def measure(self, request: Mapping[str, Any]) -> Answer:
+        """What the device spends on a point."""
+        from attnprof.measure import measure_target
+
+        point = Point.from_json(request["point"])
+        measured, reasons, flags = measure_target(
+            self.found, point.shape, point.pass_, point.device, budget_s=request["budget_s"]
+        )
+        return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
+
+    def calibrate(self, request: Mapping[str, Any]) -> Answer:
+        """Measured peaks of the device, to predict times with."""
+        from attnprof.measure.calibrate import calibrate
+
+        return plain(calibrate(request["device"]))
+
+    @property
+    def found(self) -> Target:
+        """The target, once it is open."""
+        assert self.target is not None, "the first request opens the target"
+        return self.target
+
+    def answer(self, request: Mapping[str, Any]) -> Answer:
+        """The answer to any request; an exception becomes one too, of a named kind."""
+        does: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
+            "open": self.open,
+            "count": self.count,
+            "gate": self.gate,
+            "measure": self.measure,
+            "calibrate": self.calibrate,
+        }
+        try:
+            return {"ok": True, **does[request["do"]](request)}
+        except Unsupported as error:
+            return failure("unsupported", error.message, error.hint)
+        except AttnprofError as error:
+            return failure("input", error.message, error.hint)
+        except Exception as error:
+            return failure("oom" if out_of_memory(error) else "failed", f"{type(error).__name__}: {error}")
+
+
+def failure(kind: str, message: str, hint: str = "") -> Answer:
+    """The answer that stands for an exception: `unsupported`, `input`, `oom` or `failed`."""
+    return {
+        "ok": False,
+        "kind": kind,
+        "message": message.strip().splitlines()[0] if message.strip() else kind,
+        "hint": hint,
+    }
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device or the machine had no memory left."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def main() -> None:
+    """Answer requests from standard input until it ends. An interrupt is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    child = Child()
+    for line in sys.stdin:
+        print(json.dumps(child.answer(json.loads(line))), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""From what was asked to the points to cost, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from attnprof import catalog
+from attnprof.errors import AttnprofError, unknown
+from attnprof.model import PASSES, Pass, Point, Shape, Value, content_hash
+from attnprof.scheme import Target
+
+DEVICES = ("auto", "cpu", "cuda", "none")
+DEFAULT_PASSES: tuple[Pass, ...] = ("forward", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a sweep was asked for. `targets` empty: every scheme of the catalogue whose maths is written."""
+
+    lengths: tuple[int, ...]
+    targets: tuple[str, ...] = ()
+    shape: Shape = field(default_factory=lambda: Shape(n=1))
+    causal: bool | None = None
+    passes: tuple[Pass, ...] = DEFAULT_PASSES
+    runner: str | None = None
+    device: str = "cpu"
+    tokens: int | None = None
+    settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    preset: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The plain form that names the run's folder and stands in its header."""
+        return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One point to do, under the key of its record, with flags that are known beforehand."""
+
+    key: str
+    point: Point
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All points of one target, for one child process: how to find the target there, and the points, short first."""
+
+    target: str
+    params: Mapping[str, Value]
+    runner: str | None
+    arguments: Mapping[str, Value]
+    points: tuple[Planned, ...]
+
+    def opening(self) -> dict[str, Any]:
+        """The request that makes a child find this target."""
+        return {
+            "do": "open",
+            "target": self.target,
+            "params": dict(self.params),
+            "runner": self.runner,
+            "arguments": dict(self.arguments),
+        }
+
+
+def plan(ask: Ask) -> tuple[Job, ...]:
+    """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts."""
+    for pass_ in ask.passes:
+        if pass_ not in PASSES:
+            raise unknown("pass", pass_, PASSES)
+    catalog.checked(ask.shape.replace(n=min(ask.lengths)))
+    names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
+    for name in ask.settings:
+        if name not in map(_label, names):
+            raise AttnprofError(
+                f"--set names {name!r}, which is not a target of this sweep", hint=f"targets: {', '.join(names)}"
+            )
+    return tuple(_job(ask, name) for name in dict.fromkeys(names))
+
+
+def _job(ask: Ask, name: str) -> Job:
+    params = dict(ask.settings.get(_label(name), {}))
+    target = catalog.find(name, params=params, runner=ask.runner, arguments=ask.arguments)
+    points = tuple(_planned(ask, target, n, pass_) for n in ask.lengths for pass_ in ask.passes)
+    return Job(name, params, target.runner, ask.arguments, points)
+
+
+def _planned(ask: Ask, target: Target, n: int, pass_: Pass) -> Planned:
+    causal = target.card.native_causal if ask.causal is None else ask.causal
+    batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
+    shape = ask.shape.replace(n=n, causal=causal or pass_ == "decode", batch=batch)
+    params = target.resolve(n)
+    point = Point(target.name, shape, pass_, ask.device, target.runner, target.layers, params)
+    flags = [
+        f"clipped:{name}={value}" for name, value in params.items() if target.parameters.get(name) not in (None, value)
+    ]
+    if ask.runner and target.runners and target.runner != ask.runner:
+        flags.append(f"runner:{ask.runner} cannot execute it, {target.runner} does")
+    return Planned(key_of(target, point), point, tuple(flags))
+
+
+def key_of(target: Target, point: Point) -> str:
+    """The content hash of a point, of the sources that the target is made of, and of torch."""
+    return content_hash([point.to_json(), catalog.source_hash(target), version("torch")])
+
+
+def _label(target: str) -> str:
+    """How `--set` names a target: a scheme by its name, a pattern file by its stem, code by its attribute."""
+    last = target.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+    return last.removesuffix(".py")
+
+
+def settings_of(texts: Sequence[str], targets: Sequence[str]) -> dict[str, dict[str, Value]]:
+    """`--set` options by target; without a target's name they need exactly one target."""
+    from attnprof.units import parse_setting
+
+    found: dict[str, dict[str, Value]] = {}
+    for text in texts:
+        setting = parse_setting(text)
+        owner = setting.target
+        if owner is None:
+            if len(targets) != 1:
+                raise AttnprofError(
+                    f"--set {text} does not say which target it is for",
+                    hint=f"write --set {_label(targets[0]) if targets else 'longformer'}.{text}",
+                )
+            owner = _label(targets[0])
+        found.setdefault(owner, {})[setting.param] = setting.value
+    return found

@@ -1,0 +1,173 @@
+"""The parent's loop: each point is counted, gated, predicted and measured in its target's child, then recorded.
+
+The parent never imports torch and is the only writer. Targets take turns length by length, so that heat and noise are
+shared among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from attnprof.errors import AttnprofError
+from attnprof.model import Cost, Measured, Point, Record, Status, revive
+from attnprof.store import Run
+from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
+from attnprof.sweep.plan import Job, Planned
+from attnprof.sweep.worker import Died, Worker
+
+ABREAST = 8
+COUNT_TIMEOUT_S = 300.0
+Watch = Callable[[Record], None]
+
+
+@dataclass(slots=True)
+class Lane:
+    """One target on its way: its child, and what has been learnt of it."""
+
+    job: Job
+    worker: Worker
+    outlook: Outlook = field(default_factory=Outlook)
+    gates: dict[str, str] = field(default_factory=dict)
+
+
+def sweep(
+    jobs: Sequence[Job],
+    run: Run,
+    budget: Budget,
+    watch: Watch,
+    *,
+    static: bool = False,
+    start: Callable[[Job, Path], Worker] = Worker,
+    free_bytes: Callable[[], int] = lambda: psutil.virtual_memory().available,
+) -> None:
+    """Do every point that the run has no finished record of, and append its record.
+
+    `static` leaves measuring out. A child that dies costs its point a status, never another point its record. On
+    KeyboardInterrupt the children are ended; what is recorded stays.
+    """
+    done = run.keys()
+    todo = [job for job in jobs if any(planned.key not in done for planned in job.points)]
+    for at in range(0, len(todo), ABREAST):
+        lanes = [Lane(job, start(job, run.path / "children.log")) for job in todo[at : at + ABREAST]]
+        try:
+            for lane, planned in _turns(lanes, done):
+                record = Attempt(lane, planned, budget, static, free_bytes).record()
+                run.append(record)
+                watch(record)
+        finally:
+            for lane in lanes:
+                lane.worker.close()
+
+
+def _turns(lanes: Sequence[Lane], done: set[str]) -> Iterator[tuple[Lane, Planned]]:
+    """Points length by length, the targets taking turns."""
+    lengths = sorted({planned.point.shape.n for lane in lanes for planned in lane.job.points})
+    for n in lengths:
+        for lane in lanes:
+            for planned in lane.job.points:
+                if planned.point.shape.n == n and planned.key not in done:
+                    yield lane, planned
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One point being done: gathers what becomes its record."""
+
+    lane: Lane
+    planned: Planned
+    budget: Budget
+    static: bool
+    free_bytes: Callable[[], int]
+    status: Status = "ok"
+    cost: Cost | None = None
+    measured: Measured | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+
+    def record(self) -> Record:
+        """Count, then measure where that makes sense."""
+        self.flags += self.planned.flags
+        if self._count() and not self.static and self._foreseen() and self._gated():
+            self._measure()
+        self.lane.outlook.saw(self.point, self.cost, self.measured)
+        return Record(
+            kind="cost",
+            key=self.planned.key,
+            point=self.point,
+            cost=self.cost,
+            measured=self.measured,
+            status=self.status,
+            reasons=self.reasons,
+            flags=tuple(dict.fromkeys(self.flags)),
+        )
+
+    @property
+    def point(self) -> Point:
+        """The point itself."""
+        return self.planned.point
+
+    def _count(self) -> bool:
+        answer = self._ask("count", COUNT_TIMEOUT_S)
+        if answer is None:
+            return False
+        self.cost = revive(Cost, answer["cost"])
+        self.reasons |= answer["reasons"]
+        self.flags += answer["flags"]
+        return True
+
+    def _foreseen(self) -> bool:
+        """Whether the point fits into memory and time; its status says which it does not."""
+        assert self.cost is not None
+        too_large = out_of_memory(self.point, self.cost, self.free_bytes())
+        too_slow = self.lane.outlook.over_budget(self.point.pass_, self.cost, self.budget)
+        if too_large:
+            self._not_measured("predicted_oom", too_large)
+        elif too_slow:
+            self._not_measured("over_budget", too_slow)
+        return not (too_large or too_slow)
+
+    def _gated(self) -> bool:
+        """Whether the target computes what its reference does; asked once for each form of it."""
+        shape = self.point.shape
+        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups}"
+        if form not in self.lane.gates:
+            answer = self._ask("gate", COUNT_TIMEOUT_S)
+            if answer is None:
+                return False
+            self.lane.gates[form] = "; ".join(answer["reasons"].values())
+        why = self.lane.gates[form]
+        if why:
+            self._not_measured("failed", f"it does not compute what its reference does: {why}")
+        return not why
+
+    def _measure(self) -> None:
+        answer = self._ask("measure", self.budget.timeout_s, budget_s=self.budget.seconds)
+        if answer is not None:
+            self.measured = revive(Measured, answer["measured"])
+            self.reasons |= answer["reasons"]
+            self.flags += answer["flags"]
+
+    def _ask(self, what: str, timeout_s: float, **more: Any) -> dict[str, Any] | None:
+        """The child's answer, or None with the status and the reason set."""
+        request = {"do": what, "point": self.point.to_json(), **more}
+        try:
+            answer = self.lane.worker.ask(request, timeout_s)
+        except Died as death:
+            status: Status = "timeout" if death.timed_out else "oom" if death.signal == 9 else "failed"
+            self._not_measured(status, f"{what}: {death}")
+            return None
+        if answer["ok"]:
+            return answer
+        if answer["kind"] == "input":
+            raise AttnprofError(answer["message"], hint=answer["hint"])
+        self._not_measured(answer["kind"], answer["message"])
+        return None
+
+    def _not_measured(self, status: Status, why: str) -> None:
+        self.status = status
+        self.reasons["measured" if self.cost is not None else "cost"] = why
