@@ -22,7 +22,7 @@ from attnprof.model import DTYPE_BYTES, Shape, Value
 from attnprof.pattern import Card, Expr
 from attnprof.scheme import Target
 
-CONTEXT = ("n", "causal", "layer", "head", "seed")
+CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 OWN_CARD = Card(
     title="user's pattern",
     bib="",

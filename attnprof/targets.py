@@ -116,8 +116,7 @@ class CatalogTarget:
         assert draw is not None
 
         def bound(layer: int, head: int) -> Any:
-            context = {"causal": shape.causal, "layer": layer, "head": head, "seed": shape.seed}
-            return draw(shape.n, **accepted(draw, **context, **params))
+            return draw(shape.n, **accepted(draw, **context_of(shape, layer, head), **params))
 
         heads = shape.heads if "head" in accepted(draw, head=0) else 1
         return Pattern(self.name, shape.n, shape.causal, bound, self.layers, heads)
@@ -127,7 +126,7 @@ class CatalogTarget:
         closed = self.entry.edges
         if closed is None:
             return None
-        context = {"causal": shape.causal, "layer": layer, "head": head, "seed": shape.seed}
+        context = context_of(shape, layer, head)
         return closed(shape.n, **accepted(closed, **context, **self.resolve(shape.n)))
 
     def flops_paper(self, shape: Shape) -> int | None:
@@ -174,6 +173,18 @@ class CatalogTarget:
             raise Unsupported(f"{self.name} is not defined for fewer KV heads than query heads")
         if shape.keys != shape.n and not self.card.cross:
             raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
+
+
+def context_of(shape: Shape, layer: int, head: int) -> dict[str, Value]:
+    """What a pattern function may ask for that is not a parameter of its scheme."""
+    return {
+        "causal": shape.causal,
+        "layer": layer,
+        "head": head,
+        "seed": shape.seed,
+        "heads": shape.heads,
+        "head_dim": shape.head_dim,
+    }
 
 
 def runner_core(runner: str | None) -> type[nn.Module]:
