@@ -44,7 +44,7 @@ def highest(changes: Iterable[int]) -> int:
 
 
 def saved_bytes(module: nn.Module, inputs: Sequence[Tensor]) -> int:
-    """Bytes of the unique storages that one forward keeps for backward; never parameters or persistent buffers.
+    """Bytes of the unique storages that one forward keeps for backward; never parameters or buffers, which live anyway.
 
     Each tensor is held by the graph alone, so that what a node drops before the forward ends is not counted.
     """
