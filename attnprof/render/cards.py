@@ -1,0 +1,22 @@
+"""What is known of the schemes that records name: from the header of the run, else from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attnprof import catalog
+from attnprof.model import plain
+
+
+def cards(targets: Iterable[str], header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The card of each target that has one, as plain data: a run remembers its own under `cards`."""
+    kept = header.get("cards") or {}
+    known = set(catalog.names())
+    found: dict[str, dict[str, Any]] = {}
+    for target in sorted(set(targets)):
+        if target in kept:
+            found[target] = dict(kept[target])
+        elif target in known:
+            found[target] = plain(catalog.entry(target).card)
+    return found

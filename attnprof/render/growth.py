@@ -1,0 +1,24 @@
+"""How fast a value grows with n, where the records have at least two lengths to say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attnprof.stats import LocalExponent, exponent, local_exponents
+
+
+def steps(values: Mapping[int, float]) -> tuple[LocalExponent, ...]:
+    """The exponent between each length and the next, by rising n."""
+    return local_exponents(list(values), list(values.values()))
+
+
+def last_exponent(values: Mapping[int, float]) -> float | None:
+    """The exponent between the two longest lengths; None where there is only one."""
+    found = steps(values)
+    return found[-1].slope if found else None
+
+
+def whole(values: Mapping[int, float]) -> float | None:
+    """The exponent fitted to all lengths."""
+    fitted = exponent(list(values), list(values.values()))
+    return None if fitted is None else fitted.slope

@@ -1,0 +1,194 @@
+"""The page of a report: one offline file whose first paint needs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attnprof.locate import shipped
+from attnprof.model import Record
+from attnprof.render import bibliography, environment, table
+from attnprof.render.cards import cards
+from attnprof.render.figures import Figure, figure
+from attnprof.render.findings import Finding, findings
+from attnprof.render.metrics import COMPARED
+from attnprof.render.palette import styles
+from attnprof.render.pictures import data_uri
+from attnprof.render.plotly_js import packed
+from attnprof.render.runs import runs
+from attnprof.render.series import Group, groups, latest
+from attnprof.render.spec import spec
+from attnprof.render.svg import draw
+from attnprof.render.verdicts import against, verdict
+from attnprof.render.words import definitions
+
+Picture = Callable[[str], Any]
+TOOL = "attnprof"
+
+
+def write_page(
+    path: str | Path,
+    records: Iterable[Record],
+    header: Mapping[str, Any],
+    *,
+    picture: Picture | None = None,
+    plotly: bool = True,
+) -> Path:
+    """Write the page of these records to `path` and return it.
+
+    `header` is the run's (`command`, `created_at`, `environment`, `plan`, `cards`, or several under `runs`).
+    `picture(target)` gives a pooled mask `[rows, columns]` of densities in [0, 1], or None; graph records that hold
+    one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and its figures
+    static. The same arguments give the same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(records, header, picture=picture, plotly=plotly), encoding="utf-8")
+    return path
+
+
+def page(
+    records: Iterable[Record], header: Mapping[str, Any], *, picture: Picture | None = None, plotly: bool = True
+) -> str:
+    """The page as text; see `write_page`."""
+    from markupsafe import Markup
+
+    kept = latest(records)
+    graphs = [r for r in kept if r.kind == "graph"]
+    found = groups(kept)
+    drawn = _drawn(found)
+    style_of = styles(s for g in found for s in g.series)
+    targets = sorted({r.point.target for r in kept})
+    known = cards(targets, header)
+    facts = findings(found, graphs)
+    context = {
+        "header": {"version": None, **header},
+        "title_targets": targets,
+        "labels": list(style_of),
+        "total": len(kept),
+        "lengths": sorted({r.point.shape.n for r in kept}),
+        "devices": sorted({r.point.device for r in kept if r.kind == "cost"}),
+        "dtypes": sorted({r.point.shape.dtype for r in kept if r.kind == "cost"}),
+        "runs": runs(header),
+        "lead": _lead(facts),
+        "findings": facts,
+        "figures": drawn,
+        "styles": list(style_of.values()),
+        "verdicts": _matrix(found),
+        "pictures": _pictures(targets, graphs, picture, known),
+        "words": definitions()["word"],
+        "bibtex": _bibtex(targets, known),
+        "css": Markup((shipped("reports") / "style" / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((environment.templates() / "page.js").read_text(encoding="utf-8")),
+        "spec": Markup(spec({f["figure"].name: f["drawings"] for f in drawn}, list(style_of.items()))) if drawn else "",
+        "plotly": Markup(packed()) if plotly and drawn else "",
+        **_table(found),
+    }
+    return environment.html().get_template("page.html.j2").render(context)
+
+
+def _drawn(found: Sequence[Group]) -> list[dict[str, Any]]:
+    style_of = styles(s for g in found for s in g.series)
+    figures = [figure(group, style_of, f"figure-{k + 1}") for k, group in enumerate(found)]
+    return [_figure(f) for f in figures if f.panels]
+
+
+def _figure(found: Figure) -> dict[str, Any]:
+    readings = [r for p in found.panels for line in p.lines for r in line.readings.values()]
+    return {
+        "figure": found,
+        "drawings": [draw(p) for p in found.panels],
+        "predicted": any(r.predicted for r in readings),
+        "bars": any(r.high is not None for r in readings),
+        "statuses": tuple(dict.fromkeys(s for p in found.panels for s in p.statuses)),
+        "caption": _caption(found),
+    }
+
+
+def _caption(found: Figure) -> dict[str, Any] | None:
+    """The cheapest line of the first panel at the longest length that any line reaches, beside the baseline there."""
+    panel = found.panels[0]
+    n = max(max(line.readings) for line in panel.lines)
+    there = sorted((line for line in panel.lines if n in line.readings), key=lambda line: line.readings[n].value)
+    ink = next((line for line in there if line.style.ink), None)
+    best = next((line for line in there if not line.style.ink), None)
+    if best is None:
+        return None
+    return {"metric": panel.metric, "n": n, "best": best, "baseline": ink, "count": len(there)}
+
+
+def _lead(facts: Sequence[Finding]) -> dict[str, Any] | None:
+    """What the first comparison says at its longest length."""
+    for finding in facts:
+        if finding.kind != "crossing":
+            continue
+        case = finding.facts["cases"][0]
+        known = [v for kind in case["kinds"].values() for v in kind]
+        longest = max(v.longest for v in known)
+        there = [v for v in known if v.longest == longest]
+        below = sorted((v for v in there if v.gain > 1), key=lambda v: (-v.gain, v.label))
+        return {
+            "metric": finding.facts["metric"],
+            "case": {**case, "longest": longest, "total": len(there), "below": below},
+        }
+    return None
+
+
+def _matrix(found: Sequence[Group]) -> dict[str, Any] | None:
+    """The verdicts of every scheme in every group and metric, against the baseline of each."""
+    columns = [(g, [(m, b) for m in COMPARED if (b := against(g, m)) is not None]) for g in found]
+    columns = [(g, metrics) for g, metrics in columns if metrics]
+    if not columns:
+        return None
+    by_label = [({s.label: s for s in g.series}, metrics) for g, metrics in columns]
+    labels = dict.fromkeys(s.label for g, _ in columns for s in g.series if not s.baseline)
+    rows = []
+    for label in labels:
+        cells = [
+            (k == 0, verdict(series[label], base, metric) if label in series else None)
+            for series, metrics in by_label
+            for k, (metric, base) in enumerate(metrics)
+        ]
+        rows.append((label, cells))
+    heads = [{"conditions": g.conditions, "metrics": [(m, b.label) for m, b in metrics]} for g, metrics in columns]
+    return {"groups": heads, "rows": rows} if rows else None
+
+
+def _table(found: Sequence[Group]) -> dict[str, Any]:
+    conditions = [g.conditions for g in found]
+    fixed = {
+        (c.level, c.batch, c.tokens, c.dim, c.heads, c.kv_heads, c.keys, c.depth, c.dtype, c.device) for c in conditions
+    }
+    return {
+        "rows": table.rows(found),
+        "columns": table.columns(found),
+        "place": {m.key: k for k, m in enumerate(table.COLUMNS)},
+        "common": conditions[0] if len(fixed) == 1 else None,
+        "varying": len(fixed) > 1,
+        "certificate": table.certificate,
+        "notes": table.notes,
+        "exact": table.exact,
+    }
+
+
+def _pictures(
+    targets: Sequence[str], graphs: Sequence[Record], picture: Picture | None, known: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One picture a target: of its graph record, else of the function given."""
+    held = {r.point.target: r for r in graphs if (r.metrics or {}).get("image") is not None}
+    found = []
+    for target in targets:
+        record = held.get(target)
+        image = (record.metrics or {})["image"] if record else picture(target) if picture else None
+        if image is not None:
+            n = record.point.shape.n if record else None
+            found.append(
+                {"label": target, "uri": data_uri(image), "side": len(image), "n": n, "card": known.get(target)}
+            )
+    return found
+
+
+def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> str:
+    cited = bibliography.cited(targets, known)
+    return bibliography.bibtex([TOOL, *cited.values()])

@@ -1,0 +1,52 @@
+"""The headers of runs as a reader sees them: the environment, the command, when it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attnprof import units
+
+PRIVATE = ("hostname", "host", "user", "path", "cwd", "uuid", "serial", "repository", "commit", "executable", "home")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run: the lines of its environment, its command, the time at which it began."""
+
+    environment: tuple[tuple[str, str], ...]
+    command: str
+    created: str
+
+
+def runs(header: Mapping[str, Any], *, anonymous: bool = False) -> tuple[RunFacts, ...]:
+    """The facts of every run that a header stands for (`runs` where a report joins several)."""
+    return tuple(_facts(one, anonymous) for one in header.get("runs") or (header,))
+
+
+def _facts(header: Mapping[str, Any], anonymous: bool) -> RunFacts:
+    lines = tuple(_lines(header.get("environment") or {}, "", anonymous))
+    command = "" if anonymous else str(header.get("command") or "")
+    return RunFacts(lines, command, "" if anonymous else str(header.get("created_at") or ""))
+
+
+def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if anonymous and any(word in key.lower() for word in PRIVATE):
+            continue
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _lines(value, f"{prefix}{key} ", anonymous)
+        elif value is not None and value != "" and value != []:
+            yield name.removesuffix(" bytes"), _text(key, value)
+
+
+def _text(key: str, value: Any) -> str:
+    if key.endswith("_bytes") and isinstance(value, int):
+        return units.format_bytes(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(v) for v in value)
+    return str(value)

@@ -1,0 +1,189 @@
+"""Records as curves: one line for each scheme and runner, among the points that may be compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attnprof.model import PASSES, Point, Record, Value, content_hash
+from attnprof.render.metrics import Metric, Reading
+
+BASELINES = ("dense", "flash")
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must be equal for two points to be compared. `tokens` replaces `batch` where a sweep keeps b * n fixed."""
+
+    level: str
+    pass_: str
+    causal: bool
+    batch: int | None
+    tokens: int | None
+    heads: int
+    kv_heads: int
+    dim: int
+    keys: int | None
+    depth: int
+    dtype: str
+    device: str
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Where a reader expects these conditions: bidirectional first, forward before train before decode."""
+        sizes = (self.depth, self.dim, self.heads, self.kv_heads, self.keys or 0, self.batch or 0, self.tokens or 0)
+        return (self.device, self.level, self.causal, PASSES.index(self.pass_), self.dtype, sizes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The records of one scheme with one runner under one set of conditions, by rising n."""
+
+    label: str
+    target: str
+    runner: str | None
+    records: tuple[Record, ...]
+
+    def readings(self, metric: Metric) -> dict[int, Reading]:
+        """The metric by n, where a record holds it."""
+        found = ((r.point.shape.n, metric.read(r)) for r in self.records)
+        return {n: reading for n, reading in found if reading is not None}
+
+    def values(self, metric: Metric) -> dict[int, float]:
+        """The bare values of `readings`."""
+        return {n: reading.value for n, reading in self.readings(metric).items()}
+
+    @property
+    def baseline(self) -> bool:
+        """Whether this scheme attends to every pair, exactly: what the others are held against."""
+        return self.target in BASELINES
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All series that share their conditions: what one figure shows and one comparison may use."""
+
+    conditions: Conditions
+    series: tuple[Series, ...]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Every n of the group, rising."""
+        return tuple(sorted({r.point.shape.n for s in self.series for r in s.records}))
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of every series, in the order of the series."""
+        return tuple(r for s in self.series for r in s.records)
+
+    @property
+    def baselines(self) -> tuple[Series, ...]:
+        """The baselines among the series, in their fixed order."""
+        return tuple(s for name in BASELINES for s in self.series if s.target == name)
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """One record a point, the last one written, in a stable order."""
+    by_point = {(r.kind, content_hash(r.point.to_json())): r for r in records}
+    return sorted(by_point.values(), key=_record_order)
+
+
+def groups(records: Iterable[Record]) -> tuple[Group, ...]:
+    """The cost records, gathered by the conditions under which they may be compared."""
+    costs = [r for r in latest(records) if r.kind == "cost"]
+    alike: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in costs:
+        alike[_all_but_batch(record.point)].append(record)
+    found: dict[Conditions, list[Record]] = defaultdict(list)
+    for members in alike.values():
+        fixed_tokens = _keeps_tokens(members)
+        for record in members:
+            found[_conditions(record.point, fixed_tokens)].append(record)
+    ordered = sorted(found.items(), key=lambda item: item[0].order)
+    return tuple(Group(conditions, _series(members)) for conditions, members in ordered)
+
+
+def _record_order(record: Record) -> tuple[Any, ...]:
+    point = record.point
+    return (record.kind, point.target, point.runner or "", repr(_all_but_batch(point)), point.shape.n, record.key)
+
+
+def _all_but_batch(point: Point) -> tuple[Any, ...]:
+    s = point.shape
+    return (s.level, point.pass_, s.causal, s.heads, s.groups, s.dim, s.m, s.depth, s.dtype, point.device)
+
+
+def _keeps_tokens(records: Sequence[Record]) -> bool:
+    """Whether the batch follows n so that b * n stays the same, and no n has two batches."""
+    sizes = {(r.point.shape.n, r.point.shape.batch) for r in records}
+    batches = {b for _, b in sizes}
+    return len(batches) > 1 and len({n for n, _ in sizes}) == len(sizes) and len({n * b for n, b in sizes}) == 1
+
+
+def _conditions(point: Point, fixed_tokens: bool) -> Conditions:
+    s = point.shape
+    return Conditions(
+        level=s.level,
+        pass_=point.pass_,
+        causal=s.causal,
+        batch=None if fixed_tokens else s.batch,
+        tokens=s.batch * s.n if fixed_tokens else None,
+        heads=s.heads,
+        kv_heads=s.groups,
+        dim=s.dim,
+        keys=s.m,
+        depth=s.depth,
+        dtype=s.dtype,
+        device=point.device,
+    )
+
+
+def _series(records: Sequence[Record]) -> tuple[Series, ...]:
+    by_target: dict[tuple[str, str | None], list[Record]] = defaultdict(list)
+    for record in records:
+        by_target[record.point.target, record.point.runner].append(record)
+    runners: dict[str, set[str | None]] = defaultdict(set)
+    for target, runner in by_target:
+        runners[target].add(runner)
+    found: list[Series] = []
+    for (target, runner), members in by_target.items():
+        name = target if len(runners[target]) == 1 else f"{target} · {runner}"
+        found += _variants(name, target, runner, members)
+    return tuple(sorted(found, key=series_order))
+
+
+def series_order(series: Series) -> tuple[int, str]:
+    """Baselines first, in their own order, then by name."""
+    rank = BASELINES.index(series.target) if series.baseline else len(BASELINES)
+    return rank, series.label
+
+
+def _variants(name: str, target: str, runner: str | None, records: Sequence[Record]) -> list[Series]:
+    """One series, or one for each setting of the parameters in which points of equal n differ."""
+    varying = sorted(_varying(records))
+    split: dict[tuple[Value, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        split[tuple(_setting(record).get(k) for k in varying)].append(record)
+    found: list[Series] = []
+    for values, members in split.items():
+        knobs = ", ".join(f"{k}={v}" for k, v in zip(varying, values, strict=True))
+        by_n = {r.point.shape.n: r for r in members}
+        ordered = tuple(by_n[n] for n in sorted(by_n))
+        found.append(Series(f"{name} ({knobs})" if knobs else name, target, runner, ordered))
+    return found
+
+
+def _setting(record: Record) -> dict[str, Value]:
+    return {**record.point.params, "seed": record.point.shape.seed}
+
+
+def _varying(records: Sequence[Record]) -> set[str]:
+    by_n: dict[int, list[dict[str, Value]]] = defaultdict(list)
+    for record in records:
+        by_n[record.point.shape.n].append(_setting(record))
+    names: set[str] = set()
+    for settings in by_n.values():
+        names |= {k for s in settings for k in s if any(t.get(k) != s[k] for t in settings)}
+    return names

@@ -1,0 +1,143 @@
+"""A panel in the coordinates of its drawing: paths, markers, ticks and labels that do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attnprof.render.figures import Line, Panel
+from attnprof.render.numbers import power
+
+WIDTH, HEIGHT = 430, 300
+LEFT, BOTTOM, TOP = 58, 34, 10
+STRIP_ROW = 15
+LABEL_HEIGHT = 12.5
+CHARACTER = 5.7
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One marker, with its error bar where the reading has an interval."""
+
+    x: float
+    y: float
+    hollow: bool
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line: the path, its markers, and the label at its end (None for a line in the background)."""
+
+    line: Line
+    path: str
+    dots: tuple[Dot, ...]
+    end: tuple[float, float]
+    label_y: float | None
+    leader: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A panel laid out in a box of `width` by `height`."""
+
+    panel: Panel
+    left: float
+    right: float
+    top: float
+    bottom: float
+    curves: tuple[Curve, ...]
+    rows: tuple[tuple[str, float], ...]
+    marks: tuple[tuple[float, float, int], ...]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    def x(self, at: float) -> float:
+        """The horizontal place of a fraction of the axis."""
+        return round(self.left + at * (self.right - self.left), 2)
+
+    def y(self, at: float) -> float:
+        """The vertical place of a fraction of the axis."""
+        return round(self.bottom - at * (self.bottom - self.top), 2)
+
+
+def draw(panel: Panel) -> Drawing:
+    """The layout of a panel: the plot, the strip of marks above it, labels to its right."""
+    statuses = panel.statuses
+    top = TOP + STRIP_ROW * len(statuses) + (6 if statuses else 0)
+    right = WIDTH - _label_room(panel)
+    frame = Drawing(panel, LEFT, right, top, HEIGHT - BOTTOM, (), (), ())
+    rows = tuple((status, TOP + STRIP_ROW * (k + 0.5)) for k, status in enumerate(statuses))
+    height = dict(rows)
+    marks = tuple((frame.x(panel.x.at(m.n)), height[m.status], k) for k, m in enumerate(panel.marks))
+    return Drawing(panel, LEFT, right, top, HEIGHT - BOTTOM, _curves(frame), rows, marks)
+
+
+def label_text(line: Line) -> tuple[str, str]:
+    """The direct label of a line: its name, and the exponent where there is one."""
+    return line.label, "" if line.exponent is None else power(line.exponent)
+
+
+def _label_room(panel: Panel) -> float:
+    texts = [label_text(line) for line in panel.lines if line.highlighted]
+    longest = max((len(name) + (0.8 * len(exponent) + 1.5 if exponent else 0) for name, exponent in texts), default=8)
+    return min(max(longest * CHARACTER + 16, 70), 165)
+
+
+def _curves(frame: Drawing) -> tuple[Curve, ...]:
+    panel = frame.panel
+    bare = [_curve(frame, line) for line in panel.lines]
+    named = [c for c in bare if c.line.highlighted]
+    heights = spread([c.end[1] for c in named], LABEL_HEIGHT, frame.top + 4, frame.bottom - 2)
+    placed = dict(zip((c.line.label for c in named), heights, strict=True))
+    curves = [
+        Curve(c.line, c.path, c.dots, c.end, placed.get(c.line.label), _leads(c, placed.get(c.line.label), frame))
+        for c in bare
+    ]
+    return tuple(sorted(curves, key=lambda c: (c.line.highlighted, c.line.style.ink)))
+
+
+def _leads(curve: Curve, label_y: float | None, frame: Drawing) -> bool:
+    """Whether label and line end are so far apart that a thin line must join them."""
+    if label_y is None:
+        return False
+    return abs(label_y - curve.end[1]) > 4 or frame.right - curve.end[0] > 24
+
+
+def _curve(frame: Drawing, line: Line) -> Curve:
+    panel = frame.panel
+    places = {n: (frame.x(panel.x.at(n)), frame.y(panel.y.at(r.value))) for n, r in line.readings.items()}
+    path = "".join(_path([places[n] for n in piece]) for piece in line.pieces(panel.lengths))
+    dots = []
+    for n, reading in sorted(line.readings.items()):
+        ends = (reading.low, reading.high)
+        low, high = (frame.y(panel.y.at(v)) if v else None for v in ends)
+        dots.append(Dot(*places[n], reading.predicted, low, high))
+    return Curve(line, path, tuple(dots), places[max(places)], None, False)
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places `gap` apart within [low, high], in the order of the wishes and as near to them as that allows."""
+    clusters: list[tuple[float, list[int]]] = []
+    for k in sorted(range(len(wanted)), key=lambda k: wanted[k]):
+        members = [k]
+        while clusters and clusters[-1][0] + gap * len(clusters[-1][1]) > _first(members, wanted, gap, low, high):
+            members = clusters.pop()[1] + members
+        clusters.append((_first(members, wanted, gap, low, high), members))
+    found = [0.0] * len(wanted)
+    for first, members in clusters:
+        for rank, k in enumerate(members):
+            found[k] = round(first + gap * rank, 2)
+    return found
+
+
+def _first(members: Sequence[int], wanted: Sequence[float], gap: float, low: float, high: float) -> float:
+    """Where the first of a run of touching labels lies, so that the run is centred on what its members want."""
+    size = gap * (len(members) - 1)
+    middle = sum(wanted[k] for k in members) / len(members)
+    return max(low, min(middle - size / 2, high - size))

@@ -1,0 +1,106 @@
+"""The table of all points: one row a record, with what sorts it and why it lacks a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attnprof.model import Record
+from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, SAVED, USEFUL, WALL, Metric
+from attnprof.render.numbers import quantity
+from attnprof.render.series import Conditions, Group
+
+COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, ENERGY)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number of the table: its text, its exact value to sort by, and the reason where there is none."""
+
+    text: str
+    value: float | None
+    detail: str = ""
+    predicted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as the table shows it."""
+
+    label: str
+    conditions: Conditions
+    n: int
+    record: Record
+    cells: tuple[Cell, ...]
+    ratio: float | None
+
+
+def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
+    """Every record of every group, by scheme, then conditions, then n."""
+    found = [_row(s.label, g.conditions, r) for g in groups for s in g.series for r in s.records]
+    place = {g.conditions: k for k, g in enumerate(groups)}
+    names = {s.label: k for k, s in enumerate(s for g in groups for s in g.series)}
+    return tuple(sorted(found, key=lambda row: (names[row.label], place[row.conditions], row.n)))
+
+
+def columns(groups: Sequence[Group]) -> tuple[Metric, ...]:
+    """The metrics that any record holds: an empty column is not shown."""
+    return tuple(m for m in COLUMNS if any(m.source(r) is not None for g in groups for r in g.records))
+
+
+def _row(label: str, conditions: Conditions, record: Record) -> Row:
+    executed, useful = CORE.read(record), USEFUL.read(record)
+    ratio = executed.value / useful.value if executed and useful else None
+    cells = tuple(cell(record, metric) for metric in COLUMNS)
+    return Row(label, conditions, record.point.shape.n, record, cells, ratio)
+
+
+def cell(record: Record, metric: Metric) -> Cell:
+    """The value of a metric per layer, zero included; with its interval, or with the reason for its absence."""
+    raw = metric.source(record)
+    if raw is None:
+        return Cell("", None, reason(record, metric.key))
+    reading = metric.read(record)
+    if reading is None:
+        return Cell(quantity(raw.value, metric.unit), raw.value, predicted=raw.predicted)
+    detail = ""
+    if reading.low is not None and reading.high is not None:
+        detail = f"{quantity(reading.low, metric.unit)} – {quantity(reading.high, metric.unit)}"
+    return Cell(quantity(reading.value, metric.unit), reading.value, detail, reading.predicted)
+
+
+def reason(record: Record, key: str) -> str:
+    """Why a record lacks a value: the reason for that field, else for its side of the record, else any it gives."""
+    side = "measured" if key in ("wall_s", "energy_j") else "cost"
+    for name in (key, f"{side}.{key}", side, "status"):
+        if name in record.reasons:
+            return record.reasons[name]
+    return next(iter(record.reasons.values()), "") if record.status != "ok" else ""
+
+
+def certificate(record: Record) -> Mapping[str, Any] | None:
+    """What the total of a record rests on, ready for a template; None where nothing was counted."""
+    if record.cost is None or record.cost.certificate is None:
+        return None
+    found = record.cost.certificate
+    return {
+        "counted": found.counted,
+        "uncounted": found.uncounted,
+        "backend": found.backend,
+        "tile": found.tile,
+        "convention": found.convention,
+        "method": record.cost.method,
+        "opinions": sorted(record.cost.second_opinion.items()),
+    }
+
+
+def notes(record: Record) -> str:
+    """The reasons that a record gives, the status first, each text once."""
+    ordered = sorted(record.reasons.items(), key=lambda item: (item[0] != "status", item[0]))
+    return "; ".join(dict.fromkeys(text for _, text in ordered))
+
+
+def exact(value: float | None) -> str:
+    """The number by which a script sorts a cell; empty where there is none."""
+    return "" if value is None else f"{value:.12g}"

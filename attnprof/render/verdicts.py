@@ -1,0 +1,79 @@
+"""Where a scheme becomes cheaper than a baseline, among points that may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from attnprof.model import Interval
+from attnprof.render.metrics import Metric, Reading
+from attnprof.render.series import Group, Series
+from attnprof.stats import Crossover, crossover
+
+Kind = Literal["always", "from", "never", "until", "same"]
+SAME = 1.01
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One scheme against one baseline in one metric.
+
+    `always` and `never`: cheaper at every or at no common length. `from`: cheaper from the crossing on, `until`: up to
+    it. `same`: within one percent at every length. `gain` is baseline over scheme at the longest common length.
+    """
+
+    label: str
+    baseline: str
+    metric: Metric
+    kind: Kind
+    gain: float
+    shortest: int
+    longest: int
+    crossing: Crossover | None = None
+
+
+def verdict(series: Series, baseline: Series, metric: Metric) -> Verdict | None:
+    """The comparison at the lengths that both have; None where there are not two of them."""
+    ours, theirs = series.readings(metric), baseline.readings(metric)
+    ns = sorted(ours.keys() & theirs.keys())
+    if len(ns) < 2:
+        return None
+    kind, crossing = _kind(ns, [ours[n] for n in ns], [theirs[n] for n in ns])
+    gain = theirs[ns[-1]].value / ours[ns[-1]].value
+    return Verdict(series.label, baseline.label, metric, kind, gain, ns[0], ns[-1], crossing)
+
+
+def against(group: Group, metric: Metric) -> Series | None:
+    """The baseline worth beating in this metric: the cheapest at the longest length that the baselines share."""
+    usable = [(s, r) for s in group.baselines if len(r := s.readings(metric)) > 1]
+    if not usable:
+        return None
+    shared = set.intersection(*(set(r) for _, r in usable))
+    if not shared:
+        return usable[0][0]
+    return min(usable, key=lambda item: item[1][max(shared)].value)[0]
+
+
+def verdicts(group: Group, metric: Metric, baseline: Series) -> list[Verdict]:
+    """Every other scheme of the group against one baseline."""
+    others = [s for s in group.series if not s.baseline]
+    return [v for s in others if (v := verdict(s, baseline, metric)) is not None]
+
+
+def _kind(ns: Sequence[int], ours: Sequence[Reading], theirs: Sequence[Reading]) -> tuple[Kind, Crossover | None]:
+    ratios = [b.value / a.value for a, b in zip(ours, theirs, strict=True)]
+    if all(1 / SAME <= r <= SAME for r in ratios):
+        return "same", None
+    a, b = [_interval(r) for r in ours], [_interval(r) for r in theirs]
+    if (found := crossover(ns, a, b)) is not None:
+        return "from", found
+    if (found := crossover(ns, b, a)) is not None:
+        return "until", found
+    return ("always" if ratios[-1] > 1 else "never"), None
+
+
+def _interval(reading: Reading) -> Interval | float:
+    if reading.low is None or reading.high is None:
+        return reading.value
+    return Interval(reading.value, reading.low, reading.high)

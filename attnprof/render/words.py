@@ -1,0 +1,35 @@
+"""The words that a report defines, read from `reports/definitions.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from typing import Any
+
+from attnprof.locate import shipped
+
+
+@cache
+def definitions() -> dict[str, Any]:
+    """Everything in the file: `word` (a list of name and text), `metric` and `status` by key."""
+    return tomllib.loads((shipped("reports") / "definitions.toml").read_text(encoding="utf-8"))
+
+
+def metric_title(key: str) -> str:
+    """The title of a metric, as panels and table heads write it."""
+    return definitions()["metric"][key]["title"]
+
+
+def metric_phrase(key: str) -> str:
+    """The name of a metric inside a sentence."""
+    return definitions()["metric"][key]["phrase"]
+
+
+def status_title(key: str) -> str:
+    """The name of a status, as marks and tables write it."""
+    return definitions()["status"][key]["title"]
+
+
+def status_text(key: str) -> str:
+    """What a status means, in a few words."""
+    return definitions()["status"][key]["text"]
