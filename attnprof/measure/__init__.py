@@ -3,4 +3,8 @@
 import os
 
 # Without this the memory profiler announces each start and stop on stderr; it is read once, when torch is imported.
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")
+
+from attnprof.measure.point import Outcome, measure, measure_target
+
+__all__ = ["Outcome", "measure", "measure_target"]

@@ -16,7 +16,7 @@ MOST_ROUNDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Joules per run of the whole board, idle power included; None with the reason. `window_s` is what was read over."""
+    """Joules per run of the whole board, idle power included, read over `window_s`; None with the reason."""
 
     joules: float | None
     reason: str | None
@@ -57,9 +57,7 @@ def _difference(start: float, end: float | None, sensors: Sensors, runs: int, el
     if end is None:
         return Energy(None, sensors.reasons.get("energy_j", "no energy counter"), elapsed, runs, short)
     if end < start:
-        return Energy(
-            None, "the energy counter went backwards: it wrapped, or the driver was reloaded", elapsed, runs, short
-        )
+        return Energy(None, "the energy counter went backwards: wrapped, or the driver reloaded", elapsed, runs, short)
     if end == start:
         return Energy(None, f"the energy counter did not tick within {elapsed:.3f} s", elapsed, runs, short)
     return Energy((end - start) / runs, None, elapsed, runs, short)

@@ -1,18 +1,16 @@
-"""What a pass allocates: the allocator's peak over what lived before, and the bytes kept for backward."""
+"""What a pass allocates: the allocator's peak over what lived before it."""
 
 from __future__ import annotations
 
 import gc
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from attnprof.measure.passes import Passage, first_tensor
+from attnprof.measure.passes import Passage
 
 CPU_METHOD = "exact allocation events of the CPU allocator"
 ACCELERATOR_METHOD = "the device allocator's peak over its baseline (blocks rounded to 512 bytes)"
@@ -41,42 +39,6 @@ def peak(ready: Passage, device: str, *, backend: Any = None) -> Memory:
 def highest(changes: Iterable[int]) -> int:
     """The highest running total of allocations (+) and frees (-), at least 0."""
     return max(accumulate(changes, initial=0))
-
-
-def saved_bytes(module: nn.Module, inputs: Sequence[Tensor]) -> int:
-    """Bytes of the unique storages that one forward keeps for backward; never parameters or buffers, which live anyway.
-
-    Each tensor is held by the graph alone, so that what a node drops before the forward ends is not counted.
-    """
-    module.train()
-    kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
-
-    def pack(tensor: Tensor) -> _Kept:
-        holder = _Kept(tensor)
-        kept.add(holder)
-        return holder
-
-    leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
-        output = first_tensor(module(*leaves))
-    gc.collect(YOUNG)
-    permanent = {
-        _address(tensor) for tensor in module.state_dict(keep_vars=True).values() if isinstance(tensor, Tensor)
-    }
-    storages = {_address(holder.tensor): holder.tensor.untyped_storage().nbytes() for holder in kept}
-    del output
-    return sum(size for address, size in storages.items() if address not in permanent)
-
-
-class _Kept:
-    __slots__ = ("__weakref__", "tensor")
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor.detach()
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _cpu_peak(ready: Passage) -> Memory:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import AttnprofError, Unsupported
+from attnprof.errors import Unsupported
 from attnprof.measure.clock import Step
+from attnprof.measure.saved import first_tensor, forward_saved
 from attnprof.model import Pass
 
 
@@ -19,7 +20,8 @@ class Passage:
     """One pass, ready to run any number of times: `before` is not part of it, `steps` are, in this order.
 
     Everything that lives before the pass (parameters, buffers, inputs, grad_output, a decoding state) is allocated
-    by `before` or earlier, so that what `steps` allocate is what the pass costs.
+    by `before` or earlier, so that what `steps` allocate is what the pass costs. `saved_bytes` (training only) are
+    those of the run that found the shape of grad_output.
     """
 
     pass_: Pass
@@ -27,6 +29,7 @@ class Passage:
     steps: tuple[Step, ...]
     before: Step
     after: Step
+    saved_bytes: int | None = None
 
     def run(self) -> None:
         """The pass once, with what precedes it."""
@@ -48,29 +51,6 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Passage
         "decode": _decode,
     }
     return makers[pass_](module, inputs)
-
-
-def first_tensor(output: Any) -> Tensor:
-    """The output tensor of a module that may return a tuple, list or mapping of several."""
-    found = next(_tensors(output), None)
-    if found is None:
-        raise AttnprofError(
-            f"the module returned {type(output).__name__}, in which there is no floating-point tensor",
-            hint="return a tensor, or a tuple whose first tensor is the output",
-        )
-    return found
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _tensors(part)
 
 
 def _forward(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
@@ -99,15 +79,17 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
     def forward() -> None:
         graph.append(first_tensor(module(*leaves)))
 
-    with torch.no_grad():
-        grad_output = torch.randn_like(first_tensor(module(*leaves)))
+    saved, output = forward_saved(module, leaves)
+    grad_output = torch.randn_like(output)
+    del output
 
     def backward() -> None:
         torch.autograd.backward(graph.pop(), grad_output)
 
-    ready = Passage("train", ("forward", "backward"), (forward, backward), clear, clear)
-    ready.run()
-    clear()
+    ready = Passage("train", ("forward", "backward"), (forward, backward), clear, clear, saved)
+    if grad_output.device.type != "cpu":
+        ready.run()  # an accelerator's libraries take their workspaces on first use
+        clear()
     return ready
 
 

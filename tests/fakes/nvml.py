@@ -19,7 +19,7 @@ class Process(NamedTuple):
 
 
 class FakeNvml:
-    """Stands in for the module `pynvml`. `answers` maps a function's name to a value, an exception or a list of them."""
+    """Stands in for the module `pynvml`. `answers`: a value, an exception or a list of them for a reading."""
 
     NVMLError = NVMLError
     NVMLLibraryMismatchError = NVMLLibraryMismatchError

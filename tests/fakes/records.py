@@ -71,7 +71,7 @@ def header(**changes: Any) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "command": "attnprof sweep --lengths 1k-64k",
-        "created": "2026-01-02T03:04:05+00:00",
+        "created_at": "2026-01-02T03:04:05+00:00",
         "version": "0.1.0",
         "plan": {"lengths": list(LENGTHS), "passes": ["forward", "train"], "targets": [f.name for f in SCHEMES]},
         "environment": {

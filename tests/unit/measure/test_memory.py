@@ -3,7 +3,7 @@ import torch
 from fakes.accelerator import FakeAccelerator
 from torch import Tensor, nn
 
-from attnprof.measure.memory import highest, peak, saved_bytes
+from attnprof.measure.memory import highest, peak
 from attnprof.measure.passes import Passage, passage
 
 KIB = 1024
@@ -68,17 +68,21 @@ def test_gradients_of_the_pass_count_and_those_of_the_run_before_do_not() -> Non
     assert 512 * 512 * 4 <= found < 512 * 512 * 4 + 16 * KIB
 
 
+def saved(module: nn.Module, x: Tensor) -> int | None:
+    return passage(module, (x,), "train").saved_bytes
+
+
 def test_saved_storages_count_once_without_parameters_and_buffers() -> None:
     x = torch.randn(64, 256)
-    assert saved_bytes(Product(), (x,)) == 64 * KIB
+    assert saved(Product(), x) == 64 * KIB
 
 
 def test_views_of_one_storage_count_once() -> None:
-    assert saved_bytes(Views(), (torch.randn(4, 256),)) == 4 * KIB
+    assert saved(Views(), torch.randn(4, 256)) == 4 * KIB
 
 
 def test_what_the_graph_drops_is_not_saved() -> None:
-    assert saved_bytes(Forgetful(), (torch.randn(256),)) == KIB
+    assert saved(Forgetful(), torch.randn(256)) == KIB
 
 
 def test_an_accelerator_is_read_over_its_baseline_after_a_reset() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.measure.clock import AcceleratorClock
 from attnprof.measure.l2 import FALLBACK_BYTES, flusher
-from attnprof.measure.passes import first_tensor, passage
+from attnprof.measure.passes import passage
+from attnprof.measure.saved import first_tensor
 
 
 class Spy(nn.Module):

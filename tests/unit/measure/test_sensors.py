@@ -103,10 +103,10 @@ def measured(clock: ScriptedClock, *, run_s: float = 0.02, **options: Any) -> En
 
 
 def test_energy_is_divided_by_the_runs_of_a_whole_second() -> None:
-    found = measured(ScriptedClock.steady(0.1), energies=[1000, 101_000])
-    assert found.runs == 50
-    assert found.window_s == pytest.approx(1.0)
-    assert found.joules == pytest.approx(2.0)
+    found = measured(ScriptedClock.steady(0.125), energies=[1000, 101_000])
+    assert found.runs == 40
+    assert found.window_s == 1.0
+    assert found.joules == 2.5
     assert not found.short
 
 

@@ -1,0 +1,51 @@
+"""Short measured peaks of a device: what times are predicted from, and the roof of a roofline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attnprof.measure.clock import Clock, clock_for
+from attnprof.measure.sampling import sample
+
+MATMUL_SIDE = {"cpu": 1024}
+COPY_BYTES = {"cpu": 64 * 2**20}
+DEVICE_SIDE, DEVICE_BYTES = 8192, 2**30
+SLICE_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Peaks measured with a square matrix product and a copy (bytes read plus bytes written), and the conditions."""
+
+    device: str
+    dtype: str
+    matmul_flops_per_s: float
+    copy_bytes_per_s: float
+    threads: int
+    method: str
+
+
+def calibrate(device: str, dtype: str = "", *, clock: Clock | None = None) -> Calibration:
+    """Measure the peaks of a device, in about a third of a second.
+
+    `dtype` defaults to float32 on a CPU and bfloat16 elsewhere. The fastest sample counts: a peak is a roof.
+    """
+    import torch
+
+    dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
+    clock = clock or clock_for(device)
+    side = MATMUL_SIDE.get(device, DEVICE_SIDE)
+    size = COPY_BYTES.get(device, DEVICE_BYTES)
+    a, b, out = (torch.ones(side, side, dtype=getattr(torch, dtype), device=device) for _ in range(3))
+    source, sink = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
+    with torch.no_grad():
+        product = sample([lambda: torch.mm(a, b, out=out)], clock, budget_s=SLICE_S).total()
+        copied = sample([lambda: sink.copy_(source)], clock, budget_s=SLICE_S).total()
+    return Calibration(
+        device=device,
+        dtype=dtype,
+        matmul_flops_per_s=2 * side**3 / min(product.samples),
+        copy_bytes_per_s=2 * size / min(copied.samples),
+        threads=torch.get_num_threads(),
+        method=f"{side}x{side} matrix product; copy of {size} bytes, read and write; fastest of a few",
+    )

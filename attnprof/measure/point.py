@@ -1,0 +1,142 @@
+"""One point on one device: memory, saved bytes, time and energy, each in a pass of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from attnprof.measure.clock import Clock, Step, clock_for
+from attnprof.measure.sensors import Sensors, open_sensors, threatened
+from attnprof.model import Measured, Pass, Shape
+from attnprof.scheme import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnprof.measure.energy import Energy
+    from attnprof.measure.memory import Memory
+    from attnprof.measure.passes import Passage
+    from attnprof.measure.sampling import Samples
+
+NO_BUDGET_S = 3600.0
+
+
+class Outcome(NamedTuple):
+    """What was measured, why fields of it are missing, and what should be known of its quality."""
+
+    measured: Measured
+    reasons: dict[str, str]
+    flags: tuple[str, ...]
+
+
+def measure_target(
+    target: Target,
+    shape: Shape,
+    pass_: Pass,
+    device: str,
+    *,
+    budget_s: float | None,
+    clock: Clock | None = None,
+    sensors: Sensors | None = None,
+) -> Outcome:
+    """Build a target at a shape on a device and measure it; clock and sensors default to the device's own.
+
+    `budget_s` seconds of timing (None: no limit). Raises what building or running raises, out-of-memory included.
+    """
+    import torch
+
+    torch.manual_seed(shape.seed)
+    module = target.build(shape).to(device)
+    inputs = [x.to(device) for x in target.inputs(shape)]
+    clock, sensors = clock or clock_for(device), sensors or open_sensors(device)
+    return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors)
+
+
+def measure(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    pass_: Pass,
+    device: str,
+    *,
+    budget_s: float | None,
+    clock: Clock,
+    sensors: Sensors,
+) -> Outcome:
+    """Measure one pass of a module that is on its device with its inputs.
+
+    Memory first (its runs warm the caches and workspaces), then time, then energy where there is a counter.
+    """
+    from attnprof.measure.l2 import flusher
+    from attnprof.measure.memory import peak
+    from attnprof.measure.passes import passage
+    from attnprof.measure.sampling import sample
+
+    budget = NO_BUDGET_S if budget_s is None else budget_s
+    ready = passage(module, inputs, pass_)
+    memory = peak(ready, device)
+    prepare = _in_order(ready.before, flusher(device))
+    samples = sample(ready.steps, clock, budget_s=budget, before=prepare)
+    warned = threatened(sensors.throttle(), sensors.processes())
+    clock_mhz = sensors.clock_mhz()
+    used = _energy(ready, clock, sensors, samples, budget)
+    ready.after()
+    measured = _measured(ready, samples, memory, used, clock_mhz, clock)
+    return Outcome(measured, {**_reasons(measured, sensors, used, pass_), **warned}, _flags(samples, used, warned))
+
+
+def _in_order(*steps: Step | None) -> Step:
+    def run() -> None:
+        for step in steps:
+            if step is not None:
+                step()
+
+    return run
+
+
+def _energy(ready: Passage, clock: Clock, sensors: Sensors, samples: Samples, budget_s: float) -> Energy:
+    from attnprof.measure.energy import WINDOW_S, energy
+
+    run_s = samples.total().median
+    return energy(ready.steps, clock, sensors, run_s=run_s, most_s=max(budget_s, WINDOW_S), before=ready.before)
+
+
+def _measured(
+    ready: Passage,
+    samples: Samples,
+    memory: Memory,
+    used: Energy,
+    clock_mhz: float | None,
+    clock: Clock,
+) -> Measured:
+    import torch
+
+    split = "backward" in ready.names
+    return Measured(
+        wall_s=samples.total(),
+        forward_s=samples.step(0) if split else None,
+        backward_s=samples.step(1) if split else None,
+        saved_bytes=ready.saved_bytes,
+        peak_bytes=memory.peak_bytes,
+        reserved_bytes=memory.reserved_bytes,
+        energy_j=used.joules,
+        clock_mhz=clock_mhz,
+        threads=torch.get_num_threads(),
+        method=f"time: {clock.name}; memory: {memory.method}",
+    )
+
+
+def _reasons(measured: Measured, sensors: Sensors, used: Energy, pass_: Pass) -> dict[str, str]:
+    why = {
+        "forward_s": f"a {pass_} pass is not split",
+        "backward_s": f"a {pass_} pass has no backward",
+        "saved_bytes": f"a {pass_} pass keeps nothing for a backward",
+        "reserved_bytes": "the CPU allocator reserves nothing",
+        "energy_j": used.reason or "",
+        "clock_mhz": sensors.reasons.get("clock_mhz", "no sensor"),
+    }
+    return {name: reason for name, reason in why.items() if getattr(measured, name) is None}
+
+
+def _flags(samples: Samples, used: Energy, warned: dict[str, str]) -> tuple[str, ...]:
+    short = ("energy_short",) if used.short and used.joules is not None else ()
+    return (*samples.flags, *short, *warned)
