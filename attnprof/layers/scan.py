@@ -1,0 +1,43 @@
+"""Sums over keys as products: what kernel attention shares. The causal form goes by chunks.
+
+Within a chunk of C tokens a masked C x C product, between chunks a state that is summed up over them. There is no loop
+over positions or chunks.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def chunked(x: Tensor, size: int) -> Tensor:
+    """`[b, h, n, d]` as `[b, h, chunks, size, d]`; a ragged end is filled with zeros."""
+    padding = -x.shape[2] % size
+    return (F.pad(x, (0, 0, 0, padding)) if padding else x).unflatten(2, (-1, size))
+
+
+def summed(k: Tensor, v: Tensor) -> Tensor:
+    """The sums of k_j v_j^T and of k_j over the keys, side by side: `[..., n, m]`, `[..., n, d]` to `[..., m, d + 1]`."""
+    return torch.cat([k.transpose(-2, -1) @ v, k.sum(-2).unsqueeze(-1)], -1)
+
+
+def normalised(mixed: Tensor, epsilon: float = 0.0) -> Tensor:
+    """`[..., d + 1]`, the sum of the weights in the last column, as the weighted mean `[..., d]`."""
+    return mixed[..., :-1] / (mixed[..., -1:] + epsilon if epsilon else mixed[..., -1:])
+
+
+def causal_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """q_i times the sums over j <= i that `summed` names, `[b, h, chunks, C, d + 1]`.
+
+    `q, k [b, h, chunks, C, m]`, `v [b, h, chunks, C, d]`.
+    """
+    weights = (q @ k.transpose(-2, -1)).tril_()
+    near = torch.cat([weights @ v, weights.sum(-1, keepdim=True)], -1)
+    return near + q @ before(summed(k, v))
+
+
+def before(states: Tensor) -> Tensor:
+    """`states [b, h, chunks, m, d]` summed over the chunks before each, in float32 at least."""
+    wide = torch.promote_types(states.dtype, torch.float32)
+    return F.pad(states[:, :, :-1], (0, 0, 0, 0, 1, 0)).cumsum(2, dtype=wide).to(states.dtype)

@@ -1,0 +1,75 @@
+"""Linear attention: feature maps instead of the softmax (Katharopoulos et al. 2020, equations 4 to 9)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.errors import unknown
+from attnprof.layers.scan import causal_sums, chunked, normalised, summed
+from attnprof.scheme import Spec
+
+EPSILON = 1e-6
+FEATURES = ("elu", "relu", "poly2")
+
+
+class Core(nn.Module):
+    """`q, k, v [b, h, n, d]`: two products, or, causal, chunks with running sums."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        feature = str(spec.params["feature"])
+        if feature not in FEATURES:
+            raise unknown("feature of linear", feature, FEATURES)
+        self.spec, self.feature = spec, feature
+        self.causal, self.chunk = spec.shape.causal, spec.number("chunk")
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        rows = q.shape[2]
+        if self.causal:
+            q, k, v = (chunked(x, self.chunk) for x in (self.phi(q), self.phi(k), v))
+            return normalised(causal_sums(q, k, v), EPSILON).flatten(2, 3)[:, :, :rows]
+        return normalised(self.phi(q) @ summed(self.phi(k), v), EPSILON)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """All weights phi(q_i) phi(k_j), masked, normalised, applied."""
+        weights = self.phi(q) @ self.phi(k).transpose(-2, -1)
+        weights = weights.tril() if self.causal else weights
+        return weights @ v / (weights.sum(-1, keepdim=True) + EPSILON)
+
+    def phi(self, x: Tensor) -> Tensor:
+        """The feature map, `[..., d]` to `[..., m]`."""
+        if self.feature == "elu":
+            return F.elu(x).add_(1)
+        return x.relu() if self.feature == "relu" else (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)
+
+    def state(self, n: int) -> Tensor:
+        """The sum of phi(k) [v, 1]^T over n tokens, of random content, `[b, h, m, d + 1]`: the same for every n."""
+        shape = self.spec.shape
+        dtype = getattr(torch, shape.dtype)
+        return torch.rand(shape.batch, shape.heads, width(self.spec), shape.head_dim + 1, dtype=dtype)
+
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The state after the tokens `k, v [b, h, n, d]`."""
+        return summed(self.phi(k), v)
+
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One token more: the state takes it in and is read (Katharopoulos et al. 2020, equations 18 to 20)."""
+        state = state + summed(self.phi(k), v)
+        return normalised(self.phi(q) @ state, EPSILON), state
+
+
+def width(spec: Spec) -> int:
+    """Features m of a head: d, or d^2 for poly2."""
+    d = spec.shape.head_dim
+    return d * d if spec.params["feature"] == "poly2" else d
+
+
+def flops_core(spec: Spec) -> int:
+    """A head: 4 n m d + 2 n m; causal, with n in whole chunks of C, 2 n C (m + d) more."""
+    shape, m, d = spec.shape, width(spec), spec.shape.head_dim
+    chunk = spec.number("chunk")
+    rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
+    near = 2 * rows * chunk * (m + d) if shape.causal else 0
+    return shape.batch * shape.heads * (near + 4 * rows * m * d + 2 * rows * m)

@@ -1,0 +1,42 @@
+"""Attention as a product of feature maps: a sum over the past that fits in a d x d state."""
+
+from attnprof.pattern import Card, Expr, Kernel
+
+CARD = Card(
+    title="Linear Transformer",
+    bib="katharopoulos2020linear",
+    survey_class="kernel",
+    complexity="O(n)",
+    complexity_ours="O(n d^2); causal by chunks of C: O(n d^2 + n C d), all of it products",
+    causality=(True, False),
+    maths="own",
+    decode=True,
+    kv_heads=False,
+    rule="phi(q_i) S / (phi(q_i) z), S = sum of phi(k_j) v_j^T, z = sum of phi(k_j); causal: over j <= i",
+    edges_text="none: every weight is positive, their matrix has rank d",
+    notes=(
+        "not scaled by 1 / sqrt(d); 1e-6 is added to the normaliser",
+        "bidirectional: two products; causal: chunks with running sums; decoding: a state of d (d + 1) numbers a head",
+        "chunk >= n is the quadratic parallel form: one masked n x n product",
+    ),
+    sources={
+        "feature": "elu: elu(x) + 1 (Katharopoulos et al. 2020, equation 7); poly2 is x (x) x (section 3.2.1)",
+        "chunk": "64: ours; the paper's kernel goes token by token",
+    },
+    oracle="fla.ops.linear_attn.naive",
+)
+
+
+def resolve(n: int, *, chunk: int = 64) -> dict[str, int]:
+    """No chunk longer than the sequence."""
+    return {"chunk": min(chunk, n)}
+
+
+def pattern(n: int, *, causal: bool = False, head_dim: int = 64, feature: str = "elu", chunk: int = 64) -> Expr:
+    """All tokens (of the past), through a kernel of bounded rank."""
+    return Kernel(head_dim**2 if feature == "poly2" else head_dim, causal)
+
+
+def flops_paper(n: int, *, dim: int, heads: int) -> int:
+    """4 n d^2 a head, whether causal or not (Katharopoulos et al. 2020, section 3.2)."""
+    return 4 * n * dim * (dim // heads)
