@@ -40,20 +40,13 @@ def pattern(
     global_blocks: int = 2,
     layout: str = "ends",
 ) -> Expr:
-    """One row of key blocks for every block of queries."""
+    """The window, the random blocks and the global ones of every block; the rows of global blocks are full."""
     count = -(-n // block)
     hubs = global_ids(count, global_blocks, layout)
     near = window(count, window_blocks)
-    draw = np.random.default_rng([seed, layer, head])
-    picks = random_ids(draw, count, near, hubs, random_blocks)
-    width = max(count if len(hubs) else 0, window_blocks + random_blocks + len(hubs))
-    table = np.full((count, width), -1, dtype=np.int64)
-    for at in range(count):
-        row = (
-            np.arange(count) if at in hubs else np.unique([*near[at][near[at] >= 0], *hubs, *picks[at][picks[at] >= 0]])
-        )
-        table[at, : len(row)] = row
-    return BlockTable(block, table)
+    picks = random_ids(np.random.default_rng([seed, layer, head]), near, hubs, random_blocks)
+    table = np.concatenate([near, picks, np.broadcast_to(hubs, (count, len(hubs)))], axis=1)
+    return BlockTable(block, table, full=tuple(hubs.tolist()))
 
 
 def global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
@@ -69,16 +62,25 @@ def window(count: int, window_blocks: int) -> np.ndarray:
     return np.where((near >= 0) & (near < count), near, -1)
 
 
-def random_ids(
-    draw: np.random.Generator, count: int, near: np.ndarray, hubs: np.ndarray, random_blocks: int
-) -> np.ndarray:
-    """Distinct random blocks of every block outside its window and the global ones, -1 where there are too few."""
-    order = draw.random((count, count))
-    order[:, hubs] = np.inf
-    rows, columns = np.nonzero(near >= 0)
-    order[rows, near[rows, columns]] = np.inf
-    picks = np.argsort(order, axis=1)[:, :random_blocks]
-    return np.where(np.isinf(np.take_along_axis(order, picks, 1)), -1, picks)
+def random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, random_blocks: int) -> np.ndarray:
+    """Distinct random blocks of every block outside its window and the global ones, -1 where there are too few.
+
+    Floyd's sampling of ranks among the blocks that are left, then past the ones that are taken: O(blocks).
+    """
+    count = len(near)
+    taken = np.sort(np.concatenate([near, np.broadcast_to(hubs, (count, len(hubs)))], axis=1), axis=1)
+    again = np.pad(taken[:, 1:] == taken[:, :-1], ((0, 0), (1, 0)))
+    taken = np.sort(np.where(again | (taken < 0), count, taken), axis=1)
+    free = count - (taken < count).sum(axis=1)
+    picks = np.full((count, random_blocks), -1, dtype=np.int64)
+    for at in range(random_blocks):
+        top = free - random_blocks + at
+        rank = (draw.random(count) * (top + 1)).astype(np.int64)
+        rank = np.where((picks == rank[:, None]).any(axis=1), top, rank)
+        picks[:, at] = np.where(top < 0, -1, rank)
+    for column in taken.T:
+        picks += (picks >= column[:, None]) & (picks >= 0)
+    return picks
 
 
 def edges(

@@ -2,12 +2,14 @@
 
 from attnprof.pattern.card import Card
 from attnprof.pattern.expr import Expr, Past, Sum, Union
+from attnprof.pattern.framed import FramedBlocks, Halo
 from attnprof.pattern.pattern import Pattern
 from attnprof.pattern.primitives import (
     Band,
     Blocks,
     BlockTable,
     Dense,
+    Drawn,
     Explicit,
     Global,
     GridWindows,
@@ -26,10 +28,13 @@ __all__ = [
     "Blocks",
     "Card",
     "Dense",
+    "Drawn",
     "Explicit",
     "Expr",
+    "FramedBlocks",
     "Global",
     "GridWindows",
+    "Halo",
     "Kernel",
     "KeyTable",
     "Offsets",

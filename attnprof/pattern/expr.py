@@ -24,6 +24,10 @@ class Expr:
         """The edges as slices, none named twice."""
         raise NotImplementedError
 
+    def edges(self, n: int) -> int:
+        """Number of edges: those of the slices, unless it is known without them."""
+        return self.slices(n).edges
+
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         """Whether query `i` reads key `j`, elementwise for integer arrays or tensors; None where no rule exists.
 

@@ -51,7 +51,7 @@ class Pattern:
         terms = self.expr(layer, head).terms()
         if len(terms) == 1:
             return self.edges(layer, head)
-        return sum(term.slices(self.n).edges for term in terms)
+        return sum(term.edges(self.n) for term in terms)
 
     def union(self, layer: int = 0) -> Slices:
         """What one whole layer can do: the union over its heads."""

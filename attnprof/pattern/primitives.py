@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,22 +144,40 @@ class Global(Expr):
 
 @dataclass(frozen=True, eq=False)
 class BlockTable(Expr):
-    """Query block I reads the key blocks `table[I]` (-1 pads a short row); causal adds j <= i.
+    """Query block I reads the key blocks `table[I]`, or all of them if I is in `full`; causal adds j <= i.
 
-    `table` is `[blocks, k]` for `n = blocks * size` (the last block may be short): random blocks, global blocks,
-    sorted blocks.
+    `table` is `[blocks, k]` for `n = blocks * size` (the last block may be short), -1 where a row has fewer, a block
+    named twice counts once: random blocks, global blocks, sorted blocks.
     """
 
     size: int
     table: Ints
+    full: tuple[int, ...] = ()
     causal: bool = False
 
     def slices(self, n: int) -> Slices:
-        i = np.arange(n)[:, None]
-        block = self.table[i[:, 0] // self.size]
-        first = np.where(block < 0, n, block * self.size)
-        stop = first + self.size
-        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop).disjoint()
+        whole = np.asarray(self.full, dtype=np.int64)
+        block, read = np.nonzero(self.lists() >= 0)
+        key = self.lists()[block, read]
+        rows = Slices.of(
+            len(self.table),
+            np.concatenate([block, whole]),
+            np.concatenate([key, 0 * whole]),
+            np.concatenate([key + 1, 0 * whole + len(self.table)]),
+        ).disjoint()
+        i = (rows.row[:, None] * self.size + np.arange(self.size)).ravel()
+        start, stop = np.repeat(rows.start, self.size) * self.size, np.repeat(rows.stop, self.size) * self.size
+        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
+
+    def lists(self) -> Ints:
+        """The table with the blocks of each row ascending, none twice, none of the future if causal, no full row."""
+        table = np.sort(self.table, axis=1)
+        keep = np.ones(table.shape, dtype=np.bool_)
+        keep[:, 1:] = table[:, 1:] != table[:, :-1]
+        keep[list(self.full)] = False
+        if self.causal:
+            keep &= table <= np.arange(len(table))[:, None]
+        return np.where(keep, table, -1)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         read = asarray(self._matrix())[i // self.size, j // self.size]
@@ -168,6 +187,7 @@ class BlockTable(Expr):
         count = len(self.table)
         matrix = np.zeros((count, count + 1), dtype=np.bool_)
         np.put_along_axis(matrix, self.table, True, axis=1)
+        matrix[list(self.full)] = True
         return matrix[:, :count]
 
 
@@ -240,3 +260,17 @@ class Explicit(Expr):
 
     def slices(self, n: int) -> Slices:
         return self.given
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn(Expr):
+    """A random sample of edges, drawn when somebody asks for it: `draw()` gives its slices, `known` their number."""
+
+    draw: Callable[[], Slices]
+    known: int | None = None
+
+    def slices(self, n: int) -> Slices:
+        return self.draw()
+
+    def edges(self, n: int) -> int:
+        return self.draw().edges if self.known is None else self.known

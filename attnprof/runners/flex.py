@@ -59,7 +59,13 @@ def block_mask(expr: Expr, n: int, block: int = BLOCK) -> BlockMask:
     partial_count, partial_index = _ordered((share > 0) & ~full)
     full_count, full_index = _ordered(full)
     return BlockMask.from_kv_blocks(
-        partial_count, partial_index, full_count, full_index, BLOCK_SIZE=block, mask_mod=mask_mod(expr, n), seq_lengths=(n, n)
+        partial_count,
+        partial_index,
+        full_count,
+        full_index,
+        BLOCK_SIZE=block,
+        mask_mod=mask_mod(expr, n),
+        seq_lengths=(n, n),
     )
 
 

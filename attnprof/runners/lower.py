@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import singledispatch
+from math import gcd
 
 import numpy as np
 
@@ -12,8 +14,10 @@ from attnprof.pattern import (
     Blocks,
     BlockTable,
     Expr,
+    FramedBlocks,
     Global,
     GridWindows,
+    Halo,
     KeyTable,
     Offsets,
     Slices,
@@ -67,7 +71,7 @@ def _separable(terms: list[Expr]) -> bool:
         return True
     blocks = [t for t in others if isinstance(t, Blocks)]
     if len(terms) == 1:
-        return isinstance(terms[0], (Blocks, BlockTable, GridWindows, KeyTable, Summary))
+        return isinstance(terms[0], (Blocks, BlockTable, FramedBlocks, GridWindows, Halo, KeyTable, Summary))
     own = len(blocks) == 1 and terms[0] is blocks[0] and blocks[0].before == blocks[0].after == 0
     strides = all(isinstance(t, Strided) and t.stride == blocks[0].size for t in lags) if own else False
     sums = [t for t in others if isinstance(t, Summary)]
@@ -125,6 +129,37 @@ def _(expr: Blocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 
 @tiles.register
+def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+    """Key blocks of the largest size that fits block, before and after; whole neighbours need no gathering."""
+    unit = gcd(expr.size, expr.before, expr.after)
+    if unit == expr.size:
+        return tiles(Blocks(unit, expr.before // unit, expr.after // unit, expr.causal), n, ())
+    offsets = np.arange(-expr.before // unit, (expr.size + (0 if expr.causal else expr.after)) // unit)
+    blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
+    blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
+    relative = np.arange(expr.size)[:, None] >= _offsets(tuple(offsets), unit) if expr.causal else None
+    return [_masked(Part(n, NATURAL, NATURAL, expr.size, unit, table=blocks, relative=relative))]
+
+
+@tiles.register
+def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+    """Rows of pixels that the frame meets in the neighbours (whole blocks where it meets them whole), own block last."""
+    own, side, area = np.arange(-(-n // expr.area)), expr.side, expr.area
+    unit = side if expr.frame % side else area
+    blocks, masks = [], []
+    for up, right, first, left, stop in expr.neighbours():
+        rows = np.arange(first * side // unit, area // unit)
+        block = expr.block_at(own, up, right)[:, None]
+        blocks.append(np.where(block < 0, -1, block * (area // unit) + rows))
+        masks.append(np.tile((np.arange(unit) % side >= left) & (np.arange(unit) % side < stop), len(rows)))
+    rows = own[:, None] * (area // unit) + np.arange(area // unit)
+    table = np.concatenate([*blocks, np.where(rows < -(-n // unit), rows, -1)], axis=1)[None]
+    frame = np.broadcast_to(np.concatenate([*masks, np.zeros(0, dtype=np.bool_)]), (area, sum(map(len, masks))))
+    relative = np.concatenate([frame, np.tri(area, dtype=np.bool_)], axis=1)
+    return [_masked(Part(n, NATURAL, NATURAL, area, unit, table=table, relative=relative))]
+
+
+@tiles.register
 def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     """Columns of other blocks for whole blocks of queries; those of the own block apart, unless a term has them."""
     size, blocks = expr.stride, -(-n // expr.stride)
@@ -153,30 +188,30 @@ def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 @tiles.register
 def _(expr: BlockTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     """Rows of blocks by how many blocks they read, so that none is padded to the longest; the own block comes last."""
-    own = range(len(expr.table))
-    lists = [_own_last(row, at, expr.causal) for at, row in zip(own, expr.table, strict=True)]
-    kinds = np.array([2 * len(row) + (at in row) for at, row in zip(own, lists, strict=True)])
+    lists, own = expr.lists(), np.arange(len(expr.table))
+    has_own = (lists == own[:, None]).any(1)
+    order = np.argsort(np.where(lists < 0, -1, np.where(lists == own[:, None], len(own), lists)), axis=1, kind="stable")
+    lists = np.take_along_axis(lists, order, 1)
+    kinds = 2 * (lists >= 0).sum(1) + has_own
+    kinds[list(expr.full)] = -1
     parts = []
     for kind in np.unique(kinds):
         chosen = np.flatnonzero(kinds == kind)
-        blocks = np.stack([lists[at] for at in chosen])[None]
-        parts.append(_block_rows(expr, n, None if len(chosen) == len(own) else chosen, blocks, bool(kind % 2)))
+        width = max(int(kind) // 2, 1) if kind >= 0 else len(own)
+        blocks = lists[chosen, -width:] if kind >= 0 else np.broadcast_to(own, (len(chosen), width))
+        parts.append(_block_rows(expr, n, None if len(chosen) == len(own) else chosen, blocks[None], kind))
     return parts
 
 
-def _own_last(row: Ints, own: int, causal: bool) -> Ints:
-    """The distinct blocks of a row of the table, its own block (whose triangle needs a mask) at the end."""
-    blocks = np.unique(row[(row >= 0) & ((row <= own) | (not causal))])
-    return np.concatenate([blocks[blocks != own], blocks[blocks == own]])
-
-
-def _block_rows(expr: BlockTable, n: int, chosen: Ints | None, blocks: Ints, has_own: bool) -> Part:
-    if blocks.shape[-1] == 0:
-        blocks = np.full((*blocks.shape[:2], 1), -1)
-    relative = None
-    if expr.causal and has_own:
-        relative = np.arange(expr.size)[:, None] >= _offsets(tuple(range(1 - blocks.shape[-1], 1)), expr.size)
-    return _masked(Part(n, NATURAL, NATURAL, expr.size, expr.size, table=blocks, tiles=chosen, relative=relative))
+def _block_rows(expr: BlockTable, n: int, chosen: Ints | None, blocks: Ints, kind: int) -> Part:
+    """Rows of one kind; under causality a full row is cut at its own place, others in their last block at most."""
+    rows = np.arange(expr.size)[:, None]
+    relative = rows >= _offsets(tuple(range(1 - blocks.shape[-1], 1)), expr.size) if expr.causal and kind % 2 else None
+    part = Part(n, NATURAL, NATURAL, expr.size, expr.size, table=blocks, tiles=chosen, relative=relative)
+    if expr.causal and kind < 0:
+        whole = part
+        part = replace(part, relative=None, full=lambda: whole.keys()[:, :, None] <= whole.rows()[None, :, :, None])
+    return _masked(part)
 
 
 def from_slices(slices: Slices) -> Iterator[Stack]:
@@ -261,18 +296,7 @@ def _masked(part: Part) -> Part:
 
 
 def _replace_key_ok(part: Part, ok: Bools) -> Part:
-    return Part(
-        part.n,
-        part.q_view,
-        part.k_view,
-        part.q_block,
-        part.k_block,
-        part.shifts,
-        part.table,
-        part.tiles,
-        part.relative,
-        ok,
-    )
+    return replace(part, key_ok=ok)
 
 
 def _covered(earlier: tuple[Expr, ...], lag: Ints) -> Bools:
