@@ -18,7 +18,7 @@ def chunked(x: Tensor, size: int) -> Tensor:
 
 
 def summed(k: Tensor, v: Tensor) -> Tensor:
-    """The sums of k_j v_j^T and of k_j over the keys, side by side: `[..., n, m]`, `[..., n, d]` to `[..., m, d + 1]`."""
+    """Sums of k_j v_j^T and of k_j, side by side: `k [..., n, m]`, `v [..., n, d]` to `[..., m, d + 1]`."""
     return torch.cat([k.transpose(-2, -1) @ v, k.sum(-2).unsqueeze(-1)], -1)
 
 

@@ -18,7 +18,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        sharing, rank, keys = spec.params["sharing"], spec.number("rank"), spec.shape.keys
+        sharing, rank, keys = str(spec.params["sharing"]), spec.number("rank"), spec.shape.keys
         if sharing not in SHARING:
             raise unknown("sharing of linformer", sharing, SHARING)
         size = (spec.shape.groups, rank, keys) if sharing == "none" else (rank, keys)
