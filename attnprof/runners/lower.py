@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import singledispatch
 from math import gcd
@@ -137,13 +137,13 @@ def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     offsets = np.arange(-expr.before // unit, (expr.size + (0 if expr.causal else expr.after)) // unit)
     blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
     blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
-    relative = np.arange(expr.size)[:, None] >= _offsets(tuple(offsets), unit) if expr.causal else None
+    relative = np.arange(expr.size)[:, None] >= _offsets(offsets.tolist(), unit) if expr.causal else None
     return [_masked(Part(n, NATURAL, NATURAL, expr.size, unit, table=blocks, relative=relative))]
 
 
 @tiles.register
 def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
-    """Rows of pixels that the frame meets in the neighbours (whole blocks where it meets them whole), own block last."""
+    """Rows of pixels that the frame meets (whole blocks where it meets them whole), the own block last."""
     own, side, area = np.arange(-(-n // expr.area)), expr.side, expr.area
     unit = side if expr.frame % side else area
     blocks, masks = [], []
@@ -177,7 +177,7 @@ def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 @tiles.register
 def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
-    """One tile a window: the tokens of a window follow one another in the view; windows cut by the border are padded."""
+    """One tile a window, whose tokens follow one another in the view; windows cut by the border are padded."""
     i = np.arange(n)
     shift = expr.window - expr.shift % expr.window
     row, column = (i // expr.width + shift) // expr.window, (i % expr.width + shift) // expr.window
@@ -307,7 +307,7 @@ def _covered(earlier: tuple[Expr, ...], lag: Ints) -> Bools:
     return covered
 
 
-def _offsets(shifts: tuple[int, ...], block: int) -> Ints:
+def _offsets(shifts: Sequence[int], block: int) -> Ints:
     """Key position relative to the first row of the tile."""
     return (np.asarray(shifts)[:, None] * block + np.arange(block)).ravel()
 

@@ -1,0 +1,88 @@
+"""Two steps of width sqrt(n): the own block, and the last columns of every block before."""
+
+from math import ceil, log2, sqrt
+
+from attnprof.pattern import Blocks, Card, Expr, Summary
+
+CARD = Card(
+    title="Sparse Transformer, fixed",
+    bib="child2019sparse",
+    survey_class="fixed pattern",
+    complexity="O(n sqrt(n))",
+    causality=(True,),
+    rule="floor(j / stride) = floor(i / stride), or j mod stride >= stride - summary; j <= i",
+    edges_text="n (l + 1) / 2 + c l (b (b - 1) / 2) with b = n / l blocks, for combine=merge and l dividing n",
+    dead_queries="combine=alternate or heads: in the summary step tokens before position stride - summary read nothing",
+    paper_n=1024,
+    notes=(
+        "stride is the power of two at or above sqrt(n), a function of n in the paper; summary follows it",
+        "combine=merge: both steps in every head; alternate: one layer each, the block first; heads: even and odd heads",
+        "the order of layers matters: summaries first reach a fraction of the past only",
+        "every head reads the same summary columns; the paper also lets heads read distinct ones, at the same cost",
+    ),
+    sources={
+        "stride": "about sqrt(n) (Child et al. 2019, section 4.3); 128 there for text",
+        "summary": "stride / 8, at least 4 (Child et al. 2019, section 4.3: c in 8, 16, 32 for strides 128, 256)",
+        "combine": "merge (Child et al. 2019, section 5.2, which names all three)",
+    },
+    oracle="FlexAttention, dense mask",
+)
+
+
+def resolve(n: int, *, stride: int | None = None, summary: int | None = None) -> dict[str, int]:
+    """Stride 2 ^ ceil(log2 sqrt(n)) and an eighth of it, unless given; no longer than the sequence, or the stride."""
+    size = min(stride, n) if stride else 2 ** ceil(log2(sqrt(n)))
+    return {"stride": size, "summary": min(summary or max(size // 8, 4), size)}
+
+
+def layers(*, combine: str = "merge") -> int:
+    """Two layer kinds where the steps alternate."""
+    return 2 if combine == "alternate" else 1
+
+
+def step(layer: int, head: int, combine: str) -> str:
+    """Which of the two steps a layer and head computes: `block`, `summary`, or `both`."""
+    if combine == "merge":
+        return "both"
+    return ("block", "summary")[(layer if combine == "alternate" else head) % 2]
+
+
+def pattern(
+    n: int,
+    *,
+    layer: int = 0,
+    head: int = 0,
+    stride: int | None = None,
+    summary: int | None = None,
+    combine: str = "merge",
+) -> Expr:
+    """The own block A1, the summary columns A2, or both (Child et al. 2019, section 4.3)."""
+    sizes = resolve(n, stride=stride, summary=summary)
+    size, columns = sizes["stride"], sizes["summary"]
+    near, far = Blocks(size, causal=True), Summary(size, size - columns, size, causal=True)
+    return {"block": near, "summary": far, "both": near | far}[step(layer, head, combine)]
+
+
+def edges(
+    n: int,
+    *,
+    layer: int = 0,
+    head: int = 0,
+    stride: int | None = None,
+    summary: int | None = None,
+    combine: str = "merge",
+) -> int:
+    """Triangles of the own blocks, and the summary columns of all earlier ones; alone, a step also has its own part."""
+    sizes = resolve(n, stride=stride, summary=summary)
+    size, columns = sizes["stride"], sizes["summary"]
+    whole, rest = divmod(n, size)
+    near = whole * size * (size + 1) // 2 + rest * (rest + 1) // 2
+    far = columns * (size * whole * (whole - 1) // 2 + rest * whole)
+    tail = max(rest - (size - columns), 0)
+    own = whole * columns * (columns + 1) // 2 + tail * (tail + 1) // 2
+    return {"block": near, "summary": far + own, "both": near + far}[step(layer, head, combine)]
+
+
+def flops_paper(n: int, *, dim: int, stride: int | None = None) -> int:
+    """4 n sqrt(n) D up to its constant: two steps of about l keys each (Child et al. 2019, section 4.2)."""
+    return 4 * n * 2 * resolve(n, stride=stride)["stride"] * dim
