@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.layers.tables import table
-from attnprof.runners.masked import pattern_mask
 from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.tables import table
 from attnprof.runners.lower import lower
 from attnprof.runners.masked import pattern_mask
 from attnprof.runners.tiling import Part, Plan, Stack, View

@@ -34,7 +34,8 @@ class View:
 
     def group_blocks(self, n: int, size: int) -> int:
         """Blocks of one residue class (of the whole sequence, for the natural order)."""
-        return -(-(-(-n // self.stride)) // size)
+        longest = -(-n // self.stride)
+        return -(-longest // size)
 
     def positions(self, n: int, size: int) -> Ints:
         """Token at each position, `[blocks, size]`; -1 where the position is padding."""
