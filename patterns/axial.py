@@ -14,7 +14,7 @@ CARD = Card(
     edges_text="n W and n H for a full grid of H rows and W columns",
     paper_n=4096,
     notes=(
-        "n tokens fill a grid by rows: H is the smallest at or above sqrt(n), W = ceil(n / H); the last row may be short",
+        "n tokens fill a grid by rows, H the smallest at or above sqrt(n), W = ceil(n / H); the last row may be short",
         "the factor saved over dense attention is n^((d - 1) / d) / d for d axes",
         "combine=merge: row and column under one softmax (the union), in one layer",
     ),

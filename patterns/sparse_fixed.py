@@ -16,7 +16,7 @@ CARD = Card(
     paper_n=1024,
     notes=(
         "stride is the power of two at or above sqrt(n), a function of n in the paper; summary follows it",
-        "combine=merge: both steps in every head; alternate: one layer each, the block first; heads: even and odd heads",
+        "combine=merge: both steps in every head; alternate: a layer each, the block first; heads: even and odd heads",
         "the order of layers matters: summaries first reach a fraction of the past only",
         "every head reads the same summary columns; the paper also lets heads read distinct ones, at the same cost",
     ),

@@ -50,7 +50,7 @@ class FramedBlocks(Expr):
         return self.side**2
 
     def neighbours(self) -> Iterator[tuple[int, int, int, int, int]]:
-        """Earlier blocks in the frame: rows up, columns right, then the first row and the columns of the frame there."""
+        """Earlier blocks in the frame: rows up, columns right, then the first row and the columns of it there."""
         reach = -(-self.frame // self.side)
         for up in range(reach, -1, -1):
             for right in range(-reach, reach + 1 if up else 0):
