@@ -24,9 +24,12 @@ SHARED: dict[str, Any] = {
     "percent": numbers.percent,
     "count": numbers.count,
     "metric_title": words.metric_title,
+    "metric_short": words.metric_short,
     "metric_phrase": words.metric_phrase,
     "status_title": words.status_title,
     "status_text": words.status_text,
+    "status_short": words.status_short,
+    "interval": numbers.interval,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from attnprof.model import Record
 from attnprof.render.growth import steps
 from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Metric
+from attnprof.render.numbers import around, ratio
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.render.verdicts import Kind, Verdict, against, verdicts
 
@@ -39,8 +40,33 @@ def crossings(groups: Sequence[Group]) -> list[Finding]:
     for metric in COMPARED:
         cases = [case for group in groups if (case := _case(group, metric)) is not None]
         if cases:
-            found.append(Finding("crossing", {"metric": metric, "cases": cases}))
+            found.append(Finding("crossing", {"metric": metric, "cases": merged(cases), "first": not found}))
     return found
+
+
+def merged(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cases that say the same of different conditions, as one; `conditions` becomes `where`, a list of them."""
+    alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for case in cases:
+        alike[repr({k: v for k, v in case.items() if k not in ("conditions", "kinds")} | {"said": _said(case)})].append(
+            case
+        )
+    return [{**same[0], "where": [case["conditions"] for case in same]} for same in alike.values()]
+
+
+def _said(case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a sentence tells of each verdict, rounded as it tells it."""
+    verdicts_ = [v for kind in case.get("kinds", {}).values() for v in kind]
+    return [
+        (
+            v.label,
+            v.kind,
+            ratio(v.gain),
+            v.longest,
+            v.crossing and (around(v.crossing.n), v.crossing.low, v.crossing.high),
+        )
+        for v in verdicts_
+    ]
 
 
 def _case(group: Group, metric: Metric) -> dict[str, Any] | None:
@@ -89,7 +115,7 @@ def fits(groups: Sequence[Group]) -> list[Finding]:
             cases.append(
                 {"conditions": group.conditions, "stopped": facts, "rest": rest, "longest": max(group.lengths)}
             )
-    return [Finding("fits", {"cases": cases})] if cases else []
+    return [Finding("fits", {"cases": merged(cases)})] if cases else []
 
 
 def _first(records: Iterable[Record], statuses: Sequence[str]) -> Record | None:

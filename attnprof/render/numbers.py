@@ -64,3 +64,10 @@ def around(n: float) -> str:
         return f"{float(f'{n:.2g}'):,.0f}"
     k = n / 1024
     return f"{k:.1f}k" if k < 9.95 else f"{float(f'{k:.2g}'):,.0f}k"
+
+
+def interval(low: float, high: float, unit: str) -> str:
+    """Two bounds, the unit written once where it is the same: `1.40–1.48 s`."""
+    first, last = quantity(low, unit), quantity(high, unit)
+    number, _, symbol = first.partition(" ")
+    return f"{number}–{last}" if last.endswith(f" {symbol}") else f"{first} – {last}"

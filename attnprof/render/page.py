@@ -189,6 +189,6 @@ def _pictures(
     return found
 
 
-def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> str:
-    cited = bibliography.cited(targets, known)
-    return bibliography.bibtex([TOOL, *cited.values()])
+def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    keys = set(bibliography.cited(targets, known).values())
+    return {"tool": bibliography.entry(TOOL), "schemes": bibliography.bibtex(keys), "count": len(keys)}

@@ -13,7 +13,7 @@ from attnprof.render.metrics import Reading
 from attnprof.render.numbers import power, quantity
 from attnprof.render.palette import Style
 from attnprof.render.svg import STRIP_ROW, TOP, Curve, Drawing
-from attnprof.render.words import definitions, status_title
+from attnprof.render.words import definitions, status_short
 from attnprof.units import format_length
 
 
@@ -22,7 +22,7 @@ def spec(figures: Mapping[str, Sequence[Drawing]], styles: Sequence[tuple[str, S
     data = {
         "figures": {name: [_panel(d) for d in drawings] for name, drawings in figures.items()},
         "styles": [_style(label, style) for label, style in styles],
-        "names": {status: status_title(status) for status in definitions()["status"]},
+        "names": {status: status_short(status) for status in definitions()["status"]},
     }
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
 
@@ -47,7 +47,7 @@ def _panel(drawing: Drawing) -> dict[str, Any]:
         },
         "split": _short((drawing.bottom - drawing.top) / span),
         "strip": _short((drawing.bottom - strip) / span) if drawing.rows else 0.99,
-        "lines": [_line(panel, c, (drawing.bottom, span)) for c in drawing.curves],
+        "lines": [_line(drawing, c) for c in drawing.curves],
         "marks": [
             {
                 "status": m.status,
@@ -69,16 +69,15 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
 
 
-def _line(panel: Panel, curve: Curve, frame: tuple[float, float]) -> dict[str, Any]:
-    line = curve.line
-    bottom, span = frame
+def _line(drawing: Drawing, curve: Curve) -> dict[str, Any]:
+    line, panel = curve.line, drawing.panel
     readings = [(n, line.readings.get(n)) for n in _covered(panel, line)]
     bars = any(r is not None and r.high is not None for _, r in readings)
     return {
         "s": line.style.index,
         "strong": line.highlighted,
         "e": None if line.exponent is None else power(line.exponent),
-        "at": None if curve.label_y is None else _short((bottom - curve.label_y) / span),
+        "at": _label(drawing, curve),
         "n": [n for n, _ in readings],
         "l": [format_length(n) for n, _ in readings],
         "v": [None if r is None else _short(r.value) for _, r in readings],
@@ -87,6 +86,15 @@ def _line(panel: Panel, curve: Curve, frame: tuple[float, float]) -> dict[str, A
         "p": [int(r is not None and r.predicted) for _, r in readings],
         "t": ["" if r is None else _text(r, panel.metric.unit) for _, r in readings],
     }
+
+
+def _label(drawing: Drawing, curve: Curve) -> list[Any] | None:
+    """The label's place as fractions of the plot and its strip, and whether it is anchored at its right end."""
+    if curve.label is None:
+        return None
+    x = (curve.label.x - drawing.left) / (drawing.right - drawing.left)
+    y = (drawing.bottom - curve.label.y) / (drawing.bottom - TOP)
+    return [_short(x), _short(y), curve.label.inside]
 
 
 def _covered(panel: Panel, line: Line) -> list[int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnprof.render.figures import Line, Panel
 from attnprof.render.numbers import power
 
 WIDTH, HEIGHT = 430, 300
-LEFT, BOTTOM, TOP = 58, 34, 10
+LEFT, BOTTOM, TOP = 66, 34, 10
 STRIP_ROW = 15
 LABEL_HEIGHT = 12.5
-CHARACTER = 5.7
+CHARACTER = 6.5
+EARLY = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,27 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """Where the name of a line is written: beside the plot, or inside it where the line ends early.
+
+    `leader`: it stands so far from the end of its line that a thin line must join them.
+    """
+
+    x: float
+    y: float
+    inside: bool = False
+    leader: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
-    """One line: the path, its markers, and the label at its end (None for a line in the background)."""
+    """One line: the path, its markers, its last point, and its label (None for a line in the background)."""
 
     line: Line
     path: str
     dots: tuple[Dot, ...]
     end: tuple[float, float]
-    label_y: float | None
-    leader: bool
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +99,32 @@ def _label_room(panel: Panel) -> float:
 
 
 def _curves(frame: Drawing) -> tuple[Curve, ...]:
-    panel = frame.panel
-    bare = [_curve(frame, line) for line in panel.lines]
+    bare = [_curve(frame, line) for line in frame.panel.lines]
     named = [c for c in bare if c.line.highlighted]
-    heights = spread([c.end[1] for c in named], LABEL_HEIGHT, frame.top + 4, frame.bottom - 2)
-    placed = dict(zip((c.line.label for c in named), heights, strict=True))
-    curves = [
-        Curve(c.line, c.path, c.dots, c.end, placed.get(c.line.label), _leads(c, placed.get(c.line.label), frame))
-        for c in bare
-    ]
+    early = [c for c in named if frame.right - c.end[0] > EARLY]
+    late = [c for c in named if c not in early]
+    labels = {c.line.label: label for c, label in (*_inside(frame, early), *_beside(frame, late))}
+    curves = [replace(c, label=labels.get(c.line.label)) for c in bare]
     return tuple(sorted(curves, key=lambda c: (c.line.highlighted, c.line.style.ink)))
 
 
-def _leads(curve: Curve, label_y: float | None, frame: Drawing) -> bool:
-    """Whether label and line end are so far apart that a thin line must join them."""
-    if label_y is None:
-        return False
-    return abs(label_y - curve.end[1]) > 4 or frame.right - curve.end[0] > 24
+def _beside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
+    """Labels in a column to the right of the plot, each as near to the end of its line as the others allow."""
+    heights = spread([c.end[1] for c in curves], LABEL_HEIGHT, frame.top + 4, frame.bottom - 2)
+    x = frame.right + 8
+    return [(c, Label(x, y, leader=abs(y - c.end[1]) > 4)) for c, y in zip(curves, heights, strict=True)]
+
+
+def _inside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
+    """Labels that end where their line ends, above it: what stops early is steep, so that place is free."""
+    placed: list[tuple[Curve, Label]] = []
+    for curve in sorted(curves, key=lambda c: (-c.end[1], c.line.label)):
+        x = max(curve.end[0] - 6, frame.left + CHARACTER * (len(curve.line.label) + 4))
+        y = curve.end[1] - 9
+        while any(abs(other.y - y) < LABEL_HEIGHT and abs(other.x - x) < 90 for _, other in placed):
+            y -= LABEL_HEIGHT
+        placed.append((curve, Label(x, y, inside=True)))
+    return placed
 
 
 def _curve(frame: Drawing, line: Line) -> Curve:
@@ -114,7 +136,7 @@ def _curve(frame: Drawing, line: Line) -> Curve:
         ends = (reading.low, reading.high)
         low, high = (frame.y(panel.y.at(v)) if v else None for v in ends)
         dots.append(Dot(*places[n], reading.predicted, low, high))
-    return Curve(line, path, tuple(dots), places[max(places)], None, False)
+    return Curve(line, path, tuple(dots), places[max(places)])
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

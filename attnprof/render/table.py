@@ -8,7 +8,7 @@ from typing import Any
 
 from attnprof.model import Record
 from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, SAVED, USEFUL, WALL, Metric
-from attnprof.render.numbers import quantity
+from attnprof.render.numbers import interval, quantity
 from attnprof.render.series import Conditions, Group
 
 COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, ENERGY)
@@ -66,7 +66,7 @@ def cell(record: Record, metric: Metric) -> Cell:
         return Cell(quantity(raw.value, metric.unit), raw.value, predicted=raw.predicted)
     detail = ""
     if reading.low is not None and reading.high is not None:
-        detail = f"{quantity(reading.low, metric.unit)} – {quantity(reading.high, metric.unit)}"
+        detail = interval(reading.low, reading.high, metric.unit)
     return Cell(quantity(reading.value, metric.unit), reading.value, detail, reading.predicted)
 
 

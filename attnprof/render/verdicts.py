@@ -12,7 +12,7 @@ from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover
 
 Kind = Literal["always", "from", "never", "until", "same"]
-SAME = 1.01
+SAME, NEAR = 1.01, 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Verdict:
     """One scheme against one baseline in one metric.
 
     `always` and `never`: cheaper at every or at no common length. `from`: cheaper from the crossing on, `until`: up to
-    it. `same`: within one percent at every length. `gain` is baseline over scheme at the longest common length.
+    it. `same`: within one percent at every length, five where the values are measured. `gain` is baseline over scheme at the longest common length.
     """
 
     label: str
@@ -45,14 +45,19 @@ def verdict(series: Series, baseline: Series, metric: Metric) -> Verdict | None:
 
 
 def against(group: Group, metric: Metric) -> Series | None:
-    """The baseline worth beating in this metric: the cheapest at the longest length that the baselines share."""
+    """The baseline worth beating: the cheapest at the longest length that the baselines share.
+
+    Where they are within five percent there, the fused one: noise must not choose the baseline.
+    """
     usable = [(s, r) for s in group.baselines if len(r := s.readings(metric)) > 1]
     if not usable:
         return None
     shared = set.intersection(*(set(r) for _, r in usable))
     if not shared:
         return usable[0][0]
-    return min(usable, key=lambda item: item[1][max(shared)].value)[0]
+    n = max(shared)
+    best = min(r[n].value for _, r in usable)
+    return [s for s, r in usable if r[n].value <= best * NEAR][-1]
 
 
 def verdicts(group: Group, metric: Metric, baseline: Series) -> list[Verdict]:
@@ -63,7 +68,9 @@ def verdicts(group: Group, metric: Metric, baseline: Series) -> list[Verdict]:
 
 def _kind(ns: Sequence[int], ours: Sequence[Reading], theirs: Sequence[Reading]) -> tuple[Kind, Crossover | None]:
     ratios = [b.value / a.value for a, b in zip(ours, theirs, strict=True)]
-    if all(1 / SAME <= r <= SAME for r in ratios):
+    measured = any(r.low is not None for r in (*ours, *theirs))
+    same = NEAR if measured else SAME
+    if all(1 / same <= r <= same for r in ratios):
         return "same", None
     a, b = [_interval(r) for r in ours], [_interval(r) for r in theirs]
     if (found := crossover(ns, a, b)) is not None:

@@ -20,6 +20,12 @@ def metric_title(key: str) -> str:
     return definitions()["metric"][key]["title"]
 
 
+def metric_short(key: str) -> str:
+    """The name of a metric where there is little room."""
+    found = definitions()["metric"][key]
+    return found.get("short", found["title"])
+
+
 def metric_phrase(key: str) -> str:
     """The name of a metric inside a sentence."""
     return definitions()["metric"][key]["phrase"]
@@ -33,3 +39,9 @@ def status_title(key: str) -> str:
 def status_text(key: str) -> str:
     """What a status means, in a few words."""
     return definitions()["status"][key]["text"]
+
+
+def status_short(key: str) -> str:
+    """The name of a status where there is little room."""
+    found = definitions()["status"][key]
+    return found.get("short", found["title"])

@@ -119,11 +119,11 @@
     const font = { family: colour("--sans"), size: 11 * size, color: soft };
     const axis = { type: "log", showgrid: false, zeroline: false, tickmode: "array", ticks: "", linecolor: colour("--faint"), tickfont: font, fixedrange: false };
     const labels = panel.lines.filter((line) => line.at !== null).map((line) => ({
-      xref: "paper", yref: "paper", x: 1, y: line.at, xanchor: "left", yanchor: "middle", xshift: 6, showarrow: false, align: "left",
+      xref: "paper", yref: "paper", x: line.at[0], y: line.at[1], xanchor: line.at[2] ? "right" : "left", yanchor: "middle", showarrow: false, borderpad: 0,
       text: `<b>${styles[line.s].label}</b>${line.e === null ? "" : ` n<sup>${line.e}</sup>`}`, font: { ...font, color: hue(line.s) },
     }));
     const rows = [...new Set(panel.marks.map((m) => m.status))].map((status, k, list) => ({
-      xref: "paper", yref: "y2", x: 1, y: list.length - k, xanchor: "left", yanchor: "middle", xshift: 6, showarrow: false, text: names[status], font,
+      xref: "paper", yref: "y2", x: 1, y: list.length - k, xanchor: "left", yanchor: "middle", xshift: 7 * size, borderpad: 0, showarrow: false, text: names[status], font,
     }));
     return {
       margin: { l: panel.box.l * size, r: panel.box.r * size, t: panel.box.t * size, b: panel.box.b * size, pad: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
