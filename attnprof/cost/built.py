@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils import _pytree as pytree
 
 from attnprof.cost.origin import FactorOrigin, MarkedOrigin, Origin
 from attnprof.cost.storages import unique_bytes
@@ -44,12 +44,29 @@ class Built:
 
 def build(target: Target, shape: Shape) -> Built:
     """The target at this shape on fake tensors. Raises whatever `target.build` raises for it."""
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = fake_mode()
     with mode:
         module = target.build(shape)
         inputs = target.inputs(shape)
     _make_fake(module, mode)
     return Built(mode, module, tuple(_fake(x, mode) for x in inputs))
+
+
+def built_once(target: Target, shape: Shape) -> Built:
+    """`build`, remembered for the next pass of the same target at the same shape."""
+    if _last.get("at") != (id(target), shape):
+        _last.update(built=build(target, shape), at=(id(target), shape), target=target)
+    return _last["built"]
+
+
+_last: dict[str, Any] = {}
+
+
+def fake_mode() -> FakeTensorMode:
+    """A mode whose tensors nothing else refers to: a remembered one could not be cast with `module.to(dtype)`."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode.fake_tensor_converter.set_tensor_memo = lambda t, v: None
+    return mode
 
 
 def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
@@ -70,4 +87,4 @@ def _fake(value: Any, mode: FakeTensorMode) -> Any:
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors of a nested structure, in order."""
-    return [t for t in torch.utils._pytree.tree_leaves(value) if isinstance(t, Tensor)]
+    return [t for t in pytree.tree_leaves(value) if isinstance(t, Tensor)]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnprof.cost.operators import COMPOSITES, COPIES, EXPONENTIALS, POINTWISE, SELECTS, SORTS, VIEWS
 from attnprof.cost.registry import Work, numel
 
 
@@ -26,90 +27,6 @@ class Kind(Enum):
     REDUCTION = "reduction"
     SELECT = "select"
     UNKNOWN = "unknown"
-
-
-VIEWS = frozenset("_unsafe_view _reshape_alias detach_ lift lift_fresh alias _conj _neg_view set_".split())
-COPIES = frozenset(
-    """clone copy _to_copy cat stack repeat constant_pad_nd flip roll tril triu fill zero
-    slice_backward select_backward diagonal_backward as_strided_scatter slice_scatter select_scatter unfold_backward
-    new_empty_strided view_copy contiguous _pin_memory complex polar view_as_complex_copy rot90 pixel_shuffle
-    pixel_unshuffle channel_shuffle im2col col2im resize uniform normal exponential random rand_like
-    randn_like randint_like zeros_like ones_like full_like empty_like _efficientzerotensor expand_copy split_copy
-    split_with_sizes_copy reflection_pad1d replication_pad1d _reshape_copy _weight_norm_interface_copy unbind_copy
-    _chunk_cat block_diag narrow_copy permute_copy transpose_copy bernoulli multinomial""".split()
-)
-SELECTS = frozenset(
-    """index gather scatter scatter_add scatter_reduce index_select index_add
-    index_put _unsafe_index _unsafe_index_put index_copy index_fill
-    index_reduce embedding embedding_dense_backward sort topk argsort kthvalue median mode masked_select
-    masked_scatter nonzero searchsorted bucketize _unique2 unique_dim unique_consecutive take put
-    repeat_interleave value_selecting_reduction_backward masked_select_backward take_along_dim bincount histc
-    _embedding_bag _unsafe_masked_index _unsafe_masked_index_put_accumulate""".split()
-)
-EXPONENTIALS = frozenset(
-    """exp exp2 expm1 log log2 log10 log1p sigmoid tanh erf erfc erfinv gelu silu
-    softplus elu elu_backward mish celu selu log_sigmoid_forward sin cos tan sinh cosh asin acos atan atan2 logaddexp
-    logaddexp2 sinc lgamma digamma gelu_backward silu_backward softplus_backward mish_backward pow""".split()
-)
-POINTWISE = frozenset(
-    """masked_fill hardtanh_backward leaky_relu_backward log_sigmoid_backward hardsigmoid_backward
-    hardswish_backward softshrink_backward hardshrink_backward logit_backward sigmoid_backward tanh_backward
-    threshold_backward rrelu_with_noise lerp addcmul addcdiv add sub mul div clamp where _prelu_kernel
-    _prelu_kernel_backward dist maximum minimum bitwise_and bitwise_or bitwise_not logical_and logical_or""".split()
-)
-SORTS = frozenset("sort topk argsort kthvalue median mode _unique2 unique_dim unique_consecutive".split())
-# Exponentials and other operations an element of the first argument: one pass of softmax is an exponential, and a
-# maximum, a difference, a sum and a quotient.
-COMPOSITES: dict[str, tuple[int, int]] = {
-    "_softmax": (1, 4),
-    "_safe_softmax": (1, 5),
-    "_log_softmax": (1, 4),
-    "_softmax_backward_data": (0, 4),
-    "_log_softmax_backward_data": (1, 3),
-    "logsumexp": (1, 3),
-    "native_layer_norm": (0, 7),
-    "native_layer_norm_backward": (0, 11),
-    "_fused_rms_norm": (0, 4),
-    "_fused_rms_norm_backward": (0, 8),
-    "native_group_norm": (0, 7),
-    "native_group_norm_backward": (0, 11),
-    "native_batch_norm": (0, 7),
-    "_native_batch_norm_legit": (0, 7),
-    "native_batch_norm_backward": (0, 11),
-    "native_dropout": (0, 2),
-    "native_dropout_backward": (0, 2),
-    "cumsum": (0, 1),
-    "cumprod": (0, 1),
-    "cummax": (0, 1),
-    "cummin": (0, 1),
-    "logcumsumexp": (1, 3),
-    "glu": (1, 1),
-    "glu_backward": (1, 3),
-    "renorm": (0, 3),
-    "_weight_norm_interface": (0, 3),
-    "_weight_norm_interface_backward": (0, 5),
-    "avg_pool2d": (0, 1),
-    "avg_pool2d_backward": (0, 1),
-    "_adaptive_avg_pool2d": (0, 1),
-    "_adaptive_avg_pool2d_backward": (0, 1),
-    "max_pool2d_with_indices": (0, 1),
-    "max_pool2d_with_indices_backward": (0, 1),
-    "mse_loss": (0, 3),
-    "mse_loss_backward": (0, 3),
-    "nll_loss_forward": (0, 1),
-    "nll_loss_backward": (0, 1),
-    "binary_cross_entropy": (2, 4),
-    "_foreach_add": (0, 1),
-    "linalg_vector_norm": (0, 2),
-    "threshold_backward": (0, 1),
-    "linalg_cross": (0, 5),
-    "std": (0, 3),
-    "var": (0, 3),
-    "var_mean": (0, 3),
-    "argmax": (0, 1),
-    "argmin": (0, 1),
-    "segment_reduce": (0, 1),
-}
 
 
 def kind_of(operator: Any) -> Kind:

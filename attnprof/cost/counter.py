@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnprof.cost.classify import Kind, kind_of, worker
+from attnprof.cost.formulas import Formula, Work, formula_of
 from attnprof.cost.origin import Origin
 from attnprof.cost.registry import rules
-from attnprof.cost.formulas import Formula, Work, formula_of
-from attnprof.cost.storages import Lifetimes
+from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
 from attnprof.cost.workspace import Workspace, workspace_of
 
@@ -55,6 +55,7 @@ class Counter(TorchDispatchMode):
     def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin) -> None:
         super().__init__()
         self.tally, self.lives, self.origin = tally, lives, origin
+        self.watched: dict[int, int] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -62,7 +63,7 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is DEVICE_OF:
-            return func(*args)
+            return getattr(args[0], "fake_device", None) or func(*args)
         kwargs = kwargs or {}
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
@@ -75,9 +76,8 @@ class Counter(TorchDispatchMode):
         return out
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
-        for t in (out,) if isinstance(out, Tensor) else out if isinstance(out, (tuple, list)) else ():
-            if isinstance(t, Tensor):
-                self.lives.born(t)
+        for t in flat((out,)):
+            self.lives.born(t)
         self.lives.reached(rule.workspace(*args, **kwargs) if rule.workspace else 0)
         tally = self.tally
         if rule.formula is not None:
@@ -92,6 +92,15 @@ class Counter(TorchDispatchMode):
         if self.origin.follows:
             self.origin.made(args, out)
         tally.moved_bytes += moved(args, out)
+        if self.watched:
+            self._watch(args)
+
+    def _watch(self, args: Any) -> None:
+        """The most that one operator reads of each watched storage."""
+        for t in flat(args):
+            key = t.untyped_storage()._cdata
+            if key in self.watched:
+                self.watched[key] = max(self.watched[key], _distinct(t))
 
     def _engine_reuses(self, args: Any) -> bool:
         """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""
@@ -150,13 +159,7 @@ def learn(func: Any) -> Rule:
 
 def moved(args: Any, out: Any) -> int:
     """Bytes that an operator reads and writes once, an expanded or repeated element once."""
-    total = 0
-    for value in (*args, *(out if isinstance(out, (tuple, list)) else (out,))):
-        if isinstance(value, Tensor):
-            total += _distinct(value)
-        elif isinstance(value, (tuple, list)):
-            total += sum(_distinct(t) for t in value if isinstance(t, Tensor))
-    return total
+    return sum(_distinct(t) for t in flat(args)) + sum(_distinct(t) for t in flat((out,)))
 
 
 def _distinct(t: Tensor) -> int:
@@ -168,4 +171,10 @@ def _distinct(t: Tensor) -> int:
 
 
 def _dense(t: Tensor) -> bool:
-    return t.is_contiguous() or torch._prims_common.is_non_overlapping_and_dense(t)
+    """Whether a tensor's elements lie side by side in some order, none twice."""
+    expected = 1
+    for stride, size in sorted((stride, size) for stride, size in zip(t.stride(), t.shape, strict=True) if size != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True

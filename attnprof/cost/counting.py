@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attnprof.cost.built import Built, build, tensors_in
+from attnprof.cost.built import Built, built_once, tensors_in
 from attnprof.cost.counter import Counter
+from attnprof.cost.decode import one_step, state_sizes
 from attnprof.cost.origin import Origin
 from attnprof.cost.saved import kept_by_graph
 from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.cost.useful import useful_flops
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Cost, Pass, Shape
 from attnprof.scheme import Target
-
 
 NUMBER_BYTES = 16
 
@@ -42,39 +42,34 @@ class Run:
     lives: Lifetimes
     saved_bytes: int = 0
     param_grad_bytes: int = 0
-    extra: dict[str, int] = field(default_factory=dict)
+    state: dict[str, int] = field(default_factory=dict)
     recomputes: bool = False
 
 
-def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True) -> Counted:
+def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, second_opinion: bool = False) -> Counted:
     """What one pass of a target must cost: FLOPs, operations and bytes, with the certificate of the total.
 
     `forward` keeps no graph; `train` is forward and backward, the input's gradient included; `decode` is one query
-    against the state of n tokens. Nothing is allocated. Raises `Unsupported` where the target has no such pass.
+    against the state of n tokens. Nothing is allocated. `second_opinion` asks fvcore too, which takes longer than the
+    count. Raises `Unsupported` where the target has no such pass.
     """
-    built = build(target, shape)
-    return count_built(target, built, shape, pass_, core=core)
+    built = built_once(target, shape)
+    flags = ("mha_fast_path_off",) if has_fast_path(built) else ()
+    run = run_pass(built, shape, pass_, built.origin(shape) if core else Origin())
+    counted = record(target, built, shape, pass_, run, core, flags)
+    return with_second_opinion(counted, target, shape, pass_) if second_opinion else counted
 
 
-def count_built(target: Target, built: Built, shape: Shape, pass_: Pass, *, core: bool = True) -> Counted:
-    """`count` of a module that is built already."""
-    flags = []
-    if has_fast_path(built):
-        flags.append("mha_fast_path_off")
-    run = run_pass(built, pass_, built.origin(shape) if core else Origin())
-    return record(target, built, shape, pass_, run, core, tuple(flags))
-
-
-def run_pass(built: Built, pass_: Pass, origin: Origin) -> Run:
+def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin) -> Run:
     """Run one pass under the counter."""
-    if pass_ == "decode":
-        from attnprof.cost.decode import run_decode
-
-        return run_decode(built, origin)
     Counter.calibrate()
     built.module.train(pass_ == "train")
     try:
         with slow_path(), built.mode:
+            if pass_ == "decode":
+                sizes = state_sizes(built, shape.n)
+                tally, lives, read = one_step(built, shape.n, origin)
+                return Run(tally, lives, state={**sizes, "decode_read_bytes": read})
             run = _once(built, pass_, origin)
             if any(run.lives.made(t) for t in attributes(built)):
                 run = _once(built, pass_, origin)  # tables that the first pass made live before every later one
@@ -120,7 +115,8 @@ def first_output(results: list[Tensor]) -> Tensor:
     found = next((t for t in results if t.is_floating_point() or t.is_complex()), None)
     if found is None:
         raise AttnprofError(
-            "the module returns no floating-point tensor", hint="return a tensor, or a tuple that starts with the output"
+            "the module returns no floating-point tensor",
+            hint="return a tensor, or a tuple that starts with the output",
         )
     if not found.requires_grad:
         raise AttnprofError(
@@ -163,6 +159,11 @@ def record(
 ) -> Counted:
     """The run as a `Cost` with its reasons."""
     tally, reasons = run.tally, {}
+    if not run.state:
+        try:
+            run.state.update(state_sizes(built, shape.n))
+        except Unsupported as error:
+            reasons["state_bytes"] = error.message
     complete = not tally.uncounted
     if not complete:
         names = ", ".join(tally.uncounted)
@@ -191,9 +192,26 @@ def record(
         moved_bytes=tally.moved_bytes,
         method="dispatch on fake tensors",
         certificate=tally.certificate(run.recomputes),
-        **run.extra,
+        state_bytes=run.state.get("state_bytes"),
+        state_growth_bytes=run.state.get("state_growth_bytes"),
+        decode_read_bytes=run.state.get("decode_read_bytes"),
     )
     return Counted(cost, reasons, flags)
+
+
+def with_second_opinion(counted: Counted, target: Target, shape: Shape, pass_: Pass) -> Counted:
+    """The same with fvcore's figure, and a flag where it disagrees."""
+    from attnprof.cost.second_opinion import second_opinion
+
+    certificate = counted.cost.certificate
+    if certificate and certificate.backend != "eager":
+        figure, why = None, "fvcore counts fused attention as nothing"
+    else:
+        figure, why = second_opinion(target, shape, pass_)
+    reasons = {**counted.reasons, "second_opinion": why} if why else counted.reasons
+    differs = figure is not None and figure != counted.cost.flops_executed
+    flags = (*counted.flags, "second_opinion_differs") if differs else counted.flags
+    return Counted(replace(counted.cost, second_opinion={"fvcore": figure}), reasons, flags)
 
 
 def uncounted_message(names: str) -> str:

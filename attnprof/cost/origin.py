@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.cost.storages import flat
+
 _sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 _current = torch._C._current_autograd_node
 
@@ -41,9 +43,9 @@ class MarkedOrigin(Origin):
         self.spans: list[tuple[int, int]] = []
         self.handles = [h for m in marked for h in self._hook(m)]
 
-    def _hook(self, module: nn.Module) -> tuple[Any, Any]:
+    def _hook(self, module: nn.Module) -> tuple[Any, ...]:
         before = module.register_forward_pre_hook(self._enter)
-        return before, module.register_forward_hook(self._leave, always_call=True)
+        return before, module.register_forward_hook(self._leave, always_call=True), _Step(self, module)
 
     def _enter(self, *_: Any) -> None:
         if self.depth == 0:
@@ -69,6 +71,28 @@ class MarkedOrigin(Origin):
             handle.remove()
 
 
+class _Step:
+    """A core's decoding step, which is no forward and runs no hooks, marked for as long as this lives."""
+
+    def __init__(self, origin: MarkedOrigin, module: nn.Module) -> None:
+        self.module = module
+        step = getattr(module, "step", None)
+        if step is None:
+            return
+
+        def marked(*args: Any) -> Any:
+            origin._enter()
+            try:
+                return step(*args)
+            finally:
+                origin._leave()
+
+        object.__setattr__(module, "step", marked)
+
+    def remove(self) -> None:
+        self.module.__dict__.pop("step", None)
+
+
 class FactorOrigin(Origin):
     """Core is every product that has no parameter among its factors, and the backward of such a product.
 
@@ -84,7 +108,7 @@ class FactorOrigin(Origin):
             self._derive(parameter)
 
     def is_core(self, args: Any) -> bool:
-        own = not any(self._is_derived(t) for t in _tensors(args))
+        own = not any(self._is_derived(t) for t in flat(args))
         node = _current()
         if torch.is_grad_enabled():  # forward, or the recomputation of a checkpoint
             if node is None:
@@ -93,7 +117,7 @@ class FactorOrigin(Origin):
         return own if node is None else own and self.forward.get(node._sequence_nr(), own)
 
     def made(self, args: Any, out: Any) -> None:
-        given = list(_tensors(args))
+        given = list(flat(args))
         if given and isinstance(out, Tensor) and all(self._is_derived(t) for t in given):
             self._derive(out)
 
@@ -105,11 +129,3 @@ class FactorOrigin(Origin):
 
     def _is_derived(self, t: Tensor) -> bool:
         return t.untyped_storage()._cdata in self.derived
-
-
-def _tensors(args: Any) -> Iterable[Tensor]:
-    for value in args:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from (t for t in value if isinstance(t, Tensor))

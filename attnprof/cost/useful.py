@@ -19,14 +19,20 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     pattern = target.pattern(shape)
     if pattern is None:
         return None, "the scheme has no edges between tokens"
-    edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(pattern, shape)
+    edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
     flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
     return flops * (1 + BACKWARD) if pass_ == "train" else flops, ""
 
 
-def all_edges(pattern: Pattern, shape: Shape) -> int:
-    """Edges over all layer kinds and heads, a kind of head counted for each head that has it."""
-    return _over_heads(pattern, shape, lambda layer, head: pattern.edges_sum(layer, head))
+def all_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
+    """Edges over all layer kinds and heads, by the closed count of the target where it states one for its softmax."""
+    closed = getattr(target, "edges", None)
+
+    def edges(layer: int, head: int) -> int:
+        stated = closed(shape, layer, head) if closed and len(pattern.expr(layer, head).terms()) == 1 else None
+        return pattern.edges_sum(layer, head) if stated is None else stated
+
+    return _over_heads(pattern, shape, edges)
 
 
 def last_row(pattern: Pattern, shape: Shape) -> int:

@@ -1,0 +1,39 @@
+"""Decoding: the state that a sequence keeps, how it grows, and what one more token reads and computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnprof.cost.built import Built, tensors_in
+from attnprof.cost.counter import Counter
+from attnprof.cost.origin import Origin
+from attnprof.cost.storages import Lifetimes, unique_bytes
+from attnprof.cost.tally import Tally
+from attnprof.errors import Unsupported
+
+
+def state_sizes(built: Built, n: int) -> dict[str, int]:
+    """`state_bytes` after n tokens and `state_growth_bytes` for one more. Raises `Unsupported` without a state."""
+    make = getattr(built.module, "state", None)
+    if not callable(make):
+        raise Unsupported("it defines no decoding state", hint="a module decodes with `state(n)` and `step(x, state)`")
+    with built.mode, torch.no_grad():
+        now, later = (unique_bytes(tensors_in(make(length))) for length in (n, n + 1))
+    return {"state_bytes": now, "state_growth_bytes": later - now}
+
+
+def one_step(built: Built, n: int, origin: Origin) -> tuple[Tally, Lifetimes, int]:
+    """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
+    tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
+    state: Any = built.module.state(n)  # type: ignore[operator]
+    held = tensors_in(state)
+    lives = Lifetimes()
+    lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
+    counter = Counter(Tally(), lives, origin)
+    counter.watched = {t.untyped_storage()._cdata: 0 for t in held}
+    with torch.no_grad(), counter:
+        built.module.step(*tokens, state)  # type: ignore[operator]
+    return counter.tally, lives, sum(counter.watched.values())
