@@ -44,10 +44,11 @@ def _slices_a_row(stack: Stack) -> float:
 
 
 ENGINES: tuple[Engine, ...] = (
+    Engine("quotient", "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is not None),
     Engine("closed", "complete layers, bands and hubs, by formula", closed.run),
     Engine("sinks", "causal windows with sinks, by formula", sinks.run),
     Engine("toeplitz", "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
-    Engine("quotient", "block-constant masks, on their blocks", quotient.run),
+    Engine("quotient", "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None),
     Engine("intervals", "windows and other masks whose reach stays in few intervals", intervals.run, _worth_intervals),
     Engine("slices", "any mask of few slices a row, 64 targets at a time", slices.run, _worth_slices),
     Engine("csr", "any mask, edge by edge, 64 targets at a time", csr.run, _worth_csr),
@@ -64,8 +65,9 @@ def solve(stack: Stack, ask: Ask | None = None, engine: str = "auto") -> Reach:
     names = {each.name: each for each in ENGINES}
     if engine != "auto" and engine not in names:
         raise unknown("engine", engine, [*names, "auto"])
-    rungs = [each for each in ENGINES if each.tries(stack)] if engine == "auto" else [names[engine]]
-    for rung in rungs:
+    for rung in ENGINES if engine == "auto" else (names[engine],):
+        if engine == "auto" and not rung.tries(stack):
+            continue
         began = time.perf_counter()
         reach = rung.run(stack, wanted)
         if reach is not None:

@@ -7,8 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from attnprof.graph.blocked import Blocked, blocked_form, union
 from attnprof.pattern import Expr, Pattern, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Ints
+
+LEAST_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class Slotted:
 
 
 Layer = Slices | Slotted
+Part = Slices | Slotted | Blocked
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +41,14 @@ class Stack:
     """
 
     n: int
-    kinds: tuple[Layer, ...]
+    parts: tuple[Part, ...]
     declared: bool = False
 
     @classmethod
     def of(cls, pattern: Pattern) -> Stack:
         """The stack of a pattern: each layer is the union over its heads."""
-        kinds = tuple(layer_of(pattern, layer) for layer in range(pattern.layers))
-        return cls(pattern.n, kinds, pattern.causal)
+        parts = tuple(layer_of(pattern, layer) for layer in range(pattern.layers))
+        return cls(pattern.n, parts, pattern.causal)
 
     @classmethod
     def single(cls, slices: Slices, declared: bool = False) -> Stack:
@@ -58,7 +62,18 @@ class Stack:
     @property
     def period(self) -> int:
         """Number of layer kinds."""
-        return len(self.kinds)
+        return len(self.parts)
+
+    @cached_property
+    def kinds(self) -> tuple[Layer, ...]:
+        """The layer kinds as relations between tokens (and slots), blocks spelled out."""
+        return tuple(part.tokens() if isinstance(part, Blocked) else part for part in self.parts)
+
+    @cached_property
+    def blocked(self) -> tuple[Blocked, ...] | None:
+        """The kinds as blocks, where all of them were given so."""
+        found = tuple(part for part in self.parts if isinstance(part, Blocked))
+        return found if len(found) == self.period else None
 
     @cached_property
     def plain(self) -> tuple[Slices, ...] | None:
@@ -69,12 +84,12 @@ class Stack:
     @cached_property
     def reads_future(self) -> bool:
         """Whether some query can see a key after it within one layer."""
-        return any(_reads_future(kind) for kind in self.kinds)
+        return any(_reads_future(part) for part in self.parts)
 
     @cached_property
     def causal(self) -> bool:
         """Whether only the past is allowed: no edge reads the future, and some reads the past or it was declared."""
-        return not self.reads_future and (self.declared or any(_reads_past(kind) for kind in self.kinds))
+        return not self.reads_future and (self.declared or any(_reads_past(part) for part in self.parts))
 
     @cached_property
     def allowed(self) -> Ints:
@@ -87,16 +102,17 @@ class Stack:
         return self.n * (self.n + 1) // 2 if self.causal else self.n * self.n
 
 
-def layer_of(pattern: Pattern, layer: int) -> Layer:
-    """The union over heads of one layer, its slots (those of every head) kept apart from its token edges."""
-    if pattern.has_edges and not any(_slots(pattern.expr(layer, head)) for head in range(pattern.heads)):
-        return pattern.union(layer)
+def layer_of(pattern: Pattern, layer: int) -> Part:
+    """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
     n, exprs = pattern.n, [pattern.expr(layer, head) for head in range(pattern.heads)]
     slots = [part for expr in exprs for part in _slots(expr)]
-    if not slots:
-        return pattern.union(layer)
-    direct = [piece.slices(n) for expr in exprs for piece in _direct(expr)]
-    return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+    if slots:
+        direct = [piece.slices(n) for expr in exprs for piece in _direct(expr)]
+        return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+    blocks = [blocked_form(expr, n) for expr in exprs]
+    found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
+    whole = union(found) if len(found) == len(exprs) else None
+    return pattern.union(layer) if whole is None or not LEAST_BLOCK <= whole.size < n else whole
 
 
 def slotted(n: int, slots: list[Slots], direct: Slices) -> Slotted:
@@ -130,7 +146,9 @@ def _direct(expr: Expr) -> list[Expr]:
     return [expr]
 
 
-def _reads_future(kind: Layer) -> bool:
+def _reads_future(kind: Part) -> bool:
+    if isinstance(kind, Blocked):
+        return not kind.causal and (kind.size > 1 or _reads_future(kind.blocks))
     if isinstance(kind, Slices):
         return bool((kind.stop - 1 > kind.row).any())
     newest = np.zeros(kind.count + 1, dtype=np.int64)
@@ -139,6 +157,8 @@ def _reads_future(kind: Layer) -> bool:
     return bool((through > kind.writes.row).any()) or _reads_future(kind.direct)
 
 
-def _reads_past(kind: Layer) -> bool:
+def _reads_past(kind: Part) -> bool:
+    if isinstance(kind, Blocked):
+        return kind.size > 1 or _reads_past(kind.blocks)
     slices = kind if isinstance(kind, Slices) else kind.direct
     return bool((slices.start < slices.row).any()) or isinstance(kind, Slotted)

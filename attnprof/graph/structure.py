@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attnprof.graph.blocked import Blocked
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
 
@@ -18,18 +19,6 @@ class BandShape:
     before: int
     after: int
     dilation: int
-
-
-@dataclass(frozen=True, eq=False)
-class Quotient:
-    """A mask that is constant on blocks of `size` tokens: block I reads block J as `blocks` says.
-
-    Under `causal` the diagonal blocks are lower triangular and all others full or empty.
-    """
-
-    size: int
-    blocks: Slices
-    causal: bool
 
 
 def is_complete(slices: Slices, causal: bool) -> bool:
@@ -86,20 +75,20 @@ def _running(member: Bools, step: int) -> Ints:
     return padded.reshape(-1, step).cumsum(axis=0).ravel()
 
 
-def quotient_of(slices: Slices, least: int = 2) -> Quotient | None:
+def blocks_of(slices: Slices, least: int = 2) -> Blocked | None:
     """The block quotient with the largest blocks of at least `least` tokens that divide n, if the mask has one."""
     if len(slices.row) == 0 or bool((slices.step != 1).any()):
         return None
     diagonal = slices.stop == slices.row + 1
     size = math.gcd(slices.n, _gcd(slices.start), _gcd(slices.stop[~diagonal]))
     for causal in (False, True):
-        found = _quotient(slices, diagonal, size, causal)
+        found = _blocked(slices, diagonal, size, causal)
         if found is not None and found.size >= least:
             return found
     return None
 
 
-def _quotient(slices: Slices, diagonal: Bools, size: int, causal: bool) -> Quotient | None:
+def _blocked(slices: Slices, diagonal: Bools, size: int, causal: bool) -> Blocked | None:
     stop = slices.stop
     if causal:
         if bool((stop - 1 > slices.row).any()):
@@ -109,10 +98,10 @@ def _quotient(slices: Slices, diagonal: Bools, size: int, causal: bool) -> Quoti
         size = math.gcd(size, _gcd(stop))
     finer = math.gcd(size, _gcd(_changes(slices, stop)))
     if finer != size:
-        return _quotient(slices, diagonal, finer, causal)
+        return _blocked(slices, diagonal, finer, causal)
     first = slices.row % size == 0
     row, start, stop = (a[first] // size for a in (slices.row, slices.start, stop))
-    return Quotient(size, Slices.of(slices.n // size, row, start, stop), causal)
+    return Blocked(size, Slices.of(slices.n // size, row, start, stop), causal)
 
 
 def _changes(slices: Slices, stop: Ints) -> Ints:

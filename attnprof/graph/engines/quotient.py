@@ -10,44 +10,41 @@ import math
 
 import numpy as np
 
+from attnprof.graph.blocked import Blocked
 from attnprof.graph.engines import slices as range_or
 from attnprof.graph.engines.bits import Found, search
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Ask, Reach, Tally, kept
-from attnprof.graph.stack import Stack
-from attnprof.graph.structure import Quotient, quotient_of, self_reading
-from attnprof.pattern import Slices
+from attnprof.graph.stack import LEAST_BLOCK, Stack
+from attnprof.graph.structure import blocks_of, self_reading
 
-LEAST_BLOCK = 4
+FINEST = 4096
 
 
 def run(stack: Stack, ask: Ask) -> Reach | None:
     """The answer for block-constant stacks; None for any other."""
-    if stack.plain is None:
+    found = stack.blocked or _recognised(stack)
+    if found is None or any(part.causal != stack.causal for part in found):
         return None
-    found = [quotient_of(kind, LEAST_BLOCK) for kind in stack.plain]
-    quotients = [quotient for quotient in found if quotient is not None]
-    if len(quotients) < len(found) or any(q.causal != stack.causal for q in quotients):
-        return None
-    size = math.gcd(*(q.size for q in quotients))
-    kinds = tuple(_refined(q, size) for q in quotients)
+    size = math.gcd(*(part.size for part in found))
+    grid = ask.grid(stack.n)
+    if grid is not None and stack.n // math.gcd(size, grid.size) <= FINEST:
+        size = math.gcd(size, grid.size)
+    kinds = tuple(part.refined(size).blocks for part in found)
     if size < LEAST_BLOCK or not all(bool(self_reading(kind).all()) for kind in kinds):
         return None
     small = Stack(stack.n // size, kinds, stack.causal)
-    blocks = Ask(ask.layers, ask.side, ask.threads)
-    result = search(small, blocks, range_or.plan)
+    result = search(small, Ask(ask.layers, ask.side, ask.threads), range_or.plan)
     return _lifted(stack, small, size, result, ask)
 
 
-def _refined(quotient: Quotient, size: int) -> Slices:
-    """The quotient on smaller blocks."""
-    by = quotient.size // size
-    if by == 1:
-        return quotient.blocks
-    blocks = quotient.blocks
-    row = (blocks.row[:, None] * by + np.arange(by)).ravel()
-    start, stop = np.repeat(blocks.start * by, by), np.repeat(blocks.stop * by, by)
-    return Slices.of(blocks.n * by, row, start, np.minimum(stop, row + 1) if quotient.causal else stop)
+def _recognised(stack: Stack) -> tuple[Blocked, ...] | None:
+    """The blocks of a stack that was given token by token."""
+    if stack.plain is None:
+        return None
+    parts = [blocks_of(kind, LEAST_BLOCK) for kind in stack.plain]
+    found = tuple(part for part in parts if part is not None)
+    return found if len(found) == len(parts) else None
 
 
 def _lifted(stack: Stack, small: Stack, size: int, found: Found, ask: Ask) -> Reach:

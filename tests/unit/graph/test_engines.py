@@ -43,7 +43,7 @@ def test_every_engine_that_answers_equals_brute_force(name: str, n: int) -> None
             assert entry.quantiles[2] == pytest.approx(np.median(counts))
 
 
-@pytest.mark.parametrize("n", (37, 128))
+@pytest.mark.parametrize("n", [37, 128])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pixel_of_every_engine_holds_the_exact_count(name: str, n: int) -> None:
     hops = hops_of(name, n)
@@ -57,7 +57,7 @@ def test_every_pixel_of_every_engine_holds_the_exact_count(name: str, n: int) ->
             assert image.tolist() == expected.tolist(), (engine, layer)
 
 
-@pytest.mark.parametrize("layers", (1, 2))
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_ends_at_the_asked_number_of_layers(name: str, layers: int) -> None:
     hops = hops_of(name, 64)
