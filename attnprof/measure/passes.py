@@ -42,8 +42,8 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Passage
     """The pass of `module` on `inputs`, after one run that allocates what lives before it and builds lazy tables.
 
     `forward` keeps no graph; `train` adds the backward of a fixed grad_output to the inputs and parameters, whose
-    gradients are made anew each time; `decode` is `module.step(x, state)` for the last token of the first input on a
-    fresh `module.state(n)`. Raises `Unsupported` for `decode` where the module has no such state.
+    gradients are made anew each time; `decode` is `module.step(x, state)` for the last token of the inputs on a fresh
+    `module.state(n)`. Raises `Unsupported` for `decode` where the module has no such state.
     """
     makers: dict[Pass, Callable[[nn.Module, Sequence[Tensor]], Passage]] = {
         "forward": _forward,
@@ -101,7 +101,7 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
             hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
         )
     module.eval()
-    token = inputs[0].detach()[..., -1:, :].contiguous()
+    tokens = [x.detach()[..., -1:, :].contiguous() for x in inputs]
     n = inputs[0].shape[-2]
     held: list[Any] = []
 
@@ -112,7 +112,7 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
 
     @torch.no_grad()
     def one() -> None:
-        step(token, held[0])
+        step(*tokens, held[0])
 
     ready = Passage("decode", ("step",), (one,), fresh, held.clear)
     ready.run()

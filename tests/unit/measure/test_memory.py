@@ -1,4 +1,3 @@
-import pytest
 import torch
 from fakes.accelerator import FakeAccelerator
 from torch import Tensor, nn
@@ -33,11 +32,6 @@ class Views(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x.exp()
         return y[:2].sin().sum() + y[2:].sin().sum() + y.flatten().sin().sum()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def test_highest_is_the_top_of_the_running_total() -> None:

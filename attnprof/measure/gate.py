@@ -1,0 +1,177 @@
+"""Correctness before timing: a scheme that does not compute what it says is not worth a number."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.errors import Unsupported
+from attnprof.measure.rows import rows_off
+from attnprof.measure.saved import first_tensor
+from attnprof.model import Pass, Shape
+from attnprof.scheme import Target
+
+SMALL = (64, 77)
+WHOLE = 1024
+TOLERANCE = {"float64": 1e-8, "float32": 1e-3, "bfloat16": 4e-2, "float16": 1e-2}
+
+Reasons = dict[str, str]
+Cache = MutableMapping[tuple[object, ...], Reasons]
+
+
+@dataclass(slots=True)
+class Gate:
+    """What a target has been found guilty of, by check; nothing is asked twice for the same sources and form."""
+
+    seen: Cache = field(default_factory=dict)
+
+    def check(self, target: Target, shape: Shape, pass_: Pass, device: str = "cpu", *, sources: str) -> Reasons:
+        """`check`, unless the target with these sources was checked in this form; `sources` is a hash of its code."""
+        parts = (shape.level, shape.causal, shape.heads, shape.groups, shape.dim, shape.dtype, pass_, device)
+        key = (sources, target.name, target.runner, *sorted(target.parameters.items()), *parts)
+        if key not in self.seen:
+            self.seen[key] = check(target, shape, pass_, device)
+        return self.seen[key]
+
+
+def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cpu") -> Reasons:
+    """Why a target must not be timed, by the name of the check that it fails; empty when it passes.
+
+    With a reference: at two small lengths in float64, outputs and (pass `train`) gradients agree; at the timed length
+    and dtype, the whole output where it is short, else sampled query rows. Without: outputs and gradients are finite.
+    A causal target is perturbed after a position, before which nothing may change, unless its card names a leak.
+    """
+    if not _has_reference(target, shape):
+        return _unaided(target, shape, pass_, device)
+    found: Reasons = {}
+    for n in sorted({min(shape.n, n) for n in SMALL}):
+        small = _shortened(shape, n).replace(dtype="float64", batch=min(shape.batch, 2))
+        found |= _against_reference(target, small, pass_) | (
+            _future(target, small, "cpu") if _is_causal(target, shape) else {}
+        )
+    return found or _timed(target, shape, device)
+
+
+def _has_reference(target: Target, shape: Shape) -> bool:
+    try:
+        target.reference(_shortened(shape, SMALL[0]))
+    except Unsupported:
+        return False
+    return True
+
+
+def _shortened(shape: Shape, n: int) -> Shape:
+    return shape.replace(n=min(shape.n, n), m=shape.m and min(shape.m, n))
+
+
+def _is_causal(target: Target, shape: Shape) -> bool:
+    return shape.causal and not target.card.leaks
+
+
+def _unaided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
+    small = _shortened(shape, SMALL[0])
+    run = _Run.of(target, small, device)
+    bad = [name for name, tensor in run.everything(pass_).items() if not tensor.isfinite().all()]
+    if bad:
+        return {"gate_finite": f"not finite at n = {small.n}: {', '.join(bad)}"}
+    return _future(target, small, device) if _is_causal(target, shape) else {}
+
+
+def _against_reference(target: Target, shape: Shape, pass_: Pass) -> Reasons:
+    run = _Run.of(target, shape, "cpu")
+    oracle = run.with_module(target.reference(shape))
+    got, wanted = run.everything(pass_), oracle.everything(pass_)
+    for name, expected in wanted.items():
+        off = distance(got[name], expected)
+        if not off <= TOLERANCE["float64"]:
+            check_name = "gate_forward" if name == "output" else "gate_gradient"
+            return {check_name: f"{name} differs from the reference by {off:.1e} of its largest value at n = {shape.n}"}
+    return {}
+
+
+def _future(target: Target, shape: Shape, device: str) -> Reasons:
+    """Perturb everything from a position on: an output before it that changes has read the future."""
+    run = _Run.of(target, shape, device)
+    n, before = shape.n, run.output()
+    for start in sorted({1, n // 2, n - 1} - {0, n}):
+        after = run.with_inputs([_perturbed(x, start, n) for x in run.inputs]).output()
+        off = distance(after[..., :start, :], before[..., :start, :])
+        if not off <= TOLERANCE[shape.dtype]:
+            return {"gate_causal": f"a change from position {start} on alters earlier outputs by {off:.1e} at n = {n}"}
+    return {}
+
+
+def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
+    if x.ndim < 3 or x.shape[-2] != n:
+        return x
+    changed = x.clone()
+    changed[..., start:, :] = torch.randn_like(changed[..., start:, :])
+    return changed
+
+
+def _timed(target: Target, shape: Shape, device: str) -> Reasons:
+    """The dtype, backend and length that will be timed, in evaluation mode."""
+    if shape.n > WHOLE or shape.dtype == "float64":
+        off = rows_off(target, shape, device)
+    else:
+        run = _Run.of(target, shape, device)
+        exact = run.with_module(target.reference(shape)).widened()
+        off = distance(run.output(), exact.output())
+    if off is None or off <= TOLERANCE[shape.dtype]:
+        return {}
+    return {"gate_rows": f"in {shape.dtype} at n = {shape.n} the output is off by {off:.1e} of its largest value"}
+
+
+def distance(got: Tensor, wanted: Tensor) -> float:
+    """The largest difference, relative to the largest value wanted; NaN where either is not finite."""
+    wanted = wanted.double().cpu()
+    scale = max(float(wanted.abs().max()), 1e-30) if wanted.numel() else 1.0
+    return float((got.double().cpu() - wanted).abs().max()) / scale if wanted.numel() else 0.0
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A module with inputs, run the same way each time."""
+
+    module: nn.Module
+    inputs: Sequence[Tensor]
+    seed: int
+
+    @classmethod
+    def of(cls, target: Target, shape: Shape, device: str) -> _Run:
+        torch.manual_seed(shape.seed)
+        module = target.build(shape).to(device).eval()
+        return cls(module, [x.to(device) for x in target.inputs(shape)], shape.seed)
+
+    def with_module(self, module: nn.Module) -> _Run:
+        module.load_state_dict(self.module.state_dict())
+        device = self.inputs[0].device
+        return _Run(module.to(device).eval(), self.inputs, self.seed)
+
+    def with_inputs(self, inputs: Sequence[Tensor]) -> _Run:
+        return _Run(self.module, inputs, self.seed)
+
+    def widened(self) -> _Run:
+        return _Run(self.module.double(), [x.double() if x.is_floating_point() else x for x in self.inputs], self.seed)
+
+    @torch.no_grad()
+    def output(self) -> Tensor:
+        torch.manual_seed(self.seed)
+        return first_tensor(self.module(*self.inputs))
+
+    def everything(self, pass_: Pass) -> dict[str, Tensor]:
+        """The output and, for `train`, the gradients of the inputs and parameters for one fixed output gradient."""
+        return self._gradients() if pass_ == "train" else {"output": self.output()}
+
+    def _gradients(self) -> dict[str, Tensor]:
+        leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in self.inputs]
+        named = {f"gradient of input {i}": x for i, x in enumerate(leaves) if x.requires_grad}
+        named |= {f"gradient of {name}": p for name, p in self.module.named_parameters() if p.requires_grad}
+        torch.manual_seed(self.seed)
+        output = first_tensor(self.module(*leaves))
+        wave = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
+        grads = torch.autograd.grad(output, list(named.values()), wave, materialize_grads=True)
+        return {"output": output.detach(), **dict(zip(named, grads, strict=True))}

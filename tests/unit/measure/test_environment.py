@@ -1,0 +1,74 @@
+import json
+import subprocess
+from pathlib import Path
+
+import psutil
+from fakes.nvml import FakeNvml
+
+from attnprof.measure import environment as env
+from attnprof.measure.sensors import open_sensors
+
+
+def test_the_environment_is_plain_json_and_names_the_machine() -> None:
+    found = env.environment("cpu")
+    assert json.loads(json.dumps(found)) == found
+    assert found["packages"]["torch"]
+    assert found["packages"]["numpy"]
+    assert found["cores_usable"] >= 1
+    assert found["threads"] >= 1
+    assert found["accelerator"] is None
+
+
+def test_an_accelerator_is_identified_with_its_power_before_anything_runs() -> None:
+    sensors = open_sensors("cuda", nvml=FakeNvml(), uuid="aa11", environ={})
+    found = env.environment("cpu", sensors=sensors)
+    assert found["accelerator"]["name"] == "Imaginary 100"
+    assert found["accelerator"]["power_w"] == 71.5
+
+
+def test_free_memory_is_within_the_control_groups_limit(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("2000000\n")
+    assert env.free_bytes("cpu", limits=tmp_path) == 3000000
+    assert env.memory_bytes(limits=tmp_path) == 5000000
+    (tmp_path / "memory.current").write_text("6000000\n")
+    assert env.free_bytes("cpu", limits=tmp_path) == 0
+
+
+def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    assert env.memory_bytes(limits=tmp_path) == psutil.virtual_memory().total
+    assert 0 < env.free_bytes("cpu", limits=tmp_path) <= psutil.virtual_memory().total
+
+
+def test_the_processor_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text("processor : 0\nmodel name\t: Imaginary 9000\n")
+    assert env.cpu_model(file) == "Imaginary 9000"
+
+
+def _commit(folder: Path) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for arguments in (("init", "-q"), ("add", "f"), (*identity, "commit", "-q", "-m", "first")):
+        subprocess.run(("git", "-C", str(folder), *arguments), check=True)
+
+
+def test_git_says_which_commit_and_whether_it_was_changed(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("1")
+    assert env.git_state(tmp_path) is None
+    _commit(tmp_path)
+    clean = env.git_state(tmp_path)
+    assert clean is not None
+    assert len(clean["commit"]) == 40
+    assert not clean["modified"]
+    (tmp_path / "f").write_text("2")
+    changed = env.git_state(tmp_path)
+    assert changed is not None
+    assert changed["modified"]
+
+
+def test_without_git_there_is_no_state(tmp_path: Path) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError("git")
+
+    assert env.git_state(tmp_path, run=missing) is None

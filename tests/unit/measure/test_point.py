@@ -1,0 +1,114 @@
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from fakes.accelerator import FakeAccelerator
+from fakes.clock import ScriptedClock
+from fakes.nvml import FakeNvml, NVMLError
+from fakes.targets import FakeTarget
+from torch import nn
+
+from attnprof.errors import Unsupported
+from attnprof.measure import measure, measure_target
+from attnprof.measure.calibrate import calibrate
+from attnprof.measure.clock import HostClock
+from attnprof.measure.point import Outcome
+from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
+from attnprof.model import Measured, Pass, Shape, plain, revive
+
+
+def run(pass_: Pass, clock: Any = None, sensors: Sensors | None = None) -> Outcome:
+    module, x = nn.Linear(8, 8), torch.randn(1, 4, 8)
+    clock = clock or ScriptedClock.steady(0.01)
+    return measure(module, [x], pass_, "cpu", budget_s=2, clock=clock, sensors=sensors or NullSensors("no device"))
+
+
+def test_training_splits_into_forward_and_backward() -> None:
+    measured, reasons, flags = run("train")
+    assert measured.wall_s is not None
+    assert measured.forward_s is not None
+    assert measured.backward_s is not None
+    assert measured.wall_s.median == pytest.approx(measured.forward_s.median + measured.backward_s.median)
+    assert measured.saved_bytes == 4 * 8 * 4
+    assert measured.peak_bytes
+    assert measured.threads == torch.get_num_threads()
+    assert set(reasons) == {"reserved_bytes", "energy_j", "clock_mhz"}
+    assert flags == ()
+
+
+def test_a_forward_pass_says_why_fields_are_missing() -> None:
+    measured, reasons, _ = run("forward")
+    missing = {name for name, value in plain(measured).items() if value is None}
+    assert missing == set(reasons)
+    assert "no backward" in reasons["backward_s"]
+    assert reasons["energy_j"] == "no device"
+
+
+def test_what_was_measured_survives_json() -> None:
+    measured = run("train").measured
+    assert revive(Measured, plain(measured)) == measured
+
+
+def test_energy_clock_and_throttling_come_from_the_sensors() -> None:
+    nvml = FakeNvml(energy=[1000, 101_000], reasons=4, pids=[(99,)])
+    clock = ScriptedClock.steady(0.125)
+    measured, reasons, flags = run("forward", clock, open_sensors("cuda", nvml=nvml, uuid="aa11", environ={}))
+    assert measured.clock_mhz == 1755
+    assert measured.energy_j == pytest.approx(100 / 8)
+    assert set(flags) == {"throttled", "shared_device"}
+    assert "SwPowerCap" in reasons["throttled"]
+    assert "energy_j" not in reasons
+
+
+def test_a_device_without_an_energy_counter_says_so() -> None:
+    nvml = FakeNvml(energy=NVMLError("Not Supported"))
+    measured, reasons, _ = run("forward", sensors=open_sensors("cuda", nvml=nvml, uuid="aa11", environ={}))
+    assert measured.energy_j is None
+    assert reasons["energy_j"] == "NVML: Not Supported"
+
+
+def test_flags_of_the_samples_are_passed_on() -> None:
+    assert set(run("forward", ScriptedClock(itertools.cycle([0.01, 0.03]))).flags) >= {"noisy", "wide_interval"}
+
+
+def test_decoding_needs_a_state() -> None:
+    with pytest.raises(Unsupported):
+        run("decode")
+
+
+def test_a_target_is_built_and_measured_with_the_clock_of_its_device() -> None:
+    outcome = measure_target(FakeTarget(), Shape(32, dim=16, heads=2), "train", "cpu", budget_s=0.2)
+    assert outcome.measured.wall_s is not None
+    assert outcome.measured.wall_s.median > 0
+    assert outcome.measured.method == "time: perf_counter_ns; memory: exact allocation events of the CPU allocator"
+
+
+def test_a_peak_on_an_accelerator_reports_what_its_allocator_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnprof.measure import memory
+
+    allocator = FakeAccelerator(1000)
+    monkeypatch.setattr(memory.torch, "accelerator", allocator)
+    measured = measure(
+        nn.Linear(8, 8),
+        [torch.randn(1, 4, 8)],
+        "train",
+        "xpu",
+        budget_s=2,
+        clock=ScriptedClock.steady(0.01),
+        sensors=NullSensors("none"),
+    ).measured
+    assert (measured.peak_bytes, measured.reserved_bytes) == (0, 1000)
+
+
+def test_peaks_of_the_cpu_are_measured() -> None:
+    found = calibrate("cpu", clock=HostClock())
+    assert found.matmul_flops_per_s > 1e8
+    assert found.copy_bytes_per_s > 1e8
+    assert found.dtype == "float32"
+
+
+def test_a_peak_is_the_fastest_sample() -> None:
+    found = calibrate("cpu", clock=ScriptedClock(itertools.cycle([0.02, 0.02, 0.01])))
+    assert found.matmul_flops_per_s == pytest.approx(2 * 1024**3 / 0.01)
+    assert found.copy_bytes_per_s == pytest.approx(2 * 64 * 2**20 / 0.01)
