@@ -24,7 +24,7 @@ class Core(nn.Module):
         size = (spec.shape.groups, rank, keys) if sharing == "none" else (rank, keys)
         self.e = nn.Parameter(torch.randn(size) * rank**-0.5)
         self.f = nn.Parameter(torch.randn(size) * rank**-0.5) if sharing in ("none", "headwise") else None
-        self.shared_by_layers = (self.e,) if sharing == "layerwise" else ()
+        self.shared_by_layers = ("e",) if sharing == "layerwise" else ()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return softmax_attention(q, compressed(self.e, k), compressed(self.e if self.f is None else self.f, v))

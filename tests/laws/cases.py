@@ -1,0 +1,97 @@
+"""The catalogue as cases of the laws: every scheme with maths, small enough to cross its own block at n = 100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attnprof import catalog
+from attnprof.model import Shape, Value
+from attnprof.targets import CatalogTarget
+
+# Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
+SMALL: dict[str, dict[str, Value]] = {
+    "bigbird": {"block": 8},
+    "linear": {"chunk": 16},
+    "linformer": {"rank": 12},
+    "longformer": {"window": 16, "global_tokens": 2},
+    "performer": {"features": 24, "chunk": 16},
+    "sliding_window": {"window": 16},
+}
+# Settings beyond the defaults that are other maths.
+VARIANTS: dict[str, list[dict[str, Value]]] = {
+    "linear": [{"feature": "relu"}, {"feature": "poly2"}],
+    "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
+    "longformer": [{"dilation": 2, "dilated_heads": 1}],
+    "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
+    "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
+}
+# Work or memory that grows as n^2 by design.
+QUADRATIC = frozenset({"dense", "flash"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scheme with parameters, a runner and a causal setting."""
+
+    name: str
+    causal: bool
+    params: dict[str, Value] = field(default_factory=dict)
+    runner: str | None = None
+
+    @property
+    def target(self) -> CatalogTarget:
+        """The target, at small parameters."""
+        found = catalog.find(self.name, params={**SMALL.get(self.name, {}), **self.params}, runner=self.runner)
+        assert isinstance(found, CatalogTarget)
+        return found
+
+    def shape(self, n: int, dtype: str = "float64", **sizes: int) -> Shape:
+        """Two sequences of width 16 in two heads, unless told otherwise."""
+        return Shape(**{"n": n, "batch": 2, "dim": 16, "heads": 2, "causal": self.causal, "dtype": dtype, **sizes})  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        settings = ",".join(f"{k}={v}" for k, v in self.params.items())
+        parts = (self.name, settings, self.runner, "causal" if self.causal else "both-ways")
+        return "-".join(part for part in parts if part)
+
+
+def executable() -> list[str]:
+    """The schemes whose maths is written."""
+    return [name for name in catalog.names() if catalog.entry(name).has_maths]
+
+
+def cases(variants: bool = True) -> list[Case]:
+    """Every executable scheme in every causal setting and variant, and pattern schemes under both eager runners."""
+    found = []
+    for name in executable():
+        for params in [{}, *(VARIANTS.get(name, []) if variants else [])]:
+            card = catalog.entry(name).card
+            runners = [r for r in catalog.find(name).runners if r != "flex"] or [None]
+            found += [Case(name, causal, params, runner) for causal in card.causality for runner in runners]
+    return found
+
+
+def as_params(found: list[Case]) -> list[object]:
+    """Cases with readable ids."""
+    return [pytest.param(case, id=str(case)) for case in found]
+
+
+def built(case: Case, shape: Shape) -> tuple[nn.Module, nn.Module, tuple[Tensor, ...]]:
+    """The module, its reference with the same parameters, and inputs, from a fixed seed."""
+    torch.manual_seed(shape.n)
+    module, reference = case.target.build(shape), case.target.reference(shape)
+    reference.load_state_dict(module.state_dict())
+    return module, reference, case.target.inputs(shape)
+
+
+def gradients(module: nn.Module, inputs: tuple[Tensor, ...], grad: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    """The output, and the gradients of every input and parameter (zeros where one has no part in it)."""
+    leaves = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    out = module(*leaves)
+    out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape) if grad is None else grad)
+    tensors = [t for t in (*leaves, *module.parameters()) if t.requires_grad]
+    return out.detach(), [torch.zeros_like(t) if t.grad is None else t.grad for t in tensors]

@@ -1,0 +1,125 @@
+"""What must be true of every scheme of the catalogue that computes something."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attnprof import catalog
+from attnprof.cost import count
+from attnprof.cost.built import build
+from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
+
+ALL = as_params(cases())
+CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entry(case.name).card.leaks])
+PLAIN = as_params([case for case in cases(variants=False) if case.runner != "masked"])
+FUSED = frozenset({"flash"})
+STATED = as_params([case for case in cases() if case.runner != "masked" and case.name not in FUSED])
+TOLERANCE = {"float32": 2e-5, "bfloat16": 6e-2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("n", [1, 37, 100, 1000])
+@pytest.mark.parametrize("case", ALL)
+def test_forward_and_every_gradient_equal_the_reference(case: Case, n: int) -> None:
+    module, reference, inputs = built(case, case.shape(n))
+    out, grads = gradients(module, inputs)
+    expected, expected_grads = gradients(reference, inputs)
+    assert out.isfinite().all()
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    for ours, theirs in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10 * max(1.0, float(theirs.abs().max())))
+
+
+@pytest.mark.parametrize("case", CAUSAL)
+def test_a_causal_output_does_not_move_when_the_future_does(case: Case) -> None:
+    module, _, (x, *rest) = built(case, case.shape(100))
+    for cut in (1, 50, 67, 99):
+        moved = x.clone()
+        moved[:, cut:] = 3 * torch.randn_like(moved[:, cut:])
+        before, after = module(x, *rest), module(moved, *rest)
+        torch.testing.assert_close(after[:, :cut], before[:, :cut], rtol=0, atol=1e-12)
+        assert not torch.equal(after[:, cut:], before[:, cut:])
+
+
+@pytest.mark.parametrize("case", CAUSAL)
+def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
+    module, _, (x, *rest) = built(case, case.shape(100))
+    x.requires_grad_()
+    out = module(x, *rest)
+    for row in (0, 15, 50, 98):
+        (grad,) = torch.autograd.grad(out[:, row].sum(), x, retain_graph=True)
+        assert grad[:, row].abs().sum() > 0
+        assert grad[:, row + 1 :].abs().max() == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("case", PLAIN)
+def test_lower_precision_stays_within_its_tolerance(case: Case, dtype: str) -> None:
+    if catalog.entry(case.name).card.data_dependent and dtype == "bfloat16":
+        pytest.skip("rounding may select other keys, which is another result and not a worse one")
+    exact, _, inputs = built(case, case.shape(100, "float32", dim=32))
+    exact = exact.double()
+    rounded = case.target.build(case.shape(100, dtype, dim=32))
+    rounded.load_state_dict(exact.state_dict())
+    exact.load_state_dict(rounded.state_dict())
+    inputs = tuple(x.to(getattr(torch, dtype)) if x.is_floating_point() else x for x in inputs)
+    out, grads = gradients(rounded, inputs)
+    expected, expected_grads = gradients(exact, tuple(x.double() if x.is_floating_point() else x for x in inputs))
+    assert out.dtype == getattr(torch, dtype)
+    for ours, theirs in zip((out, *grads), (expected, *expected_grads), strict=True):
+        assert (ours.double() - theirs).abs().max() <= TOLERANCE[dtype] * max(1e-3, float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("n", [1, 37, 256, 1000])
+@pytest.mark.parametrize("case", STATED)
+def test_executed_flops_are_the_stated_closed_form(case: Case, n: int) -> None:
+    shape = case.shape(n, "float32")
+    closed = case.target.flops_core(shape)
+    counted = count(case.target, shape, "forward").cost
+    assert closed is not None
+    assert counted.flops_core_executed == closed
+
+
+class Watch(TorchDispatchMode):
+    """Counts the calls, and remembers the largest tensor that any of them made."""
+
+    calls = 0
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.calls += 1
+        for made in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(made, torch.Tensor):
+                self.largest = max(self.largest, made.untyped_storage().nbytes() // made.element_size())
+        return out
+
+
+def watched(case: Case, n: int) -> Watch:
+    """A train pass at length n on fake tensors, with the paper's parameters, watched."""
+    target = catalog.find(case.name, params=case.params, runner=case.runner)
+    shape = case.shape(n, "float32", batch=1, dim=512, heads=8)
+    made = build(target, shape)
+    with made.mode, Watch() as watch:
+        gradients(made.module, made.inputs)
+    return watch
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_the_number_of_calls_does_not_grow_with_n(case: Case) -> None:
+    assert watched(case, 16384).calls <= watched(case, 4096).calls
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_a_subquadratic_scheme_makes_nothing_of_size_n_by_n(case: Case) -> None:
+    if case.name in QUADRATIC:
+        pytest.skip("quadratic by design")
+    n = 65536
+    dense = 8 * n * n
+    assert watched(case, n).largest <= dense // 8
