@@ -14,7 +14,7 @@ import click
 from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, sizes
 from attnprof.errors import AttnprofError, unknown
 from attnprof.model import PASSES, Record, Shape, content_hash
-from attnprof.units import format_bytes, format_flops, format_length, format_seconds, parse_lengths, parse_size
+from attnprof.units import format_bytes, format_flops, format_length, format_seconds, parse_lengths
 
 EXAMPLES = """\b
 Examples:
@@ -33,7 +33,9 @@ Examples:
 @click.option("--runner", help="How patterns are executed: gather, masked or flex. Default: the device's best.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or none (count, run nothing).")
 @click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
-@click.option("--preset", type=click.Choice(["by-length"]), help="What practitioners set by length (no exponent is fitted).")
+@click.option(
+    "--preset", type=click.Choice(["by-length"]), help="What practitioners set by length (no exponent is fitted)."
+)
 @click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
@@ -101,11 +103,13 @@ def device_of(name: str) -> str:
         raise unknown("device", name, DEVICES)
     if name == "none" or name == "cpu":
         return name
-    from attnprof.measure.sensors import accelerators
+    from attnprof.measure.devices import accelerators
 
     present = accelerators()
     if name == "cuda" and not present:
-        raise AttnprofError("there is no CUDA device on this machine", hint="--device cpu, or --device none to count only")
+        raise AttnprofError(
+            "there is no CUDA device on this machine", hint="--device cpu, or --device none to count only"
+        )
     return "cuda" if present else "cpu"
 
 
@@ -115,7 +119,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
     from attnprof.sweep.run import sweep
 
     console = notes()
-    with opened(options, ask) as run:
+    with opened(options, ask, jobs) as run:
         console.print(f"run: {run.path}")
         known = {planned.key for job in jobs for planned in job.points}
         left = len(known - run.keys())
@@ -126,15 +130,15 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
         seconds = options["time_budget"] or (2.0 if ask.device == "cpu" else 10.0)
         budget = Budget(seconds=seconds, timeout_s=options["timeout"])
         with progress(left) as watch:
-            sweep(jobs, run, budget, watch, static=ask.device == "none")
+            peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
+            sweep(jobs, run, budget, watch, static=ask.device == "none", peak_flops_per_s=peak)
         records = [record for record in run.records() if record.key in known]
         page = None if options["no_page"] else write_page(run, records)
     return summary(run.path, page, records, as_json=options["as_json"])
 
 
-def opened(options: Mapping[str, Any], ask: Any) -> Any:
+def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     """The run's folder: that of the same plan before, or a new one; with --fresh always a new one."""
-    from attnprof.measure.environment import environment
     from attnprof.store import HEADER, Run
 
     name = content_hash(ask.to_json())
@@ -151,12 +155,27 @@ def opened(options: Mapping[str, Any], ask: Any) -> Any:
         "command": " ".join(["attnprof", *sys.argv[1:]]),
         "plan": ask.to_json(),
         "plan_hash": name,
-        "environment": environment(),
+        **surroundings(jobs[0], ask.device),
     }
     return Run.create(path, header).lock()
 
 
-class progress:  # noqa: N801 - reads as a statement: with progress(...) as watch
+def surroundings(job: Any, device: str) -> dict[str, Any]:
+    """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
+    from attnprof.sweep.worker import Worker
+
+    request = {"do": "surroundings", "device": "cpu" if device == "none" else device, "calibrate": device != "none"}
+    worker = Worker(job)
+    try:
+        answer = worker.ask(request, timeout_s=120.0)
+    finally:
+        worker.close()
+    if not answer["ok"]:
+        raise AttnprofError(answer["message"], hint=answer["hint"])
+    return {"environment": answer["environment"], "calibration": answer["calibration"]}
+
+
+class progress:
     """Shows each finished record and an ETA on standard error: a bar on a terminal, lines elsewhere."""
 
     def __init__(self, total: int) -> None:
@@ -202,7 +221,7 @@ def describe(record: Record) -> str:
 
 def write_page(run: Any, records: Sequence[Record]) -> Path:
     """The page of a run, in its folder."""
-    from attnprof.render import write_page as write
+    from attnprof.render.page import write_page as write
 
     page = run.path / "report.html"
     write(page, records, run.header)
@@ -278,6 +297,3 @@ def dry_run(jobs: Sequence[Any], *, as_json: bool) -> int:
     for at in rows:
         click.echo(f"{at['target']:20} {at['pass']:8} n={format_length(at['n']):>5} {at['runner'] or ''}")
     return 0
-
-
-__all__ = ["command", "parse_size"]

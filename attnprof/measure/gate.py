@@ -52,7 +52,7 @@ def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cp
         found |= _against_reference(target, small, pass_) | (
             _future(target, small, "cpu") if _is_causal(target, shape) else {}
         )
-    return found or _timed(target, shape, device)
+    return found or at_length(target, shape, device)
 
 
 def _has_reference(target: Target, shape: Shape) -> bool:
@@ -112,8 +112,8 @@ def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
     return changed
 
 
-def _timed(target: Target, shape: Shape, device: str) -> Reasons:
-    """The dtype, backend and length that will be timed, in evaluation mode."""
+def at_length(target: Target, shape: Shape, device: str = "cpu") -> Reasons:
+    """Why the output is wrong in the dtype, on the backend and at the length that will be timed; empty when it is not."""
     if shape.n > WHOLE or shape.dtype == "float64":
         off = rows_off(target, shape, device)
     else:

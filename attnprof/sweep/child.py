@@ -26,6 +26,7 @@ class Child:
 
     def __init__(self) -> None:
         self.target: Target | None = None
+        self.gated: set[tuple[object, ...]] = set()
 
     def open(self, request: Mapping[str, Any]) -> Answer:
         """Find the target; the answer describes it."""
@@ -46,11 +47,31 @@ class Child:
         return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
 
     def gate(self, request: Mapping[str, Any]) -> Answer:
-        """Whether the target computes what its reference does; reasons where it does not."""
-        from attnprof.measure.gate import check
+        """Whether the target computes what its reference does: in full once a form, then at each length."""
+        from attnprof.measure.gate import at_length, check
 
         point = Point.from_json(request["point"])
-        return {"reasons": check(self.found, point.shape)}
+        form = (point.shape.level, point.shape.causal, point.shape.dtype, point.shape.groups, point.device)
+        if form in self.gated:
+            return {"reasons": at_length(self.found, point.shape, point.device)}
+        self.gated.add(form)
+        return {"reasons": check(self.found, point.shape, device=point.device)}
+
+    def free(self, request: Mapping[str, Any]) -> Answer:
+        """Bytes that are free on the device."""
+        from attnprof.measure.environment import free_bytes
+
+        return {"bytes": free_bytes(request["device"])}
+
+    def surroundings(self, request: Mapping[str, Any]) -> Answer:
+        """The machine and the measured peaks of the device, for the run's header."""
+        from attnprof.measure.calibrate import calibrate
+        from attnprof.measure.environment import environment
+        from attnprof.measure.sensors import open_sensors
+
+        device = request["device"]
+        peaks = plain(calibrate(device)) if request["calibrate"] else None
+        return {"environment": environment(device, sensors=open_sensors(device)), "calibration": peaks}
 
     def measure(self, request: Mapping[str, Any]) -> Answer:
         """What the device spends on a point."""
@@ -61,12 +82,6 @@ class Child:
             self.found, point.shape, point.pass_, point.device, budget_s=request["budget_s"]
         )
         return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
-
-    def calibrate(self, request: Mapping[str, Any]) -> Answer:
-        """Measured peaks of the device, to predict times with."""
-        from attnprof.measure.calibrate import calibrate
-
-        return plain(calibrate(request["device"]))
 
     @property
     def found(self) -> Target:
@@ -81,7 +96,8 @@ class Child:
             "count": self.count,
             "gate": self.gate,
             "measure": self.measure,
-            "calibrate": self.calibrate,
+            "free": self.free,
+            "surroundings": self.surroundings,
         }
         try:
             return {"ok": True, **does[request["do"]](request)}

@@ -8,7 +8,7 @@ from attnprof.model import Cost, Measured, Pass, Point
 from attnprof.units import format_bytes, format_seconds
 
 SAFE_SHARE = 0.8
-SLOW_FLOPS_PER_S = 5e9
+LIKELY_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,12 @@ class Budget:
 
 @dataclass(slots=True)
 class Outlook:
-    """The memory of one target: for each pass the last measured point, to extrapolate by executed work."""
+    """The memory of one target: for each pass the last measured point, to extrapolate by executed work.
 
-    rate_flops_per_s: float = SLOW_FLOPS_PER_S
+    Before the first one, the device's measured peak, of which a scheme is supposed to reach a share.
+    """
+
+    peak_flops_per_s: float | None = None
     last: dict[Pass, tuple[int, float]] = field(default_factory=dict)
 
     def saw(self, point: Point, cost: Cost | None, measured: Measured | None) -> None:
@@ -39,7 +42,7 @@ class Outlook:
         if pass_ in self.last:
             flops, wall = self.last[pass_]
             return wall * cost.flops_executed / flops
-        return cost.flops_executed / self.rate_flops_per_s
+        return cost.flops_executed / (LIKELY_SHARE * self.peak_flops_per_s) if self.peak_flops_per_s else None
 
     def over_budget(self, pass_: Pass, cost: Cost, budget: Budget) -> str | None:
         """Why a point cannot be sampled often enough within its budget; None if it can."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from attnprof.errors import AttnprofError
+from attnprof.measure.environment import free_bytes
 from attnprof.model import Cost, Measured, Point, Record, Status, revive
 from attnprof.store import Run
 from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
@@ -42,18 +41,22 @@ def sweep(
     watch: Watch,
     *,
     static: bool = False,
+    peak_flops_per_s: float | None = None,
     start: Callable[[Job, Path], Worker] = Worker,
-    free_bytes: Callable[[], int] = lambda: psutil.virtual_memory().available,
+    free_bytes: Callable[[], int] = free_bytes,
 ) -> None:
     """Do every point that the run has no finished record of, and append its record.
 
-    `static` leaves measuring out. A child that dies costs its point a status, never another point its record. On
+    `static` leaves measuring out; `peak_flops_per_s` is what the device reaches at best. A child that dies costs its point a status, never another point its record. On
     KeyboardInterrupt the children are ended; what is recorded stays.
     """
     done = run.keys()
     todo = [job for job in jobs if any(planned.key not in done for planned in job.points)]
     for at in range(0, len(todo), ABREAST):
-        lanes = [Lane(job, start(job, run.path / "children.log")) for job in todo[at : at + ABREAST]]
+        lanes = [
+            Lane(job, start(job, run.path / "children.log"), Outlook(peak_flops_per_s))
+            for job in todo[at : at + ABREAST]
+        ]
         try:
             for lane, planned in _turns(lanes, done):
                 record = Attempt(lane, planned, budget, static, free_bytes).record()
@@ -123,7 +126,8 @@ class Attempt:
     def _foreseen(self) -> bool:
         """Whether the point fits into memory and time; its status says which it does not."""
         assert self.cost is not None
-        too_large = out_of_memory(self.point, self.cost, self.free_bytes())
+        free = self._free_bytes()
+        too_large = out_of_memory(self.point, self.cost, free) if free is not None else None
         too_slow = self.lane.outlook.over_budget(self.point.pass_, self.cost, self.budget)
         if too_large:
             self._not_measured("predicted_oom", too_large)
@@ -131,10 +135,17 @@ class Attempt:
             self._not_measured("over_budget", too_slow)
         return not (too_large or too_slow)
 
+    def _free_bytes(self) -> int | None:
+        """What is free where the point would run; a device is asked through the child, which alone may touch it."""
+        if self.point.device == "cpu":
+            return self.free_bytes()
+        answer = self._ask("free", COUNT_TIMEOUT_S, device=self.point.device)
+        return None if answer is None else answer["bytes"]
+
     def _gated(self) -> bool:
-        """Whether the target computes what its reference does; asked once for each form of it."""
+        """Whether the target computes what its reference does, at this length too; asked once for all passes."""
         shape = self.point.shape
-        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups}"
+        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups} {shape.n}"
         if form not in self.lane.gates:
             answer = self._ask("gate", COUNT_TIMEOUT_S)
             if answer is None:
