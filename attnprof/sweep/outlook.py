@@ -8,7 +8,6 @@ from attnprof.model import Cost, Measured, Pass, Point
 from attnprof.units import format_bytes, format_seconds
 
 SAFE_SHARE = 0.8
-LIKELY_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Budget:
 class Outlook:
     """The memory of one target: for each pass the last measured point, to extrapolate by executed work.
 
-    Before the first one, the device's measured peak, of which a scheme is supposed to reach a share.
+    Before the first one, the device's measured peak gives a bound: no run is faster.
     """
 
     peak_flops_per_s: float | None = None
@@ -36,13 +35,13 @@ class Outlook:
             self.last[point.pass_] = (cost.flops_executed, measured.wall_s.median)
 
     def seconds(self, pass_: Pass, cost: Cost) -> float | None:
-        """One run of a point, predicted by its executed FLOPs; None where those are unknown."""
+        """One run of a point, extrapolated or bounded below by its executed FLOPs; None where nothing is known."""
         if not cost.flops_executed:
             return None
         if pass_ in self.last:
             flops, wall = self.last[pass_]
             return wall * cost.flops_executed / flops
-        return cost.flops_executed / (LIKELY_SHARE * self.peak_flops_per_s) if self.peak_flops_per_s else None
+        return cost.flops_executed / self.peak_flops_per_s if self.peak_flops_per_s else None
 
     def over_budget(self, pass_: Pass, cost: Cost, budget: Budget) -> str | None:
         """Why a point cannot be sampled often enough within its budget; None if it can."""
@@ -50,7 +49,7 @@ class Outlook:
         if budget.seconds is None or one is None or one * budget.floor <= budget.seconds:
             return None
         return (
-            f"predicted {format_seconds(one)} a run; {budget.floor} samples exceed the budget of "
+            f"predicted {format_seconds(one)} a run: {budget.floor} samples exceed the budget of "
             f"{format_seconds(budget.seconds)} a point (--time-budget)"
         )
 

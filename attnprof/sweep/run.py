@@ -47,8 +47,8 @@ def sweep(
 ) -> None:
     """Do every point that the run has no finished record of, and append its record.
 
-    `static` leaves measuring out; `peak_flops_per_s` is what the device reaches at best. A child that dies costs its point a status, never another point its record. On
-    KeyboardInterrupt the children are ended; what is recorded stays.
+    `static` leaves measuring out; `peak_flops_per_s` is what the device reaches at best. A child that dies costs its
+    point a status, never another point its record. On KeyboardInterrupt the children are ended; what is recorded stays.
     """
     done = run.keys()
     todo = [job for job in jobs if any(planned.key not in done for planned in job.points)]

@@ -1,0 +1,73 @@
+"""attnprof from Python: the verbs that the package exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attnprof import catalog
+from attnprof.model import Pass, Shape, Value
+from attnprof.scheme import Target
+
+if TYPE_CHECKING:
+    from attnprof.cost import Counted
+    from attnprof.measure import Outcome
+
+
+def target(name: str | Target, *, runner: str | None = None, **parameters: Value) -> Target:
+    """The target of this name (a scheme, `file.py`, `file.py:Class`, ...), with parameters of its own set.
+
+    Raises `AttnprofError` for an unknown name or parameter. A target is returned as it is.
+    """
+    return catalog.find(name, params=parameters, runner=runner) if isinstance(name, str) else name
+
+
+def count(scheme: str | Target, n: int, pass_: Pass = "forward", **sizes: Any) -> Counted:
+    """What a target must spend at length n, counted on fake tensors: `.cost`, and `.reasons` for what is missing.
+
+    `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, causal, level, dtype, depth, seed. FLOPs count a
+    multiply-add as 2; memory is in bytes. Nothing is allocated and no device is needed.
+    """
+    from attnprof.cost import count as counted
+
+    found = target(scheme)
+    return counted(found, shape_of(found, n, sizes), pass_)
+
+
+def profile(
+    scheme: str | Target, n: int, pass_: Pass = "forward", *, device: str = "cpu", budget_s: float = 2.0, **sizes: Any
+) -> Outcome:
+    """What a device does spend on a target at length n: `.measured`, in seconds and bytes, after it passed the gate.
+
+    Runs in this process. Raises `AttnprofError` where the target does not compute what its reference does.
+    """
+    from attnprof.measure import measure_target
+
+    found = target(scheme)
+    shape = shape_of(found, n, sizes)
+    check(found, n, **sizes)
+    return measure_target(found, shape, pass_, device, budget_s=budget_s)
+
+
+def check(scheme: str | Target, n: int, **sizes: Any) -> None:
+    """Raise `AttnprofError` where a target is not its reference: forward, gradients, causality, sampled rows at n."""
+    from attnprof.errors import AttnprofError
+    from attnprof.measure.gate import check as gate
+
+    found = target(scheme)
+    reasons = gate(found, shape_of(found, n, sizes))
+    if reasons:
+        raise AttnprofError(f"{found.name} does not compute what its reference does: {'; '.join(reasons.values())}")
+
+
+def analyze(scheme: str | Target, n: int | None = None, **options: Any) -> Mapping[str, Any]:
+    """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`."""
+    from attnprof.graph import analyze as analysed
+
+    found = target(scheme)
+    return analysed(found, n, **options)
+
+
+def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
+    """A checked shape; the causal setting is the scheme's native one unless given."""
+    return catalog.checked(Shape(n=n, **{"causal": found.card.native_causal, **sizes}))

@@ -1,0 +1,98 @@
+"""From what was asked to points and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from attnprof.errors import AttnprofError
+from attnprof.model import Shape
+from attnprof.sweep.plan import Ask, plan, settings_of
+
+
+def ask(**changes: object) -> Ask:
+    """One target at one length, changed as asked."""
+    return Ask(**{"lengths": (1024,), "targets": ("longformer",), **changes})  # type: ignore[arg-type]
+
+
+def test_without_targets_every_scheme_with_maths_is_planned() -> None:
+    names = {job.target for job in plan(ask(targets=()))}
+    assert {"dense", "flash", "sliding_window", "longformer", "bigbird", "sparse_strided", "linformer"} <= names
+
+
+def test_causal_unset_is_the_native_setting() -> None:
+    jobs = plan(ask(targets=("longformer", "sparse_strided")))
+    assert [job.points[0].point.shape.causal for job in jobs] == [False, True]
+
+
+def test_parameters_that_are_functions_of_n_are_resolved() -> None:
+    (job,) = plan(ask(targets=("sparse_strided",), lengths=(1024, 4096)))
+    assert [p.point.params["stride"] for p in job.points if p.point.pass_ == "forward"] == [32, 64]
+
+
+def test_the_batch_follows_the_tokens() -> None:
+    (job,) = plan(ask(lengths=(1024, 4096), tokens=8192))
+    assert [p.point.shape.batch for p in job.points if p.point.pass_ == "forward"] == [8, 2]
+
+
+def test_keys_name_points_and_the_sources_behind_them(tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text("from attnprof.pattern import Band\ndef pattern(n, *, width=4): return Band(width)\n")
+    first = plan(ask(targets=(str(own),)))[0]
+    assert first.points[0].key == plan(ask(targets=(str(own),)))[0].points[0].key
+    assert len({p.key for p in first.points}) == len(first.points)
+    own.write_text("from attnprof.pattern import Band\ndef pattern(n, *, width=4): return Band(width, 1)\n")
+    from attnprof import catalog
+
+    catalog.load.cache_clear()
+    assert first.points[0].key != plan(ask(targets=(str(own),)))[0].points[0].key
+
+
+def test_settings_reach_their_target() -> None:
+    (job,) = plan(ask(settings={"longformer": {"window": 64}}))
+    assert job.points[0].point.params["window"] == 64
+
+
+@pytest.mark.parametrize(
+    ("texts", "targets", "expected"),
+    [
+        (["window=64"], ["longformer"], {"longformer": {"window": 64}}),
+        (["a.x=1", "b.x=2"], ["a", "b"], {"a": {"x": 1}, "b": {"x": 2}}),
+        (["mine.x=1.5"], ["dir/mine.py", "b"], {"mine": {"x": 1.5}}),
+        (["x=1"], ["dir/mine.py"], {"mine": {"x": 1}}),
+    ],
+)
+def test_settings_are_read(texts: list[str], targets: list[str], expected: dict[str, object]) -> None:
+    assert settings_of(texts, targets) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"targets": ("longformr",)}, "unknown scheme 'longformr'", "longformer"),
+        ({"settings": {"longformer": {"windw": 3}}}, "unknown parameter of longformer 'windw'", "window"),
+        ({"settings": {"flash": {"x": 3}}}, "'flash', which is not a target", "longformer"),
+        ({"passes": ("backward",)}, "unknown pass 'backward'", "forward"),
+        ({"runner": "gathr"}, "unknown runner 'gathr'", "gather"),
+        ({"shape": Shape(n=1, dim=512, heads=7)}, "7 heads do not divide the width 512", "4 and 8"),
+        ({"shape": Shape(n=1, heads=8, kv_heads=3)}, "3 KV heads do not divide 8", "1, 2, 4, 8"),
+        ({"shape": Shape(n=1, batch=0)}, "batch is 0", "--batch"),
+        ({"shape": Shape(n=1, dtype="float8")}, "unknown dtype 'float8'", "float16"),
+        ({"targets": ("nowhere.py",)}, "no such file", "attnprof list"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_a_process_starts(
+    changes: dict[str, object], message: str, hint: str
+) -> None:
+    with pytest.raises(AttnprofError) as error:
+        plan(ask(**changes))
+    assert message in error.value.message
+    assert hint in error.value.hint
+
+
+def test_a_pattern_file_with_a_mistake_names_the_line(tmp_path: Path) -> None:
+    own = tmp_path / "broken.py"
+    own.write_text("from attnprof.pattern import Band\n\nBand(oops)\n")
+    with pytest.raises(AttnprofError, match=r"line 3, does not run: NameError"):
+        plan(ask(targets=(str(own),)))
