@@ -12,7 +12,7 @@ from attnprof.render.figures import Line, Panel
 from attnprof.render.metrics import Reading
 from attnprof.render.numbers import power, quantity
 from attnprof.render.palette import Style
-from attnprof.render.svg import STRIP_ROW, TOP, Curve, Drawing
+from attnprof.render.svg import Curve, Drawing
 from attnprof.render.words import definitions, status_short
 from attnprof.units import format_length
 
@@ -33,17 +33,18 @@ def _style(label: str, style: Style) -> dict[str, Any]:
 
 def _panel(drawing: Drawing) -> dict[str, Any]:
     panel = drawing.panel
-    span = drawing.bottom - TOP
-    strip = TOP + STRIP_ROW * len(drawing.rows)
+    box = drawing.box
+    span = drawing.bottom - box.top
+    strip = box.top + box.row * len(drawing.rows)
     return {
         "x": _axis(panel.x),
         "y": _axis(panel.y),
         "box": {
-            "w": drawing.width,
+            "w": box.width,
             "l": drawing.left,
-            "r": _short(drawing.width - drawing.right),
-            "t": TOP,
-            "b": _short(drawing.height - drawing.bottom),
+            "r": _short(box.width - drawing.right),
+            "t": box.top,
+            "b": _short(box.height - drawing.bottom),
         },
         "split": _short((drawing.bottom - drawing.top) / span),
         "strip": _short((drawing.bottom - strip) / span) if drawing.rows else 0.99,
@@ -93,7 +94,7 @@ def _label(drawing: Drawing, curve: Curve) -> list[Any] | None:
     if curve.label is None:
         return None
     x = (curve.label.x - drawing.left) / (drawing.right - drawing.left)
-    y = (drawing.bottom - curve.label.y) / (drawing.bottom - TOP)
+    y = (drawing.bottom - curve.label.y) / (drawing.bottom - drawing.box.top)
     return [_short(x), _short(y), curve.label.inside]
 
 

@@ -8,12 +8,31 @@ from dataclasses import dataclass, replace
 from attnprof.render.figures import Line, Panel
 from attnprof.render.numbers import power
 
-WIDTH, HEIGHT = 430, 300
-LEFT, BOTTOM, TOP = 66, 34, 10
-STRIP_ROW = 15
-LABEL_HEIGHT = 12.5
-CHARACTER = 6.5
-EARLY = 30
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The sizes of a drawing, in its own unit: pixels of the page, points of a paper.
+
+    `row` is the height of one row of marks, `label` the distance of two labels, `character` the width of a letter.
+    """
+
+    width: float = 430
+    height: float = 300
+    left: float = 66
+    bottom: float = 34
+    top: float = 10
+    row: float = 15
+    label: float = 12.5
+    character: float = 6.5
+    room: tuple[float, float] = (70, 165)
+
+    @property
+    def early(self) -> float:
+        """How far from the right edge a line must end for its label to stand inside."""
+        return 2.4 * self.label
+
+
+PAGE = Box()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A panel laid out in a box of `width` by `height`."""
+    """A panel laid out in a box: the frame of the plot, the curves in it, the strip of marks above it."""
 
     panel: Panel
     left: float
@@ -63,8 +82,7 @@ class Drawing:
     curves: tuple[Curve, ...]
     rows: tuple[tuple[str, float], ...]
     marks: tuple[tuple[float, float, int], ...]
-    width: int = WIDTH
-    height: int = HEIGHT
+    box: Box = PAGE
 
     def x(self, at: float) -> float:
         """The horizontal place of a fraction of the axis."""
@@ -75,16 +93,16 @@ class Drawing:
         return round(self.bottom - at * (self.bottom - self.top), 2)
 
 
-def draw(panel: Panel) -> Drawing:
+def draw(panel: Panel, box: Box = PAGE) -> Drawing:
     """The layout of a panel: the plot, the strip of marks above it, labels to its right."""
     statuses = panel.statuses
-    top = TOP + STRIP_ROW * len(statuses) + (6 if statuses else 0)
-    right = WIDTH - _label_room(panel)
-    frame = Drawing(panel, LEFT, right, top, HEIGHT - BOTTOM, (), (), ())
-    rows = tuple((status, TOP + STRIP_ROW * (k + 0.5)) for k, status in enumerate(statuses))
+    top = box.top + box.row * len(statuses) + (box.row * 0.4 if statuses else 0)
+    right = box.width - _label_room(panel, box)
+    bare = Drawing(panel, box.left, right, top, box.height - box.bottom, (), (), (), box)
+    rows = tuple((status, box.top + box.row * (k + 0.5)) for k, status in enumerate(statuses))
     height = dict(rows)
-    marks = tuple((frame.x(panel.x.at(m.n)), height[m.status], k) for k, m in enumerate(panel.marks))
-    return Drawing(panel, LEFT, right, top, HEIGHT - BOTTOM, _curves(frame), rows, marks)
+    marks = tuple((bare.x(panel.x.at(m.n)), height[m.status], k) for k, m in enumerate(panel.marks))
+    return replace(bare, curves=_curves(bare), rows=rows, marks=marks)
 
 
 def label_text(line: Line) -> tuple[str, str]:
@@ -92,16 +110,17 @@ def label_text(line: Line) -> tuple[str, str]:
     return line.label, "" if line.exponent is None else power(line.exponent)
 
 
-def _label_room(panel: Panel) -> float:
+def _label_room(panel: Panel, box: Box) -> float:
     texts = [label_text(line) for line in panel.lines if line.highlighted]
     longest = max((len(name) + (0.8 * len(exponent) + 1.5 if exponent else 0) for name, exponent in texts), default=8)
-    return min(max(longest * CHARACTER + 16, 70), 165)
+    low, high = box.room
+    return min(max(longest * box.character + 1.3 * box.label, low), high)
 
 
 def _curves(frame: Drawing) -> tuple[Curve, ...]:
     bare = [_curve(frame, line) for line in frame.panel.lines]
     named = [c for c in bare if c.line.highlighted]
-    early = [c for c in named if frame.right - c.end[0] > EARLY]
+    early = [c for c in named if frame.right - c.end[0] > frame.box.early]
     late = [c for c in named if c not in early]
     labels = {c.line.label: label for c, label in (*_inside(frame, early), *_beside(frame, late))}
     curves = [replace(c, label=labels.get(c.line.label)) for c in bare]
@@ -110,20 +129,22 @@ def _curves(frame: Drawing) -> tuple[Curve, ...]:
 
 def _beside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
     """Labels in a column to the right of the plot, each as near to the end of its line as the others allow."""
-    heights = spread([c.end[1] for c in curves], LABEL_HEIGHT, frame.top + 4, frame.bottom - 2)
-    x = frame.right + 8
-    return [(c, Label(x, y, leader=abs(y - c.end[1]) > 4)) for c, y in zip(curves, heights, strict=True)]
+    gap = frame.box.label
+    heights = spread([c.end[1] for c in curves], gap, frame.top + gap / 3, frame.bottom - gap / 6)
+    x = frame.right + 0.64 * gap
+    return [(c, Label(x, y, leader=abs(y - c.end[1]) > gap / 3)) for c, y in zip(curves, heights, strict=True)]
 
 
 def _inside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
     """Labels that end where their line ends, above it: what stops early is steep, so that place is free."""
+    box = frame.box
     placed: list[tuple[Curve, Label]] = []
     for curve in sorted(curves, key=lambda c: (-c.end[1], c.line.label)):
-        x = max(curve.end[0] - 6, frame.left + CHARACTER * (len(curve.line.label) + 4))
-        y = curve.end[1] - 9
-        while any(abs(other.y - y) < LABEL_HEIGHT and abs(other.x - x) < 90 for _, other in placed):
-            y -= LABEL_HEIGHT
-        placed.append((curve, Label(x, y, inside=True)))
+        x = max(curve.end[0] - box.label / 2, frame.left + box.character * (len(curve.line.label) + 4))
+        y = curve.end[1] - 0.72 * box.label
+        while any(abs(other.y - y) < box.label and abs(other.x - x) < 14 * box.character for _, other in placed):
+            y -= box.label
+        placed.append((curve, Label(round(x, 2), round(y, 2), inside=True)))
     return placed
 
 

@@ -20,7 +20,7 @@ class Verdict:
     """One scheme against one baseline in one metric.
 
     `always` and `never`: cheaper at every or at no common length. `from`: cheaper from the crossing on, `until`: up to
-    it. `same`: within one percent at every length, five where the values are measured. `gain` is baseline over scheme at the longest common length.
+    it. `same`: within one percent at every length, five where measured. `gain` is baseline over scheme at `longest`.
     """
 
     label: str

@@ -1,0 +1,92 @@
+"""Records and figures as tidy CSV: one row a point, units in the names, an empty cell for a missing value."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attnprof.model import Cost, Record
+from attnprof.render.metrics import Metric
+from attnprof.render.series import Group
+from attnprof.render.table import notes
+
+POINT = ("level", "pass", "causal", "batch", "heads", "kv_heads", "dim", "depth", "layers", "dtype", "device", "seed")
+COST = tuple(name for name in Cost.__dataclass_fields__ if name not in ("second_opinion", "certificate", "method"))
+MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mhz", "threads")
+TIMES = ("wall_s", "forward_s", "backward_s")
+
+
+def panel_csv(group: Group, metric: Metric) -> str:
+    """The data of one panel: a row for every point of the group, with the reason where there is no value."""
+    name = metric.key
+    head = ("scheme", "runner", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
+    rows = [_panel_row(s.label, r, metric) for s in group.series for r in s.records]
+    return _text(head, rows)
+
+
+def points_csv(groups: Sequence[Group]) -> str:
+    """Every record whole: its point, all costs, all measurements with their intervals, status, flags and reasons."""
+    measured = [f"measured_{name}" for name in MEASURED]
+    times = [f"{name}{part}" for name in TIMES for part in ("", "_low", "_high", "_samples")]
+    head = (
+        "key",
+        "scheme",
+        "target",
+        "runner",
+        "n",
+        *POINT,
+        "params",
+        *COST,
+        *measured,
+        *times,
+        "status",
+        "flags",
+        "reasons",
+    )
+    return _text(head, [_point_row(s.label, r) for g in groups for s in g.series for r in s.records])
+
+
+def _panel_row(label: str, record: Record, metric: Metric) -> list[Any]:
+    reading = metric.read(record)
+    point = record.point
+    values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]
+    reason = notes(record) if reading is None else ""
+    return [label, point.runner, point.shape.n, *values, point.layers, record.status, reason]
+
+
+def _point_row(label: str, record: Record) -> list[Any]:
+    point = record.point.to_json()
+    cost = [None if record.cost is None else getattr(record.cost, name) for name in COST]
+    measured = [None if record.measured is None else getattr(record.measured, name) for name in MEASURED]
+    params = "; ".join(f"{k}={v}" for k, v in sorted(point["params"].items()))
+    fixed = [record.key, label, point["target"], point["runner"], point["n"], *(point[k] for k in POINT), params]
+    end = [record.status, "; ".join(record.flags), notes(record)]
+    return [*fixed, *cost, *measured, *_times(record), *end]
+
+
+def _times(record: Record) -> list[Any]:
+    found: list[Any] = []
+    for name in TIMES:
+        interval = None if record.measured is None else getattr(record.measured, name)
+        found += (
+            [None] * 4 if interval is None else [interval.median, interval.low, interval.high, len(interval.samples)]
+        )
+    return found
+
+
+def _text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(v) for v in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.9g}" if isinstance(value, float) else value
