@@ -12,10 +12,15 @@ from attnprof.cost.registry import Work, numel, register
 aten = torch.ops.aten
 
 
+def multiply_add(t: Tensor) -> int:
+    """FLOPs of one multiply-add: 2 for real numbers, 8 for complex ones."""
+    return 8 if t.is_complex() else 2
+
+
 @register(aten.mm, aten._int_mm, aten._scaled_mm, aten.bmm)
 def product(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """`[.., p, q] @ [.., q, r]`: 2 p q r for each matrix of the batch."""
-    return 2 * numel(a.shape) * b.shape[-1]
+    return multiply_add(a) * numel(a.shape) * b.shape[-1]
 
 
 @register(aten.addmm, aten.baddbmm)
@@ -39,19 +44,19 @@ def activated_product(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **_
 @register(aten.mv)
 def matrix_vector(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """`[p, q] @ [q]`: 2 p q."""
-    return 2 * numel(a.shape)
+    return multiply_add(a) * numel(a.shape)
 
 
 @register(aten.addmv)
 def added_matrix_vector(_: Tensor, a: Tensor, *rest: Any, out: Any, **__: Any) -> int:
     """A matrix-vector product added to a vector."""
-    return 2 * numel(a.shape)
+    return multiply_add(a) * numel(a.shape)
 
 
 @register(aten.dot, aten.vdot)
 def dot(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """Two vectors of q elements: 2 q."""
-    return 2 * numel(a.shape)
+    return multiply_add(a) * numel(a.shape)
 
 
 @register(aten.addr)
@@ -71,7 +76,7 @@ def convolution(
     the elements of `weight[0]` at every output position (every input position when transposed).
     """
     places = x if transposed is True else out
-    return 2 * numel(places.shape) * numel(weight.shape[1:])
+    return multiply_add(x) * numel(places.shape) * numel(weight.shape[1:])
 
 
 @register(aten.convolution_backward)
@@ -81,7 +86,7 @@ def convolution_backward(
 ) -> int:  # fmt: skip
     """As much as the forward for each of the two gradients that are asked for."""
     places = x if transposed else grad
-    return 2 * numel(places.shape) * numel(weight.shape[1:]) * (int(mask[0]) + int(mask[1]))
+    return multiply_add(x) * numel(places.shape) * numel(weight.shape[1:]) * (int(mask[0]) + int(mask[1]))
 
 
 @register(aten._trilinear)

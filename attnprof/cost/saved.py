@@ -43,9 +43,21 @@ def _tensors_of(node: Any) -> Iterator[Tensor]:
         raw = getattr(node, name)
         for saved in raw if isinstance(raw, (tuple, list)) else (raw,):
             yield from _inside(getattr(saved, "data", saved))
+            yield from _of_checkpoint(getattr(saved, "unpack_hook", None))
     if isinstance(node, torch.autograd.function.BackwardCFunction):
         for value in vars(node).values():
             yield from _inside(value)
+
+
+def _of_checkpoint(hook: Any) -> Iterator[Tensor]:
+    """The inputs that a checkpoint keeps, in the frame that its unpacking hook closes over."""
+    for cell in getattr(hook, "__closure__", None) or ():
+        frame = cell.cell_contents
+        for saved in getattr(frame, "saved_args", ()):
+            yield from _inside(getattr(saved, "data", saved))
+        saver = getattr(getattr(frame, "input_saver", None), "grad_fn", None)
+        if saver is not None:
+            yield from _tensors_of(saver)
 
 
 def _inside(value: Any) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ Only kernels whose buffers are known stand here; each entry was compared with th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,37 @@ def transform(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
     return 0
 
 
+MKLDNN_ELEMENTS = 20480
+
+
+def log_sum_exp(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
+    """The exponentials of the input beside their maxima."""
+    reduced = math.prod(x.shape[d] for d in dims)
+    return nbytes(x) + nbytes(x) // reduced
+
+
+def convolution(
+    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *rest: Any,
+    **__: Any,
+) -> int:  # fmt: skip
+    """oneDNN copies input and weight into its own layout, and the result out of it; small ones unfold the input."""
+    if transposed or rest[-1] > 1 or x.shape[0] > 1 or x.numel() > MKLDNN_ELEMENTS:
+        return nbytes(x) + nbytes(weight)
+    places = [
+        (size + 2 * pad - reach * (width - 1) - 1) // step + 1
+        for size, width, step, pad, reach in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=False)
+    ]
+    return math.prod(places) * math.prod(weight.shape[1:]) * x.element_size()
+
+
+def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+    """oneDNN's copies of the gradient, the input and the weight."""
+    return nbytes(grad) + nbytes(x) + nbytes(weight)
+
+
 workspaces: dict[Any, Workspace] = {
+    aten.convolution: convolution,
+    aten.convolution_backward: convolution_backward,
     aten._scaled_dot_product_flash_attention_for_cpu: flash_cpu,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: flash_cpu_backward,
     aten.bmm: product,
@@ -94,6 +125,7 @@ workspaces: dict[Any, Workspace] = {
     aten._log_softmax: contiguous_copy,
     aten._softmax_backward_data: contiguous_copies,
     aten._log_softmax_backward_data: contiguous_copies,
+    aten.logsumexp: log_sum_exp,
     aten._fft_r2c: transform,
     aten._fft_c2c: transform,
     aten._fft_c2r: transform,

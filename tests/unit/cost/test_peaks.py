@@ -1,0 +1,146 @@
+"""The predicted peak against the allocator's own events, for the operators that attention is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from allocator import measured_peak
+from modules import ModuleTarget
+from torch import Tensor, nn
+
+from attnprof.cost import count
+from attnprof.model import Shape
+
+H, N, D = 4, 512, 32
+
+
+class Core(nn.Module):
+    """A function of q, k, v as a module."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *streams: Tensor) -> Tensor:
+        return self.function(*streams)
+
+
+class Layer(nn.Module):
+    """Projections around a core, with a residual."""
+
+    def __init__(self, core: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.o = (nn.Linear(H * D, H * D, bias=False) for _ in range(4))
+        self.core = core
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (f(x).unflatten(-1, (H, D)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        return x + self.o(self.core(q, k, v).transpose(1, 2).flatten(2))
+
+
+def explicit(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return ((q @ k.transpose(-1, -2)) * D**-0.5).softmax(-1) @ v
+
+
+def masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).triu(1)
+    return (q @ k.transpose(-1, -2)).masked_fill(future, float("-inf")).softmax(-1) @ v
+
+
+def kernel(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k = F.elu(q) + 1, F.elu(k) + 1
+    return (q @ (k.transpose(-1, -2) @ v)) / (q * k.sum(-2, keepdim=True)).sum(-1, keepdim=True)
+
+
+def prefix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    kept = torch.arange(0, k.shape[2], 2)
+    return (q * k.cumsum(2)).softmax(-1) + v.index_select(2, kept).repeat_interleave(2, 2)
+
+
+def windows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    blocks = k.unfold(2, 64, 64).transpose(-1, -2)
+    scores = q.unflatten(2, (-1, 64)) @ blocks.transpose(-1, -2)
+    return (scores.softmax(-1) @ v.unflatten(2, (-1, 64))).flatten(2, 3)
+
+
+def strided(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (q[..., ::2] @ k[..., ::2].transpose(-1, -2)).softmax(-2) @ v
+
+
+def selected(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    best = (q @ k.transpose(-1, -2)).topk(16, -1)
+    rows = best.indices.flatten(2)[..., None].expand(-1, -1, -1, v.shape[-1])
+    picked = v.gather(2, rows).unflatten(2, (q.shape[2], 16))
+    return (best.values.softmax(-1)[..., None] * picked).sum(-2)
+
+
+def scattered(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    bucket = torch.arange(v.shape[2]) // 8
+    pooled = torch.zeros_like(v[:, :, : v.shape[2] // 8]).index_add(2, bucket, v)
+    return (q @ pooled.transpose(-1, -2)).logsumexp(-1, keepdim=True) * k.flip(2)
+
+
+def padded(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (F.pad(q, (0, 0, 3, 5)) * F.pad(k, (0, 0, 5, 3)))[:, :, 4:-4] + v.roll(1, 2)
+
+
+def dropped(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.dropout((q @ k.transpose(-1, -2)).softmax(-1), 0.1, True) @ v
+
+
+def spectral(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.fft.irfft(torch.fft.rfft(q, dim=2) * torch.fft.rfft(k, dim=2), dim=2) + v
+
+
+def normalised(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.layer_norm(q, (D,)) + F.rms_norm(k, (D,)) + F.normalize(v, dim=-1) + F.gelu(v)
+
+
+EAGER = [
+    explicit, masked, kernel, prefix, windows, strided, selected, scattered, padded, dropped, spectral, normalised
+]  # fmt: skip
+
+
+def streams() -> tuple[Tensor, ...]:
+    return tuple(torch.randn(1, H, N, D) for _ in range(3))
+
+
+def rows() -> tuple[Tensor, ...]:
+    return (torch.randn(2, N, H * D),)
+
+
+def error(make: Callable[[], nn.Module], feed: Callable[[], tuple[Tensor, ...]], pass_: str) -> float:
+    predicted = count(ModuleTarget(make, feed), Shape(N), pass_).cost.peak_bytes
+    measured = measured_peak(make().train(pass_ == "train"), feed(), pass_)
+    assert predicted is not None
+    return abs(predicted - measured) / measured
+
+
+@pytest.mark.parametrize("pass_", ["forward", "train"])
+@pytest.mark.parametrize("core", EAGER, ids=lambda f: f.__name__)
+def test_peak_of_an_eager_core_is_the_allocators(core: Callable[..., Tensor], pass_: str) -> None:
+    assert error(lambda: Core(core), streams, pass_) < 1e-3
+
+
+@pytest.mark.parametrize("pass_", ["forward", "train"])
+@pytest.mark.parametrize("core", [explicit, kernel, windows], ids=lambda f: f.__name__)
+def test_peak_of_an_eager_layer_is_the_allocators(core: Callable[..., Tensor], pass_: str) -> None:
+    assert error(lambda: Layer(core), rows, pass_) < 1e-3
+
+
+@pytest.mark.parametrize("pass_", ["forward", "train"])
+@pytest.mark.parametrize("causal", [False, True], ids=["full", "causal"])
+def test_peak_of_fused_attention_knows_the_kernels_buffers(causal: bool, pass_: str) -> None:
+    def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    assert error(lambda: Core(fused), streams, pass_) < 1e-2
+
+
+@pytest.mark.parametrize("pass_", ["forward", "train"])
+def test_peak_of_a_convolution_knows_the_layout_copies(pass_: str) -> None:
+    make = lambda: nn.Conv1d(64, 128, 3, padding=1)  # noqa: E731
+    assert error(make, lambda: (torch.randn(2, 64, 1024),), pass_) < 3e-2
