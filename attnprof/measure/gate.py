@@ -113,7 +113,7 @@ def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
 
 
 def at_length(target: Target, shape: Shape, device: str = "cpu") -> Reasons:
-    """Why the output is wrong in the dtype, on the backend and at the length that will be timed; empty when it is not."""
+    """Why the output is wrong in the dtype, on the backend and at the length to be timed; empty when it is not."""
     if shape.n > WHOLE or shape.dtype == "float64":
         off = rows_off(target, shape, device)
     else:

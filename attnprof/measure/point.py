@@ -75,7 +75,7 @@ def measure(
     ready = passage(module, inputs, pass_)
     memory = peak(ready, device)
     prepare = _in_order(ready.before, flusher(device))
-    samples = sample(ready.steps, clock, budget_s=budget, before=prepare)
+    samples = sample(ready.steps, clock, budget_s=budget, before=prepare, warmed=True)
     warned = threatened(sensors.throttle(), sensors.processes())
     clock_mhz = sensors.clock_mhz()
     used = _energy(ready, clock, sensors, samples, budget)

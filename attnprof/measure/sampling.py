@@ -25,7 +25,7 @@ FLAGS = {
     "wide_interval": "the interval is wider than the target",
     "noisy": "the samples' standard deviation is at least 10% of their mean",
     "short": "the shortest sample is below 1 ms, where launch and call overhead weigh",
-    "cold": "the budget left no time to warm up: the only sample is the first run",
+    "cold": "the budget left no time to warm up: the first run is a sample",
     "unsteady_warmup": "warm-up ended before two runs in a row agreed within 10%",
 }
 
@@ -57,22 +57,24 @@ def sample(
     target: float = TARGET,
     most: int = MOST,
     before: Step | None = None,
+    warmed: bool = False,
 ) -> Samples:
     """Time `steps` as one pass until the median's 95% interval is within `target` of it, or the budget is spent.
 
     The budget covers warm-up and whatever `before` does, untimed, ahead of every run; it is never exceeded by more
-    than one run. Once there are `floor` samples, no run is started that would end beyond it.
+    than one run. Once there are `floor` samples, no run is started that would end beyond it. Where the first run is so
+    long that warm-up would cost the floor, it becomes a sample; `warmed` says that the steps have run before.
     """
     sampler = _Sampler(steps, clock, before)
     with _no_collection():
         steady = sampler.warm(budget_s, floor)
+        if sampler.promotes(budget_s, floor):
+            sampler.laps.append(sampler.warm_laps.pop())
         while not sampler.done(budget_s, floor, target, most):
             sampler.laps.append(sampler.run())
-    cold = not sampler.laps
-    laps = sampler.laps or sampler.warm_laps[-1:]
-    warm = sampler.warm_laps[:-1] if cold else sampler.warm_laps
-    flags = _flags([sum(lap) for lap in laps], floor, target, cold=cold, steady=steady)
-    return Samples(tuple(laps), tuple(map(sum, warm)), sampler.spent(), flags)
+    cold = not sampler.warm_laps and not warmed
+    flags = _flags([sum(lap) for lap in sampler.laps], floor, target, cold=cold, steady=steady or warmed)
+    return Samples(tuple(sampler.laps), tuple(map(sum, sampler.warm_laps)), sampler.spent(), flags)
 
 
 class _Sampler:
@@ -103,6 +105,10 @@ class _Sampler:
             if self.spent() + (floor + 1) * self.longest > budget_s:
                 return False
         return False
+
+    def promotes(self, budget_s: float, floor: int) -> bool:
+        only = len(self.warm_laps) == 1 and (floor + 1) * self.longest > budget_s
+        return only or self.spent() >= budget_s
 
     def done(self, budget_s: float, floor: int, target: float, most: int) -> bool:
         if self.spent() >= budget_s:

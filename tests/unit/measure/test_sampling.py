@@ -52,6 +52,14 @@ def test_a_slow_point_gets_its_floor_of_samples_within_the_budget() -> None:
     assert set(found.flags) == {"few_samples", "unsteady_warmup"}
 
 
+@pytest.mark.parametrize("seconds", [0.55, 0.66, 0.9])
+def test_a_slower_point_gives_its_warm_up_for_the_floor(seconds: float) -> None:
+    found = run(ScriptedClock.steady(seconds))
+    assert len(found.laps) == 3
+    assert set(found.flags) == {"few_samples", "cold"}
+    assert run(ScriptedClock.steady(seconds), warmed=True).flags == ("few_samples",)
+
+
 def test_a_point_far_beyond_its_budget_keeps_the_one_run_it_had() -> None:
     clock = ScriptedClock.steady(7.0)
     found = run(clock)
@@ -78,6 +86,14 @@ def test_what_happens_between_runs_is_not_timed_but_spends_the_budget() -> None:
     assert set(found.total().samples) == {0.01}
     assert found.spent_s == pytest.approx(0.31 * (len(found.laps) + 2))
     assert found.spent_s <= 2.0
+
+
+def test_preparation_that_eats_the_budget_leaves_the_last_run() -> None:
+    waits = iter([0.0, 5.0])
+    clock = ScriptedClock.steady(0.1)
+    found = run(clock, before=lambda: clock.spend(next(waits)))
+    assert found.total().samples == (0.1,)
+    assert found.warm_s == (0.1,)
 
 
 def test_steps_are_kept_apart() -> None:
