@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,7 +105,7 @@ class Stack:
 
 def layer_of(pattern: Pattern, layer: int) -> Part:
     """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
-    n, exprs = pattern.n, [pattern.expr(layer, head) for head in range(pattern.heads)]
+    n, exprs = pattern.n, distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
     slots = [part for expr in exprs for part in _slots(expr)]
     if slots:
         direct = [piece.slices(n) for expr in exprs for piece in _direct(expr)]
@@ -112,7 +113,22 @@ def layer_of(pattern: Pattern, layer: int) -> Part:
     blocks = [blocked_form(expr, n) for expr in exprs]
     found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
     whole = union(found) if len(found) == len(exprs) else None
-    return pattern.union(layer) if whole is None or not LEAST_BLOCK <= whole.size < n else whole
+    if whole is not None and LEAST_BLOCK <= whole.size < n:
+        return whole
+    first, *rest = (expr.slices(n) for expr in exprs)
+    return first.joined(*rest).disjoint() if rest else first
+
+
+def distinct(exprs: list[Expr]) -> list[Expr]:
+    """The expressions without those that say the same again (heads often share one pattern)."""
+    return list({signature(expr): expr for expr in exprs}.values())
+
+
+def signature(expr: Expr) -> Hashable:
+    """Equal for expressions that certainly have the same edges: compared by value, tables by identity."""
+    if isinstance(expr, (Union, Sum)):
+        return type(expr), tuple(signature(part) for part in expr.parts)
+    return id(expr) if type(expr).__hash__ is object.__hash__ else expr
 
 
 def slotted(n: int, slots: list[Slots], direct: Slices) -> Slotted:

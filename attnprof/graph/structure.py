@@ -11,6 +11,8 @@ from attnprof.graph.blocked import Blocked
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
 
+MOST_LAGS = 256
+
 
 @dataclass(frozen=True)
 class BandShape:
@@ -51,22 +53,34 @@ def hubs_of(slices: Slices) -> Bools:
 def lags_of(slices: Slices) -> Slices | None:
     """The lags i - j >= 0 of a causal Toeplitz mask as slices of one row, if it is one."""
     n = slices.n
-    if bool((slices.stop - 1 > slices.row).any()):
-        return None
     last = slices.take(slices.row == n - 1)
-    if len(last.row) > 256:
+    if bool((slices.stop - 1 > slices.row).any()) or len(last.row) > MOST_LAGS or not is_toeplitz(slices):
         return None
-    lags = Slices.of(1, 0, n - last.stop, n - last.start, last.step, n).disjoint()
-    member = lags.dense()[0]
-    if not bool((slices.out_degree() == np.cumsum(member)).all()):
-        return None
+    return Slices.of(1, 0, n - last.stop, n - last.start, last.step, n).disjoint()
+
+
+def is_toeplitz(slices: Slices) -> bool:
+    """Whether being an edge depends on i - j alone: the first row gives the lags ahead, the last those behind.
+
+    Every slice must lie within these lags, and every row must have as many keys as they leave it.
+    """
+    n = slices.n
+    ends = slices.take((slices.row == 0) | (slices.row == n - 1))
+    if len(ends.row) > 2 * MOST_LAGS:
+        return False
+    member = np.zeros(2 * n - 1, dtype=np.bool_)
+    member[np.repeat(ends.row, ends.counts) - ends.csr()[1] + n - 1] = True
+    before = np.concatenate([[0], np.cumsum(member)])
+    i = np.arange(n)
+    if not bool((slices.out_degree() == before[i + n] - before[i]).all()):
+        return False
     for step in np.unique(slices.step).tolist():
         mine = slices.take(slices.step == step)
         runs = _running(member, step)
-        low, high = mine.row - mine.stop + 1, mine.row - mine.start
+        low, high = mine.row - mine.stop + n, mine.row - mine.start + n - 1
         if not bool((runs[high + step] - runs[low] == mine.counts).all()):
-            return None
-    return lags
+            return False
+    return True
 
 
 def _running(member: Bools, step: int) -> Ints:

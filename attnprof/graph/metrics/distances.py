@@ -1,0 +1,106 @@
+"""Reach layer by layer, and hops: how far is everybody from everybody."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attnprof.graph.ladder import solve
+from attnprof.graph.reach import Ask, Certainty, Reach
+from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.subject import Facts, Subject, spread
+from attnprof.pattern import Slices
+
+
+def reach_curve(subject: Subject) -> Facts:
+    """Tokens that an output can depend on after each layer (its own included), and the layer where all are reached."""
+    reach = subject.reach
+    layers = [
+        {
+            "layer": entry.layer,
+            "min": entry.min,
+            "mean": entry.mean,
+            "max": entry.max,
+            "share": entry.share,
+            "quantiles": list(entry.quantiles),
+            **({} if entry.low is None else {"low": entry.low, "high": entry.high}),
+        }
+        for entry in reach.layers
+    ]
+    values = {"reach": layers, "layers_to_full": reach.layers_to_full, "idle_layers": idle_layers(reach)}
+    reasons = {} if reach.full else {"layers_to_full": why_not_full(reach)}
+    keys: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
+    return Facts(values, keys, reasons)
+
+
+def why_not_full(reach: Reach) -> str:
+    """Why full reach is not there: it never comes, or the search ended before it."""
+    missing = reach.pairs - int(reach.histogram.sum())
+    share = missing / reach.pairs
+    if not reach.closed:
+        return f"not within the {len(reach.histogram) - 1} layers asked for: {share:.2%} of pairs are missing"
+    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({share:.2%}) are out of reach at any depth"
+
+
+def idle_layers(reach: Reach) -> list[int]:
+    """Layers that add nothing to anybody's reach although later ones do."""
+    return [layer for layer, new in enumerate(reach.histogram.tolist()) if layer and new == 0]
+
+
+def hops(subject: Subject) -> Facts:
+    """Hop histogram, mean, 90% effective diameter, largest hop over allowed pairs, eccentricities."""
+    reach = subject.reach
+    known = reach.farthest_out[reach.farthest_out >= 0]
+    into = reach.farthest_in[reach.farthest_in >= 0]
+    diameter, radius, reason = _diameter(subject)
+    values = {
+        "max_hops": reach.layers_to_full,
+        "mean_hops": reach.mean_hops,
+        "effective_diameter_90": effective_diameter(reach),
+        "hop_histogram": reach.histogram.tolist(),
+        "eccentricity_out": spread(known),
+        "eccentricity_in": spread(into),
+        "diameter": diameter,
+        "radius": radius,
+    }
+    reasons = {} if reach.full else {"max_hops": why_not_full(reach)}
+    if reason:
+        reasons |= {"diameter": reason, "radius": reason}
+    certainty: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
+    if reach.certainty == "sampled":
+        certainty |= {"max_hops": "bound", "eccentricity_out": "bound", "eccentricity_in": "bound"}
+    return Facts(values, certainty, reasons)
+
+
+def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:
+    """The least hop within which `share` of all reached pairs of different tokens lie."""
+    pairs = np.cumsum(reach.histogram[1:])
+    return int(np.searchsorted(pairs, share * pairs[-1])) + 1 if len(pairs) and pairs[-1] else None
+
+
+def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
+    """Diameter and radius of the graph, slot nodes counted as hops; None with a reason where there is none."""
+    stack, reach = subject.stack, subject.reach
+    if stack.period > 1:
+        return None, None, "layers differ: hops are layers in their order, no single graph has a diameter"
+    if stack.causal and subject.n > 1:
+        return None, None, "causal: the past cannot read the future, so the graph is not strongly connected"
+    if not reach.full:
+        return None, None, "not strongly connected" if reach.closed else "the search ended before full reach"
+    if reach.certainty != "exact":
+        return None, None, "a sample cannot show a largest distance"
+    kind = stack.kinds[0] if stack.blocked is None else None
+    if isinstance(kind, Slotted):
+        reach = solve(with_slot_nodes(kind), Ask())
+        if not reach.full:
+            return None, None, "not strongly connected once slots are nodes"
+    return int(reach.farthest_out.max()), int(reach.farthest_out.min()), ""
+
+
+def with_slot_nodes(layer: Slotted) -> Stack:
+    """One graph over tokens and slots: a token that reaches a token through a slot takes two hops."""
+    total, n = layer.n + layer.count, layer.n
+    columns = []
+    for piece, rows, keys in ((layer.reads, n, 0), (layer.writes, 0, n), (layer.direct, 0, 0)):
+        columns.append((piece.row + rows, piece.start + keys, piece.stop + keys, piece.step))
+    row, start, stop, step = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Stack.single(Slices.of(total, row, start, stop, step))

@@ -1,0 +1,161 @@
+"""How much of a distant token arrives: influence under uniform attention with a residual, beside dense attention.
+
+One layer is P = r I + (1 - r) D^-1 A for a residual share r; row i of the product of the layers, the top one first,
+says how much of each token is in output i. Reach says whether; this says how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from attnprof.graph.products import Vector, push
+from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.subject import Facts, Subject
+from attnprof.pattern import Slices
+
+RESIDUALS = (0.5, 0.9)
+MIXED = 0.25
+ALL_DEPTHS = 12
+LARGEST = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """Of one residual share, layer by layer: distances of the influence to dense attention's (total variation, mean
+    over the sources), to even shares (of the last token), what the last token has of the middle one as a multiple of
+    a fair share, and what it has of the first."""
+
+    residual: float
+    layers: tuple[int, ...]
+    to_dense: tuple[float, ...]
+    to_even: tuple[float, ...]
+    last_on_middle: tuple[float, ...]
+    dense_last_on_middle: tuple[float, ...]
+    last_on_first: tuple[float, ...]
+
+    @property
+    def layers_to_mix(self) -> int | None:
+        """The first layer at which the distance to dense attention is at most a quarter; None if none is."""
+        return next((k for k, far in zip(self.layers, self.to_dense, strict=True) if far <= MIXED), None)
+
+
+def mixing(subject: Subject) -> Facts:
+    """Influence after each layer for residuals 0.5 and 0.9, from a few sources; dense attention as the baseline."""
+    reason = _cannot(subject)
+    if reason:
+        return Facts({"mixing": None}, reasons={"mixing": reason})
+    found = mixings(subject.stack, RESIDUALS, subject.ask.layers or subject.depth)
+    values = [
+        {
+            "residual": each.residual,
+            "layers": list(each.layers),
+            "distance_to_dense": list(each.to_dense),
+            "distance_to_even": list(each.to_even),
+            "last_on_middle": list(each.last_on_middle),
+            "dense_last_on_middle": list(each.dense_last_on_middle),
+            "last_on_first": list(each.last_on_first),
+            "layers_to_mix": each.layers_to_mix,
+        }
+        for each in found
+    ]
+    return Facts({"mixing": values}, {"mixing": "sampled"})
+
+
+def _cannot(subject: Subject) -> str:
+    if subject.kernel is not None:
+        return "a kernel weighs the tokens by itself: uniform attention says nothing of it"
+    if any(isinstance(part, Slotted) and part.direct.edges for part in subject.stack.parts):
+        return "slots and direct edges are weighed against each other by the values"
+    return f"computed up to n = {LARGEST}" if subject.n > LARGEST else ""
+
+
+def mix(stack: Stack, residual: float, depth: int) -> Mixing:
+    """The influence over `depth` layers from the last token, the middle one and one a quarter in."""
+    return mixings(stack, (residual,), depth)[0]
+
+
+def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixing]:
+    """The same for several residual shares; where the layers are alike, the products are shared between them."""
+    n = stack.n
+    sources = np.unique([n // 4, n // 2, n - 1])
+    layers = _depths(stack, depth)
+    start = np.zeros((len(sources), n))
+    start[np.arange(len(sources)), sources] = 1.0
+    dense = _powers(start, max(layers), lambda weights: _dense_step(stack, weights))
+    own = _powers(start, max(layers), lambda weights: _step(stack.at(1), weights)) if stack.period == 1 else []
+    found = []
+    for residual in residuals:
+        pairs = []
+        for k in layers:
+            mine = _blend(own, residual, k) if own else _descended(stack, start, residual, k)
+            pairs.append((mine, _blend(dense, residual, k)))
+        found.append(_compared(stack, residual, layers, pairs))
+    return found
+
+
+def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tuple[Vector, Vector]]) -> Mixing:
+    even, middle = 1.0 / stack.n, stack.n // 2
+    return Mixing(
+        residual,
+        tuple(layers),
+        to_dense=tuple(float(0.5 * np.abs(own - dense).sum(axis=1).mean()) for own, dense in pairs),
+        to_even=tuple(float(0.5 * np.abs(own[-1] - even).sum()) for own, _ in pairs),
+        last_on_middle=tuple(float(own[-1, middle] / even) for own, _ in pairs),
+        dense_last_on_middle=tuple(float(dense[-1, middle] / even) for _, dense in pairs),
+        last_on_first=tuple(float(own[-1, 0]) for own, _ in pairs),
+    )
+
+
+def _depths(stack: Stack, depth: int) -> list[int]:
+    """Every layer where the layers are alike; else a few, since each depth starts from its own top layer."""
+    depth = max(1, min(depth, ALL_DEPTHS))
+    if stack.period == 1:
+        return list(range(1, depth + 1))
+    return sorted({min(k, depth) for k in (1, 2, 3, 4, 6, 8, 12)})
+
+
+def _powers(start: Vector, depth: int, step: Callable[[Vector], Vector]) -> list[Vector]:
+    found = [start]
+    for _ in range(depth):
+        found.append(step(found[-1]))
+    return found
+
+
+def _blend(powers: list[Vector], residual: float, depth: int) -> Vector:
+    """(r I + (1 - r) M)^depth from the powers of M: each layer is skipped or not, as the binomial says."""
+    total = np.zeros_like(powers[0])
+    for k in range(depth + 1):
+        total += comb(depth, k) * residual ** (depth - k) * (1 - residual) ** k * powers[k]
+    return total
+
+
+def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vector:
+    """The same where layers differ: from the top layer down to the first."""
+    weights = start
+    for layer in range(depth, 0, -1):
+        weights = residual * weights + (1 - residual) * _step(stack.at(layer), weights)
+    return weights
+
+
+def _step(kind: Slices | Slotted, weights: Vector) -> Vector:
+    """The weights handed down one layer of attention; a query that reads nothing keeps its own."""
+    if isinstance(kind, Slotted):
+        return _handed(kind.reads, _handed(kind.writes, weights))
+    given = _handed(kind, weights)
+    silent = kind.out_degree() == 0
+    return given + np.where(silent, weights, 0.0) if silent.any() else given
+
+
+def _handed(slices: Slices, weights: Vector) -> Vector:
+    degree = np.maximum(slices.out_degree(), 1)
+    return np.stack([np.maximum(push(slices, row / degree), 0.0) for row in weights])
+
+
+def _dense_step(stack: Stack, weights: Vector) -> Vector:
+    if stack.causal:
+        return np.cumsum((weights / stack.allowed)[:, ::-1], axis=1)[:, ::-1]
+    return np.repeat(weights.sum(axis=1, keepdims=True) / stack.n, stack.n, axis=1)
