@@ -81,4 +81,4 @@ def pairs(texts: tuple[str, ...]) -> dict[str, Value]:
     """`KEY=VALUE` options as a mapping; values are int, float, bool, none or text."""
     from attnprof.units import parse_setting
 
-    return dict(parse_setting(text) for text in texts)
+    return {setting.param: setting.value for setting in map(parse_setting, texts)}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, pairs, sizes
+from attnprof.cli.progress import Progress
+from attnprof.cli.summary import summary
 from attnprof.errors import AttnprofError, unknown
 from attnprof.model import PASSES, Record, Shape, content_hash
-from attnprof.units import format_bytes, format_flops, format_length, format_seconds, parse_lengths
+from attnprof.units import format_length, parse_lengths
 
 EXAMPLES = """\b
 Examples:
@@ -28,7 +28,12 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--lengths", required=True, help="1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k; 1k = 1024.")
+@click.option(
+    "--lengths",
+    default="1k-64k",
+    show_default=True,
+    help="1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k; 1k = 1024.",
+)
 @click.option("--pass", "passes", default="forward,train", show_default=True, help=f"Of {', '.join(PASSES)}.")
 @click.option("--runner", help="How patterns are executed: gather, masked or flex. Default: the device's best.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or none (count, run nothing).")
@@ -84,15 +89,9 @@ def asked(options: Mapping[str, Any]) -> Any:
         device=device,
         tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
         settings=settings_of(options["settings"], targets),
-        arguments={s.param: s.value for s in map(_argument, options["arguments"])},
+        arguments=pairs(options["arguments"]),
         preset=options["preset"],
     )
-
-
-def _argument(text: str) -> Any:
-    from attnprof.units import parse_setting
-
-    return parse_setting(text)
 
 
 def device_of(name: str) -> str:
@@ -129,7 +128,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
             console.print(f"resuming: {len(known) - left} of {len(known)} points are done")
         seconds = options["time_budget"] or (2.0 if ask.device == "cpu" else 10.0)
         budget = Budget(seconds=seconds, timeout_s=options["timeout"])
-        with progress(left) as watch:
+        with Progress(left) as watch:
             peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
             sweep(jobs, run, budget, watch, static=ask.device == "none", peak_flops_per_s=peak)
         records = [record for record in run.records() if record.key in known]
@@ -175,50 +174,6 @@ def surroundings(job: Any, device: str) -> dict[str, Any]:
     return {"environment": answer["environment"], "calibration": answer["calibration"]}
 
 
-class progress:
-    """Shows each finished record and an ETA on standard error: a bar on a terminal, lines elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self.started = time.monotonic()
-        self.console = notes()
-        self.bar: Any = None
-
-    def __enter__(self) -> Callable[[Record], None]:
-        if self.console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, console=self.console, transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("starting", total=self.total)
-        return self.watch
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def watch(self, record: Record) -> None:
-        """One more record."""
-        self.done += 1
-        line = describe(record)
-        if self.bar is not None:
-            self.bar.update(self.task, advance=1, description=line)
-            return
-        spent = time.monotonic() - self.started
-        left = spent / self.done * (self.total - self.done)
-        self.console.print(f"{self.done}/{self.total} {line}, ETA {format_seconds(left)}", soft_wrap=True)
-
-
-def describe(record: Record) -> str:
-    """One record in a few words."""
-    point, measured = record.point, record.measured
-    wall = measured.wall_s.median if measured and measured.wall_s else None
-    outcome = format_seconds(wall) if wall is not None else record.status
-    return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"
-
-
 def write_page(run: Any, records: Sequence[Record]) -> Path:
     """The page of a run, in its folder."""
     from attnprof.render.page import write_page as write
@@ -226,66 +181,6 @@ def write_page(run: Any, records: Sequence[Record]) -> Path:
     page = run.path / "report.html"
     write(page, records, run.header)
     return page
-
-
-def summary(path: Path, page: Path | None, records: Sequence[Record], *, as_json: bool) -> int:
-    """Print what came out; the exit code is 3 where points failed."""
-    counts = Counter(record.status for record in records)
-    failed = counts["failed"] + counts["timeout"]
-    if as_json:
-        emit({"run": str(path), "page": str(page) if page else None, "records": [r.to_json() for r in records]})
-    else:
-        print_table(records)
-    console = notes()
-    console.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
-    if page:
-        console.print(f"page: {page}")
-    console.print(f"next: attnprof report {path} --paper paper")
-    return 3 if failed else 0
-
-
-def print_table(records: Sequence[Record]) -> None:
-    """A table on standard output: one row a target and pass, the longest length that was measured."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="at the longest length with a measurement (n), else at the longest")
-    for column in ("target", "pass", "n", "status there", "executed", "executed/useful", "peak", "wall"):
-        table.add_column(column, justify="left" if column in ("target", "pass") else "right")
-    for record in longest(records):
-        table.add_row(*row(record))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def longest(records: Sequence[Record]) -> list[Record]:
-    """For each target and pass the measured record of the longest sequence, or the longest of all."""
-    best: dict[tuple[str, str], Record] = {}
-    for record in records:
-        at = (record.point.target, record.point.pass_)
-        rank = (record.measured is not None, record.point.shape.n)
-        if at not in best or rank > (best[at].measured is not None, best[at].point.shape.n):
-            best[at] = record
-    return list(best.values())
-
-
-def row(record: Record) -> list[str]:
-    """The cells of a record."""
-    cost, measured, point = record.cost, record.measured, record.point
-    executed = cost.flops_executed if cost else None
-    ratio = cost and cost.flops_core_executed and cost.flops_core_useful
-    share = f"{cost.flops_core_executed / cost.flops_core_useful:.2f}" if cost and ratio else "-"
-    peak = (measured and measured.peak_bytes) or (cost and cost.peak_bytes)
-    wall = format_seconds(measured.wall_s.median) if measured and measured.wall_s else "-"
-    return [
-        point.target,
-        point.pass_,
-        format_length(point.shape.n),
-        record.status,
-        format_flops(executed) if executed is not None else "-",
-        share,
-        format_bytes(peak) if peak else "-",
-        wall,
-    ]
 
 
 def dry_run(jobs: Sequence[Any], *, as_json: bool) -> int:

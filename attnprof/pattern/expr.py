@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -65,8 +64,13 @@ class Union(Expr):
         return first.joined(*rest).disjoint()
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
-        rules = [part.rule(i, j, asarray) for part in self.parts]
-        return None if any(r is None for r in rules) else reduce(lambda a, b: a | b, rules)
+        found = None
+        for part in self.parts:
+            rule = part.rule(i, j, asarray)
+            if rule is None:
+                return None
+            found = rule if found is None else found | rule
+        return found
 
 
 @dataclass(frozen=True, eq=False)

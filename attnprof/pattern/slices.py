@@ -7,7 +7,6 @@ A published static pattern needs only a few of them a row, whatever the length (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +27,7 @@ class Slices:
     step: Ints
 
     @classmethod
-    def of(cls, n: int, row: ArrayLike, start: ArrayLike, stop: ArrayLike, step: ArrayLike = 1, m: int = 0) -> Self:
+    def of(cls, n: int, row: ArrayLike, start: ArrayLike, stop: ArrayLike, step: ArrayLike = 1, m: int = 0) -> Slices:
         """Slices from broadcastable arrays, clipped to the columns `[0, m)`; empty ones are dropped, rows sorted."""
         m = m or n
         parts = np.broadcast_arrays(*(np.asarray(a, dtype=np.int64) for a in (row, start, stop, step)))
@@ -44,13 +43,13 @@ class Slices:
         return cls(n, m, row_[order], start_[order], stop_[order], step_[order])
 
     @classmethod
-    def empty(cls, n: int, m: int = 0) -> Self:
+    def empty(cls, n: int, m: int = 0) -> Slices:
         """No edges at all."""
         none = np.zeros(0, dtype=np.int64)
         return cls(n, m or n, none, none, none, none)
 
     @classmethod
-    def from_pairs(cls, n: int, row: ArrayLike, key: ArrayLike, m: int = 0) -> Self:
+    def from_pairs(cls, n: int, row: ArrayLike, key: ArrayLike, m: int = 0) -> Slices:
         """Slices of single keys; neighbouring keys of a row are joined."""
         keys = np.asarray(key, dtype=np.int64)
         return cls.of(n, row, keys, keys + 1, 1, m).disjoint()

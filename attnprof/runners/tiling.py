@@ -144,9 +144,8 @@ class Stack:
 
     def rows(self) -> Ints:
         """The query that each output row of this stack stands for, -1 for padding."""
-        if len(self.parts) > 1:
-            return np.arange(self.parts[0].n)
-        return self.parts[0].rows().ravel()
+        first, *others = self.parts
+        return np.arange(first.n) if others else first.rows().ravel()
 
 
 @dataclass(frozen=True, eq=False)
