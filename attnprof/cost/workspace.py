@@ -97,14 +97,16 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *rest: Any,
     **__: Any,
 ) -> int:  # fmt: skip
-    """oneDNN copies input and weight into its own layout, and the result out of it; small ones unfold the input."""
-    if transposed or rest[-1] > 1 or x.shape[0] > 1 or x.numel() > MKLDNN_ELEMENTS:
+    """oneDNN copies input and weight into its own layout, then the result out of it; small ones unfold the input."""
+    if transposed:
         return nbytes(x) + nbytes(weight)
-    places = [
+    places = math.prod(
         (size + 2 * pad - reach * (width - 1) - 1) // step + 1
         for size, width, step, pad, reach in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=False)
-    ]
-    return math.prod(places) * math.prod(weight.shape[1:]) * x.element_size()
+    )
+    if rest[-1] > 1 or x.shape[0] > 1 or x.numel() > MKLDNN_ELEMENTS:
+        return max(nbytes(x) + nbytes(weight), x.shape[0] * weight.shape[0] * places * x.element_size())
+    return places * math.prod(weight.shape[1:]) * x.element_size()
 
 
 def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:

@@ -14,7 +14,8 @@ def peak_of(call: Callable[[], Any]) -> int:
     """Highest live bytes during a call, beyond what lived before it, from the allocator's own events."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = call()
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    traced: Any = profiler.profiler
+    events = [e for e in traced.kineto_results.events() if e.name() == "[memory]"]
     del kept
     live = peak = 0
     for event in sorted(events, key=lambda e: e.start_ns()):

@@ -24,6 +24,7 @@ class ModuleTarget:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     runner: str | None = None
     runners: tuple[str, ...] = ()
+    layers: int = 1
 
     def resolve(self, n: int) -> Mapping[str, Value]:
         return self.parameters

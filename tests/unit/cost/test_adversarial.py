@@ -12,8 +12,8 @@ from modules import ModuleTarget
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from attnprof.cost import count
-from attnprof.model import Shape
+from attnprof.cost import Counted, count
+from attnprof.model import Pass, Shape
 
 B, N, D = 2, 16, 8
 X = B * N * D * 4  # bytes of the input
@@ -245,7 +245,7 @@ CASES = {
 }  # fmt: skip
 
 
-def counted(case: Case, pass_: str):
+def counted(case: Case, pass_: Pass) -> Counted:
     return count(ModuleTarget(case.make, case.feed), Shape(N, batch=B, dim=D, heads=2), pass_)
 
 

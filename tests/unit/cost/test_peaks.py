@@ -12,7 +12,7 @@ from modules import ModuleTarget
 from torch import Tensor, nn
 
 from attnprof.cost import count
-from attnprof.model import Shape
+from attnprof.model import Pass, Shape
 
 H, N, D = 4, 512, 32
 
@@ -112,7 +112,7 @@ def rows() -> tuple[Tensor, ...]:
     return (torch.randn(2, N, H * D),)
 
 
-def error(make: Callable[[], nn.Module], feed: Callable[[], tuple[Tensor, ...]], pass_: str) -> float:
+def error(make: Callable[[], nn.Module], feed: Callable[[], tuple[Tensor, ...]], pass_: Pass) -> float:
     predicted = count(ModuleTarget(make, feed), Shape(N), pass_).cost.peak_bytes
     measured = measured_peak(make().train(pass_ == "train"), feed(), pass_)
     assert predicted is not None
@@ -121,19 +121,19 @@ def error(make: Callable[[], nn.Module], feed: Callable[[], tuple[Tensor, ...]],
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("core", EAGER, ids=lambda f: f.__name__)
-def test_peak_of_an_eager_core_is_the_allocators(core: Callable[..., Tensor], pass_: str) -> None:
+def test_peak_of_an_eager_core_is_the_allocators(core: Callable[..., Tensor], pass_: Pass) -> None:
     assert error(lambda: Core(core), streams, pass_) < 1e-3
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("core", [explicit, kernel, windows], ids=lambda f: f.__name__)
-def test_peak_of_an_eager_layer_is_the_allocators(core: Callable[..., Tensor], pass_: str) -> None:
+def test_peak_of_an_eager_layer_is_the_allocators(core: Callable[..., Tensor], pass_: Pass) -> None:
     assert error(lambda: Layer(core), rows, pass_) < 1e-3
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("causal", [False, True], ids=["full", "causal"])
-def test_peak_of_fused_attention_knows_the_kernels_buffers(causal: bool, pass_: str) -> None:
+def test_peak_of_fused_attention_knows_the_kernels_buffers(causal: bool, pass_: Pass) -> None:
     def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
@@ -141,6 +141,6 @@ def test_peak_of_fused_attention_knows_the_kernels_buffers(causal: bool, pass_: 
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
-def test_peak_of_a_convolution_knows_the_layout_copies(pass_: str) -> None:
+def test_peak_of_a_convolution_knows_the_layout_copies(pass_: Pass) -> None:
     make = lambda: nn.Conv1d(64, 128, 3, padding=1)  # noqa: E731
     assert error(make, lambda: (torch.randn(2, 64, 1024),), pass_) < 3e-2
