@@ -1,0 +1,88 @@
+"""A light indexer scores every past token; attention then reads the best k of them."""
+
+import numpy as np
+
+from attnprof.pattern import Card, Explicit, Expr, Slices
+
+CARD = Card(
+    title="DeepSeek sparse attention",
+    bib="deepseek2025v32",
+    survey_class="selected tokens",
+    complexity="",
+    complexity_ours="O(n k) for the attention, O(n^2) for the indexer, with a small constant",
+    causality=(True,),
+    decode=True,
+    data_dependent=True,
+    maths="own",
+    rule="the topk tokens s <= t with the largest sum over index heads of w_t relu(q_t . k_s)",
+    edges_text="sum over t of min(t + 1, topk), whichever tokens are chosen",
+    paper_n=131072,
+    notes=(
+        "the indexer is still quadratic: n^2 index_heads index_dim FLOPs over the causal half, then a top-k a row",
+        "all heads of a layer read the same tokens; nothing is sparse before topk tokens",
+        "the cache grows by index_dim numbers a token for the indexer's keys",
+        "here index queries, keys and weights are N(0, I): the choice is nearly uniform over the past",
+    ),
+    sources={
+        "topk": "2048 (DeepSeek-AI 2025, section 2.1)",
+        "index_heads": "64 (the released configuration of DeepSeek-V3.2)",
+        "index_dim": "128 (the released configuration of DeepSeek-V3.2)",
+    },
+    oracle="transformers DeepseekV32Indexer",
+)
+ROWS = 64
+
+
+def resolve(n: int, *, topk: int = 2048) -> dict[str, int]:
+    """No more tokens than there are."""
+    return {"topk": min(topk, n)}
+
+
+def pattern(
+    n: int, *, layer: int = 0, seed: int = 0, topk: int = 2048, index_heads: int = 64, index_dim: int = 128
+) -> Expr:
+    """All of the past for the first topk queries, then the best keys of random index vectors."""
+    early = np.arange(min(topk, n))
+    parts = [Slices.of(n, early, 0, early + 1)]
+    draw = np.random.default_rng([seed, layer])
+    k = draw.standard_normal((n, index_dim), dtype=np.float32)
+    for first in range(min(topk, n), n, ROWS):
+        rows = min(ROWS, n - first)
+        scores = index_scores(draw, k[: first + rows], rows, index_heads)
+        scores[np.arange(first + rows) > np.arange(first, first + rows)[:, None]] = -np.inf
+        best = np.argpartition(scores, first + rows - topk, axis=1)[:, first + rows - topk :]
+        parts.append(runs(n, first, best, first + rows))
+    return Explicit(parts[0].joined(*parts[1:]))
+
+
+def index_scores(draw: np.random.Generator, k: np.ndarray, rows: int, heads: int) -> np.ndarray:
+    """Scores `[rows, keys]` of as many random index queries, one head after the other."""
+    total = np.zeros((rows, len(k)), dtype=np.float32)
+    part = np.empty_like(total)
+    for _ in range(heads):
+        q, weight = draw.standard_normal((rows, k.shape[1]), dtype=np.float32), draw.standard_normal((rows, 1))
+        np.matmul(q * np.abs(weight).astype(np.float32), k.T, out=part)
+        np.maximum(part, 0, out=part)
+        np.add(total, part, out=total, where=weight > 0)
+        np.subtract(total, part, out=total, where=weight < 0)
+    return total
+
+
+def runs(n: int, first: int, keys: np.ndarray, width: int) -> Slices:
+    """Rows of chosen keys as slices, neighbouring keys joined."""
+    chosen = np.zeros((len(keys), width + 2), dtype=np.int8)
+    np.put_along_axis(chosen, keys + 1, 1, axis=1)
+    change = np.diff(chosen, axis=1)
+    row, start = np.nonzero(change == 1)
+    return Slices.of(n, row + first, start, np.nonzero(change == -1)[1])
+
+
+def edges(n: int, *, topk: int = 2048) -> int:
+    """A triangle of topk rows, then topk keys a query."""
+    early = min(topk, n)
+    return early * (early + 1) // 2 + (n - early) * early
+
+
+def flops_paper(n: int, *, dim: int, topk: int = 2048, index_heads: int = 64, index_dim: int = 128) -> int:
+    """4 n k D for the attention and n^2 H d for the indexer over the past (DeepSeek-AI 2025, section 2.1)."""
+    return 4 * n * topk * dim + n * n * index_heads * index_dim

@@ -1,0 +1,72 @@
+"""A softmax with a threshold: scores too low get exactly no weight."""
+
+import numpy as np
+
+from attnprof.pattern import Card, Dense, Explicit, Expr, Slices
+
+CARD = Card(
+    title="Adaptively Sparse Transformer",
+    bib="correia2019adaptively",
+    survey_class="sparse",
+    complexity="O(n^2)",
+    complexity_ours="O(n^2 d) products, and a sort of every row: the zeros are found, not saved",
+    causality=(False, True),
+    decode=True,
+    data_dependent=True,
+    maths="own",
+    rule="j with (alpha - 1) q_i . k_j / sqrt(d) > tau_i, tau_i such that the weights add up to 1; causal: j <= i",
+    edges_text="none in closed form: about 19 keys a query of 1024 random ones for alpha = 1.5, about 4 for alpha = 2",
+    paper_n=100,
+    notes=(
+        "every score is computed before the threshold is known: sparse weights, dense work",
+        "alpha is learned for each head, between 1 (softmax) and 2 (sparsemax)",
+        "here q, k ~ N(0, I) of width 64; sharper scores have smaller supports (5 keys where their deviation is 3)",
+    ),
+    sources={"alpha": "1.5 (Correia et al. 2019: the fixed baseline, and about where learned heads start)"},
+    oracle="entmax.entmax15",
+)
+WIDTH = 64
+ROWS = 512
+STEPS = 50
+
+
+def pattern(n: int, *, causal: bool = False, layer: int = 0, head: int = 0, seed: int = 0, alpha: float = 1.5) -> Expr:
+    """The support of the weights of random queries and keys."""
+    if alpha <= 1:
+        return Dense(causal)
+    draw = np.random.default_rng([seed, layer, head])
+    q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
+    pairs = [support(q, k, first, causal, alpha) for first in range(0, n, ROWS)]
+    rows, keys = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return Explicit(Slices.from_pairs(n, rows, keys))
+
+
+def support(q: np.ndarray, k: np.ndarray, first: int, causal: bool, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """(queries, keys) of non-zero weight, for a chunk of queries."""
+    scores = (alpha - 1) / np.sqrt(WIDTH) * (q[first : first + ROWS] @ k.T)
+    if causal:
+        ahead = np.arange(len(k)) > np.arange(first, first + len(scores))[:, None]
+        scores[ahead] = -np.inf
+    rows, keys = np.nonzero(scores > threshold(scores, 1 / (alpha - 1))[:, None])
+    return rows + first, keys
+
+
+def threshold(scores: np.ndarray, power: float) -> np.ndarray:
+    """tau of each row, by bisection on its largest scores; more of them until the support is inside."""
+    kept = 64
+    while True:
+        kept = min(kept, scores.shape[1])
+        top = np.partition(scores, -kept, axis=1)[:, -kept:].astype(np.float64)
+        low, high = top.max(axis=1) - 1, top.max(axis=1)
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            heavy = (np.maximum(top - middle[:, None], 0) ** power).sum(axis=1) >= 1
+            low, high = np.where(heavy, middle, low), np.where(heavy, high, middle)
+        if kept == scores.shape[1] or (top.min(axis=1) <= low).all():
+            return low
+        kept *= 4
+
+
+def flops_paper(n: int, *, dim: int) -> int:
+    """4 n^2 D: as dense attention (Correia et al. 2019)."""
+    return 4 * n * n * dim

@@ -1,0 +1,32 @@
+"""No attention at all: a Fourier transform over positions and channels mixes the tokens."""
+
+from attnprof.pattern import Card, Expr, Kernel
+
+CARD = Card(
+    title="FNet",
+    bib="leethorp2022fnet",
+    survey_class="",
+    complexity="",
+    complexity_ours="O(n log n)",
+    causality=(False,),
+    maths="own",
+    rule="y = Re(FFT over positions of FFT over channels of x)",
+    edges_text="none: every output is a fixed combination of all tokens, of full rank",
+    paper_n=512,
+    notes=(
+        "no parameters and no heads: the weights are cosines that depend on i j alone",
+        "a counter of matrix products sees nothing: a transform is counted as 5 n log2 n",
+        "no causal form: each frequency mixes all positions",
+    ),
+    oracle="torch.fft.fft2(x).real",
+)
+
+
+def pattern(n: int) -> Expr:
+    """All tokens, by a matrix of full rank."""
+    return Kernel(n)
+
+
+def flops_paper(n: int, *, dim: int) -> int:
+    """n D log2 n + n D log2 D, up to a constant, lengths rounded up to powers of two (Lee-Thorp et al. 2022, table 1)."""
+    return n * dim * ((n - 1).bit_length() + (dim - 1).bit_length())

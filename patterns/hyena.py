@@ -1,0 +1,35 @@
+"""Long convolutions with filters that a small network writes, gated by the input."""
+
+from attnprof.pattern import Card, Expr, Kernel
+
+CARD = Card(
+    title="Hyena",
+    bib="poli2023hyena",
+    survey_class="long convolution",
+    complexity="",
+    complexity_ours="O(n log n D)",
+    causality=(True,),
+    decode=False,
+    kv_heads=False,
+    maths="own",
+    rule="y = x2 * (h2 conv (x1 * (h1 conv v))): for one pair of gates, the weight of j depends on i - j alone, j <= i",
+    edges_text="none: every past token has a weight; Toeplitz, of full rank",
+    paper_n=2048,
+    notes=(
+        "no matrix product in it: a counter of products sees nothing; three transforms of length 2 n a convolution",
+        "the filters fade over a share of the whole length, so no decay a token can be named",
+        "decoding has no finite state: each step reads all of the past",
+    ),
+    sources={"order": "2 (Poli et al. 2023)"},
+    oracle="direct convolution",
+)
+
+
+def pattern(n: int, *, causal: bool = True, order: int = 2) -> Expr:
+    """The past, by a matrix of full rank."""
+    return Kernel(n, causal)
+
+
+def flops_paper(n: int, *, dim: int, order: int = 2) -> int:
+    """5 N D n log2 n for the convolutions (Poli et al. 2023), the logarithm rounded up."""
+    return 5 * order * dim * n * (n - 1).bit_length()

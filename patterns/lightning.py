@@ -1,0 +1,43 @@
+"""Linear attention that fades at a fixed rate for each head, computed block by block."""
+
+from math import exp
+
+from attnprof.pattern import Card, Expr, Kernel
+
+CARD = Card(
+    title="Lightning attention",
+    bib="qin2024lightning",
+    survey_class="linear recurrence",
+    complexity="",
+    complexity_ours="O(n (B + d) d) a head by blocks of B",
+    causality=(True,),
+    decode=True,
+    kv_heads=False,
+    maths="own",
+    rule="o_i = sum over j <= i of lambda^(i - j) (q_i . k_j) v_j, lambda = exp(-2^(-8 (head + 1) / heads)), q, k, v after SiLU",
+    edges_text="none: every past token has a weight; their matrix has rank d, and fades by lambda a token",
+    paper_n=2048,
+    notes=(
+        "no softmax and no normaliser: a norm over the output, and a gate",
+        "MiniMax-01 puts one softmax layer after every seven of these, and fades less in higher layers",
+    ),
+    sources={"block": "256 (MiniMax 2025, the released configuration; Qin et al. 2024)"},
+    oracle="transformers MiniMaxModel",
+)
+
+
+def resolve(n: int, *, block: int = 256) -> dict[str, int]:
+    """No block longer than the sequence."""
+    return {"block": min(block, n)}
+
+
+def pattern(
+    n: int, *, causal: bool = True, head: int = 0, heads: int = 8, head_dim: int = 64, block: int = 256
+) -> Expr:
+    """The past, through a state of d rows that fades."""
+    return Kernel(head_dim, causal, exp(-(2 ** (-8 * (head + 1) / heads))))
+
+
+def flops_paper(n: int, *, dim: int, heads: int, block: int = 256) -> int:
+    """4 n (B + d) D: within blocks and through the state (Qin et al. 2024)."""
+    return 4 * n * (min(block, n) + dim // heads) * dim

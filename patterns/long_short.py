@@ -1,0 +1,69 @@
+"""A window of neighbours, and a few projections of the whole sequence, under one softmax."""
+
+import numpy as np
+
+from attnprof.pattern import Band, BlockTable, Card, Expr, Slices, Slots
+
+CARD = Card(
+    title="Long-Short Transformer",
+    bib="zhu2021longshort",
+    survey_class="fixed pattern + low rank",
+    complexity="O(k n)",
+    complexity_ours="causal: O(n (w + n r / l)), quadratic with the factor chunk_rank / chunk",
+    causality=(False, True),
+    decode=True,
+    maths="own",
+    rule="tokens of the own block and window / 2 to each side, and rank slots; causal: 0 <= i - j < window, and the slots of completed chunks",
+    edges_text="between tokens those of the window, about 2 w a query; n rank from tokens to slots and back",
+    notes=(
+        "causal queries read chunk_rank slots of every completed chunk: n r / (2 l) keys a query, so still quadratic in n",
+        "the projection weights depend on the keys, so tokens to slots is complete whatever the input",
+        "keys of the window and keys of the slots are normalised apart (DualLN) before the one softmax",
+    ),
+    sources={
+        "window": "128 (Zhu et al. 2021); 512 in its character language models",
+        "rank": "32 slots, bidirectional (Zhu et al. 2021: Long Range Arena)",
+        "chunk": "16, causal (Zhu et al. 2021: character language models)",
+        "chunk_rank": "1 slot a chunk, causal (Zhu et al. 2021)",
+    },
+)
+
+
+def pattern(
+    n: int, *, causal: bool = False, window: int = 128, rank: int = 32, chunk: int = 16, chunk_rank: int = 1
+) -> Expr:
+    """Slots over all tokens (causal: over each completed chunk), with the window beside them."""
+    if not causal:
+        return Slots.full(n, rank, extended_blocks(n, window))
+    count = n // chunk * chunk_rank
+    slot, i = np.arange(count), np.arange(n)
+    first = slot // chunk_rank * chunk
+    reads = Slices.of(count, slot, first, first + chunk, 1, n) if count else Slices.empty(0, n)
+    writes = Slices.of(n, i, 0, i // chunk * chunk_rank, 1, count)
+    return Slots(count, reads, writes, Band(window - 1))
+
+
+def extended_blocks(n: int, window: int) -> Expr:
+    """Each block of `window` tokens reads itself and half a block to each side, as half-blocks."""
+    half = max(window // 2, 1)
+    count = -(-n // half)
+    own = np.arange(count) // 2 * 2
+    table = own[:, None] + np.arange(-1, 3)
+    return BlockTable(half, np.where((table >= 0) & (table < count), table, -1))
+
+
+def flops_paper(
+    n: int,
+    *,
+    dim: int,
+    causal: bool,
+    window: int = 128,
+    rank: int = 32,
+    chunk: int = 16,
+    chunk_rank: int = 1,
+) -> int:
+    """Scores and values over window and slots, and the projections to slots (Zhu et al. 2021)."""
+    if causal:
+        slots = n * n * chunk_rank // (2 * chunk)
+        return 4 * dim * (n * window + slots) + 6 * n * dim * chunk_rank
+    return 4 * n * (2 * window + rank) * dim + 6 * n * dim * rank

@@ -1,0 +1,32 @@
+"""Two attentions in a row: a short extra sequence packs the tokens, and the tokens read the packed one."""
+
+from attnprof.pattern import Card, Expr, Kernel, Slots
+
+CARD = Card(
+    title="Luna",
+    bib="ma2021luna",
+    survey_class="memory",
+    complexity="O(k n)",
+    causality=(False, True),
+    decode=True,
+    maths="own",
+    rule="each of `packed` vectors reads every token, each token reads every packed vector; causal: running sums over j <= i",
+    edges_text="none between tokens: n packed from tokens to the packed sequence, n packed back",
+    paper_n=4096,
+    notes=(
+        "the packed sequence goes on to the next layer: a memory that persists over depth",
+        "causal packing has no softmax over tokens (elu + 1 or softplus instead): a kernel of rank `packed` over the past",
+        "two attentions, so two sets of projections: 16 n D^2 and not 8 n D^2 a layer",
+    ),
+    sources={"packed": "16 (Ma et al. 2021); 128 and 256 too on the Long Range Arena"},
+)
+
+
+def pattern(n: int, *, causal: bool = False, packed: int = 16) -> Expr:
+    """Hubs between tokens; causal: a kernel of the past of the same rank."""
+    return Kernel(packed, causal) if causal else Slots.full(n, packed)
+
+
+def flops_paper(n: int, *, dim: int, packed: int = 16) -> int:
+    """8 n l D: scores and values of packing and of unpacking (Ma et al. 2021)."""
+    return 8 * n * packed * dim

@@ -1,0 +1,40 @@
+"""Keys and values of all heads are unpacked from one small latent vector a token, which is all that is cached."""
+
+from attnprof.pattern import Card, Dense, Expr
+
+CARD = Card(
+    title="Multi-head latent attention",
+    bib="deepseek2024v2",
+    survey_class="exact, compressed cache",
+    complexity="",
+    complexity_ours="O(n^2), with a cache of kv_latent + rope_dim numbers a token",
+    causality=(True, False),
+    decode=True,
+    kv_heads=False,
+    maths="own",
+    rule="every j; causal: j <= i; scores over d + rope_dim channels, of which rope_dim are one key for all heads",
+    edges_text="n^2; causal: n (n + 1) / 2",
+    notes=(
+        "never fewer core FLOPs than dense attention: queries and keys are wider by rope_dim",
+        "decoding with the matrices absorbed reads kv_latent + rope_dim numbers a token, for about 3.4 times the FLOPs",
+        "cache of DeepSeek-V2: (512 + 64) * 60 layers = 34,560 numbers a token",
+    ),
+    sources={
+        "kv_latent": "512 (DeepSeek-AI 2024, section 3.1.2)",
+        "query_latent": "1536 (DeepSeek-AI 2024, section 3.1.2)",
+        "rope_dim": "64 (DeepSeek-AI 2024, section 3.1.2)",
+    },
+    oracle="transformers DeepseekV2Model",
+)
+
+
+def pattern(
+    n: int, *, causal: bool = False, kv_latent: int = 512, query_latent: int = 1536, rope_dim: int = 64
+) -> Expr:
+    """All pairs, or all pairs of the past."""
+    return Dense(causal)
+
+
+def edges(n: int, *, causal: bool = False) -> int:
+    """n^2, or n (n + 1) / 2."""
+    return n * (n + 1) // 2 if causal else n * n

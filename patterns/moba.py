@@ -1,0 +1,63 @@
+"""Blocks as experts: each query attends to its own block and to those whose mean key suits it best."""
+
+import numpy as np
+
+from attnprof.pattern import Card, Explicit, Expr, Slices
+
+CARD = Card(
+    title="Mixture of block attention",
+    bib="lu2025moba",
+    survey_class="selected blocks",
+    complexity="",
+    complexity_ours="O(n k B + n^2 / B): the gate scores every block",
+    causality=(True,),
+    decode=True,
+    data_dependent=True,
+    maths="own",
+    rule="j <= i in the own block, or in one of the topk - 1 past blocks with the largest q_i . mean(K_block)",
+    edges_text="sum over i of i mod B + 1 + B min(topk - 1, floor(i / B)), whichever blocks are chosen",
+    paper_n=8192,
+    notes=(
+        "the gate takes 2 n (n / block) d a head: quadratic, with the factor 1 / block",
+        "the own block counts as one of the topk and is masked causally; blocks not yet complete cannot be chosen",
+        "one softmax over the union, computed as two fused calls merged by their normalisers",
+        "here q, k ~ N(0, I) of width 64: block means are then nearly equal, so the choice is nearly uniform",
+    ),
+    sources={
+        "block": "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)",
+        "topk": "3 (Lu et al. 2025, section 3.1)",
+    },
+)
+WIDTH = 64
+
+
+def resolve(n: int, *, block: int = 512) -> dict[str, int]:
+    """No block longer than the sequence."""
+    return {"block": min(block, n)}
+
+
+def pattern(n: int, *, layer: int = 0, head: int = 0, seed: int = 0, block: int = 512, topk: int = 3) -> Expr:
+    """The own block up to the query, and the best past blocks of random queries and keys."""
+    draw = np.random.default_rng([seed, layer, head])
+    q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
+    i, whole = np.arange(n), n // block
+    gate = q @ k[: whole * block].reshape(whole, block, WIDTH).mean(axis=1).T
+    gate[np.arange(whole) >= (i // block)[:, None]] = -np.inf
+    wanted = min(topk - 1, whole)
+    best = np.argpartition(-gate, wanted - 1, axis=1)[:, :wanted] if wanted > 0 else np.zeros((n, 0), dtype=np.int64)
+    past = np.where(np.isinf(np.take_along_axis(gate, best, axis=1)), n, best * block)
+    start = np.column_stack([past, i // block * block])
+    return Explicit(Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint())
+
+
+def edges(n: int, *, block: int = 512, topk: int = 3) -> int:
+    """A triangle in each block, and as many whole past blocks as there are to choose."""
+    whole, rest = divmod(n, block)
+    own = whole * block * (block + 1) // 2 + rest * (rest + 1) // 2
+    sizes = [block] * whole + [rest]
+    return own + sum(size * block * min(topk - 1, at) for at, size in enumerate(sizes))
+
+
+def flops_paper(n: int, *, dim: int, block: int = 512, topk: int = 3) -> int:
+    """4 n k B D for the chosen blocks, 2 n (n / B) D for the gate (Lu et al. 2025, section 2.2)."""
+    return 4 * n * topk * block * dim + 2 * n * (n // block) * dim

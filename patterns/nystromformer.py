@@ -1,0 +1,45 @@
+"""A softmax matrix from its rows and columns at a few landmarks, by the Nystrom method."""
+
+from attnprof.pattern import Card, Expr, Slots
+
+CARD = Card(
+    title="Nystromformer",
+    bib="xiong2021nystromformer",
+    survey_class="memory + downsampling",
+    complexity="O(k n)",
+    complexity_ours="O(n l + l^3), or O(n l^2) where F Z is multiplied first",
+    causality=(False,),
+    maths="own",
+    rule="softmax(q kl^T) Z softmax(ql k^T) v; ql, kl: means of n / landmarks neighbours; Z: the pseudo-inverse of softmax(ql kl^T)",
+    edges_text="none between tokens: n landmarks from tokens to landmarks, n landmarks back, landmarks^2 among them",
+    paper_n=512,
+    notes=(
+        "no causal form: the mean of a segment mixes its future in",
+        "the order of the products decides the cost: (F Z) (B v) takes 2 n l^2, F (Z (B v)) only 2 l^2 d",
+        "six iterations are far from the true pseudo-inverse on random inputs: part of the function, not of the error",
+        "for n = landmarks the released code computes dense attention instead",
+    ),
+    sources={
+        "landmarks": "64 (Xiong et al. 2021)",
+        "iterations": "6 (Xiong et al. 2021)",
+    },
+    oracle="transformers NystromformerSelfAttention",
+)
+
+
+def resolve(n: int, *, landmarks: int = 64) -> dict[str, int]:
+    """No more landmarks than tokens."""
+    return {"landmarks": min(landmarks, n)}
+
+
+def pattern(n: int, *, landmarks: int = 64, iterations: int = 6) -> Expr:
+    """Every landmark reads every token, every token reads every landmark."""
+    return Slots.full(n, min(landmarks, n))
+
+
+def flops_paper(n: int, *, dim: int, heads: int, landmarks: int = 64, iterations: int = 6) -> int:
+    """Three softmax factors, the iterations' four l x l products, and the chain of products (Xiong et al. 2021)."""
+    d = dim // heads
+    factors = 4 * n * landmarks * d + 2 * landmarks**2 * d
+    chain = 2 * n * landmarks * d + 2 * n * landmarks**2 + 2 * n * landmarks * d
+    return heads * (factors + iterations * 8 * landmarks**3 + chain)

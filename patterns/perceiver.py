@@ -1,0 +1,36 @@
+"""A fixed number of latent vectors reads the sequence; all further work is among the latents."""
+
+from attnprof.pattern import Card, Expr, Slots
+
+CARD = Card(
+    title="Perceiver",
+    bib="jaegle2021perceiver",
+    survey_class="memory + downsampling",
+    complexity="O(k n)",
+    causality=(False,),
+    decode=True,
+    maths="own",
+    rule="every latent reads every token; latents read latents; an output query reads every latent",
+    edges_text="none between tokens: n latents from tokens to latents, n latents back (one output query a token)",
+    paper_n=50176,
+    notes=(
+        "the Perceiver itself ends at the latents; the way back to tokens is that of Perceiver IO, one output query a token",
+        "the tower among latents costs latent_layers latents^2 whatever n is, and dominates for short sequences",
+        "no causal form: perceiver_ar is the autoregressive one",
+    ),
+    sources={
+        "latents": "512 (Jaegle et al. 2021)",
+        "latent_layers": "6 after each reading of the input (Jaegle et al. 2021)",
+    },
+    oracle="transformers PerceiverModel",
+)
+
+
+def pattern(n: int, *, latents: int = 512, latent_layers: int = 6) -> Expr:
+    """Every latent reads every token, every token reads every latent."""
+    return Slots.full(n, latents)
+
+
+def flops_paper(n: int, *, dim: int, latents: int = 512, latent_layers: int = 6) -> int:
+    """4 n N D for the reading of the input, 4 N^2 D for each latent layer (Jaegle et al. 2021)."""
+    return 4 * n * latents * dim + 4 * latent_layers * latents**2 * dim

@@ -1,0 +1,55 @@
+"""The last positions are the latents: they read all the past once, then only one another."""
+
+import numpy as np
+
+from attnprof.pattern import Card, Explicit, Expr, Global, Slices
+
+CARD = Card(
+    title="Perceiver AR",
+    bib="hawthorne2022perceiverar",
+    survey_class="memory + downsampling",
+    complexity="",
+    complexity_ours="O(n k)",
+    causality=(True,),
+    decode=True,
+    maths="own",
+    rule="i >= n - latents; layer 0: j <= i; layers above: n - latents <= j <= i",
+    edges_text="z n - z (z - 1) / 2 in layer 0, z (z + 1) / 2 above, z = min(latents, n)",
+    paper_n=8192,
+    dead_queries="all but the last `latents` positions: they are keys only, and have no output",
+    notes=(
+        "layer kind 0 is the cross-attention, kind 1 the stack of layers among latents, which the paper repeats",
+        "only the latents predict, so a training step learns from min(latents, n) positions",
+    ),
+    sources={"latents": "1024 (Hawthorne et al. 2022)"},
+)
+
+
+def resolve(n: int, *, latents: int = 1024) -> dict[str, int]:
+    """No more latents than positions."""
+    return {"latents": min(latents, n)}
+
+
+def layers() -> int:
+    """The cross-attention, and a layer among latents."""
+    return 2
+
+
+def pattern(n: int, *, layer: int = 0, latents: int = 1024) -> Expr:
+    """Full rows of the past for the last positions; above, a triangle among them."""
+    first = n - min(latents, n)
+    if layer % 2 == 0:
+        return Global(n, first, columns=False, causal=True)
+    i = np.arange(first, n)
+    return Explicit(Slices.of(n, i, first, i + 1))
+
+
+def edges(n: int, *, layer: int = 0, latents: int = 1024) -> int:
+    """Rows of the whole past, or the triangle."""
+    z = min(latents, n)
+    return z * n - z * (z - 1) // 2 if layer % 2 == 0 else z * (z + 1) // 2
+
+
+def flops_paper(n: int, *, dim: int, latents: int = 1024) -> int:
+    """4 n z D for the cross-attention and 4 z^2 D for a layer above (Hawthorne et al. 2022)."""
+    return 4 * n * latents * dim + 4 * latents**2 * dim

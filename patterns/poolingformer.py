@@ -1,0 +1,42 @@
+"""Two windows: a narrow one of tokens, and a wide one of pooled keys."""
+
+import numpy as np
+
+from attnprof.pattern import Band, Card, Expr, Slices, Slots
+
+CARD = Card(
+    title="Poolingformer",
+    bib="zhang2021poolingformer",
+    survey_class="fixed pattern + memory",
+    complexity="O(n)",
+    complexity_ours="O(n (window + pooled_window / stride))",
+    causality=(False,),
+    maths="own",
+    rule="|i - j| <= window / 2; and pooled keys p with |i - stride p| <= pooled_window / 2, p pooling kernel tokens from stride p on",
+    edges_text="n (w + 1) - (w/2) (w/2 + 1) between tokens; about n pooled_window / stride to pooled keys",
+    paper_n=4096,
+    notes=(
+        "two attentions in a row with projections of their own: the second reads the first one's outputs, so a layer reaches both windows one after the other; the union drawn here shows the wider one",
+        "n / stride slots: no bottleneck, the pooled keys only coarsen what is far",
+    ),
+    sources={
+        "window": "256: 128 to each side (Zhang et al. 2021)",
+        "pooled_window": "1024: 512 to each side (Zhang et al. 2021)",
+        "kernel": "5 (Zhang et al. 2021)",
+        "stride": "4 (Zhang et al. 2021)",
+    },
+)
+
+
+def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int = 5, stride: int = 4) -> Expr:
+    """The band, and slots that pool `kernel` tokens every `stride`, read within the wide window."""
+    count = -(-n // stride)
+    slot, i, half = np.arange(count), np.arange(n), pooled_window // 2
+    reads = Slices.of(count, slot, slot * stride, slot * stride + kernel, 1, n)
+    writes = Slices.of(n, i, -((half - i) // stride), (i + half) // stride + 1, 1, count)
+    return Slots(count, reads, writes, Band(window // 2, window // 2))
+
+
+def flops_paper(n: int, *, dim: int, window: int = 256, pooled_window: int = 1024, stride: int = 4) -> int:
+    """4 n (window + pooled_window / stride) D (Zhang et al. 2021), the second projections apart."""
+    return 4 * n * (window + 1 + pooled_window // stride) * dim

@@ -1,0 +1,40 @@
+"""A linear recurrence whose state fades at a fixed rate for each head."""
+
+from attnprof.pattern import Card, Expr, Kernel
+
+CARD = Card(
+    title="RetNet",
+    bib="sun2023retnet",
+    survey_class="linear recurrence",
+    complexity="",
+    complexity_ours="O(n (C + d) d) a head by chunks of C",
+    causality=(True,),
+    decode=True,
+    kv_heads=False,
+    maths="own",
+    rule="o_i = sum over j <= i of gamma^(i - j) (q_i . k_j) v_j, gamma = 1 - 2^(-5 - head)",
+    edges_text="none: every past token has a weight; their matrix has rank d, and fades by gamma a token",
+    paper_n=2048,
+    notes=(
+        "half the weight lies within ln 2 / (1 - gamma) tokens: 22 for head 0, 2,839 for head 7",
+        "the paper's values are twice as wide as its keys, which makes its state twice d x d",
+        "no softmax: a group norm on every head takes the place of the normaliser",
+    ),
+    sources={"chunk": "512 (Sun et al. 2023)"},
+    oracle="fla.ops.retention.naive",
+)
+
+
+def resolve(n: int, *, chunk: int = 512) -> dict[str, int]:
+    """No chunk longer than the sequence."""
+    return {"chunk": min(chunk, n)}
+
+
+def pattern(n: int, *, causal: bool = True, head: int = 0, head_dim: int = 64, chunk: int = 512) -> Expr:
+    """The past, through a state of d rows that fades."""
+    return Kernel(head_dim, causal, 1 - 2.0 ** (-5 - head))
+
+
+def flops_paper(n: int, *, dim: int, heads: int, chunk: int = 512) -> int:
+    """4 n (C + d) D: within chunks and through the state (Sun et al. 2023), keys and values of one width."""
+    return 4 * n * (min(chunk, n) + dim // heads) * dim

@@ -1,0 +1,32 @@
+"""A few learned maps over the positions pool the sequence into a few tokens; a fuser spreads them out again."""
+
+from attnprof.pattern import Card, Expr, Slots
+
+CARD = Card(
+    title="TokenLearner",
+    bib="ryoo2021tokenlearner",
+    survey_class="downsampling",
+    complexity="O(k^2)",
+    complexity_ours="O(n k + k^2): the pooling itself reads every token",
+    causality=(False,),
+    maths="own",
+    rule="each of `tokens` learned tokens is a weighted mean of all positions; a position reads every learned token",
+    edges_text="none between tokens: n tokens from positions to learned tokens, n tokens back",
+    paper_n=196,
+    notes=(
+        "O(k^2) counts the layers after the pooling only",
+        "the maps depend on the input, the graph does not; no causal form",
+        "the way back is the fuser's, where a layer needs all positions again",
+    ),
+    sources={"tokens": "8 (Ryoo et al. 2021)"},
+)
+
+
+def pattern(n: int, *, tokens: int = 8) -> Expr:
+    """Every learned token reads every position, every position reads every learned token."""
+    return Slots.full(n, tokens)
+
+
+def flops_paper(n: int, *, dim: int, tokens: int = 8) -> int:
+    """4 n S D for pooling and fusing and 4 S^2 D for attention among the learned tokens (Ryoo et al. 2021)."""
+    return 4 * n * tokens * dim + 4 * tokens**2 * dim
