@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attnprof.stats import LocalExponent, exponent, local_exponents
+from attnprof.stats import LocalExponent, local_exponents
 
 
 def steps(values: Mapping[int, float]) -> tuple[LocalExponent, ...]:
@@ -16,9 +16,3 @@ def last_exponent(values: Mapping[int, float]) -> float | None:
     """The exponent between the two longest lengths; None where there is only one."""
     found = steps(values)
     return found[-1].slope if found else None
-
-
-def whole(values: Mapping[int, float]) -> float | None:
-    """The exponent fitted to all lengths."""
-    fitted = exponent(list(values), list(values.values()))
-    return None if fitted is None else fitted.slope

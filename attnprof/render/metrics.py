@@ -42,7 +42,7 @@ class Metric:
 def _cost(name: str) -> Callable[[Record], Reading | None]:
     def source(record: Record) -> Reading | None:
         value = None if record.cost is None else getattr(record.cost, name)
-        return None if value is None else Reading(float(value), predicted=record.status == "predicted_oom")
+        return None if value is None else Reading(float(value))
 
     return source
 

@@ -161,9 +161,20 @@ def panel_name(found: Figure, panel: Panel) -> str:
 
 def told(conditions: Conditions) -> str:
     """The fixed conditions of a group in the words of the page."""
-    template = environment.html().get_template("conditions.j2")
-    module: Any = template.make_module(dict(environment.SHARED))
-    return f"{module.setting(conditions)}; {module.fixed(conditions)}"
+    return f"{_words().setting(conditions)}; {_words().fixed(conditions)}"
+
+
+@cache
+def _words() -> Any:
+    return environment.html().get_template("conditions.j2").module
+
+
+def _settings(found: Sequence[Group]) -> dict[str, list[str]]:
+    """Passes and causalities by the conditions that they share."""
+    shared: dict[str, list[str]] = {}
+    for group in found:
+        shared.setdefault(str(_words().fixed(group.conditions)), []).append(str(_words().setting(group.conditions)))
+    return shared
 
 
 def _methods(paper: Paper) -> dict[str, Any]:
@@ -176,7 +187,7 @@ def _methods(paper: Paper) -> dict[str, Any]:
         "schemes": [{"target": t, "cite": paper.citations.get(t)} for t in paper.targets],
         "version": paper.header.get("version"),
         "lengths": sorted({n for g in paper.groups for n in g.lengths}),
-        "conditions": [told(g.conditions) for g in paper.groups],
+        "conditions": _settings(paper.groups),
         "samples": {"least": min(known), "most": max(known)} if known else None,
         "counts": [(s, count) for s, count in counts if count],
         "total": len(records),

@@ -43,7 +43,7 @@ def paper_box(width: float) -> Box:
         top=2,
         row=8,
         label=7.2,
-        character=3.2,
+        character=3.6,
         room=(40, 92),
     )
 
@@ -109,11 +109,14 @@ def _dot(n: int, reading: Reading) -> tuple[int, float, float, float]:
     return n, reading.value, up, down
 
 
-def _label(drawing: Drawing, curve: Curve) -> tuple[float, float, bool] | None:
+def _label(drawing: Drawing, curve: Curve) -> dict[str, Any] | None:
+    """Where the label stands and, with a leader, where the line ends: fractions of the axes."""
     if curve.label is None:
         return None
-    x = (curve.label.x - drawing.left) / (drawing.right - drawing.left)
-    return x, _rel(drawing, curve.label.y), curve.label.inside
+    width = drawing.right - drawing.left
+    at = ((curve.label.x - drawing.left) / width, _rel(drawing, curve.label.y))
+    end = ((curve.end[0] - drawing.left) / width, _rel(drawing, curve.end[1]))
+    return {"at": at, "end": end if curve.label.leader else None}
 
 
 def _rel(drawing: Drawing, y: float) -> float:

@@ -89,13 +89,17 @@ def _line(drawing: Drawing, curve: Curve) -> dict[str, Any]:
     }
 
 
-def _label(drawing: Drawing, curve: Curve) -> list[Any] | None:
-    """The label's place as fractions of the plot and its strip, and whether it is anchored at its right end."""
+def _label(drawing: Drawing, curve: Curve) -> list[float] | None:
+    """The label's place, and the end of the line if a leader must join the two, as fractions of plot and strip."""
     if curve.label is None:
         return None
-    x = (curve.label.x - drawing.left) / (drawing.right - drawing.left)
-    y = (drawing.bottom - curve.label.y) / (drawing.bottom - drawing.box.top)
-    return [_short(x), _short(y), curve.label.inside]
+    ends = [(curve.label.x, curve.label.y), *([curve.end] if curve.label.leader else [])]
+    return [part for x, y in ends for part in _fractions(drawing, x, y)]
+
+
+def _fractions(drawing: Drawing, x: float, y: float) -> tuple[float, float]:
+    across = (x - drawing.left) / (drawing.right - drawing.left)
+    return _short(across), _short((drawing.bottom - y) / (drawing.bottom - drawing.box.top))
 
 
 def _covered(panel: Panel, line: Line) -> list[int]:

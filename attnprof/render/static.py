@@ -96,22 +96,27 @@ def _line(axes: Any, drawing: Drawing, curve: Curve) -> None:
             axes.plot([n, n], [reading.low, reading.high], color=colour, linewidth=0.5)
     if curve.label is not None:
         exponent = "" if line.exponent is None else f" $n^{{{power(line.exponent)}}}$"
-        x = (curve.label.x - drawing.left) / (drawing.right - drawing.left)
-        where = {"transform": axes.transAxes, "ha": "right" if curve.label.inside else "left", "va": "center"}
-        axes.text(x, _rel(drawing, curve.label.y), line.label + exponent, color=colour, **where)
+        at, end = _fraction(drawing, curve.label.x, curve.label.y), _fraction(drawing, *curve.end)
+        place = {"transform": axes.transAxes, "clip_on": False, "color": colour}
+        axes.text(*at, line.label + exponent, ha="left", va="center", **place)
+        if curve.label.leader:
+            axes.plot([end[0], at[0] - 0.01], [end[1], at[1]], linewidth=0.4, linestyle=":", **place)
 
 
 def _strip(axes: Any, drawing: Drawing) -> None:
+    across = axes.transAxes
     for status, y in drawing.rows:
-        place = {"transform": axes.transAxes, "va": "center", "color": "0.4"}
-        axes.text(1.03, _rel(drawing, y), status_short(status), **place)
+        at = _fraction(drawing, drawing.right, y)
+        axes.text(at[0] + 0.03, at[1], status_short(status), transform=across, va="center", color="0.4")
     for x, y, k in drawing.marks:
         mark = drawing.panel.marks[k]
-        at = (x - drawing.left) / (drawing.right - drawing.left)
         colour = "0.4" if mark.style is None else mark.style.light
-        look = {"marker": GLYPHS[mark.status], "markersize": 4, "color": colour, "markeredgewidth": 0.5}
-        axes.plot([at], [_rel(drawing, y)], transform=axes.transAxes, clip_on=False, linestyle="none", **look)
+        glyph = GLYPHS[mark.status]
+        look = {"marker": glyph, "markersize": 4, "color": colour, "markeredgewidth": 0 if "$" in glyph else 0.6}
+        at = _fraction(drawing, x, y)
+        axes.plot([at[0]], [at[1]], transform=across, clip_on=False, linestyle="none", **look)
 
 
-def _rel(drawing: Drawing, y: float) -> float:
-    return (drawing.bottom - y) / (drawing.bottom - drawing.top)
+def _fraction(drawing: Drawing, x: float, y: float) -> tuple[float, float]:
+    """A place of the drawing as fractions of the axes."""
+    return (x - drawing.left) / (drawing.right - drawing.left), (drawing.bottom - y) / (drawing.bottom - drawing.top)

@@ -26,11 +26,6 @@ class Box:
     character: float = 6.5
     room: tuple[float, float] = (70, 165)
 
-    @property
-    def early(self) -> float:
-        """How far from the right edge a line must end for its label to stand inside."""
-        return 2.4 * self.label
-
 
 PAGE = Box()
 
@@ -48,14 +43,10 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Where the name of a line is written: beside the plot, or inside it where the line ends early.
-
-    `leader`: it stands so far from the end of its line that a thin line must join them.
-    """
+    """Where the name of a line is written; `leader`: so far from its line's end that a thin line must join them."""
 
     x: float
     y: float
-    inside: bool = False
     leader: bool = False
 
 
@@ -120,32 +111,26 @@ def _label_room(panel: Panel, box: Box) -> float:
 def _curves(frame: Drawing) -> tuple[Curve, ...]:
     bare = [_curve(frame, line) for line in frame.panel.lines]
     named = [c for c in bare if c.line.highlighted]
-    early = [c for c in named if frame.right - c.end[0] > frame.box.early]
-    late = [c for c in named if c not in early]
-    labels = {c.line.label: label for c, label in (*_inside(frame, early), *_beside(frame, late))}
+    gap = frame.box.label
+    heights = spread([_heading(c, frame.right) for c in named], gap, frame.top + gap / 3, frame.bottom - gap / 6)
+    labels = {c.line.label: _label(frame, c, y) for c, y in zip(named, heights, strict=True)}
     curves = [replace(c, label=labels.get(c.line.label)) for c in bare]
     return tuple(sorted(curves, key=lambda c: (c.line.highlighted, c.line.style.ink)))
 
 
-def _beside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
-    """Labels in a column to the right of the plot, each as near to the end of its line as the others allow."""
+def _heading(curve: Curve, right: float) -> float:
+    """The height at which a line would reach the right edge: the order of labels in which no leaders cross."""
+    last = curve.dots[-1]
+    if len(curve.dots) < 2 or last.x >= right:
+        return last.y
+    before = curve.dots[-2]
+    return last.y + (last.y - before.y) / (last.x - before.x) * (right - last.x)
+
+
+def _label(frame: Drawing, curve: Curve, y: float) -> Label:
     gap = frame.box.label
-    heights = spread([c.end[1] for c in curves], gap, frame.top + gap / 3, frame.bottom - gap / 6)
-    x = frame.right + 0.64 * gap
-    return [(c, Label(x, y, leader=abs(y - c.end[1]) > gap / 3)) for c, y in zip(curves, heights, strict=True)]
-
-
-def _inside(frame: Drawing, curves: Sequence[Curve]) -> list[tuple[Curve, Label]]:
-    """Labels that end where their line ends, above it: what stops early is steep, so that place is free."""
-    box = frame.box
-    placed: list[tuple[Curve, Label]] = []
-    for curve in sorted(curves, key=lambda c: (-c.end[1], c.line.label)):
-        x = max(curve.end[0] - box.label / 2, frame.left + box.character * (len(curve.line.label) + 4))
-        y = curve.end[1] - 0.72 * box.label
-        while any(abs(other.y - y) < box.label and abs(other.x - x) < 14 * box.character for _, other in placed):
-            y -= box.label
-        placed.append((curve, Label(round(x, 2), round(y, 2), inside=True)))
-    return placed
+    leader = abs(y - curve.end[1]) > gap / 3 or frame.right - curve.end[0] > 2 * gap
+    return Label(round(frame.right + 0.64 * gap, 2), y, leader)
 
 
 def _curve(frame: Drawing, line: Line) -> Curve:

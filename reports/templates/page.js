@@ -119,15 +119,18 @@
     const font = { family: colour("--sans"), size: 11 * size, color: soft };
     const axis = { type: "log", showgrid: false, zeroline: false, tickmode: "array", ticks: "", linecolor: colour("--faint"), tickfont: font, fixedrange: false };
     const labels = panel.lines.filter((line) => line.at !== null).map((line) => ({
-      xref: "paper", yref: "paper", x: line.at[0], y: line.at[1], xanchor: line.at[2] ? "right" : "left", yanchor: "middle", showarrow: false, borderpad: 0,
+      xref: "paper", yref: "paper", x: line.at[0], y: line.at[1], xanchor: "left", yanchor: "middle", showarrow: false, borderpad: 0,
       text: `<b>${styles[line.s].label}</b>${line.e === null ? "" : ` n<sup>${line.e}</sup>`}`, font: { ...font, color: hue(line.s) },
+    }));
+    const shapes = panel.lines.filter((line) => line.at !== null && line.at.length > 2).map((line) => ({
+      type: "line", layer: "below", xref: "paper", yref: "paper", x0: line.at[2], y0: line.at[3], x1: line.at[0], y1: line.at[1], line: { color: hue(line.s), width: 1, dash: "1px,3px" }, opacity: 0.8,
     }));
     const rows = [...new Set(panel.marks.map((m) => m.status))].map((status, k, list) => ({
       xref: "paper", yref: "y2", x: 1, y: list.length - k, xanchor: "left", yanchor: "middle", xshift: 7 * size, borderpad: 0, showarrow: false, text: names[status], font,
     }));
     return {
       margin: { l: panel.box.l * size, r: panel.box.r * size, t: panel.box.t * size, b: panel.box.b * size, pad: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      showlegend: false, hovermode: "closest", dragmode: "zoom", font, annotations: [...labels, ...rows],
+      showlegend: false, hovermode: "closest", dragmode: "zoom", font, annotations: [...labels, ...rows], shapes,
       hoverlabel: { bgcolor: colour("--panel"), bordercolor: colour("--rule"), font: { ...font, color: colour("--ink") } },
       xaxis: { ...axis, range: panel.x.range, tickvals: panel.x.ticks, ticktext: panel.x.labels, showline: true, title: { text: "<i>n</i>", font, standoff: 4 } },
       yaxis: { ...axis, range: panel.y.range, tickvals: panel.y.ticks, ticktext: panel.y.labels, showgrid: true, gridcolor: colour("--grid"), domain: [0, panel.split] },
@@ -148,7 +151,6 @@
     return Plotly.react(live, traces, layout(panel, plot.clientWidth / panel.box.w), config).then(() => {
       if (plot.classList.contains("upgraded")) return;
       plot.classList.add("upgraded");
-      const count = live.layout.annotations.length;
       live.on("plotly_hover", (event) => /^s\d+$/.test(event.points[0].data.uid) && point(event.points[0].data.uid.slice(1)));
       live.on("plotly_unhover", () => point(null));
       live.on("plotly_relayout", (change) => {
@@ -156,8 +158,8 @@
         const reset = Object.keys(change).some((k) => k.includes("autorange") || k.endsWith(".range"));
         if (!zoomed && !reset) return;
         const direct = panel.lines.filter((line) => line.at !== null).length;
-        const visible = Object.fromEntries([...Array(count).keys()].filter((k) => k < direct).map((k) => [`annotations[${k}].visible`, !zoomed]));
-        Plotly.relayout(live, visible);
+        const parts = [...Array(direct).keys()].map((k) => `annotations[${k}]`).concat([...Array(live.layout.shapes.length).keys()].map((k) => `shapes[${k}]`));
+        Plotly.relayout(live, Object.fromEntries(parts.map((part) => [`${part}.visible`, !zoomed])));
       });
     });
   }
