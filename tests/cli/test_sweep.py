@@ -1,0 +1,152 @@
+"""`attnprof sweep`, end to end with real children at small sizes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from attnprof.store import Run
+from tests.cli.console import ENV, attnprof, command
+
+OWN_PATTERN = """
+from attnprof.pattern import Band, Global
+
+
+def pattern(n, *, width=8):
+    return Band(width, width) | Global(2)
+"""
+SMALL = ("--dim", "32", "--heads", "2", "--time-budget", "0.2")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished sweep of two schemes, and what it said on standard error."""
+    out = tmp_path_factory.mktemp("sweep") / "run"
+    done = attnprof("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL)
+    assert done.code == 0, done.err
+    return out, done.err
+
+
+def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
+    out, said = run
+    assert {"run.json", "report.html"} <= {path.name for path in out.iterdir()}
+    records = Run.open(out).records()
+    assert len(records) == 8
+    assert {r.status for r in records} == {"ok"}
+    assert all(r.cost and r.cost.flops_executed and r.measured and r.measured.wall_s for r in records)
+    assert f"page: {out / 'report.html'}" in said
+    assert "ETA" in said
+
+
+def test_the_header_says_how_to_do_it_again(run: tuple[Path, str]) -> None:
+    header = Run.open(run[0]).header
+    assert header["command"].startswith("attnprof sweep dense sliding_window --lengths 64,128")
+    assert header["environment"]["cores_usable"] >= 1
+    assert header["calibration"]["matmul_flops_per_s"] > 0
+
+
+def test_the_same_command_measures_nothing_again(run: tuple[Path, str]) -> None:
+    out, _ = run
+    before = [path.read_bytes() for path in sorted(out.glob("records-*.jsonl"))]
+    again = attnprof("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL, "--json")
+    assert again.code == 0
+    assert "resuming: 8 of 8 points are done" in again.err
+    assert len(again.data["records"]) == 8
+    assert [path.read_bytes() for path in sorted(out.glob("records-*.jsonl"))] == before
+
+
+def test_another_sweep_is_not_written_over_a_run(run: tuple[Path, str]) -> None:
+    refused = attnprof("sweep", "dense", "--lengths", "64", "--out", run[0], *SMALL)
+    assert refused.code == 1
+    assert "another sweep" in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_fresh_opens_a_new_folder_and_deletes_nothing(run: tuple[Path, str]) -> None:
+    out, _ = run
+    ask = ("sweep", "dense", "--lengths", "64", "--device", "none", "--no-page", "--json", *SMALL)
+    first = attnprof(*ask, "--out", out.parent / "other").data["run"]
+    second = attnprof(*ask, "--out", out.parent / "other", "--fresh").data["run"]
+    assert (first, second) == (str(out.parent / "other"), str(out.parent / "other-fresh1"))
+    assert len(Run.open(first).records()) == len(Run.open(second).records()) == 2
+
+
+def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ask = ("sweep", "dense", "sliding_window", "--lengths", "64,128,256", "--out", out, "--no-page", *SMALL)
+    process = subprocess.Popen(command(*ask), env=ENV, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while lines(out) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {r.key: r for r in Run.open(out).records()}
+    assert 3 <= len(kept) < 12
+    shard = next(out.glob("records-*.jsonl"))
+    shard.write_bytes(shard.read_bytes() + b'{"schema_version": 1, "torn')
+    resumed = attnprof(*ask, "--json")
+    assert resumed.code == 0, resumed.err
+    assert "torn last line" in resumed.err
+    assert f"resuming: {len(kept)} of 12 points are done" in resumed.err
+    after = {r.key: r for r in Run.open(out).records()}
+    assert len(after) == 12
+    assert all(after[key] == record for key, record in kept.items())
+
+
+def lines(out: Path) -> int:
+    """Finished records of a run that may not exist yet."""
+    return sum(path.read_bytes().count(b"\n") for path in out.glob("records-*.jsonl"))
+
+
+def test_counting_alone_needs_no_device_and_no_page(tmp_path: Path) -> None:
+    done = attnprof(
+        "sweep", "longformer", "--lengths", "1k-64k", "--device", "none", "--out", tmp_path / "r", "--no-page", "--json"
+    )
+    assert done.code == 0, done.err
+    records = done.data["records"]
+    assert [r["point"]["n"] for r in records[::2]] == [1024 << k for k in range(7)]
+    assert all(r["measured"] is None and r["cost"]["flops_executed"] > 0 for r in records)
+
+
+def test_a_dry_run_starts_nothing(tmp_path: Path) -> None:
+    done = attnprof("sweep", "dense", "--lengths", "1k-4k", "--dry-run", "--json", "--out", tmp_path / "r")
+    assert [p["n"] for p in done.data["points"]] == [1024, 1024, 2048, 2048, 4096, 4096]
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_own_pattern_is_a_target_like_any_other(tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text(OWN_PATTERN)
+    done = attnprof("sweep", own, "--lengths", "64", "--out", tmp_path / "r", "--set", "width=4", "--json", *SMALL)
+    assert done.code == 0, done.err
+    assert {r["status"] for r in done.data["records"]} == {"ok"}
+    assert done.data["records"][0]["point"]["params"] == {"width": 4}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("longformr", "--lengths", "1k"), "did you mean longformer"),
+        (("dense", "--lengths", "1q"), "cannot read the lengths"),
+        (("dense", "--lengths", "4k-1k"), "write 1k-4k"),
+        (("dense", "--lengths", "1k", "--heads", "7"), "do not divide the width"),
+        (("dense", "--lengths", "1k", "--batch", "0"), "at least 1"),
+        (("dense", "--lengths", "1k", "--device", "tpu"), "unknown device"),
+        (("longformer", "--lengths", "1k", "--set", "windw=4"), "did you mean window"),
+        (("dense", "--lengths", "1k", "--out", "/proc/none"), "cannot write to"),
+        (("nowhere.py:Class", "--lengths", "1k"), "no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_unusable_input_is_one_clear_message(arguments: tuple[str, ...], message: str) -> None:
+    refused = attnprof("sweep", *arguments)
+    assert refused.code == 1
+    assert message in refused.err
+    assert "hint:" in refused.err
+    assert "Traceback" not in refused.err
+    assert refused.out == ""
