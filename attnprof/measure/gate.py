@@ -40,19 +40,30 @@ class Gate:
 def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cpu") -> Reasons:
     """Why a target must not be timed, by the name of the check that it fails; empty when it passes.
 
-    With a reference: at two small lengths in float64, outputs and (pass `train`) gradients agree; at the timed length
-    and dtype, the whole output where it is short, else sampled query rows. Without: outputs and gradients are finite.
+    With a reference: at two small lengths, `precisely`, outputs and (pass `train`) gradients agree; in the timed dtype
+    at the timed length the whole output where it is short, else sampled rows. Without: all that is computed is finite.
     A causal target is perturbed after a position, before which nothing may change, unless its card names a leak.
     """
     if not _has_reference(target, shape):
         return _unaided(target, shape, pass_, device)
     found: Reasons = {}
+    dtype, where, compared = precisely(target, pass_, device)
     for n in sorted({min(shape.n, n) for n in SMALL}):
-        small = _shortened(shape, n).replace(dtype="float64", batch=min(shape.batch, 2))
-        found |= _against_reference(target, small, pass_) | (
-            _future(target, small, "cpu") if _is_causal(target, shape) else {}
-        )
+        small = _shortened(shape, n).replace(dtype=dtype, batch=min(shape.batch, 2))
+        found |= _against_reference(target, small, compared, where)
+        if _is_causal(target, shape):
+            found |= _future(target, small, where)
     return found or at_length(target, shape, device)
+
+
+def precisely(target: Target, pass_: Pass, device: str) -> tuple[str, str, Pass]:
+    """The dtype, device and pass in which a target is compared at small lengths: float64 on the CPU, as asked.
+
+    FlexAttention takes no float64, and on a CPU it has no backward.
+    """
+    if target.runner == "flex":
+        return "float32", device, "forward" if device == "cpu" else pass_
+    return "float64", "cpu", pass_
 
 
 def _has_reference(target: Target, shape: Shape) -> bool:
@@ -80,13 +91,13 @@ def _unaided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
     return _future(target, small, device) if _is_causal(target, shape) else {}
 
 
-def _against_reference(target: Target, shape: Shape, pass_: Pass) -> Reasons:
-    run = _Run.of(target, shape, "cpu")
-    oracle = run.with_module(target.reference(shape))
+def _against_reference(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
+    run = _Run.of(target, shape, device)
+    oracle = run.with_module(target.reference(shape)).widened()
     got, wanted = run.everything(pass_), oracle.everything(pass_)
     for name, expected in wanted.items():
         off = distance(got[name], expected)
-        if not off <= TOLERANCE["float64"]:
+        if not off <= TOLERANCE[shape.dtype]:
             check_name = "gate_forward" if name == "output" else "gate_gradient"
             return {check_name: f"{name} differs from the reference by {off:.1e} of its largest value at n = {shape.n}"}
     return {}

@@ -5,7 +5,7 @@ import torch
 from fakes.targets import CARD, FakeTarget, Window
 from torch import Tensor, nn
 
-from attnprof.measure.gate import Gate, check, distance
+from attnprof.measure.gate import Gate, check, distance, precisely
 from attnprof.measure.rows import keys_of, rows_off
 from attnprof.model import Shape
 from attnprof.pattern import Band
@@ -105,6 +105,15 @@ def test_infinite_gradients_are_found_in_training_only() -> None:
     target = wrong(BadGradient, oracle=False)
     assert check(target, SHAPE, "forward") == {}
     assert "gradient of input 0" in check(target, SHAPE, "train")["gate_finite"]
+
+
+def test_flex_is_compared_where_and_how_it_can_run() -> None:
+    assert precisely(FakeTarget(runner="flex"), "train", "cpu") == ("float32", "cpu", "forward")
+    assert precisely(FakeTarget(runner="flex"), "train", "cuda") == ("float32", "cuda", "train")
+    assert precisely(FakeTarget(runner="gather"), "train", "cuda") == ("float64", "cpu", "train")
+    wrong_gradient = FakeTarget(runner="flex", wrong=lambda shape: WrongGradient(shape, 8))
+    assert check(wrong_gradient, SHAPE) == {}
+    assert set(check(dataclasses.replace(wrong_gradient, runner=None), SHAPE)) == {"gate_gradient"}
 
 
 def test_the_same_sources_are_checked_once_for_each_form() -> None:
