@@ -264,13 +264,13 @@ class Explicit(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Drawn(Expr):
-    """A random sample of edges, drawn when somebody asks for it: `draw()` gives its slices, `known` their number."""
+    """A random sample of edges, drawn when somebody asks for it: `draw()` gives its slices, `count()` their number."""
 
     draw: Callable[[], Slices]
-    known: int | None = None
+    count: Callable[[], int] | None = None
 
     def slices(self, n: int) -> Slices:
         return self.draw()
 
     def edges(self, n: int) -> int:
-        return self.draw().edges if self.known is None else self.known
+        return self.draw().edges if self.count is None else self.count()

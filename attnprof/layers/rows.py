@@ -1,0 +1,61 @@
+"""Rows of a sequence put in another order, one for each head: gathers whose gradients are gathers or sums again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def rows(x: Tensor, index: Tensor) -> Tensor:
+    """The rows `index [b, h, k]` of `x [b, h, n, d]`: `[b, h, k, d]`. No gradient is meant to pass."""
+    flat = index + torch.arange(index.shape[0] * index.shape[1], device=x.device).view(*index.shape[:2], 1) * x.shape[2]
+    return x.flatten(0, 2).index_select(0, flat.flatten()).view(*index.shape, x.shape[-1])
+
+
+class _Ordered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return rows(x, order.flatten(2)).unflatten(2, order.shape[2:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return rows(grads[0].flatten(2, 3), back.flatten(2)).unflatten(2, back.shape[2:]).sum(2), None, None
+
+
+class _Restored(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return rows(x.flatten(2, 3), back.flatten(2)).unflatten(2, back.shape[2:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (order,) = ctx.saved_tensors
+        grad = F.pad(grads[0], (0, 0, 0, order.shape[3] - grads[0].shape[3]))
+        offset = torch.arange(order.shape[2], device=order.device)[:, None] * order.shape[3]
+        return rows(grad.flatten(2, 3), (order + offset).flatten(2)).unflatten(2, order.shape[2:]), None, None
+
+
+def ordered(x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+    """`x [b, h, n, d]` in each order of `order [b, h, r, n]`: `[b, h, r, n, d]`; `back` is `inverse(order)`."""
+    return _Ordered.apply(x, order, back)  # type: ignore[no-any-return]
+
+
+def restored(x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+    """What `ordered` gave, `[b, h, r, n, e]`, with the rows of each order in their places again.
+
+    With `back` cut to the first rows of the sequence, only those: the others are padding.
+    """
+    return _Restored.apply(x, order, back)  # type: ignore[no-any-return]
+
+
+def inverse(order: Tensor) -> Tensor:
+    """For permutations `[b, h, r, n]` the place of row i of order r in the r * n rows of all of them."""
+    rounds, length = order.shape[-2:]
+    place = torch.arange(rounds * length, device=order.device).view(rounds, length).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, place)

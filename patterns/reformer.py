@@ -1,0 +1,129 @@
+"""Queries and keys are one vector; tokens whose hashes agree come to stand near each other, and read their chunk."""
+
+from functools import cached_property
+from math import isqrt
+
+import numpy as np
+
+from attnprof.pattern import Card, Drawn, Expr, Slices
+from attnprof.pattern.expr import Sum
+
+CARD = Card(
+    title="Reformer",
+    bib="kitaev2020reformer",
+    survey_class="learned pattern",
+    complexity="O(n log n)",
+    complexity_ours="attention O(n c r); hashing O(n n_b r), n^2 / c while the buckets are one factor",
+    causality=(True, False),
+    maths="own",
+    data_dependent=True,
+    kv_heads=False,
+    rule="tokens sorted by (hash, position) in chunks: i reads its chunk and the one before, in each round; j <= i",
+    edges_text="at most 2 c a query and round; drawn, not counted",
+    paper_n=65536,
+    leaks=(
+        "where a chunk begins depends on the hashes of all tokens: a later token can move an earlier one to another "
+        "chunk, and so change what it reads; scores of later tokens are masked",
+    ),
+    notes=(
+        "queries and keys are one projection; keys have length 1, and scores are not divided by sqrt(d)",
+        "a token reads itself only where it reads nothing else: its own score is -1e5",
+        "rounds are combined by their normalisers: the weight of a round is the softmax of its log-sum-exp",
+        "duplicates=once subtracts log N_ij, N_ij the rounds in which i reads j; by default such keys weigh more",
+        "the first chunk of a round reads the last of the round before (the first round: of the last), as released",
+        "buckets: 2^floor(log2(2 n / c)), in two factors once they are more than 2 max(sqrt(n / c), c); "
+        "below that hashing costs n n_b d a round and head: a quadratic term, 2 n^2 d / c",
+        "the pattern is drawn for random tokens, one head for all",
+    ),
+    sources={
+        "chunk": "64 (released code; Kitaev et al. 2020, section 5 does not name it)",
+        "hashes": "4 (Kitaev et al. 2020, section 5: training with 1 to 8 rounds)",
+        "buckets": "about 2 n / chunk (Kitaev et al. 2020, section 3), a power of two as released",
+        "duplicates": "kept, as in the transformers port; once is equation 7 with N_ij",
+    },
+    oracle="transformers LSHSelfAttention; reformer_pytorch LSHAttention",
+)
+
+
+def resolve(n: int, *, chunk: int = 64, buckets: int | None = None) -> dict[str, int]:
+    """A chunk no longer than the sequence; about 2 n / chunk buckets."""
+    size = min(chunk, n)
+    return {"chunk": size, "buckets": buckets or 2 ** max((2 * (n // size)).bit_length() - 1, 1)}
+
+
+def factors(n: int, chunk: int, buckets: int) -> tuple[int, ...]:
+    """One hash for all buckets, or two whose product they are once they are many."""
+    if buckets <= 2 * max(isqrt(n // chunk), chunk) or buckets & (buckets - 1):
+        return (buckets,)
+    power = buckets.bit_length() - 1
+    return 2 ** (power // 2), 2 ** (power - power // 2)
+
+
+class Sample:
+    """The chunks that random tokens fall into, in every round."""
+
+    def __init__(self, n: int, causal: bool, seed: list[int], chunk: int, hashes: int, buckets: int, dim: int) -> None:
+        self.n, self.causal, self.seed = n, causal, seed
+        self.chunk, self.hashes, self.buckets, self.dim = chunk, hashes, buckets, dim
+
+    @cached_property
+    def chunks(self) -> np.ndarray:
+        """Tokens of every chunk, `[hashes * chunks, chunk]`, n and more for padding."""
+        draw = np.random.default_rng(self.seed)
+        tokens = draw.standard_normal((self.n, self.dim), dtype=np.float32)
+        bucket = np.zeros((self.hashes, self.n), dtype=np.int64)
+        for factor in factors(self.n, self.chunk, self.buckets):
+            turned = tokens @ draw.standard_normal((self.hashes, self.dim, max(factor // 2, 1)), dtype=np.float32)
+            best = np.abs(turned).argmax(-1)
+            side = np.take_along_axis(turned, best[..., None], -1)[..., 0] < 0
+            bucket = bucket * factor + best + side * (factor // 2)
+        order = np.argsort(bucket, axis=1, kind="stable")
+        padding = np.tile(np.arange(self.n, self.n + -self.n % self.chunk), (self.hashes, 1))
+        return np.concatenate([order, padding], axis=1).reshape(-1, self.chunk)
+
+    def pairs(self, at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Queries `[chunks, c, 1]` and keys `[chunks, 1, 2 c]` of one round, and which pairs are edges."""
+        count = len(self.chunks) // self.hashes
+        mine = slice(at * count, (at + 1) * count)
+        query = self.chunks[mine, :, None]
+        before = [np.roll(self.chunks, 1, 0)[mine]] if count > 1 else []
+        key = np.concatenate([*before, self.chunks[mine]], axis=1)[:, None]
+        real = (query < self.n) & (key < self.n)
+        return query, key, real & (key <= query) if self.causal else real
+
+    def slices(self, at: int) -> Slices:
+        """The edges of one round."""
+        query, key, edge = self.pairs(at)
+        query, key = np.broadcast_arrays(query, key)
+        return Slices.from_pairs(self.n, query[edge], key[edge])
+
+    def edges(self, at: int) -> int:
+        """Their number; without causality it depends on the sizes of the chunks alone."""
+        if self.causal:
+            return int(self.pairs(at)[2].sum())
+        sizes = np.minimum(self.chunk, self.n - np.arange(-(-self.n // self.chunk)) * self.chunk)
+        return int((sizes * (sizes + (np.roll(sizes, 1) if len(sizes) > 1 else 0))).sum())
+
+
+def pattern(
+    n: int,
+    *,
+    causal: bool = True,
+    layer: int = 0,
+    seed: int = 0,
+    head_dim: int = 64,
+    chunk: int = 64,
+    hashes: int = 4,
+    buckets: int | None = None,
+    duplicates: str = "kept",
+) -> Expr:
+    """What random tokens read: a sample, one part for each round."""
+    sizes = resolve(n, chunk=chunk, buckets=buckets)
+    sample = Sample(n, causal, [seed, layer], sizes["chunk"], hashes, sizes["buckets"], head_dim)
+    rounds = [Drawn(lambda at=at: sample.slices(at), lambda at=at: sample.edges(at)) for at in range(hashes)]
+    return rounds[0] if hashes == 1 else Sum(tuple(rounds))
+
+
+def flops_paper(n: int, *, dim: int, chunk: int = 64, hashes: int = 4) -> int:
+    """4 n 2 c D for each round of chunks with their predecessors (Kitaev et al. 2020, section 3)."""
+    return hashes * 4 * n * 2 * chunk * dim
