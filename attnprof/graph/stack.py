@@ -60,6 +60,10 @@ class Stack:
         """The relation of layer 1, 2, ... counted from the bottom."""
         return self.kinds[(layer - 1) % self.period]
 
+    def part(self, layer: int) -> Part:
+        """The same as it was given: as blocks where it is made of blocks."""
+        return self.parts[(layer - 1) % self.period]
+
     @property
     def period(self) -> int:
         """Number of layer kinds."""

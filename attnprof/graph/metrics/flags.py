@@ -7,11 +7,9 @@ import numpy as np
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.products import is_symmetric
 from attnprof.graph.stack import Slotted
-from attnprof.graph.structure import blocks_of, hubs_of, is_toeplitz, self_reading
+from attnprof.graph.structure import blocks_of, hubs_of, is_complete, is_toeplitz, self_reading
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
-
-MOST_BLOCKS = 4096
 
 
 def structure(subject: Subject) -> Facts:
@@ -76,9 +74,10 @@ def _symmetric(part: Slices | Blocked) -> bool:
 
 
 def _toeplitz(part: Slices | Blocked) -> bool:
-    if not isinstance(part, Blocked):
-        return is_toeplitz(part)
-    return (part.blocks.n == 1 and not part.causal) or (part.blocks.n <= MOST_BLOCKS and is_toeplitz(part.tokens()))
+    """Blocks of two tokens or more overlap in their lags, so that only a complete mask of blocks is Toeplitz."""
+    if isinstance(part, Blocked):
+        return is_complete(part.blocks, part.causal)
+    return is_toeplitz(part)
 
 
 def _block(parts: list[Slices | Blocked], n: int) -> int | None:

@@ -12,8 +12,9 @@ from math import comb
 
 import numpy as np
 
+from attnprof.graph.blocked import Blocked
 from attnprof.graph.products import Vector, push
-from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.stack import Part, Slotted, Stack
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 
@@ -25,17 +26,22 @@ LARGEST = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """Of one residual share, layer by layer: distances of the influence to dense attention's (total variation, mean
-    over the sources), to even shares (of the last token), what the last token has of the middle one as a multiple of
-    a fair share, and what it has of the first."""
+    """What one residual share gives, layer by layer.
+
+    `to_dense`: total variation distance from dense attention's influence, mean over the sources; `to_even`: that of
+    output `output` from even shares of all tokens. `far`, `dense_far`: what that output has of the far token `token`,
+    as a multiple of a fair share 1 / n. `on_first`: what it has of the first token.
+    """
 
     residual: float
+    output: int
+    token: int
     layers: tuple[int, ...]
     to_dense: tuple[float, ...]
     to_even: tuple[float, ...]
-    last_on_middle: tuple[float, ...]
-    dense_last_on_middle: tuple[float, ...]
-    last_on_first: tuple[float, ...]
+    far: tuple[float, ...]
+    dense_far: tuple[float, ...]
+    on_first: tuple[float, ...]
 
     @property
     def layers_to_mix(self) -> int | None:
@@ -52,12 +58,14 @@ def mixing(subject: Subject) -> Facts:
     values = [
         {
             "residual": each.residual,
+            "output": each.output,
+            "token": each.token,
             "layers": list(each.layers),
             "distance_to_dense": list(each.to_dense),
             "distance_to_even": list(each.to_even),
-            "last_on_middle": list(each.last_on_middle),
-            "dense_last_on_middle": list(each.dense_last_on_middle),
-            "last_on_first": list(each.last_on_first),
+            "far_influence": list(each.far),
+            "dense_far_influence": list(each.dense_far),
+            "on_first": list(each.on_first),
             "layers_to_mix": each.layers_to_mix,
         }
         for each in found
@@ -81,12 +89,12 @@ def mix(stack: Stack, residual: float, depth: int) -> Mixing:
 def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixing]:
     """The same for several residual shares; where the layers are alike, the products are shared between them."""
     n = stack.n
-    sources = np.unique([n // 4, n // 2, n - 1])
+    sources = _sources(n)
     layers = _depths(stack, depth)
     start = np.zeros((len(sources), n))
     start[np.arange(len(sources)), sources] = 1.0
     dense = _powers(start, max(layers), lambda weights: _dense_step(stack, weights))
-    own = _powers(start, max(layers), lambda weights: _step(stack.at(1), weights)) if stack.period == 1 else []
+    own = _powers(start, max(layers), lambda weights: _step(stack.part(1), weights)) if stack.period == 1 else []
     found = []
     for residual in residuals:
         pairs = []
@@ -98,16 +106,25 @@ def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixi
 
 
 def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tuple[Vector, Vector]]) -> Mixing:
-    even, middle = 1.0 / stack.n, stack.n // 2
+    n, even = stack.n, 1.0 / stack.n
+    output, token = (n - 1, n // 2) if stack.causal else (n // 2, n - 1)
+    at = int(np.searchsorted(_sources(n), output))
     return Mixing(
         residual,
+        output,
+        token,
         tuple(layers),
         to_dense=tuple(float(0.5 * np.abs(own - dense).sum(axis=1).mean()) for own, dense in pairs),
-        to_even=tuple(float(0.5 * np.abs(own[-1] - even).sum()) for own, _ in pairs),
-        last_on_middle=tuple(float(own[-1, middle] / even) for own, _ in pairs),
-        dense_last_on_middle=tuple(float(dense[-1, middle] / even) for _, dense in pairs),
-        last_on_first=tuple(float(own[-1, 0]) for own, _ in pairs),
+        to_even=tuple(float(0.5 * np.abs(own[at] - even).sum()) for own, _ in pairs),
+        far=tuple(float(own[at, token] / even) for own, _ in pairs),
+        dense_far=tuple(float(dense[at, token] / even) for _, dense in pairs),
+        on_first=tuple(float(own[at, 0]) for own, _ in pairs),
     )
+
+
+def _sources(n: int) -> np.ndarray:
+    """The outputs that are looked at: the last, the middle one and one a quarter in."""
+    return np.unique([n // 4, n // 2, n - 1])
 
 
 def _depths(stack: Stack, depth: int) -> list[int]:
@@ -137,14 +154,19 @@ def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vect
     """The same where layers differ: from the top layer down to the first."""
     weights = start
     for layer in range(depth, 0, -1):
-        weights = residual * weights + (1 - residual) * _step(stack.at(layer), weights)
+        weights = residual * weights + (1 - residual) * _step(stack.part(layer), weights)
     return weights
 
 
-def _step(kind: Slices | Slotted, weights: Vector) -> Vector:
+def _step(kind: Part, weights: Vector) -> Vector:
     """The weights handed down one layer of attention; a query that reads nothing keeps its own."""
     if isinstance(kind, Slotted):
         return _handed(kind.reads, _handed(kind.writes, weights))
+    if isinstance(kind, Blocked):
+        if kind.causal or not kind.blocks.out_degree().all():
+            return _step(kind.tokens(), weights)
+        sums = weights.reshape(len(weights), kind.blocks.n, kind.size).sum(axis=2)
+        return np.repeat(_handed(kind.blocks, sums) / kind.size, kind.size, axis=1)
     given = _handed(kind, weights)
     silent = kind.out_degree() == 0
     return given + np.where(silent, weights, 0.0) if silent.any() else given

@@ -12,9 +12,10 @@ from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 
-LARGEST = 16384
+LARGEST = 4096
 TOLERANCE = 1e-8
 SMALL = 256
+ROUNDS = 4000
 
 
 def spectral_gap(subject: Subject) -> Facts:
@@ -25,8 +26,11 @@ def spectral_gap(subject: Subject) -> Facts:
     found, reason = _walk(subject)
     if found is None:
         return Facts({"spectrum": None}, reasons={"spectrum": reason})
-    slices, weights, symmetrised = found
-    second, least, residual = eigenvalues(slices, weights, symmetrised)
+    slices, symmetrised = found
+    try:
+        second, least, residual = eigenvalues(slices, symmetrised)
+    except ArithmeticError as error:
+        return Facts({"spectrum": None}, reasons={"spectrum": str(error)})
     values = {
         "gap": 1.0 - second,
         "lambda_2": second,
@@ -37,7 +41,7 @@ def spectral_gap(subject: Subject) -> Facts:
     return Facts({"spectrum": values})
 
 
-Walk = tuple[Slices, float, bool]
+Walk = tuple[Slices, bool]
 
 
 def _walk(subject: Subject) -> tuple[Walk | None, str]:
@@ -57,16 +61,19 @@ def _walk(subject: Subject) -> tuple[Walk | None, str]:
         return None, "fewer than three nodes"
     if bool((relation.out_degree() + relation.in_degree() == 0).any()):
         return None, "some tokens have no edges at all"
-    return (relation, 1.0, not is_symmetric(relation)), ""
+    return (relation, not is_symmetric(relation)), ""
 
 
-def eigenvalues(slices: Slices, weight: float = 1.0, symmetrised: bool = False) -> tuple[float, float, float]:
-    """The second largest and the least eigenvalue of the walk on A (or (A + A^T) / 2), and the residual reached."""
+def eigenvalues(slices: Slices, symmetrised: bool = False) -> tuple[float, float, float]:
+    """The second largest and the least eigenvalue of the walk on A (or (A + A^T) / 2), and the residual reached.
+
+    Raises `ArithmeticError` where the iteration does not converge.
+    """
     n = slices.n
     degree = slices.out_degree().astype(np.float64)
     if symmetrised:
         degree = (degree + slices.in_degree()) / 2
-    scale = 1.0 / np.sqrt(degree * weight)
+    scale = 1.0 / np.sqrt(degree)
 
     def apply(x: np.ndarray) -> np.ndarray:
         flat = np.asarray(x, dtype=np.float64).ravel() * scale
@@ -81,12 +88,16 @@ def eigenvalues(slices: Slices, weight: float = 1.0, symmetrised: bool = False) 
 
 
 def _iterated(apply: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[float, float, float]:
-    from scipy.sparse.linalg import LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-    operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)
+    operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).standard_normal(n)
-    values, vectors = eigsh(operator, k=2, which="LA", v0=start, tol=TOLERANCE)  # pyright: ignore[reportArgumentType]
-    least = eigsh(operator, k=1, which="SA", v0=start, tol=1e-4, return_eigenvectors=False)  # pyright: ignore
+    settings = {"v0": start, "maxiter": ROUNDS}
+    try:
+        values, vectors = eigsh(operator, k=2, which="LA", tol=TOLERANCE, **settings)  # pyright: ignore[reportArgumentType]
+        least = eigsh(operator, k=1, which="SA", tol=1e-4, return_eigenvectors=False, **settings)  # pyright: ignore[reportArgumentType]
+    except ArpackNoConvergence as error:
+        raise ArithmeticError(f"no convergence within {ROUNDS} rounds: the gap is too small to resolve") from error
     second = int(np.argmin(values))
     residual = float(np.linalg.norm(operator.matvec(vectors[:, second]) - values[second] * vectors[:, second]))
     return float(values[second]), float(least[0]), residual

@@ -1,0 +1,169 @@
+"""Random block patterns over many seeds: how often a depth reaches everything, and what the randomness is good for.
+
+A draw is answered on its blocks: token i reaches token j exactly when a walk of blocks leads from one to the other, so
+nothing is lost (Zaheer et al. 2020 draw blocks, not keys).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnprof.graph.blocked import Blocked
+from attnprof.graph.engines.bits import Words
+from attnprof.graph.subject import Subject
+from attnprof.pattern import BlockTable, Pattern
+from attnprof.pattern.slices import Ints
+
+Draw = Callable[[int], Pattern]
+Z95 = 1.959964
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What blocks read in one layer: `columns [k, blocks]` (a row without a k-th block names itself), and full rows."""
+
+    columns: Ints
+    full: Ints
+    itself: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Over seeds: reach share after each layer, `[seeds, layers]`, and whether some block was unread in layer 1."""
+
+    shares: NDArray[np.float64]
+    unread: NDArray[np.bool_]
+    heads: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The variant's entry of the record: probability of full reach by layer with Wilson intervals."""
+        seeds, layers = self.shares.shape
+        full = self.shares >= 1.0
+        first = np.where(full.any(axis=1), full.argmax(axis=1) + 1, 0)
+        low, middle, high = np.quantile(self.shares, QUANTILES, axis=0)
+        return {
+            "seeds": seeds,
+            "heads": self.heads,
+            "p_full_by_layer": [_chance(at + 1, int(full[:, at].sum()), seeds) for at in range(layers)],
+            "layers_to_full": {str(k): int((first == k).sum()) for k in np.unique(first[first > 0]).tolist()},
+            "never_within": int((first == 0).sum()),
+            "reach_share": [
+                {
+                    "layer": at + 1,
+                    "mean": float(self.shares[:, at].mean()),
+                    "low": float(low[at]),
+                    "median": float(middle[at]),
+                    "high": float(high[at]),
+                }
+                for at in range(layers)
+            ],
+            "p_unread_block": _chance(1, int(self.unread.sum()), seeds),
+        }
+
+
+def _chance(layer: int, hits: int, trials: int) -> dict[str, float]:
+    low, high = wilson(hits, trials)
+    return {"layer": layer, "p": hits / trials, "low": low, "high": high}
+
+
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """The 95% score interval of a probability from `hits` in `trials` (Wilson 1927)."""
+    p, z2 = hits / trials, Z95**2
+    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z95 * sqrt(p * (1 - p) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
+    return max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < trials else 1.0
+
+
+def trials(draw: Draw, seeds: Sequence[int], layers: int, threads: int = 0) -> Trials:
+    """The reach of every seed's pattern, drawn anew for each layer and united over its heads."""
+    workers = min(threads or len(os.sched_getaffinity(0)), len(seeds))
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda seed: one_trial(draw(seed), layers), seeds))
+    heads = draw(seeds[0]).heads
+    return Trials(np.stack([shares for shares, _ in found]), np.asarray([unread for _, unread in found]), heads)
+
+
+def one_trial(pattern: Pattern, layers: int) -> tuple[NDArray[np.float64], bool]:
+    """Share of token pairs within 1, ..., `layers` layers, and whether a block is unread in the first."""
+    first, size = _rows(pattern, 0)
+    count = len(first.itself)
+    own = np.zeros((count, -(-count // 64)), dtype=np.uint64)
+    at = np.arange(count)
+    own[at, at // 64] = np.uint64(1) << (at % 64).astype(np.uint64)
+    state = np.zeros_like(own)
+    shares = np.ones(layers)
+    for layer in range(layers):
+        rows = first if layer == 0 else _rows(pattern, layer)[0]
+        state = _layer(rows, state, own)
+        reached = int(np.bitwise_count(state).sum(dtype=np.int64)) * size**2
+        lone = int(((state & own) == 0).all(axis=1).sum()) * size
+        shares[layer] = (reached + lone) / (count * size) ** 2
+        if shares[layer] >= 1.0:
+            break
+    return shares, _unread(first, count)
+
+
+def _layer(rows: Rows, state: Words, own: Words) -> Words:
+    """Blocks reached through one more layer; a token stays in reach of itself, its block only once it is read."""
+    source = state | own
+    grown = state.copy()
+    for column in rows.columns:
+        grown |= source.take(column, axis=0)
+    lone = ~rows.itself
+    grown[lone] &= ~own[lone] | state[lone] | _read_back(rows, state, own, lone)
+    if len(rows.full):
+        grown[rows.full] = np.bitwise_or.reduce(source, axis=0)
+    return grown
+
+
+def _read_back(rows: Rows, state: Words, own: Words, lone: NDArray[np.bool_]) -> Words:
+    """For blocks that do not read themselves: what the blocks that they do read have reached."""
+    found = np.zeros_like(own[lone])
+    here = np.flatnonzero(lone)
+    for column in rows.columns:
+        away = column[here] != here
+        found[away] |= state[column[here[away]]]
+    return found
+
+
+def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
+    """The blocks that each block reads in a layer, heads united, and the size of a block."""
+    exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
+    tables = [expr for expr in exprs if isinstance(expr, BlockTable)]
+    if len(tables) == len(exprs) and pattern.n % tables[0].size == 0 and not tables[0].causal:
+        table = np.concatenate([each.table for each in tables], axis=1)
+        return _of_table(table, np.asarray(tables[0].full, dtype=np.int64)), tables[0].size
+    united = Subject(pattern).stack.parts[layer % pattern.layers]
+    assert isinstance(united, Blocked), f"{pattern.name} is not made of blocks"
+    indptr, keys = united.blocks.csr()
+    width = int(np.diff(indptr).max())
+    table = np.full((united.blocks.n, width), -1)
+    row = np.repeat(np.arange(united.blocks.n), np.diff(indptr))
+    table[row, np.arange(len(keys)) - indptr[row]] = keys
+    return _of_table(table, np.zeros(0, dtype=np.int64)), united.size
+
+
+def _of_table(table: Ints, full: Ints) -> Rows:
+    at = np.arange(len(table))[:, None]
+    itself = (table == at).any(axis=1)
+    itself[full] = True
+    return Rows(np.ascontiguousarray(np.where(table < 0, at, table).T), full, itself)
+
+
+def _unread(rows: Rows, count: int) -> bool:
+    if len(rows.full):
+        return False
+    read = np.zeros(count, dtype=np.bool_)
+    at = np.arange(count)
+    for column in rows.columns:
+        read[column[(column != at) | rows.itself]] = True
+    return not bool(read.all())
