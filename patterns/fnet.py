@@ -28,5 +28,5 @@ def pattern(n: int) -> Expr:
 
 
 def flops_paper(n: int, *, dim: int) -> int:
-    """n D log2 n + n D log2 D, up to a constant, lengths rounded up to powers of two (Lee-Thorp et al. 2022, table 1)."""
+    """n D (log2 n + log2 D), up to a constant, logarithms rounded up (Lee-Thorp et al. 2022, table 1)."""
     return n * dim * ((n - 1).bit_length() + (dim - 1).bit_length())

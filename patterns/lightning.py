@@ -14,11 +14,11 @@ CARD = Card(
     decode=True,
     kv_heads=False,
     maths="own",
-    rule="o_i = sum over j <= i of lambda^(i - j) (q_i . k_j) v_j, lambda = exp(-2^(-8 (head + 1) / heads)), q, k, v after SiLU",
+    rule="o_i = sum over j <= i of lambda^(i - j) (q_i . k_j) v_j, lambda = exp(-2^(-8 (head + 1) / heads))",
     edges_text="none: every past token has a weight; their matrix has rank d, and fades by lambda a token",
     paper_n=2048,
     notes=(
-        "no softmax and no normaliser: a norm over the output, and a gate",
+        "no softmax and no normaliser: SiLU on q, k and v, a norm over the output, and a gate",
         "MiniMax-01 puts one softmax layer after every seven of these, and fades less in higher layers",
     ),
     sources={"block": "256 (MiniMax 2025, the released configuration; Qin et al. 2024)"},

@@ -13,10 +13,10 @@ CARD = Card(
     causality=(False, True),
     decode=True,
     maths="own",
-    rule="tokens of the own block and window / 2 to each side, and rank slots; causal: 0 <= i - j < window, and the slots of completed chunks",
+    rule="own block, window / 2 to each side, rank slots; causal: 0 <= i - j < window, slots of completed chunks",
     edges_text="between tokens those of the window, about 2 w a query; n rank from tokens to slots and back",
     notes=(
-        "causal queries read chunk_rank slots of every completed chunk: n r / (2 l) keys a query, so still quadratic in n",
+        "causal queries read chunk_rank slots of every completed chunk, on average n r / (2 l): still quadratic",
         "the projection weights depend on the keys, so tokens to slots is complete whatever the input",
         "keys of the window and keys of the slots are normalised apart (DualLN) before the one softmax",
     ),

@@ -82,8 +82,8 @@ def edges(
 ) -> int | None:
     """Pairs that some level has, by the set of levels that each place takes part in.
 
-    None where segments are not nested. Where they are, a pair that first shares a segment at level l shares those of all levels above. Causal
-    pairs are half of the others and the diagonal.
+    None where segments are not nested. Where they are, a pair that first shares a segment at level l shares those of
+    all levels above. Causal pairs are half of the others and the diagonal.
     """
     levels = list(zip(numbers(segments), numbers(dilations), strict=True))
     if any(b % a and b < n for (a, _), (b, _) in pairwise(levels)):

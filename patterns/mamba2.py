@@ -14,7 +14,7 @@ CARD = Card(
     decode=True,
     kv_heads=False,
     maths="own",
-    rule="h_t = a_t h_(t-1) + B_t x_t^T, y_t = C_t h_t, a_t = exp(-dt_t A); as attention: (L * C B^T) x, L_ij = a_(j+1) ... a_i",
+    rule="h_t = a_t h_(t-1) + B_t x_t^T, y_t = C_t h_t, a_t = exp(-dt_t A); weight of j: C_i B_j^T a_(j+1) ... a_i",
     edges_text="none: every past token has a weight; their matrix has rank `state` off the diagonal",
     paper_n=2048,
     notes=(

@@ -14,7 +14,7 @@ CARD = Card(
     decode=True,
     data_dependent=True,
     maths="own",
-    rule="compressed blocks that end at or before i; the `selected` blocks with the most compressed weight, j <= i; 0 <= i - j < window",
+    rule="compressed blocks that end by i; the `selected` blocks with the most weight, j <= i; 0 <= i - j < window",
     edges_text="(i + 1 - compress) / stride + 1 slots, selected * block + window tokens a query at most",
     paper_n=8192,
     notes=(
@@ -76,10 +76,8 @@ def importance(
     count, ends = len(means), np.arange(len(means)) * stride + compress - 1
     weight = np.zeros((len(rows), count), dtype=np.float32)
     for _ in range(group):
-        scores = (
-            draw.standard_normal((len(rows), WIDTH), dtype=np.float32) @ means.T / np.sqrt(WIDTH).astype(np.float32)
-        )
-        scores = np.where(ends <= rows[:, None], np.exp(scores), 0)
+        q = draw.standard_normal((len(rows), WIDTH), dtype=np.float32) / np.float32(np.sqrt(WIDTH))
+        scores = np.where(ends <= rows[:, None], np.exp(q @ means.T), 0)
         weight += scores / np.maximum(scores.sum(axis=1, keepdims=True), 1e-30)
     per_block, total = block // stride, count + compress // stride - 1
     pieces = np.zeros((len(rows), -(-max(total, 1) // per_block) * per_block), dtype=np.float32)

@@ -14,7 +14,7 @@ CARD = Card(
     edges_text="none between tokens: n latents from tokens to latents, n latents back (one output query a token)",
     paper_n=50176,
     notes=(
-        "the Perceiver itself ends at the latents; the way back to tokens is that of Perceiver IO, one output query a token",
+        "the Perceiver ends at the latents; the way back is that of Perceiver IO, one output query a token",
         "the tower among latents costs latent_layers latents^2 whatever n is, and dominates for short sequences",
         "no causal form: perceiver_ar is the autoregressive one",
     ),

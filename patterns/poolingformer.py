@@ -12,11 +12,12 @@ CARD = Card(
     complexity_ours="O(n (window + pooled_window / stride))",
     causality=(False,),
     maths="own",
-    rule="|i - j| <= window / 2; and pooled keys p with |i - stride p| <= pooled_window / 2, p pooling kernel tokens from stride p on",
+    rule="|i - j| <= window / 2; and pooled keys p, |i - stride p| <= pooled_window / 2, of `kernel` tokens each",
     edges_text="n (w + 1) - (w/2) (w/2 + 1) between tokens; about n pooled_window / stride to pooled keys",
     paper_n=4096,
     notes=(
-        "two attentions in a row with projections of their own: the second reads the first one's outputs, so a layer reaches both windows one after the other; the union drawn here shows the wider one",
+        "two attentions in a row with projections of their own: the second reads what the first one wrote, so a layer "
+        "reaches both windows one after the other; the union drawn here shows the wider one",
         "n / stride slots: no bottleneck, the pooled keys only coarsen what is far",
     ),
     sources={

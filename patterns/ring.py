@@ -17,8 +17,8 @@ CARD = Card(
     edges_text="n^2; causal: n (n + 1) / 2",
     notes=(
         "the same FLOPs as dense attention: what is saved is memory a device, six blocks of n / P tokens",
-        "each device sends (P - 1) 2 (n / P) g d numbers a layer; hidden where n / P is at least FLOPs per byte of the link",
-        "causal with contiguous blocks, the last device works P rounds and the first one: striping the tokens balances them",
+        "each device sends (P - 1) 2 (n / P) g d numbers a layer: hidden where n / P >= FLOPs per byte of the link",
+        "causal, contiguous blocks: the last device works P rounds, the first one; striping the tokens balances them",
     ),
     oracle="ring_attention_pytorch RingAttention",
 )

@@ -58,7 +58,7 @@ def test_closed_count_is_the_counted_one(name: str, causal: bool, n: int) -> Non
 
 
 @each_case
-@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("n", (1, 2, 5, *SMALL, 1000))
 def test_slices_are_sorted_disjoint_and_within_bounds(name: str, causal: bool, n: int) -> None:
     pattern = drawn(name, n, causal)
     for layer, head in kinds(pattern):
@@ -69,9 +69,7 @@ def test_slices_are_sorted_disjoint_and_within_bounds(name: str, causal: bool, n
             assert (part.start >= 0).all()
             assert (part.stop <= part.m).all()
             assert (part.counts > 0).all()
-            _, keys = part.csr()
-            pair = np.repeat(part.row, part.counts) * part.m + keys
-            assert len(np.unique(pair)) == len(pair)
+            assert part.disjoint().edges == part.edges
 
 
 @each_case
