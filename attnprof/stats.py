@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import enum
 import itertools
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.model import CONFIDENCE, Interval, coverage
+from attnprof.errors import AttnprofError
+from attnprof.model import CONFIDENCE, Interval, Point, Record, coverage
 
 Quantity = float | Interval
+BROKEN = ("oom", "timeout", "failed")
+ALIKE = ("target", "runner", "n", "pass")
 
 
 class Verdict(enum.Enum):
@@ -59,6 +63,32 @@ class Crossover:
     n: float
     low: int
     high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One point in two runs: its intervals in seconds, the ratio b/a of their medians, and the verdict."""
+
+    point: Point
+    a: Interval
+    b: Interval
+    ratio: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs point by point; `broken`: measured before, ends badly now; `unmatched`: left over in a and b."""
+
+    rows: tuple[Compared, ...]
+    broken: tuple[Record, ...]
+    refused: tuple[str, ...]
+    unmatched: tuple[int, int]
+
+    @property
+    def regressed(self) -> bool:
+        """Whether a point is slower for sure, or no longer ends well."""
+        return bool(self.broken) or any(row.verdict is Verdict.SLOWER for row in self.rows)
 
 
 def interval(samples: Iterable[float]) -> Interval:
@@ -127,6 +157,52 @@ def compare(a: Interval, b: Interval, tolerance: float = 0.05) -> Verdict:
     return Verdict.SAME if max(b.high / a.low, a.high / b.low) <= edge else Verdict.AMBIGUOUS
 
 
+def compare_runs(
+    before: Iterable[Record], after: Iterable[Record], metric: str = "wall_s", tolerance: float = 0.05
+) -> Comparison:
+    """Compare two runs on the points that are the same in every condition, by a measured interval such as `wall_s`.
+
+    Points of one target, runner, length and pass that differ in anything else are refused, not compared. Raises
+    `AttnprofError` where nothing is left.
+    """
+    olds, news = _measured_points(before), _measured_points(after)
+    common = [key for key in olds if key in news]
+    rows, broken = [], []
+    for key in common:
+        a, b = _interval_of(olds[key], metric), _interval_of(news[key], metric)
+        if a is not None and b is not None:
+            rows.append(Compared(news[key].point, a, b, b.median / a.median, compare(a, b, tolerance)))
+        elif a is not None and news[key].status in BROKEN:
+            broken.append(news[key])
+    refused = _refusals(olds, news)
+    if not rows and not broken:
+        why = "; ".join(refused) or "no point is measured in both"
+        raise AttnprofError(f"nothing to compare: {why}", hint="sweep both with the same targets, lengths and options")
+    unmatched = (sum(key not in news for key in olds), sum(key not in olds for key in news))
+    return Comparison(tuple(rows), tuple(broken), refused, unmatched)
+
+
+def _measured_points(records: Iterable[Record]) -> dict[str, Record]:
+    return {json.dumps(r.point.to_json(), sort_keys=True): r for r in records if r.kind == "cost"}
+
+
+def _interval_of(record: Record, metric: str) -> Interval | None:
+    return None if record.measured is None else getattr(record.measured, metric)
+
+
+def _refusals(olds: Mapping[str, Record], news: Mapping[str, Record]) -> tuple[str, ...]:
+    """One sentence for each target and way of differing, of points whose like in the other run has other conditions."""
+    found: dict[str, None] = {}
+    others = [record.point.to_json() for key, record in news.items() if key not in olds]
+    for mine in (record.point.to_json() for key, record in olds.items() if key not in news):
+        for other in others:
+            if all(mine[name] == other[name] for name in ALIKE):
+                fields = [name for name in mine if mine[name] != other[name]]
+                parts = (f"{name} {mine[name]} and {other[name]}" for name in fields)
+                found[f"{mine['target']} ({mine['pass']}) differs in {', '.join(parts)}"] = None
+    return tuple(found)
+
+
 def _logs(ns: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
     points = [(n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0]
     pairs = np.log(np.array(points, dtype=np.float64).reshape(-1, 2))
@@ -159,11 +235,14 @@ def _high(value: Quantity) -> float:
 
 
 __all__ = [
+    "Compared",
+    "Comparison",
     "Crossover",
     "Exponent",
     "LocalExponent",
     "Verdict",
     "compare",
+    "compare_runs",
     "coverage",
     "crossover",
     "exponent",
