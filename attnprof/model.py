@@ -32,6 +32,7 @@ Status = Literal["ok", "predicted_oom", "oom", "over_budget", "timeout", "unsupp
 LEVELS: tuple[Level, ...] = typing.get_args(Level)
 PASSES: tuple[Pass, ...] = typing.get_args(Pass)
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
+BASELINES = ("dense", "flash")
 DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 

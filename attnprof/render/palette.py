@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from attnprof.locate import shipped
-from attnprof.render.series import BASELINES, Series, series_order
+from attnprof.model import BASELINES
+from attnprof.render.series import Series, series_order
 
 INK = "ink"
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.model import PASSES, Point, Record, Value, content_hash
+from attnprof.model import BASELINES, PASSES, Point, Record, Value, content_hash
 from attnprof.render.metrics import Metric, Reading
-
-BASELINES = ("dense", "flash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +86,16 @@ def latest(records: Iterable[Record]) -> list[Record]:
     """One record a point, the last one written, in a stable order."""
     by_point = {(r.kind, content_hash(r.point.to_json())): r for r in records}
     return sorted(by_point.values(), key=_record_order)
+
+
+def why(record: Record) -> str:
+    """The reason for the status of a record; empty where it is ok."""
+    if record.status == "ok":
+        return ""
+    for name in ("status", record.status, "measured", "wall_s", "cost"):
+        if name in record.reasons:
+            return record.reasons[name]
+    return next(iter(record.reasons.values()), "")
 
 
 def groups(records: Iterable[Record]) -> tuple[Group, ...]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from attnprof import catalog
 from attnprof.errors import AttnprofError, unknown
-from attnprof.model import PASSES, Pass, Point, Shape, Value, content_hash
+from attnprof.model import BASELINES, PASSES, Pass, Point, Shape, Value, content_hash
 from attnprof.scheme import Target
+from attnprof.sweep.preset import by_length
 
 DEVICES = ("auto", "cpu", "cuda", "none")
 DEFAULT_PASSES: tuple[Pass, ...] = ("forward", "train")
@@ -80,18 +81,53 @@ def plan(ask: Ask) -> tuple[Job, ...]:
             raise AttnprofError(
                 f"--set names {name!r}, which is not a target of this sweep", hint=f"targets: {', '.join(names)}"
             )
-    return tuple(_job(ask, name) for name in dict.fromkeys(names))
+    forms = [(name, params, lengths) for name in dict.fromkeys(names) for params, lengths in _parameters(ask, name)]
+    found = [
+        (name, params, lengths, catalog.find(name, params=params, runner=ask.runner, arguments=ask.arguments))
+        for name, params, lengths in forms
+    ]
+    native = {target.card.native_causal for *_, target in found}
+    return tuple(
+        _job(ask, name, params, lengths, target, _causal(ask, target, native))
+        for name, params, lengths, target in found
+    )
 
 
-def _job(ask: Ask, name: str) -> Job:
-    params = dict(ask.settings.get(_label(name), {}))
-    target = catalog.find(name, params=params, runner=ask.runner, arguments=ask.arguments)
-    points = tuple(_planned(ask, target, n, pass_) for n in ask.lengths for pass_ in ask.passes)
-    return Job(name, params, target.runner, ask.arguments, points)
+def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
+    """The parameters set for a target, and the lengths that they hold for: one set, unless a preset has more."""
+    given = dict(ask.settings.get(_label(name), {}))
+    if ask.preset is None:
+        return [(given, ask.lengths)]
+    sets: dict[str, tuple[dict[str, Value], tuple[int, ...]]] = {}
+    for n in ask.lengths:
+        params = {**by_length(name, n), **given}
+        sets[str(params)] = (params, (*sets.get(str(params), ({}, ()))[1], n))
+    return list(sets.values())
 
 
-def _planned(ask: Ask, target: Target, n: int, pass_: Pass) -> Planned:
-    causal = target.card.native_causal if ask.causal is None else ask.causal
+def _causal(ask: Ask, target: Target, native: set[bool]) -> tuple[bool, ...]:
+    """The causal settings of a target: as asked, else its own; a baseline has those of all that it is compared with."""
+    if ask.causal is not None:
+        return (ask.causal,)
+    own = target.card.native_causal
+    others = sorted(native - {own}) if target.name in BASELINES else []
+    return (own, *(causal for causal in others if causal in target.card.causality))
+
+
+def _job(
+    ask: Ask,
+    name: str,
+    params: Mapping[str, Value],
+    lengths: tuple[int, ...],
+    target: Target,
+    causal: tuple[bool, ...],
+) -> Job:
+    forms = [(n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
+    points = {planned.key: planned for planned in (_planned(ask, target, *form) for form in forms)}
+    return Job(name, params, target.runner, ask.arguments, tuple(points.values()))
+
+
+def _planned(ask: Ask, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
     batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
     shape = ask.shape.replace(n=n, causal=causal or pass_ == "decode", batch=batch)
     params = target.resolve(n)

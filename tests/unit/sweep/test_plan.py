@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
 from attnprof.sweep.plan import Ask, plan, settings_of
+from attnprof.sweep.preset import BY_LENGTH
 
 
 def ask(**changes: object) -> Ask:
@@ -24,6 +26,14 @@ def test_without_targets_every_scheme_with_maths_is_planned() -> None:
 def test_causal_unset_is_the_native_setting() -> None:
     jobs = plan(ask(targets=("longformer", "sparse_strided")))
     assert [job.points[0].point.shape.causal for job in jobs] == [False, True]
+
+
+def test_a_baseline_is_planned_for_every_setting_that_it_is_compared_in() -> None:
+    jobs = {job.target: job for job in plan(ask(targets=("dense", "longformer", "sparse_strided")))}
+    assert {p.point.shape.causal for p in jobs["dense"].points} == {False, True}
+    assert {p.point.shape.causal for p in jobs["longformer"].points} == {False}
+    asked = plan(ask(targets=("dense", "sparse_strided"), causal=True))
+    assert {p.point.shape.causal for job in asked for p in job.points} == {True}
 
 
 def test_parameters_that_are_functions_of_n_are_resolved() -> None:
@@ -43,10 +53,26 @@ def test_keys_name_points_and_the_sources_behind_them(tmp_path: Path) -> None:
     assert first.points[0].key == plan(ask(targets=(str(own),)))[0].points[0].key
     assert len({p.key for p in first.points}) == len(first.points)
     own.write_text("from attnprof.pattern import Band\ndef pattern(n, *, width=4): return Band(width, 1)\n")
-    from attnprof import catalog
-
     catalog.load.cache_clear()
     assert first.points[0].key != plan(ask(targets=(str(own),)))[0].points[0].key
+
+
+def test_a_preset_sets_parameters_by_length_and_yields_to_what_is_given() -> None:
+    jobs = plan(ask(lengths=(1024, 2048, 4096), preset="by-length"))
+    windows = {p.point.shape.n: p.point.params["window"] for job in jobs for p in job.points}
+    assert windows == {1024: 128, 2048: 128, 4096: 512}
+    (job,) = plan(
+        ask(lengths=(1024, 4096), preset="by-length", settings={"longformer": {"window": 64, "global_tokens": 2}})
+    )
+    assert {p.point.params["window"] for p in job.points} == {64}
+
+
+def test_every_parameter_of_the_preset_exists() -> None:
+    known = {name: catalog.entry(name).defaults for name in catalog.names()}
+    wrong = [
+        (name, param) for name, column in BY_LENGTH.items() for param in column if param not in known.get(name, {})
+    ]
+    assert wrong == []
 
 
 def test_settings_reach_their_target() -> None:
