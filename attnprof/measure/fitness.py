@@ -1,0 +1,200 @@
+"""Whether a machine is fit to measure on: findings, each with its fix."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from attnprof.errors import AttnprofError
+from attnprof.locate import shipped
+from attnprof.measure.environment import cpu_model, free_bytes, memory_bytes, usable_cores
+from attnprof.measure.sensors import NullSensors, Sensors
+from attnprof.units import format_bytes
+
+Grade = Literal["ok", "note", "unfit"]
+
+OLDEST_TORCH = (2, 9)
+LITTLE_MEMORY = 4 * 2**30
+BUSY = 0.25
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+TOOLS = {
+    "chromium": "only the browser tests need it; Debian: apt install chromium",
+    "pdflatex": "only to compile paper output here; Debian: apt install texlive-latex-extra",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about the machine and its fix: `ok`, a `note` (numbers may suffer), `unfit` (nothing can be measured)."""
+
+    subject: str
+    grade: Grade
+    text: str
+    fix: str = ""
+
+
+def findings(device: str, folder: Path, sensors: Sensors) -> list[Finding]:
+    """All findings for measuring on `device` (`cpu`, `cuda`) and writing to `folder`. Imports torch."""
+    checks: Iterable[Iterator[Finding]] = (
+        python(),
+        torch_installed(),
+        packages(),
+        shipped_folders(),
+        processor(),
+        memory(),
+        writable(folder),
+        accelerator(device, sensors),
+        tools(),
+    )
+    return [finding for check in checks for finding in check]
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter."""
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+
+
+def torch_installed(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
+    """Whether torch is there and new enough."""
+    fix = "pip install 'torch>=2.9'"
+    try:
+        found = version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("torch", "unfit", "torch is not installed", fix)
+        return
+    numbers = tuple(int(part) for part in found.split("+")[0].split(".")[:2])
+    new_enough = numbers >= OLDEST_TORCH
+    text = found if new_enough else f"{found} is older than 2.9"
+    yield Finding("torch", "ok" if new_enough else "unfit", text, "" if new_enough else fix)
+
+
+def packages(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
+    """Whether the abandoned `pynvml` distribution stands in for NVIDIA's own."""
+    try:
+        old = version("pynvml")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    fix = "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py"
+    yield Finding("pynvml", "note", f"the deprecated distribution pynvml {old} stands beside nvidia-ml-py", fix)
+
+
+def shipped_folders() -> Iterator[Finding]:
+    """Whether the schemes and the page's templates are there."""
+    for name in ("patterns", "reports"):
+        try:
+            yield Finding(name, "ok", str(shipped(name)))
+        except AttnprofError as error:
+            yield Finding(name, "unfit", error.message, error.hint)
+
+
+def processor(governor: Path = GOVERNOR, load: Callable[[], tuple[float, ...]] = os.getloadavg) -> Iterator[Finding]:
+    """Cores, threads, load and frequency scaling."""
+    cores, busy = usable_cores(), load()[0]
+    yield Finding("cpu", "ok", f"{cpu_model()}, {cores} usable cores")
+    if busy > BUSY * cores:
+        yield Finding(
+            "load", "note", f"{busy:.1f} processes run on {cores} cores; times will be noisy", "stop other work"
+        )
+    threads = _threads()
+    if threads is not None and threads > cores:
+        fix = f"OMP_NUM_THREADS={cores}"
+        yield Finding("threads", "note", f"torch uses {threads} threads on {cores} usable cores", fix)
+    if governor.is_file() and governor.read_text().strip() != "performance":
+        fix = "sudo cpupower frequency-set -g performance"
+        yield Finding("frequency", "note", f"the cores' governor is {governor.read_text().strip()}", fix)
+
+
+def memory(free: Callable[[], int] = free_bytes, swap: Callable[[], int] | None = None) -> Iterator[Finding]:
+    """Free memory, and whether the machine is swapping already."""
+    left = free()
+    text = f"{format_bytes(left)} free of {format_bytes(memory_bytes())}"
+    scarce = left < LITTLE_MEMORY
+    fix = "close programs; points that do not fit are predicted_oom" if scarce else ""
+    yield Finding("memory", "note" if scarce else "ok", text, fix)
+    swapped = psutil.swap_memory().used if swap is None else swap()
+    if swapped > 0:
+        yield Finding(
+            "swap", "note", f"{format_bytes(swapped)} are swapped out; times may include paging", "swapoff -a"
+        )
+
+
+def writable(folder: Path) -> Iterator[Finding]:
+    """Whether runs can be written."""
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        why = f"cannot write to {existing}: {error.strerror}"
+        yield Finding("folder", "unfit", why, "choose a writable folder with --out")
+        return
+    yield Finding("folder", "ok", f"runs can be written to {folder}")
+
+
+def accelerator(device: str, sensors: Sensors) -> Iterator[Finding]:
+    """Whether the device asked for is there, alone, and lets itself be read."""
+    from attnprof.measure.devices import built_for_cuda, device_names
+
+    present, built = device_names(), built_for_cuda()
+    if device == "cpu":
+        if present and not built:
+            fix = "install torch's CUDA build (see pytorch.org) to measure on it"
+            yield Finding("cuda", "note", f"{present[0]} is there, but this torch has no CUDA", fix)
+        return
+    if not present or not built:
+        what = "no CUDA device is visible" if not present else f"{present[0]} is there, but this torch has no CUDA"
+        yield Finding("cuda", "unfit", what, "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
+        return
+    yield from device_state(sensors)
+
+
+def device_state(sensors: Sensors) -> Iterator[Finding]:
+    """What an accelerator's sensors say that matters to timing."""
+    if isinstance(sensors, NullSensors):
+        yield Finding("nvml", "note", sensors.why, "update the driver; without it there is no energy and no clock")
+        return
+    known = sensors.identity()
+    yield Finding("device", "ok", f"{known.get('name')}, driver {known.get('driver')}")
+    others, slowed = sensors.processes(), sensors.throttle()
+    if others:
+        pids = ", ".join(map(str, others))
+        yield Finding(
+            "sharing", "note", f"other processes compute on the device: {pids}", "wait for them, or stop them"
+        )
+    if slowed:
+        yield Finding(
+            "throttling", "note", f"clocks are held back: {', '.join(slowed)}", "let it cool; check its power cap"
+        )
+    if known.get("persistence") is False:
+        yield Finding("persistence", "note", "the driver unloads between uses", "sudo nvidia-smi -pm 1")
+    if known.get("mig"):
+        yield Finding(
+            "mig", "note", "the device is partitioned: energy is that of the whole board", "say so with the numbers"
+        )
+    if sensors.energy_j() is None:
+        why = sensors.reasons.get("energy_j", "no counter")
+        yield Finding("energy", "note", f"no energy is measured: {why}", "needs a Volta or newer device")
+
+
+def tools(which: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
+    """Programs that some outputs need."""
+    for name, fix in TOOLS.items():
+        place = which(name)
+        yield Finding(name, "ok" if place else "note", place or f"{name} is not installed", "" if place else fix)
+
+
+def _threads() -> int | None:
+    try:
+        import torch
+    except ImportError:
+        return None  # reported by `torch_installed`
+    return torch.get_num_threads()
