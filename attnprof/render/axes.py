@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from attnprof.render.numbers import quantity
 from attnprof.units import format_length
 
 STEPS = {"bytes": (2, 4, 16, 64, 256, 1024, 4096), "decimal": (10, 100, 1000, 10_000, 100_000)}
+NARROWEST = 6.0
 MOST_TICKS = 6
 
 
@@ -44,24 +45,31 @@ def length_axis(ns: Sequence[int]) -> Axis:
 
 
 def value_axis(values: Iterable[float], unit: str) -> Axis:
-    """The axis of a metric: whole powers of ten, of two for bytes."""
+    """The axis of a metric: round ticks (powers of two for bytes), at least a factor `NARROWEST` from end to end."""
     found = [v for v in values if v > 0]
     low, high = min(found), max(found)
-    bare = Axis(low / 1.5, high * 1.5)
+    margin = max(1.5, math.sqrt(NARROWEST * low / high))
+    bare = Axis(low / margin, high * margin)
+    for values_ in _candidates(bare, unit):
+        if 2 <= len(values_) <= MOST_TICKS:
+            return Axis(bare.low, bare.high, tuple(Tick(v, bare.at(v), short(v, unit)) for v in values_))
+    return Axis(bare.low, bare.high, tuple(Tick(v, bare.at(v), quantity(v, unit)) for v in sorted({low, high})))
+
+
+def _candidates(axis: Axis, unit: str) -> Iterator[list[float]]:
+    """Round values inside the axis, the densest choice first."""
+    if unit != "bytes":
+        tens = _powers(Axis(axis.low / 10, axis.high), 10)
+        for digits in ((1, 2, 5), (1, 3)):
+            yield [v * d for v in tens for d in digits if axis.low <= v * d <= axis.high]
     for step in STEPS["bytes" if unit == "bytes" else "decimal"]:
-        ticks = _powers(bare, step, unit)
-        if len(ticks) <= MOST_TICKS:
-            break
-    if len(ticks) < 2:
-        ticks = tuple(Tick(v, bare.at(v), quantity(v, unit)) for v in sorted({low, high}))
-    return Axis(bare.low, bare.high, ticks)
+        yield _powers(axis, step)
 
 
-def _powers(axis: Axis, step: int, unit: str) -> tuple[Tick, ...]:
+def _powers(axis: Axis, step: int) -> list[float]:
     first = math.ceil(math.log(axis.low, step) - 1e-9)
     last = math.floor(math.log(axis.high, step) + 1e-9)
-    values = [float(step) ** k for k in range(first, last + 1)]
-    return tuple(Tick(v, axis.at(v), short(v, unit)) for v in values)
+    return [float(step) ** k for k in range(first, last + 1)]
 
 
 def short(value: float, unit: str) -> str:

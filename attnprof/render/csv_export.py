@@ -10,7 +10,7 @@ from typing import Any
 from attnprof.model import Cost, Record
 from attnprof.render.metrics import Metric
 from attnprof.render.series import Group
-from attnprof.render.table import notes
+from attnprof.render.table import reason as reason_of
 
 POINT = ("level", "pass", "causal", "batch", "heads", "kv_heads", "dim", "depth", "layers", "dtype", "device", "seed")
 COST = tuple(name for name in Cost.__dataclass_fields__ if name not in ("second_opinion", "certificate", "method"))
@@ -52,7 +52,7 @@ def _panel_row(label: str, record: Record, metric: Metric) -> list[Any]:
     reading = metric.read(record)
     point = record.point
     values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]
-    reason = notes(record) if reading is None else ""
+    reason = reason_of(record, metric.key) if reading is None else ""
     return [label, point.runner, point.shape.n, *values, point.layers, record.status, reason]
 
 
@@ -62,7 +62,7 @@ def _point_row(label: str, record: Record) -> list[Any]:
     measured = [None if record.measured is None else getattr(record.measured, name) for name in MEASURED]
     params = "; ".join(f"{k}={v}" for k, v in sorted(point["params"].items()))
     fixed = [record.key, label, point["target"], point["runner"], point["n"], *(point[k] for k in POINT), params]
-    end = [record.status, "; ".join(record.flags), notes(record)]
+    end = [record.status, "; ".join(record.flags), "; ".join(f"{k}: {v}" for k, v in sorted(record.reasons.items()))]
     return [*fixed, *cost, *measured, *_times(record), *end]
 
 

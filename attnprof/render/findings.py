@@ -11,7 +11,7 @@ from attnprof.model import Record
 from attnprof.render.growth import steps
 from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Metric
 from attnprof.render.numbers import around, ratio
-from attnprof.render.series import Conditions, Group, Series
+from attnprof.render.series import Conditions, Group, Series, why
 from attnprof.render.verdicts import Kind, Verdict, against, verdicts
 
 SPARSE_IN_NAME = 2.5
@@ -88,7 +88,7 @@ def in_name_only(groups: Sequence[Group]) -> list[Finding]:
     worst: dict[str, dict[str, Any]] = {}
     judged: set[str] = set()
     for group in groups:
-        for series in group.series:
+        for series in (s for s in group.series if not s.baseline):
             useful, executed = series.values(USEFUL), series.values(CORE)
             n = max(useful.keys() & executed.keys(), default=None)
             if n is None:
@@ -201,7 +201,7 @@ def unmeasured(groups: Sequence[Group]) -> list[Finding]:
     facts = []
     for status, members in sorted(by_status.items()):
         labels = sorted({s.label for s, _, _ in members})
-        reason = next((text for _, _, r in members for text in r.reasons.values()), "")
+        reason = next((text for _, _, r in members if (text := why(r))), "")
         facts.append({"status": status, "count": len(members), "labels": labels, "reason": reason})
     static = sum(r.status == "ok" and r.measured is None for _, _, r in points)
     return [Finding("unmeasured", {"statuses": facts, "static": static, "total": len(points)})] if points else []

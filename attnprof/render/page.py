@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 from attnprof.locate import shipped
 from attnprof.model import Record
 from attnprof.render import bibliography, environment, table
+from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
 from attnprof.render.figures import Figure, figure
 from attnprof.render.findings import Finding, findings
-from attnprof.render.metrics import COMPARED
+from attnprof.render.metrics import COMPARED, WALL, Metric
 from attnprof.render.palette import styles
 from attnprof.render.pictures import data_uri
 from attnprof.render.plotly_js import packed
 from attnprof.render.runs import runs
-from attnprof.render.series import Group, groups, latest
+from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.spec import spec
 from attnprof.render.svg import draw
 from attnprof.render.verdicts import against, verdict
@@ -34,27 +36,34 @@ def write_page(
     *,
     picture: Picture | None = None,
     plotly: bool = True,
+    anonymous: bool = False,
 ) -> Path:
     """Write the page of these records to `path` and return it.
 
     `header` is the run's (`command`, `created_at`, `environment`, `plan`, `cards`, or several under `runs`).
     `picture(target)` gives a pooled mask `[rows, columns]` of densities in [0, 1], or None; graph records that hold
     one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and its figures
-    static. The same arguments give the same bytes.
+    static. `anonymous` leaves out host, user, paths, device identifiers and the command. The same arguments give the
+    same bytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(records, header, picture=picture, plotly=plotly), encoding="utf-8")
+    path.write_text(page(records, header, picture=picture, plotly=plotly, anonymous=anonymous), encoding="utf-8")
     return path
 
 
 def page(
-    records: Iterable[Record], header: Mapping[str, Any], *, picture: Picture | None = None, plotly: bool = True
+    records: Iterable[Record],
+    header: Mapping[str, Any],
+    *,
+    picture: Picture | None = None,
+    plotly: bool = True,
+    anonymous: bool = False,
 ) -> str:
     """The page as text; see `write_page`."""
     from markupsafe import Markup
 
-    kept = latest(records)
+    kept = latest(anonymised(records) if anonymous else records)
     graphs = [r for r in kept if r.kind == "graph"]
     found = groups(kept)
     drawn = _drawn(found)
@@ -70,7 +79,7 @@ def page(
         "lengths": sorted({r.point.shape.n for r in kept}),
         "devices": sorted({r.point.device for r in kept if r.kind == "cost"}),
         "dtypes": sorted({r.point.shape.dtype for r in kept if r.kind == "cost"}),
-        "runs": runs(header),
+        "runs": runs(header, anonymous=anonymous),
         "lead": _lead(facts),
         "findings": facts,
         "figures": drawn,
@@ -90,11 +99,11 @@ def page(
 
 def _drawn(found: Sequence[Group]) -> list[dict[str, Any]]:
     style_of = styles(s for g in found for s in g.series)
-    figures = [figure(group, style_of, f"figure-{k + 1}") for k, group in enumerate(found)]
-    return [_figure(f) for f in figures if f.panels]
+    figures = [(group, figure(group, style_of, f"figure-{k + 1}")) for k, group in enumerate(found)]
+    return [_figure(group, f) for group, f in figures if f.panels]
 
 
-def _figure(found: Figure) -> dict[str, Any]:
+def _figure(group: Group, found: Figure) -> dict[str, Any]:
     readings = [r for p in found.panels for line in p.lines for r in line.readings.values()]
     return {
         "figure": found,
@@ -103,6 +112,7 @@ def _figure(found: Figure) -> dict[str, Any]:
         "bars": any(r.high is not None for r in readings),
         "statuses": tuple(dict.fromkeys(s for p in found.panels for s in p.statuses)),
         "caption": _caption(found),
+        "absent": _absent(group, found),
     }
 
 
@@ -112,27 +122,36 @@ def _caption(found: Figure) -> dict[str, Any] | None:
     n = max(max(line.readings) for line in panel.lines)
     there = sorted((line for line in panel.lines if n in line.readings), key=lambda line: line.readings[n].value)
     ink = next((line for line in there if line.style.ink), None)
-    best = next((line for line in there if not line.style.ink), None)
-    if best is None:
+    rest = [line for line in there if not line.style.ink]
+    if not rest:
         return None
-    return {"metric": panel.metric, "n": n, "best": best, "baseline": ink, "count": len(there)}
+    return {"metric": panel.metric, "n": n, "best": rest[0], "baseline": ink, "count": len(rest)}
+
+
+def _absent(group: Group, found: Figure) -> list[tuple[Metric, list[tuple[str, int]]]]:
+    """Metrics of a device that no point of the figure has, though some were to be measured; with the statuses."""
+    shown = {p.metric.key for p in found.panels}
+    counts = Counter(r.status for r in group.records if r.status != "ok")
+    return [(WALL, sorted(counts.items()))] if counts and WALL.key not in shown else []
 
 
 def _lead(facts: Sequence[Finding]) -> dict[str, Any] | None:
-    """What the first comparison says at its longest length."""
-    for finding in facts:
-        if finding.kind != "crossing":
-            continue
-        case = finding.facts["cases"][0]
-        known = [v for kind in case["kinds"].values() for v in kind]
-        longest = max(v.longest for v in known)
-        there = [v for v in known if v.longest == longest]
-        below = sorted((v for v in there if v.gain > 1), key=lambda v: (-v.gain, v.label))
-        return {
-            "metric": finding.facts["metric"],
-            "case": {**case, "longest": longest, "total": len(there), "below": below},
-        }
-    return None
+    """What the first comparison with a cheaper scheme says at its longest length; the first of all without one."""
+    leads = [
+        {"metric": finding.facts["metric"], "case": _at_longest(case)}
+        for finding in facts
+        if finding.kind == "crossing"
+        for case in finding.facts["cases"]
+    ]
+    return next((lead for lead in leads if lead["case"]["below"]), leads[0] if leads else None)
+
+
+def _at_longest(case: Mapping[str, Any]) -> dict[str, Any]:
+    known = [v for kind in case["kinds"].values() for v in kind]
+    longest = max(v.longest for v in known)
+    there = [v for v in known if v.longest == longest]
+    below = sorted((v for v in there if v.gain > 1), key=lambda v: (-v.gain, v.label))
+    return {**case, "longest": longest, "total": len(there), "below": below}
 
 
 def _matrix(found: Sequence[Group]) -> dict[str, Any] | None:
@@ -167,7 +186,8 @@ def _table(found: Sequence[Group]) -> dict[str, Any]:
         "common": conditions[0] if len(fixed) == 1 else None,
         "varying": len(fixed) > 1,
         "certificate": table.certificate,
-        "notes": table.notes,
+        "reasons": table.reasons,
+        "why": why,
         "exact": table.exact,
     }
 

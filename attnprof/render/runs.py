@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from attnprof import units
 
 PRIVATE = ("hostname", "host", "user", "path", "cwd", "uuid", "serial", "repository", "commit", "executable", "home")
+FLAT = ("packages",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ def runs(header: Mapping[str, Any], *, anonymous: bool = False) -> tuple[RunFact
 def _facts(header: Mapping[str, Any], anonymous: bool) -> RunFacts:
     lines = tuple(_lines(header.get("environment") or {}, "", anonymous))
     command = "" if anonymous else str(header.get("command") or "")
-    return RunFacts(lines, command, "" if anonymous else str(header.get("created_at") or ""))
+    return RunFacts(lines, command, "" if anonymous else _moment(header.get("created_at")))
 
 
 def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
@@ -37,7 +39,7 @@ def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[
             continue
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):
-            yield from _lines(value, f"{prefix}{key} ", anonymous)
+            yield from _lines(value, "" if key in FLAT else f"{prefix}{key} ", anonymous)
         elif value is not None and value != "" and value != []:
             yield name.removesuffix(" bytes"), _text(key, value)
 
@@ -47,6 +49,17 @@ def _text(key: str, value: Any) -> str:
         return units.format_bytes(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
     if isinstance(value, list | tuple):
         return ", ".join(str(v) for v in value)
     return str(value)
+
+
+def _moment(stamp: Any) -> str:
+    """A time stamp to the minute: `2026-01-02 03:04 UTC`."""
+    try:
+        found = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return str(stamp or "")
+    return found.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -9,7 +9,7 @@ from typing import Any
 from attnprof.model import Record
 from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, SAVED, USEFUL, WALL, Metric
 from attnprof.render.numbers import interval, quantity
-from attnprof.render.series import Conditions, Group
+from attnprof.render.series import Conditions, Group, why
 
 COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, ENERGY)
 
@@ -71,12 +71,12 @@ def cell(record: Record, metric: Metric) -> Cell:
 
 
 def reason(record: Record, key: str) -> str:
-    """Why a record lacks a value: the reason for that field, else for its side of the record, else any it gives."""
+    """Why a record lacks a value: the reason for that field, else for its side of the record, else for its status."""
     side = "measured" if key in ("wall_s", "energy_j") else "cost"
-    for name in (key, f"{side}.{key}", side, "status"):
+    for name in (key, f"{side}.{key}", side):
         if name in record.reasons:
             return record.reasons[name]
-    return next(iter(record.reasons.values()), "") if record.status != "ok" else ""
+    return why(record)
 
 
 def certificate(record: Record) -> Mapping[str, Any] | None:
@@ -95,10 +95,10 @@ def certificate(record: Record) -> Mapping[str, Any] | None:
     }
 
 
-def notes(record: Record) -> str:
-    """The reasons that a record gives, the status first, each text once."""
-    ordered = sorted(record.reasons.items(), key=lambda item: (item[0] != "status", item[0]))
-    return "; ".join(dict.fromkeys(text for _, text in ordered))
+def reasons(record: Record) -> tuple[tuple[str, str], ...]:
+    """Every reason that a record gives beside that of its status, by field."""
+    told = why(record)
+    return tuple((key, text) for key, text in sorted(record.reasons.items()) if text != told)
 
 
 def exact(value: float | None) -> str:

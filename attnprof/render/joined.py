@@ -1,0 +1,59 @@
+"""Several runs as the records of one report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from attnprof.model import Record, content_hash
+
+MACHINE = ("cpu", "device_name", "cores_usable", "memory_bytes", "threads", "packages", "cuda", "cudnn", "accelerator")
+DRIFTING = ("power_w", "clock_mhz", "load_1min")
+
+
+class Source(Protocol):
+    """What a run must offer: its header and its records."""
+
+    @property
+    def header(self) -> Mapping[str, Any]: ...
+
+    def records(self) -> list[Record]: ...
+
+
+def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
+    """The records of all runs, and one header that holds theirs under `runs` where there are several.
+
+    Records of different machines must not be compared: where environments differ, the device of a record says which
+    run it is of (`cpu, run 2`).
+    """
+    headers = [dict(run.header) for run in runs]
+    if len(headers) == 1:
+        return runs[0].records(), headers[0]
+    machines = [_machine(header) for header in headers]
+    several = len(set(machines)) > 1
+    records: list[Record] = []
+    for run, machine in zip(runs, machines, strict=True):
+        name = f", run {machines.index(machine) + 1}" if several else ""
+        records += [_on(record, name) for record in run.records()]
+    kept: dict[str, Any] = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
+    return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}
+
+
+def _machine(header: Mapping[str, Any]) -> str:
+    """A name for everything in an environment that decides what a measurement says."""
+    environment = header.get("environment") or {}
+    known = {name: _steady(environment.get(name)) for name in MACHINE}
+    return content_hash(known)
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: v for k, v in value.items() if k not in DRIFTING}
+    return value
+
+
+def _on(record: Record, name: str) -> Record:
+    if not name:
+        return record
+    return dataclasses.replace(record, point=dataclasses.replace(record.point, device=record.point.device + name))
