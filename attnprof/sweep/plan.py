@@ -122,9 +122,9 @@ def _job(
     target: Target,
     causal: tuple[bool, ...],
 ) -> Job:
-    forms = [(n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
-    points = {planned.key: planned for planned in (_planned(ask, target, *form) for form in forms)}
-    return Job(name, params, target.runner, ask.arguments, tuple(points.values()))
+    planned = [_planned(ask, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
+    distinct = {point.key: point for point in planned}
+    return Job(name, params, target.runner, ask.arguments, tuple(distinct.values()))
 
 
 def _planned(ask: Ask, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:

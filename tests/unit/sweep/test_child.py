@@ -1,0 +1,140 @@
+"""A child's answers, in this process; and the parent's end of a real one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attnprof.model import Cost, Measured, Point, Shape, revive
+from attnprof.sweep.child import Child, out_of_memory
+from attnprof.sweep.plan import Job
+from attnprof.sweep.worker import Died, Worker
+
+POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", runner="gather").to_json()
+
+
+def opened(target: str = "sliding_window", **params: Any) -> Child:
+    """A child with its target found."""
+    child = Child()
+    answer = child.answer({"do": "open", "target": target, "params": params, "runner": None, "arguments": {}})
+    assert answer["ok"], answer
+    return child
+
+
+def test_a_child_counts_gates_and_measures() -> None:
+    child = opened(window=16)
+    counted = child.answer({"do": "count", "point": POINT})
+    cost = revive(Cost, counted["cost"])
+    assert cost.flops_executed
+    assert cost.certificate
+    assert cost.certificate.uncounted == ()
+    assert child.answer({"do": "gate", "point": POINT})["reasons"] == {}
+    measured = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
+    assert revive(Measured, measured["measured"]).wall_s
+    assert measured["measured"]["peak_bytes"] > 0
+
+
+def test_the_gate_is_full_once_and_then_at_each_length() -> None:
+    child = opened(window=16)
+    assert child.answer({"do": "gate", "point": POINT})["reasons"] == {}
+    assert child.gated
+    longer = {**POINT, "n": 200, "m": 200}
+    assert child.answer({"do": "gate", "point": longer})["reasons"] == {}
+
+
+def test_what_a_scheme_does_not_define_is_unsupported() -> None:
+    child = opened("linformer")
+    answer = child.answer({"do": "count", "point": {**POINT, "target": "linformer", "causal": True}})
+    assert (answer["ok"], answer["kind"]) == (False, "unsupported")
+    assert "causal" in answer["message"]
+
+
+def test_an_unknown_target_is_an_unusable_input() -> None:
+    answer = Child().answer({"do": "open", "target": "longformr", "params": {}, "runner": None, "arguments": {}})
+    assert (answer["ok"], answer["kind"]) == (False, "input")
+    assert "longformer" in answer["hint"]
+
+
+def test_a_module_that_breaks_is_a_failure_with_its_message(tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text(
+        "import torch\nclass Broken(torch.nn.Module):\n    def forward(self, x):\n        raise ValueError('no luck')\n"
+    )
+    child = opened(f"{own}:Broken")
+    answer = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
+    assert (answer["kind"], answer["message"]) == ("failed", "ValueError: no luck")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (MemoryError(), True),
+        (RuntimeError("shapes differ"), False),
+    ],
+)
+def test_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert out_of_memory(error) is expected
+
+
+def worker(script: str, tmp_path: Path) -> Worker:
+    """A worker whose child is a small script instead."""
+    file = tmp_path / "child.py"
+    file.write_text(script)
+    return Worker(Job("dense", {}, None, {}, ()), tmp_path / "log", (sys.executable, str(file)))
+
+
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "die":
+        sys.exit(7)
+    if request["do"] == "kill":
+        import os
+        os.kill(os.getpid(), 9)
+    if request["do"] == "hang":
+        import time
+        time.sleep(60)
+    print("noise", file=sys.stderr, flush=True)
+    print(json.dumps({"ok": True, "did": request["do"]}), flush=True)
+"""
+
+
+def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
+    asked = worker(ECHO, tmp_path)
+    assert asked.ask({"do": "x"}, 20)["did"] == "x"
+    assert asked.ask({"do": "y"}, 20)["did"] == "y"
+    asked.close()
+    assert "noise" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("request_", "message", "signal", "timed_out"),
+    [("die", "exit code 7", None, False), ("kill", "SIGKILL", 9, False), ("hang", "no answer", None, True)],
+)
+def test_a_dead_child_is_told_and_the_next_question_starts_another(
+    tmp_path: Path, request_: str, message: str, signal: int | None, timed_out: bool
+) -> None:
+    asked = worker(ECHO, tmp_path)
+    assert asked.ask({"do": "x"}, 20)["did"] == "x"
+    started = time.monotonic()
+    with pytest.raises(Died, match=message) as death:
+        asked.ask({"do": request_}, 1.0)
+    assert time.monotonic() - started < 30
+    assert (death.value.signal, death.value.timed_out) == (signal, timed_out)
+    assert asked.ask({"do": "again"}, 20)["did"] == "again"
+    asked.close()
+
+
+def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
+    refused = worker(
+        'print(\'{"ok": false, "kind": "input", "message": "no", "hint": ""}\', flush=True); input()', tmp_path
+    )
+    assert refused.ask({"do": "count"}, 20)["message"] == "no"
+    refused.close()
