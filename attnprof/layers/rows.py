@@ -10,9 +10,22 @@ from torch import Tensor
 
 
 def rows(x: Tensor, index: Tensor) -> Tensor:
-    """The rows `index [b, h, k]` of `x [b, h, n, d]`: `[b, h, k, d]`. No gradient is meant to pass."""
+    """The rows `index [b, h, k]` of `x [b, h, n, d]`: `[b, h, k, d]`."""
     flat = index + torch.arange(index.shape[0] * index.shape[1], device=x.device).view(*index.shape[:2], 1) * x.shape[2]
     return x.flatten(0, 2).index_select(0, flat.flatten()).view(*index.shape, x.shape[-1])
+
+
+def picked(x: Tensor, index: Tensor) -> Tensor:
+    """`rows`, named for a selection with repetitions: `index [b, h, ..., k]` gives `[b, h, ..., k, d]`."""
+    return rows(x, index.flatten(2)).unflatten(2, index.shape[2:])
+
+
+def put_back(x: Tensor, index: Tensor, n: int) -> Tensor:
+    """Sums of the rows `x [b, h, ..., k, d]` that `index [b, h, ..., k]` sends to the same place: `[b, h, n, d]`."""
+    place = index.flatten(2)
+    place = place + torch.arange(place.shape[0] * place.shape[1], device=x.device).view(*place.shape[:2], 1) * n
+    total = x.new_zeros(place.shape[0] * place.shape[1] * n, x.shape[-1])
+    return total.index_add(0, place.flatten(), x.flatten(0, -2)).view(*place.shape[:2], n, -1)
 
 
 class _Ordered(torch.autograd.Function):

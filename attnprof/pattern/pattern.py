@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from attnprof.pattern.expr import Expr
+from attnprof.pattern.primitives import Drawn
 from attnprof.pattern.slices import Bools, Slices
 from attnprof.pattern.slots import Kernel, Slots
 
@@ -49,7 +50,7 @@ class Pattern:
     def edges_sum(self, layer: int = 0, head: int = 0) -> int:
         """Edges counted once for each softmax that reads them: what cost depends on."""
         terms = self.expr(layer, head).terms()
-        if len(terms) == 1:
+        if len(terms) == 1 and not isinstance(terms[0], Drawn):
             return self.edges(layer, head)
         return sum(term.edges(self.n) for term in terms)
 
@@ -65,4 +66,4 @@ class Pattern:
     @cached_property
     def has_edges(self) -> bool:
         """Whether tokens read tokens directly (no slots, no kernel)."""
-        return not isinstance(self.expr(), (Slots, Kernel))
+        return not any(isinstance(self.expr(layer), (Slots, Kernel)) for layer in range(self.layers))
