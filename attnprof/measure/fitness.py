@@ -34,7 +34,7 @@ TOOLS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about the machine and its fix: `ok`, a `note` (numbers may suffer), `unfit` (nothing can be measured)."""
+    """One thing about the machine and its fix; a `note` may cost precision, `unfit` means that nothing is measured."""
 
     subject: str
     grade: Grade
