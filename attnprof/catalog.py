@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.model import DTYPE_BYTES, Shape, Value
-from attnprof.pattern import Card, Expr
+from attnprof.pattern.card import Card
 from attnprof.scheme import Target
+
+if TYPE_CHECKING:
+    from attnprof.pattern import Expr
 
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 OWN_CARD = Card(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.model import Shape, Value
-from attnprof.pattern import Card, Pattern
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from attnprof.pattern import Card, Pattern
 
 
 @dataclass(frozen=True, slots=True)

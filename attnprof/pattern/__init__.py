@@ -1,26 +1,32 @@
 """What a pattern is: strided slices, the primitives that published schemes use, and how they combine."""
 
-from attnprof.pattern.card import Card
-from attnprof.pattern.expr import Expr, Past, Sum, Union
-from attnprof.pattern.framed import FramedBlocks, Halo
-from attnprof.pattern.pattern import Pattern
-from attnprof.pattern.primitives import (
-    Band,
-    Blocks,
-    BlockTable,
-    Dense,
-    Drawn,
-    Explicit,
-    Global,
-    GridWindows,
-    KeyTable,
-    Offsets,
-    Segments,
-    Strided,
-    Summary,
-)
-from attnprof.pattern.slices import Slices
-from attnprof.pattern.slots import Kernel, Slots
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attnprof.pattern.card import Card
+    from attnprof.pattern.expr import Expr, Past, Sum, Union
+    from attnprof.pattern.framed import FramedBlocks, Halo
+    from attnprof.pattern.pattern import Pattern
+    from attnprof.pattern.primitives import (
+        Band,
+        Blocks,
+        BlockTable,
+        Dense,
+        Drawn,
+        Explicit,
+        Global,
+        GridWindows,
+        KeyTable,
+        Offsets,
+        Segments,
+        Strided,
+        Summary,
+    )
+    from attnprof.pattern.slices import Slices
+    from attnprof.pattern.slots import Kernel, Slots
 
 __all__ = [
     "Band",
@@ -48,3 +54,16 @@ __all__ = [
     "Summary",
     "Union",
 ]
+
+MODULES = ("card", "expr", "slices", "primitives", "framed", "slots", "pattern")
+
+
+def __getattr__(name: str) -> Any:
+    """Names are looked up when first used: a card needs no arrays, so that reading cards does not load NumPy."""
+    if name in __all__:
+        for module in MODULES:
+            found = importlib.import_module(f"attnprof.pattern.{module}")
+            if name in vars(found):
+                globals()[name] = value = vars(found)[name]
+                return value
+    raise AttributeError(f"module 'attnprof.pattern' has no attribute {name!r}")
