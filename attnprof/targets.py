@@ -91,6 +91,9 @@ class CatalogTarget:
         if shape.level == "core":
             streams = getattr(self._scheme(), "streams", None)
             return streams(self.spec(shape)) if streams else random_streams(shape)
+        own = getattr(self._scheme(), "inputs", None)
+        if own:
+            return own(self.spec(shape))
         x = torch.randn(shape.batch, shape.n, shape.dim, dtype=torch_dtype(shape))
         if shape.m is None:
             return (x,)

@@ -23,6 +23,19 @@ def softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = Non
     return unfold(mixed, heads, rows)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """The same as layers execute it: the keys scaled and not the scores, which are masked in place.
+
+    `hidden` broadcasts to `[b, g, h / g * n, m]`, True where there is no edge; every query needs one.
+    """
+    rows, heads = q.shape[2], q.shape[1] // k.shape[1]
+    folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
+    scores = folded @ (k * q.shape[-1] ** -0.5).transpose(-2, -1)
+    if hidden is not None:
+        scores = scores.masked_fill_(hidden, float("-inf"))
+    return unfold(scores.softmax(-1) @ v, heads, rows)
+
+
 def unfold(x: Tensor, heads: int, rows: int) -> Tensor:
     """`[b, g, r * n, e]` back to `[b, g * r, n, e]`: query heads that were folded into the rows of their KV head."""
     return x.unflatten(2, (heads, rows)).flatten(1, 2) if heads > 1 else x

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from attnprof.errors import unknown
 from attnprof.layers.attention import merge_heads, split_heads
-from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.softmax import attend, softmax_attention
 from attnprof.scheme import Spec
 
 SHARING = ("none", "headwise", "kv", "layerwise")
@@ -27,7 +27,7 @@ class Core(nn.Module):
         self.shared_by_layers = ("e",) if sharing == "layerwise" else ()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return softmax_attention(q, compressed(self.e, k), compressed(self.e if self.f is None else self.f, v))
+        return attend(q, compressed(self.e, k), compressed(self.e if self.f is None else self.f, v))
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The same, position by position: each slot is a weighted sum of all keys, or values."""

@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, Value]] = {
     "linear": {"chunk": 16},
     "linformer": {"rank": 12},
     "longformer": {"window": 16, "global_tokens": 2},
+    "memory_compressed": {"block": 16},
     "performer": {"features": 24, "chunk": 16},
     "sliding_window": {"window": 16},
 }
@@ -26,11 +27,12 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "linear": [{"feature": "relu"}, {"feature": "poly2"}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": 2, "dilated_heads": 1}],
+    "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
     "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
 }
 # Work or memory that grows as n^2 by design.
-QUADRATIC = frozenset({"dense", "flash"})
+QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled"})
 
 
 @dataclass(frozen=True)

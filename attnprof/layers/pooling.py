@@ -1,0 +1,92 @@
+"""Keys and values shortened along the sequence, and attention over the slots so made (Liu et al. 2018, section 4.2.4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.layers.attention import merge_heads, split_heads
+from attnprof.layers.softmax import attend, softmax_attention
+from attnprof.layers.tables import table
+
+
+class Convolution(nn.Module):
+    """A convolution of all heads together, kernel = stride: `[b, g, n, d]` to `[b, g, ceil(n / stride), d]`, no bias."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Linear(stride * width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = merge_heads(x)
+        rows = F.pad(rows, (0, 0, 0, -rows.shape[1] % self.stride)).unflatten(1, (-1, self.stride)).flatten(2)
+        return split_heads(self.weight(rows), x.shape[1])
+
+    def reference(self, x: Tensor) -> Tensor:
+        """The same by torch's convolution."""
+        rows = F.pad(merge_heads(x), (0, 0, 0, -x.shape[2] % self.stride)).transpose(1, 2)
+        kernel = self.weight.weight.unflatten(1, (self.stride, -1)).transpose(1, 2)
+        return split_heads(F.conv1d(rows, kernel, stride=self.stride).transpose(1, 2), x.shape[1])
+
+
+def pooled(x: Tensor, factor: int, kind: str) -> Tensor:
+    """The mean or the maximum of every `factor` rows; the last slot of a ragged `x [b, g, n, d]` is of the rest."""
+    rest = -x.shape[2] % factor
+    blocks = F.pad(x, (0, 0, 0, rest), value=float("-inf") if kind == "max" else 0.0).unflatten(2, (-1, factor))
+    if kind == "max":
+        return blocks.amax(3)
+    sums = blocks.sum(3)
+    return torch.cat([sums[:, :, :-1] / factor, sums[:, :, -1:] / (factor - rest)], 2)
+
+
+class SlotAttention(nn.Module):
+    """Queries over slots of `factor` tokens; causal, over those that ended, and a learned null slot for the start.
+
+    Query i sees floor((i + 1) / factor) slots. So queries are taken in groups of `factor`, shifted by one: one row of a
+    mask serves a group.
+    """
+
+    hidden: Tensor | None
+
+    def __init__(self, n: int, factor: int, causal: bool, groups: int, width: int) -> None:
+        super().__init__()
+        self.factor, self.causal, self.whole = factor, causal, n // factor
+        self.null = nn.Parameter(torch.randn(2, groups, 1, width)) if causal else None
+        count = self.whole + 1
+        made = table(lambda: np.triu(np.ones((count, count), np.bool_), 1), (count, count)) if causal else None
+        self.register_buffer("hidden", made)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """`q [b, h, n, d]`, slots `k, v [b, g, ceil(n / factor), d]` to `[b, h, n, d]`."""
+        if self.hidden is None:
+            return attend(q, k, v)
+        k, v = self._with_null(k, 0), self._with_null(v, 1)
+        rows, count = q.shape[2], self.whole + 1
+        q = F.pad(q, (0, 0, 1, count * self.factor - 1 - rows)).unflatten(2, (count, self.factor))
+        groups = q.transpose(2, 3).unflatten(1, (k.shape[1], -1))
+        copies = groups.shape[2] * self.factor
+        mixed = attend(groups.flatten(2, 4), k, v, self.hidden.repeat(copies, 1))
+        mixed = mixed.unflatten(2, (-1, self.factor, count)).transpose(3, 4).flatten(3, 4).flatten(1, 2)
+        return mixed[:, :, 1 : rows + 1]
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Every query over every slot, masked by the position of the slot's last token."""
+        if not self.causal:
+            return softmax_attention(q, k, v)
+        k, v = self._with_null(k, 0), self._with_null(v, 1)
+        last = torch.arange(self.whole + 1, device=q.device) * self.factor - 1
+        return softmax_attention(q, k, v, last <= torch.arange(q.shape[2], device=q.device)[:, None])
+
+    def _with_null(self, slots: Tensor, at: int) -> Tensor:
+        assert self.null is not None
+        null = self.null[at].expand(slots.shape[0], -1, -1, -1)
+        return torch.cat([null, slots[:, :, : self.whole]], 2)
+
+    @staticmethod
+    def pairs(n: int, factor: int, causal: bool) -> int:
+        """Query-slot pairs computed for one head, padding and masked ones included."""
+        whole = n // factor + 1
+        return whole * factor * whole if causal else n * -(-n // factor)

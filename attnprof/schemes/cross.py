@@ -1,0 +1,41 @@
+"""Encoder-decoder attention: softmax over all keys of another sequence (Vaswani et al. 2017, section 3.2.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.layers.attention import dtype_of
+from attnprof.layers.softmax import attend
+from attnprof.scheme import Spec
+
+
+class Core(nn.Module):
+    """`q [b, h, n, d]` of one sequence, `k, v [b, g, m, d]` of the other."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.scale = spec.shape.head_dim**-0.5
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(q, k, v)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(d)) v, each query head beside the KV head that it reads."""
+        repeat = q.shape[1] // k.shape[1]
+        k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+        scores = torch.einsum("bhnd,bhmd->bhnm", q, k) * self.scale
+        return torch.einsum("bhnm,bhmd->bhnd", scores.softmax(-1), v)
+
+
+def inputs(spec: Spec) -> tuple[Tensor, Tensor]:
+    """Random `x [b, n, D]` and `context [b, m, D]`."""
+    shape = spec.shape
+    x = torch.randn(shape.batch, shape.n, shape.dim, dtype=dtype_of(shape))
+    return x, torch.randn(shape.batch, shape.keys, shape.dim, dtype=dtype_of(shape))
+
+
+def flops_core(spec: Spec) -> int:
+    """4 n m d a head."""
+    shape = spec.shape
+    return 4 * shape.batch * shape.heads * shape.n * shape.keys * shape.head_dim

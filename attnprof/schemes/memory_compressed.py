@@ -1,0 +1,51 @@
+"""Memory-compressed attention: local blocks and convolved keys, layer about (Liu et al. 2018, section 4.2.4)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from attnprof.layers.pooling import Convolution, SlotAttention
+from attnprof.pattern import Blocks, Pattern
+from attnprof.runners.gather import GatherCore
+from attnprof.runners.gather import flops_core as gathered_flops
+from attnprof.scheme import Spec
+
+
+class Core(nn.Module):
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`: blocks in even layers, slots in odd ones."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        shape, factor = spec.shape, spec.number("factor")
+        self.local = GatherCore(blocks(spec)) if spec.layer % 2 == 0 else None
+        if self.local is None:
+            self.shorten = nn.ModuleList(Convolution(shape.groups * shape.head_dim, factor) for _ in range(2))
+            self.slots = SlotAttention(shape.n, factor, shape.causal, shape.groups, shape.head_dim)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.local is not None:
+            return self.local(q, k, v)
+        return self.slots(q, self.shorten[0](k), self.shorten[1](v))
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """A masked softmax over tokens, or over slots made by torch's convolution."""
+        if self.local is not None:
+            return self.local.reference(q, k, v)
+        return self.slots.reference(q, self.shorten[0].reference(k), self.shorten[1].reference(v))
+
+
+def blocks(spec: Spec) -> Spec:
+    """The spec of a local layer, whose pattern is between tokens."""
+    shape, expr = spec.shape, Blocks(spec.number("block"), causal=spec.shape.causal)
+    near = Pattern("blocks", shape.n, shape.causal, lambda layer, head: expr)
+    return Spec(shape, spec.params, near, "gather", spec.layer)
+
+
+def flops_core(spec: Spec) -> int:
+    """Local: 4 b d a query and head. Compressed: 4 d for each query, slot and head, 4 k D_kv^2 a slot to make them."""
+    if spec.layer % 2 == 0:
+        return gathered_flops(blocks(spec))
+    shape, factor = spec.shape, spec.number("factor")
+    width = shape.groups * shape.head_dim
+    pairs = SlotAttention.pairs(shape.n, factor, shape.causal)
+    return shape.batch * (4 * shape.heads * shape.head_dim * pairs + 4 * -(-shape.n // factor) * factor * width**2)

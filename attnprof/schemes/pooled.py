@@ -1,0 +1,53 @@
+"""Attention over pooled keys and values: by mean, by maximum, or by a strided convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.errors import unknown
+from attnprof.layers.pooling import Convolution, SlotAttention, pooled
+from attnprof.scheme import Spec
+
+POOLING = ("mean", "max", "conv")
+
+
+class Core(nn.Module):
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`, pooled inside."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        shape, self.factor, self.kind = spec.shape, spec.number("factor"), str(spec.params["pooling"])
+        if self.kind not in POOLING:
+            raise unknown("pooling of pooled", self.kind, POOLING)
+        width = shape.groups * shape.head_dim
+        learned = [Convolution(width, self.factor) for _ in range(2)] if self.kind == "conv" else []
+        self.convolutions = nn.ModuleList(learned)
+        self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.head_dim)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.kind == "conv":
+            return self.slots(q, self.convolutions[0](k), self.convolutions[1](v))
+        return self.slots(q, pooled(k, self.factor, self.kind), pooled(v, self.factor, self.kind))
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Slot by slot from the tokens in it."""
+        if self.kind == "conv":
+            slots = self.convolutions[0].reference(k), self.convolutions[1].reference(v)
+        else:
+            slots = (self._slot_by_slot(k), self._slot_by_slot(v))
+        return self.slots.reference(q, *slots)
+
+    def _slot_by_slot(self, x: Tensor) -> Tensor:
+        parts = x.split(self.factor, 2)
+        means = [part.amax(2) if self.kind == "max" else part.mean(2) for part in parts]
+        return torch.stack(means, 2)
+
+
+def flops_core(spec: Spec) -> int:
+    """4 d a head for each query and slot; conv: 2 k D_kv^2 a slot for keys, and for values."""
+    shape, factor = spec.shape, spec.number("factor")
+    pairs = SlotAttention.pairs(shape.n, factor, shape.causal)
+    width = shape.groups * shape.head_dim
+    learned = 4 * -(-shape.n // factor) * factor * width * width if spec.params["pooling"] == "conv" else 0
+    return shape.batch * (4 * shape.heads * shape.head_dim * pairs + learned)
