@@ -23,7 +23,7 @@ class Clock(Protocol):
         ...
 
     def laps(self, steps: Sequence[Step]) -> tuple[float, ...]:
-        """Seconds that each step took. The device is idle when the first starts and when this returns."""
+        """Seconds that each step took. What was queued before ends before the first begins, all before this returns."""
         ...
 
 

@@ -43,12 +43,18 @@ def environment(device: str = "cpu", *, sensors: Sensors | None = None, folder: 
 def free_bytes(device: str = "cpu", *, limits: Path = CGROUP) -> int:
     """Bytes that can still be allocated: on a CPU without swapping and within the control group's limit."""
     if device != "cpu":
-        import torch
-
-        return torch.accelerator.get_memory_info(torch.device(device))[0]
+        return _free_on(device)
     free = psutil.virtual_memory().available
     limit, used = _number(limits / "memory.max"), _number(limits / "memory.current")
     return free if limit is None or used is None else max(0, min(free, limit - used))
+
+
+def _free_on(device: str) -> int:
+    """What the driver has left, and what torch's allocator holds but does not use."""
+    import torch
+
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + idle
 
 
 def memory_bytes(*, limits: Path = CGROUP) -> int:

@@ -3,6 +3,8 @@ import subprocess
 from pathlib import Path
 
 import psutil
+import pytest
+import torch
 from fakes.nvml import FakeNvml
 
 from attnprof.measure import environment as env
@@ -33,6 +35,13 @@ def test_free_memory_is_within_the_control_groups_limit(tmp_path: Path) -> None:
     assert env.memory_bytes(limits=tmp_path) == 5000000
     (tmp_path / "memory.current").write_text("6000000\n")
     assert env.free_bytes("cpu", limits=tmp_path) == 0
+
+
+def test_what_torch_holds_unused_on_a_device_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
+    assert env.free_bytes("cuda:0") == 1300
 
 
 def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
