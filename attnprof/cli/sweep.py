@@ -43,6 +43,9 @@ Examples:
 )
 @click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Children at once, with --device none.")
+@click.option("--on", "executor", help="Where to run: local or slurm, one submitit job a target.")
+@click.option("--job-option", "job_options", multiple=True, metavar="KEY=VALUE", help="Handed to submitit, with --on.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
 @click.option("--fresh", is_flag=True, help="Measure everything again in a new folder; nothing is deleted.")
 @click.option("--no-page", is_flag=True, help="Leave records, write no page.")
@@ -115,7 +118,6 @@ def device_of(name: str) -> str:
 def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
     """Run the sweep into its folder, then print the table, the page's path and a next command."""
     from attnprof.sweep.outlook import Budget
-    from attnprof.sweep.run import sweep
 
     console = notes()
     with opened(options, ask, jobs) as run:
@@ -129,11 +131,28 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
         seconds = options["time_budget"] or (2.0 if ask.device == "cpu" else 10.0)
         budget = Budget(seconds=seconds, timeout_s=options["timeout"])
         with Progress(left) as watch:
-            peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
-            sweep(jobs, run, budget, watch, static=ask.device == "none", peak_flops_per_s=peak)
+            do(options, ask, jobs, run, budget, watch)
         records = [record for record in run.records() if record.key in known]
         page = None if options["no_page"] else write_page(run, records)
     return summary(run.path, page, records, as_json=options["as_json"])
+
+
+def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
+    """Do the points: here, or as jobs of a cluster."""
+    from attnprof.sweep.cluster import submit
+    from attnprof.sweep.run import sweep
+
+    static = ask.device == "none"
+    if options["executor"]:
+        given = pairs(options["job_options"])
+        submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
+        return
+    if options["jobs"] > 1 and not static:
+        raise AttnprofError(
+            "points that are timed side by side disturb each other", hint="--jobs goes with --device none, or use --on"
+        )
+    peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
+    sweep(jobs, run, budget, watch, static=static, peak_flops_per_s=peak, abreast=options["jobs"])
 
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:

@@ -77,7 +77,7 @@ def plan(ask: Ask) -> tuple[Job, ...]:
     catalog.checked(ask.shape.replace(n=min(ask.lengths)))
     names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
     for name in ask.settings:
-        if name not in map(_label, names):
+        if name not in map(label, names):
             raise AttnprofError(
                 f"--set names {name!r}, which is not a target of this sweep", hint=f"targets: {', '.join(names)}"
             )
@@ -95,7 +95,7 @@ def plan(ask: Ask) -> tuple[Job, ...]:
 
 def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
     """The parameters set for a target, and the lengths that they hold for: one set, unless a preset has more."""
-    given = dict(ask.settings.get(_label(name), {}))
+    given = dict(ask.settings.get(label(name), {}))
     if ask.preset is None:
         return [(given, ask.lengths)]
     sets: dict[str, tuple[dict[str, Value], tuple[int, ...]]] = {}
@@ -145,7 +145,7 @@ def key_of(target: Target, point: Point) -> str:
     return content_hash([point.to_json(), catalog.source_hash(target), version("torch")])
 
 
-def _label(target: str) -> str:
+def label(target: str) -> str:
     """How `--set` names a target: a scheme by its name, a pattern file by its stem, code by its attribute."""
     last = target.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
     return last.removesuffix(".py")
@@ -163,8 +163,8 @@ def settings_of(texts: Sequence[str], targets: Sequence[str]) -> dict[str, dict[
             if len(targets) != 1:
                 raise AttnprofError(
                     f"--set {text} does not say which target it is for",
-                    hint=f"write --set {_label(targets[0]) if targets else 'longformer'}.{text}",
+                    hint=f"write --set {label(targets[0]) if targets else 'longformer'}.{text}",
                 )
-            owner = _label(targets[0])
+            owner = label(targets[0])
         found.setdefault(owner, {})[setting.param] = setting.value
     return found

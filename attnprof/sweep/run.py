@@ -42,13 +42,15 @@ def sweep(
     *,
     static: bool = False,
     peak_flops_per_s: float | None = None,
+    abreast: int = 1,
     start: Callable[[Job, Path], Worker] = Worker,
     free_bytes: Callable[[], int] = free_bytes,
 ) -> None:
     """Do every point that the run has no finished record of, and append its record.
 
-    `static` leaves measuring out; `peak_flops_per_s` is what the device reaches at best. A child that dies costs its
-    point a status, never another point its record. On KeyboardInterrupt the children are ended; what is recorded stays.
+    `static` leaves measuring out, and then `abreast` children may work at once; `peak_flops_per_s` is what the device
+    reaches at best. A child that dies costs its point a status, never another point its record. On KeyboardInterrupt
+    the children are ended; what is recorded stays.
     """
     done = run.keys()
     todo = [job for job in jobs if any(planned.key not in done for planned in job.points)]
@@ -57,14 +59,30 @@ def sweep(
             Lane(job, start(job, run.path / "children.log"), Outlook(peak_flops_per_s))
             for job in todo[at : at + ABREAST]
         ]
+        attempts = [Attempt(lane, planned, budget, static, free_bytes) for lane, planned in _turns(lanes, done)]
         try:
-            for lane, planned in _turns(lanes, done):
-                record = Attempt(lane, planned, budget, static, free_bytes).record()
+            for record in _records(attempts, abreast if static else 1):
                 run.append(record)
                 watch(record)
         finally:
             for lane in lanes:
                 lane.worker.close()
+
+
+def _records(attempts: Sequence[Attempt], abreast: int) -> Iterator[Record]:
+    """The records of the attempts: one after the other, or a thread a lane where nothing is timed."""
+    if abreast == 1:
+        yield from (attempt.record() for attempt in attempts)
+        return
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    lanes: dict[int, list[Attempt]] = {}
+    for attempt in attempts:
+        lanes.setdefault(id(attempt.lane), []).append(attempt)
+    with ThreadPoolExecutor(abreast) as pool:
+        futures = [pool.submit(lambda own: [a.record() for a in own], own) for own in lanes.values()]
+        for future in as_completed(futures):
+            yield from future.result()
 
 
 def _turns(lanes: Sequence[Lane], done: set[str]) -> Iterator[tuple[Lane, Planned]]:

@@ -1,0 +1,47 @@
+"""Sweeps that leave the machine, with submitit's executors that do not."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from attnprof.errors import AttnprofError
+from attnprof.model import Record, Shape
+from attnprof.store import Run
+from attnprof.sweep.cluster import from_json, submit, to_json
+from attnprof.sweep.outlook import Budget
+from attnprof.sweep.plan import Ask, Job, plan
+
+
+def jobs(*targets: str) -> tuple[Job, ...]:
+    """Small jobs that only count."""
+    return plan(Ask(lengths=(64, 96), targets=targets, shape=Shape(n=64, dim=16, heads=2), device="none"))
+
+
+def test_a_job_travels_as_text() -> None:
+    (job,) = jobs("longformer")
+    assert from_json(to_json(job)) == job
+
+
+@pytest.mark.parametrize("executor", ["debug", "local"])
+def test_the_records_of_all_jobs_are_taken_over_once(tmp_path: Path, executor: str) -> None:
+    run, seen = Run.create(tmp_path / "run", {}), list[Record]()
+    with run.lock():
+        for _ in range(2):
+            submit(jobs("dense", "linformer"), run, Budget(), seen.append, executor=executor, static=True)
+        records = run.records()
+    assert sorted((r.point.target, r.point.shape.n, r.point.pass_, r.status) for r in records) == [
+        (target, n, pass_, "ok")
+        for target in ("dense", "linformer")
+        for n in (64, 96)
+        for pass_ in ("forward", "train")
+    ]
+    assert seen == records
+
+
+def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", {})
+    with run.lock(), pytest.raises(AttnprofError, match="cannot submit to slurm"):
+        submit(jobs("dense"), run, Budget(), lambda record: None, executor="slurm", static=True)
