@@ -42,15 +42,8 @@ def submit(
     done = run.keys()
     todo = [_without(job, done) for job in jobs if any(planned.key not in done for planned in job.points)]
     made = _executor(run.path / "jobs", executor, {"timeout_min": 24 * 60, **(options or {})})
-    sent = [
-        (
-            job,
-            made.submit(
-                carry_out, to_json(job), str(run.path / "jobs" / job.target), dataclasses.asdict(budget), static
-            ),
-        )
-        for job in todo
-    ]
+    limits = dataclasses.asdict(budget)
+    sent = [(job, made.submit(carry_out, to_json(job), str(folder_of(run, job)), limits, static)) for job in todo]
     failed = []
     while sent:
         for job, handle in [pair for pair in sent if pair[1].done()]:
