@@ -1,0 +1,46 @@
+"""SortCut: every query reads the first blocks of the sorted keys (Tay et al. 2020, section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.layers.attention import dtype_of, random_streams
+from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.sorting import SortedProjections, as_blocks, balanced, blocks_of, mixed_blocks
+from attnprof.scheme import Spec
+
+Projections = SortedProjections
+
+
+class Core(nn.Module):
+    """Streams `q, k, v [b, h, n, d]` and the scores of the sorting, `[b, blocks, blocks]`."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.size, self.kept = spec.number("block"), spec.number("sorted_blocks")
+        self.temperature, self.iterations = float(spec.params["temperature"] or 1), spec.number("iterations")
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
+        weights = balanced(scores, self.temperature, self.iterations)[:, : self.kept]
+        k, v = (mixed_blocks(weights, as_blocks(x, self.size)).flatten(2, 3) for x in (k, v))
+        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
+        """Dense attention to the kept part of all sorted keys."""
+        weights = balanced(scores, self.temperature, self.iterations)
+        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype))[:, None]
+        k, v = (moved @ as_blocks(x, self.size).flatten(2, 3) for x in (k, v))
+        return softmax_attention(q, k[:, :, : self.kept * self.size], v[:, :, : self.kept * self.size])
+
+
+def streams(spec: Spec) -> tuple[Tensor, ...]:
+    """Random inputs of the core."""
+    blocks = blocks_of(spec)
+    return (*random_streams(spec.shape), torch.randn(spec.shape.batch, blocks, blocks, dtype=dtype_of(spec.shape)))
+
+
+def flops_core(spec: Spec) -> int:
+    """A head: 4 c b B d to sort keys and values of b blocks into c, 4 n c B d to mix."""
+    shape, size, kept = spec.shape, spec.number("block"), spec.number("sorted_blocks")
+    return shape.batch * shape.heads * shape.head_dim * 4 * kept * size * (blocks_of(spec) + shape.n)

@@ -1,0 +1,63 @@
+"""Blocks of keys are sorted by content: each block reads itself, and the block that the sorting puts beside it."""
+
+import numpy as np
+
+from attnprof.pattern import BlockTable, Card, Expr
+
+CARD = Card(
+    title="Sinkhorn Transformer",
+    bib="tay2020sinkhorn",
+    survey_class="learned pattern",
+    complexity="O(B^2)",
+    complexity_ours="O(n B) to mix tokens and O(n^2 / B) to mix blocks: the survey's O(B^2) is that of one block",
+    causality=(False, True),
+    maths="own",
+    data_dependent=True,
+    kv_heads=False,
+    rule="J = I, or J the block sorted to I; causal: j <= i, and only earlier blocks are sorted to I",
+    edges_text="2 n B for B dividing n, if the permutation moves every block; drawn",
+    paper_n=1024,
+    notes=(
+        "the sorting is soft: block I reads a weighted sum of all blocks, S K with S nearly doubly stochastic, which "
+        "costs 4 n^2 D / B: a quadratic term; the drawn pattern is its hard limit, one block each",
+        "causal: S mixes earlier blocks only, its scores come from earlier tokens, and its columns are normalised over "
+        "the places so far, so that nothing leaks; the first block reads itself alone",
+        "a short last block enters the sums filled up with zeros",
+        "no Gumbel noise is added to the scores; one sorting serves all heads",
+    ),
+    sources={
+        "block": "64 (Tay et al. 2020, section 4: blocks of 16 to 64 tokens)",
+        "temperature": "0.75 (Tay et al. 2020, section 4.6)",
+        "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
+    },
+    oracle="sinkhorn_transformer, the causal form",
+)
+
+
+def resolve(n: int, *, block: int = 64) -> dict[str, int]:
+    """A block no longer than the sequence."""
+    return {"block": min(block, n)}
+
+
+def pattern(
+    n: int,
+    *,
+    causal: bool = False,
+    layer: int = 0,
+    seed: int = 0,
+    block: int = 64,
+    temperature: float = 0.75,
+    iterations: int = 8,
+) -> Expr:
+    """The own block and that of a random permutation; causal: a random earlier one."""
+    count = -(-n // block)
+    draw = np.random.default_rng([seed, layer])
+    own = np.arange(count)
+    sorted_here = (draw.random(count) * own).astype(np.int64) if causal else draw.permutation(count)
+    beside = np.where(own == 0, -1, sorted_here) if causal else sorted_here
+    return BlockTable(block, np.stack([beside, own], axis=1), causal=causal)
+
+
+def flops_paper(n: int, *, dim: int, block: int = 64) -> int:
+    """4 n 2 B D for the two blocks, 4 (n / B)^2 B D to sort keys and values (Tay et al. 2020, section 3.3)."""
+    return 8 * n * block * dim + 4 * n * n * dim // block

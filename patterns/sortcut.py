@@ -1,0 +1,59 @@
+"""Blocks of keys are sorted by content, and every token reads the first few of them."""
+
+import numpy as np
+
+from attnprof.pattern import BlockTable, Card, Expr
+
+CARD = Card(
+    title="SortCut Sinkhorn Transformer",
+    bib="tay2020sinkhorn",
+    survey_class="learned pattern",
+    complexity="O(n)",
+    complexity_ours="O(n c B) to mix tokens with c blocks kept, O(c n) to sort them, (n / B)^2 scores to balance",
+    causality=(False,),
+    maths="own",
+    data_dependent=True,
+    kv_heads=False,
+    rule="j in one of the first sorted_blocks blocks after sorting, the same for every i",
+    edges_text="n c B; drawn",
+    paper_n=1024,
+    notes=(
+        "an encoder's scheme: the blocks that are kept are chosen among all",
+        "the sorting is soft: a kept block is a weighted sum of all; the drawn pattern is its hard limit",
+        "a short last block enters the sums filled up with zeros",
+        "no Gumbel noise is added to the scores; one sorting serves all heads",
+    ),
+    sources={
+        "block": "16 (Tay et al. 2020, section 4.4: 2 blocks of 16 tokens)",
+        "sorted_blocks": "2 (Tay et al. 2020, section 4.4)",
+        "temperature": "0.75 (Tay et al. 2020, section 4.6)",
+        "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
+    },
+)
+
+
+def resolve(n: int, *, block: int = 16, sorted_blocks: int = 2) -> dict[str, int]:
+    """A block no longer than the sequence, no more blocks than it has."""
+    size = min(block, n)
+    return {"block": size, "sorted_blocks": min(sorted_blocks, -(-n // size))}
+
+
+def pattern(
+    n: int,
+    *,
+    layer: int = 0,
+    seed: int = 0,
+    block: int = 16,
+    sorted_blocks: int = 2,
+    temperature: float = 0.75,
+    iterations: int = 8,
+) -> Expr:
+    """A few random blocks, read by all."""
+    count = -(-n // block)
+    kept = np.random.default_rng([seed, layer]).permutation(count)[:sorted_blocks]
+    return BlockTable(block, np.tile(np.sort(kept), (count, 1)))
+
+
+def flops_paper(n: int, *, dim: int, block: int = 16, sorted_blocks: int = 2) -> int:
+    """4 n c B D with c blocks kept (Tay et al. 2020, section 3.4)."""
+    return 4 * n * sorted_blocks * block * dim
