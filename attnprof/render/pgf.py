@@ -38,7 +38,7 @@ def paper_box(width: float) -> Box:
     return Box(
         width=width,
         height=0.66 * width,
-        left=36,
+        left=41,
         bottom=26,
         top=2,
         row=8,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from attnprof.render.figures import Line, Panel
 from attnprof.render.numbers import power
+from attnprof.render.words import status_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def label_text(line: Line) -> tuple[str, str]:
 
 def _label_room(panel: Panel, box: Box) -> float:
     texts = [label_text(line) for line in panel.lines if line.highlighted]
+    texts += [(status_short(status), "") for status in panel.statuses]
     longest = max((len(name) + (0.8 * len(exponent) + 1.5 if exponent else 0) for name, exponent in texts), default=8)
     low, high = box.room
     return min(max(longest * box.character + 1.3 * box.label, low), high)
