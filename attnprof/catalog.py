@@ -5,9 +5,11 @@ Built-in schemes and a user's pattern file come through the same door. Nothing h
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from attnprof.scheme import Target
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
 
+RUNNERS = ("gather", "masked", "flex")
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 OWN_CARD = Card(
     title="user's pattern",
@@ -53,7 +56,7 @@ class Entry:
     @property
     def has_maths(self) -> bool:
         """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
-        return self.card.maths == "pattern" or (PACKAGE / "schemes" / f"{self.name}.py").is_file()
+        return is_written(self.name, self.card)
 
 
 def names() -> tuple[str, ...]:
@@ -66,6 +69,32 @@ def entry(name: str) -> Entry:
     if name not in names():
         raise unknown("scheme", name, names())
     return load(shipped("patterns") / f"{name}.py")
+
+
+def card(name: str) -> Card:
+    """The card of that name, read from its text without running the file where it is all literals: no NumPy needed."""
+    path = shipped("patterns") / f"{name}.py"
+    if not path.is_file():
+        raise unknown("scheme", name, names())
+    text = re.search(r"^CARD = (Card\(.*?^\))$", path.read_text(encoding="utf-8"), re.M | re.S)
+    if text is None:
+        return entry(name).card
+    call = ast.parse(text[1], mode="eval").body
+    assert isinstance(call, ast.Call)
+    try:
+        return Card(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+    except ValueError:
+        return entry(name).card
+
+
+def is_written(name: str, card: Card) -> bool:
+    """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of that name."""
+    return card.maths == "pattern" or (PACKAGE / "schemes" / f"{name}.py").is_file()
+
+
+def runners_of(card: Card) -> tuple[str, ...]:
+    """The runners that can execute a scheme, the default first; none for one with maths of its own alone."""
+    return card.runners or (RUNNERS if card.maths == "pattern" else ())
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from attnprof.catalog import Entry, accepted
+from attnprof.catalog import RUNNERS, Entry, accepted, runners_of
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern
@@ -15,8 +15,6 @@ from attnprof.scheme import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-RUNNERS = ("gather", "masked", "flex")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +57,7 @@ class CatalogTarget:
     @property
     def runners(self) -> tuple[str, ...]:
         """The runners that can execute it, the default first; none for a scheme with maths of its own alone."""
-        if self.card.maths == "pattern":
-            return self.card.runners or RUNNERS
-        return self.card.runners
+        return runners_of(self.card)
 
     def resolve(self, n: int) -> dict[str, Value]:
         """Its parameters at length n: those that the paper makes functions of n as integers, the others as they are."""

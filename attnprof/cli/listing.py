@@ -1,0 +1,150 @@
+"""`attnprof list`: the catalogue as a table."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import click
+
+from attnprof.catalog import card, is_written, names, runners_of
+from attnprof.cli.options import AS_JSON, emit
+from attnprof.errors import unknown
+from attnprof.locate import shipped
+from attnprof.pattern.card import Card
+
+COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
+WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
+EXAMPLES = """\b
+Examples:
+  attnprof list
+  attnprof list --class "fixed pattern" --causal
+  attnprof list --data-dependent --json
+  attnprof list --executed | cut -f1             names alone: piped, the table is tab-separated text
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--class", "class_", metavar="WORDS", help="Only classes with these words, e.g. 'kernel'.")
+@click.option("--causal/--no-causal", default=None, help="Only schemes that have a causal (a bidirectional) form.")
+@click.option("--decode", is_flag=True, help="Only schemes that can generate token by token.")
+@click.option("--data-dependent/--static", default=None, help="Only patterns that depend on the data (that do not).")
+@click.option("--executed/--graph-only", default=None, help="Only schemes whose maths is (is not) written.")
+@AS_JSON
+def command(
+    class_: str | None,
+    causal: bool | None,
+    decode: bool,
+    data_dependent: bool | None,
+    executed: bool | None,
+    as_json: bool,
+) -> None:
+    """Every scheme of the catalogue: what it is, what it claims to cost, what can run it.
+
+    Complexity is as printed in the survey of Tay et al. (2022); after an arrow, or for schemes that it does not
+    have, ours. `data` says whether the pattern depends on the data; `run by` what computes it: its own code, a runner
+    of any pattern, or nothing yet (its graph alone is known).
+    """
+    found = {name: card(name) for name in names()}
+    if class_ is not None:
+        found = {name: it for name, it in found.items() if class_.lower() in it.survey_class.lower()} or _no(
+            class_, found
+        )
+    kept = {
+        name: it
+        for name, it in found.items()
+        if (causal is None or causal in it.causality)
+        and (it.decode or not decode)
+        and (data_dependent is None or it.data_dependent == data_dependent)
+        and (executed is None or is_written(name, it) == executed)
+    }
+    if as_json:
+        emit({"schemes": [facts(name, it) for name, it in kept.items()]})
+    elif sys.stdout.isatty():
+        print_table(kept)
+    else:
+        for row in (COLUMNS, *(cells(name, it) for name, it in kept.items())):
+            click.echo("\t".join(row))
+
+
+def _no(class_: str, found: dict[str, Card]) -> dict[str, Card]:
+    raise unknown("class", class_, {it.survey_class for it in found.values() if it.survey_class})
+
+
+def facts(name: str, it: Card) -> dict[str, Any]:
+    """What `list --json` says of a scheme."""
+    return {
+        "name": name,
+        "title": it.title,
+        "class": it.survey_class or None,
+        "paper": paper(it),
+        "bib": it.bib,
+        "complexity": it.complexity or None,
+        "complexity_ours": it.complexity_ours or None,
+        "causality": list(it.causality),
+        "decode": it.decode,
+        "data_dependent": it.data_dependent,
+        "runners": list(runners_of(it)),
+        "own_maths": it.maths == "own" and is_written(name, it),
+        "graph_only": not is_written(name, it),
+        "oracle": it.oracle or None,
+    }
+
+
+def cells(name: str, it: Card) -> tuple[str, ...]:
+    """The row of a scheme."""
+    return (
+        name,
+        it.survey_class or "-",
+        paper(it),
+        complexity(it),
+        causality(it),
+        "yes" if it.decode else "-",
+        "yes" if it.data_dependent else "-",
+        run_by(name, it),
+        it.oracle or "-",
+    )
+
+
+def complexity(it: Card) -> str:
+    """The survey's complexity, and ours where it has none or says too little."""
+    if it.complexity and it.complexity_ours:
+        return f"{it.complexity} → {it.complexity_ours}"
+    return it.complexity or it.complexity_ours
+
+
+def causality(it: Card) -> str:
+    """`yes`, `no`, or `both` with the native form first."""
+    words = ["yes" if causal else "no" for causal in it.causality]
+    return words[0] if len(words) == 1 else f"both ({words[0]})"
+
+
+def run_by(name: str, it: Card) -> str:
+    """What computes the scheme."""
+    own = ("own code",) if it.maths == "own" and is_written(name, it) else ()
+    return ", ".join((*own, *runners_of(it))) if is_written(name, it) else "graph only"
+
+
+def paper(it: Card) -> str:
+    """First author and year, from the BibTeX entry."""
+    path = shipped("reports") / "bib" / f"{it.bib}.bib"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    author, year = (re.search(rf"\b{key}\s*=\s*\{{+([^,}}]*)", text) for key in ("author", "year"))
+    return f"{author[1]} {year[1]}" if author and year else it.bib
+
+
+def print_table(kept: dict[str, Card]) -> None:
+    """The table on a terminal, one line a scheme: what does not fit ends in an ellipsis."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in COLUMNS:
+        widest = WIDEST.get(column)
+        table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=widest, min_width=6 if widest else None)
+    for name, it in kept.items():
+        table.add_row(f"[bold]{name}[/]", *cells(name, it)[1:])
+    console.print(table)
+    console.print(f"[dim]{len(kept)} schemes; `attnprof show NAME` tells all of one, --json all of all[/]")
