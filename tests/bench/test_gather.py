@@ -1,0 +1,26 @@
+"""Sparse in fact: at 16k tokens the gather runner beats dense fused attention, forward and train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from attnprof import catalog
+from attnprof.model import Shape
+from tests.bench.ratios import benchmarked, passes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("pass_", ["forward", "train"])
+@pytest.mark.parametrize("name", ["sliding_window", "longformer", "bigbird"])
+def test_gather_is_faster_than_dense_attention(benchmark: Any, name: str, pass_: str) -> None:
+    shape = Shape(n=16384)
+    sparse, exact = catalog.find(name), catalog.find("flash")
+    torch.manual_seed(0)
+    inputs = sparse.inputs(shape)
+    theirs = passes(exact.build(shape), inputs, pass_)
+    ours = passes(sparse.build(shape), inputs, pass_)
+    assert benchmarked(benchmark, theirs, ours, scheme=name, n=shape.n, pass_=pass_) > 1
