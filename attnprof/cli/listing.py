@@ -16,6 +16,7 @@ from attnprof.pattern.card import Card
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
 WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
+FOR_ALL_COLUMNS = 140
 EXAMPLES = """\b
 Examples:
   attnprof list
@@ -140,11 +141,13 @@ def print_table(kept: dict[str, Card]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    rows = [cells(name, it) for name, it in kept.items()]
+    shown = len(COLUMNS) - (console.width < FOR_ALL_COLUMNS)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in COLUMNS:
-        widest = WIDEST.get(column)
-        table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=widest, min_width=6 if widest else None)
-    for name, it in kept.items():
-        table.add_row(f"[bold]{name}[/]", *cells(name, it)[1:])
+    for at, column in enumerate(COLUMNS[:shown]):
+        needed = 8 if column in WIDEST else max(len(row[at]) for row in (COLUMNS, *rows))
+        table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=WIDEST.get(column), min_width=needed)
+    for row in rows:
+        table.add_row(f"[bold]{row[0]}[/]", *row[1:shown])
     console.print(table)
     console.print(f"[dim]{len(kept)} schemes; `attnprof show NAME` tells all of one, --json all of all[/]")
