@@ -44,7 +44,11 @@ class Built:
 
 def build(target: Target, shape: Shape) -> Built:
     """The target at this shape on fake tensors. Raises whatever `target.build` raises for it."""
-    mode = fake_mode()
+    return build_in(fake_mode(), target, shape)
+
+
+def build_in(mode: FakeTensorMode, target: Target, shape: Shape) -> Built:
+    """`build` under a mode that is given."""
     with mode:
         module = target.build(shape)
         inputs = target.inputs(shape)
@@ -62,9 +66,9 @@ def built_once(target: Target, shape: Shape) -> Built:
 _last: dict[str, Any] = {}
 
 
-def fake_mode() -> FakeTensorMode:
+def fake_mode(shapes: Any = None) -> FakeTensorMode:
     """A mode whose tensors nothing else refers to: a remembered one could not be cast with `module.to(dtype)`."""
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=shapes)
     mode.fake_tensor_converter.set_tensor_memo = lambda t, v: None
     return mode
 

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnprof.cost.classify import Kind, kind_of, worker
 from attnprof.cost.formulas import Formula, Work, formula_of
 from attnprof.cost.origin import Origin
 from attnprof.cost.registry import rules
+from attnprof.cost.shortcut import shortcut
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
 from attnprof.cost.workspace import Workspace, workspace_of
@@ -52,10 +54,16 @@ class Counter(TorchDispatchMode):
     supports_higher_order_operators = True
     sole_uses: ClassVar[int] = 0
 
-    def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin) -> None:
+    def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin, mode: FakeTensorMode | None = None) -> None:
         super().__init__()
+        self.mode = mode
         self.tally, self.lives, self.origin = tally, lives, origin
         self.watched: dict[int, int] = {}
+        self.calls = 0
+
+    def short(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The result by a shorter way than the general one, where there is one."""
+        return NotImplemented if self.mode is None else shortcut(func, args, kwargs, self.mode)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -64,11 +72,14 @@ class Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is DEVICE_OF:
             return getattr(args[0], "fake_device", None) or func(*args)
+        self.calls += 1
         kwargs = kwargs or {}
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
         rule = rules.get(func) or learn(func)
-        out = func(*args, **kwargs)
+        out = self.short(func, args, kwargs)
+        if out is NotImplemented:
+            out = func(*args, **kwargs)
         if rule.kind is not Kind.VIEW:
             self._account(rule, args, kwargs, out)
         elif self.origin.follows:

@@ -44,6 +44,9 @@ class Run:
     param_grad_bytes: int = 0
     state: dict[str, int] = field(default_factory=dict)
     recomputes: bool = False
+    forward_flops: Any = 0
+    forward_core: Any = 0
+    calls: int = 0
 
 
 def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, second_opinion: bool = False) -> Counted:
@@ -73,6 +76,7 @@ def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin) -> Run:
             run = _once(built, pass_, origin)
             if any(run.lives.made(t) for t in attributes(built)):
                 run = _once(built, pass_, origin)  # tables that the first pass made live before every later one
+            run.recomputes = pass_ == "train" and recomputed(run)
     finally:
         origin.close()
     return run
@@ -82,18 +86,19 @@ def _once(built: Built, pass_: Pass, origin: Origin) -> Run:
     run = Run(Tally(), Lifetimes())
     lived = [*built.module.parameters(), *built.module.buffers(), *attributes(built), *tensors_in(built.inputs)]
     run.lives.before(lived)
-    (_train if pass_ == "train" else _forward)(built, run, origin)
+    counter = Counter(run.tally, run.lives, origin, built.mode)
+    if pass_ == "train":
+        train(built, run, counter)
+    else:
+        with torch.no_grad(), counter:
+            built.module(*built.inputs)
+    run.calls = counter.calls
     return run
 
 
-def _forward(built: Built, run: Run, origin: Origin) -> None:
-    with torch.no_grad(), Counter(run.tally, run.lives, origin):
-        built.module(*built.inputs)
-
-
-def _train(built: Built, run: Run, origin: Origin) -> None:
+def train(built: Built, run: Run, counter: Counter) -> None:
+    """Forward and backward under a counter, noting what the forward alone costs and what it leaves for backward."""
     inputs = tuple(_leaf(x) for x in built.inputs)
-    counter = Counter(run.tally, run.lives, origin)
     with torch.enable_grad(), counter:
         result = built.module(*inputs)
     results = tensors_in(result)
@@ -102,12 +107,16 @@ def _train(built: Built, run: Run, origin: Origin) -> None:
     del result, results
     grad = torch.empty_like(output)
     run.lives.before([grad])
-    forward_flops = run.tally.flops
+    run.forward_flops, run.forward_core = run.tally.flops, run.tally.core
     with counter:
         torch.autograd.backward(output, grad)
-    run.recomputes = bool(run.tally.backends) or run.tally.flops > 3 * forward_flops
     run.param_grad_bytes = unique_bytes(p.grad for p in built.module.parameters() if p.grad is not None)
     built.module.zero_grad(set_to_none=True)
+
+
+def recomputed(run: Run) -> bool:
+    """Whether backward did some of the forward again: a fused kernel, or a checkpoint."""
+    return bool(run.tally.backends) or run.tally.flops > 3 * run.forward_flops
 
 
 def first_output(results: list[Tensor]) -> Tensor:

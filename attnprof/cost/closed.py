@@ -1,0 +1,162 @@
+"""Closed forms of a target: traced with a symbolic length where the code allows it, else drawn through integer counts.
+
+A form is checked against every integer count that its validity covers; one that fails is no form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnprof.cost.formula import ClosedForm
+from attnprof.cost.interpolate import Monomial, Terms, fit, product_basis
+from attnprof.cost.parameters import with_symbols
+from attnprof.cost.sampler import DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler
+from attnprof.cost.symbolic import LONGEST, Pinned, trace
+from attnprof.model import Shape
+from attnprof.scheme import Target
+
+TRACED = "symbolic trace"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedForms:
+    """The forms of a target's figures, by figure; `missing` says why there are none, `why` what kept a trace away."""
+
+    forms: Mapping[str, ClosedForm] = field(default_factory=dict)
+    missing: str = ""
+    why: str = ""
+
+    def to_json(self) -> dict[str, dict[str, str | None]]:
+        """Plain text by pass and figure, null where there is none."""
+        text = {name: form.text for name, form in self.forms.items()}
+        return {
+            "forward": {
+                "flops_executed": text.get("forward_flops"),
+                "flops_core_executed": text.get("forward_core"),
+                "saved_bytes": "0",
+            },
+            "train": {
+                "flops_executed": text.get("train_flops"),
+                "flops_core_executed": text.get("train_core"),
+                "saved_bytes": text.get("saved_bytes"),
+            },
+        }
+
+
+def closed_forms(target: Target, shape: Shape, *, parameters: bool = True) -> ClosedForms:
+    """FLOPs, saved, parameter and state bytes of a target as expressions in n and (with `parameters`) its parameters.
+
+    The sizes of `shape` other than n are held. Never raises for a target that has no closed form: it says why.
+    """
+    sampler = Sampler(target, shape)
+    drawn = _through_integers(sampler, parameters)
+    try:
+        if sampler.longest > LONGEST:
+            raise Pinned(f"a trace of {sampler.longest} operators takes longer than counting integers")
+        near = shape.replace(n=FIRST * UNIT)
+        traced = trace(target, near)
+    except Pinned as pinned:
+        return dataclasses.replace(drawn, why=str(pinned).splitlines()[0])
+    return _confirmed(traced, drawn, sampler)
+
+
+def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler) -> ClosedForms:
+    """The traced forms that agree with every integer count, in place of the drawn ones in n alone."""
+    forms = dict(drawn.forms)
+    plain = {key[0]: counted for key, counted in sampler.seen.items() if len(key) == 1 and counted}
+    for name, terms in traced.items():
+        form = ClosedForm(("n",), terms, TRACED, "every n near those checked")
+        agrees = all(form(n=n) == counted[name] for n, counted in plain.items())
+        if agrees and (name not in forms or forms[name].names == ("n",)):
+            forms[name] = form
+        elif agrees:
+            forms[name] = dataclasses.replace(forms[name], method=f"{TRACED}; parameters by {DRAWN}")
+    return ClosedForms(forms, "" if forms else drawn.missing)
+
+
+def _through_integers(sampler: Sampler, parameters: bool) -> ClosedForms:
+    free = free_parameters(sampler.target, sampler.shape) if parameters else {}
+    for names, points in _grids(sampler, free):
+        forms = _fitted(sampler, names, points, {})
+        if forms:
+            break
+    else:
+        return ClosedForms({}, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
+    if not parameters or names[1:]:
+        return ClosedForms(forms)
+    return ClosedForms({**forms, **with_symbols(sampler, forms)})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where to count: a length, and parameters that are set there; `values` are those of the symbols."""
+
+    n: int
+    values: tuple[int, ...]
+    changed: tuple[tuple[str, int], ...] = ()
+
+
+def free_parameters(target: Target, shape: Shape) -> dict[str, int]:
+    """Parameters that the paper makes functions of n, at the length where forms are drawn."""
+    resolved = target.resolve(FIRST * UNIT)
+    return {
+        name: value
+        for name, given in target.parameters.items()
+        if given is None and isinstance(value := resolved[name], int) and not isinstance(value, bool)
+    }
+
+
+def _grids(sampler: Sampler, free: Mapping[str, int]) -> Iterable[tuple[tuple[str, ...], list[Sample]]]:
+    """Symbols to try, with lengths that suit them: n, n with a parameter that depends on it, functions of n."""
+    if len(free) == 1 and dataclasses.is_dataclass(sampler.target):
+        ((name, _),) = free.items()
+        points = [(n * UNIT, s) for n in (8, 12, 16, 20) for s in (32, 64, 128)]
+        yield ("n", name), [Sample(n, (n, s), ((name, s),)) for n, s in points]
+    if not free:
+        yield ("n",), [Sample(n, (n,)) for n in range(FIRST * UNIT, (FIRST + 5) * UNIT, UNIT)]
+    roots = [32, 64, 96, 128, 160, 192, 224]
+    yield ("n", "sqrt(n)"), [Sample(r * r, (r * r, r)) for r in roots]
+    powers = [2**k for k in range(10, 17)]
+    yield ("n", "log2(n)"), [Sample(n, (n, n.bit_length() - 1)) for n in powers]
+
+
+BASES: dict[str, list[Monomial]] = {
+    "sqrt(n)": [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)],
+    "log2(n)": [(0, 0), (1, 0), (1, 1), (2, 0)],
+}
+
+
+def _fitted(
+    sampler: Sampler, names: tuple[str, ...], points: Sequence[Sample], held: Mapping[str, int]
+) -> dict[str, ClosedForm]:
+    """One form for each figure that the samples determine exactly."""
+    basis = BASES.get(names[-1]) or product_basis([(0, 1, 2), *[(-1, 0, 1) for _ in names[1:]]])
+    counted = {}
+    for point in points:
+        figures = sampler.at(point.n, dict(point.changed))
+        if figures is None:
+            return {}
+        counted[point.values] = figures
+    return {name: ClosedForm(names, terms, DRAWN, valid(names, points), held) for name, terms in _all(counted, basis)}
+
+
+def _all(counted: Mapping[Any, Mapping[str, int]], basis: Sequence[Monomial]) -> Iterable[tuple[str, Terms]]:
+    known = set.intersection(*(set(figures) for figures in counted.values()))
+    for name in (*FIGURES, STATE):
+        if name in known:
+            terms = fit({at: figures[name] for at, figures in counted.items()}, basis)
+            if terms is not None:
+                yield name, terms
+
+
+def valid(names: tuple[str, ...], points: Sequence[Sample]) -> str:
+    """For which lengths a form was drawn."""
+    first = min(point.n for point in points)
+    if names[-1] == "sqrt(n)":
+        return f"n the square of a multiple of 32, n >= {first}"
+    if names[-1] == "log2(n)":
+        return f"n a power of two, n >= {first}"
+    return f"n a multiple of {UNIT}, n >= {first}"

@@ -1,0 +1,72 @@
+"""Exact interpolation: a formula through integer counts, with spare counts that must agree."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+
+Monomial = tuple[int, ...]
+Point = tuple[int, ...]
+Terms = Mapping[Monomial, Fraction]
+Scale = Callable[[int], Fraction | int]
+
+SPARE = 2
+
+
+def power(value: int, exponent: int) -> Fraction:
+    """`value ** exponent`, exactly, the exponent negative or not."""
+    return Fraction(value) ** exponent
+
+
+def fit(samples: Mapping[Point, int], basis: Sequence[Monomial]) -> Terms | None:
+    """Coefficients of the monomials that give every sample exactly; None where no choice of them does.
+
+    Needs `SPARE` more samples than monomials, so that a wrong basis is found out.
+    """
+    rows = [[_value(m, point) for m in basis] for point in samples]
+    solution = solve(rows, [Fraction(v) for v in samples.values()])
+    if solution is None or len(samples) < len(basis) + SPARE:
+        return None
+    return {m: c for m, c in zip(basis, solution, strict=True) if c}
+
+
+def _value(monomial: Monomial, point: Point) -> Fraction:
+    return math.prod((power(v, e) for v, e in zip(point, monomial, strict=True)), start=Fraction(1))
+
+
+def solve(rows: Sequence[Sequence[Fraction]], values: Sequence[Fraction]) -> list[Fraction] | None:
+    """The one solution of an overdetermined linear system; None where there is none, or more than one."""
+    system = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    width, rank = len(rows[0]) if rows else 0, 0
+    for column in range(width):
+        pivot = next((r for r in range(rank, len(system)) if system[r][column]), None)
+        if pivot is None:
+            return None
+        system[rank], system[pivot] = system[pivot], system[rank]
+        _eliminate(system, rank, column)
+        rank += 1
+    if any(row[-1] for row in system[rank:]):
+        return None
+    return [system[r][-1] for r in range(width)]
+
+
+def _eliminate(system: list[list[Fraction]], at: int, column: int) -> None:
+    """Make one column zero in every row but the pivot's, whose entry becomes 1."""
+    scale = system[at][column]
+    pivot = system[at] = [v / scale for v in system[at]]
+    for r, row in enumerate(system):
+        if r != at and row[column]:
+            factor = row[column]
+            system[r] = [v - factor * p for v, p in zip(row, pivot, strict=True)]
+
+
+def product_basis(exponents: Sequence[Sequence[int]]) -> list[Monomial]:
+    """All products of one power of each symbol."""
+    return list(itertools.product(*exponents))
+
+
+def evaluate(terms: Terms, point: Point) -> Fraction:
+    """The formula's value at a point."""
+    return sum((c * _value(m, point) for m, c in terms.items()), Fraction(0))

@@ -1,0 +1,142 @@
+"""One trace with a symbolic length: FLOPs and saved bytes as expressions, derived from the code that runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._dynamo.source import ConstantSource
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+
+from attnprof.cost.built import build_in, fake_mode
+from attnprof.cost.classify import Kind
+from attnprof.cost.counter import Counter, Rule
+from attnprof.cost.counting import Run, slow_path, train
+from attnprof.cost.interpolate import Terms
+from attnprof.cost.registry import Work
+from attnprof.cost.storages import Lifetimes, flat
+from attnprof.cost.tally import Tally
+from attnprof.model import Shape
+from attnprof.scheme import Target
+
+
+class Pinned(Exception):
+    """The module needs the length as an integer, so that no expression in it can be traced."""
+
+
+class _Sizes(Lifetimes):
+    """Storages without a peak: comparing symbolic sizes would pin them."""
+
+    def reached(self, extra: int = 0) -> None:
+        pass
+
+
+PAD = torch.ops.aten.constant_pad_nd.default
+LONGEST = 300
+
+
+class _Symbolic(Counter):
+    """Counts products and storages only, and compares nothing; gives up on a module that is long to trace."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is PAD:
+            raise Pinned("padding needs the length as an integer")
+        if self.calls > LONGEST:
+            raise Pinned(f"the trace is longer than {LONGEST} operators, so integers were counted instead")
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+        for t in flat((out,)):
+            self.lives.born(t)
+        if rule.formula is not None:
+            work = rule.formula(*args, out=out, **kwargs)
+            self.tally.product(rule.name, work if isinstance(work, Work) else Work(work), self.origin.is_core(args))
+        elif rule.kind is Kind.UNKNOWN:
+            self.tally.unknown(rule.name)
+
+    def _engine_reuses(self, args: Any) -> bool:
+        return False
+
+
+def trace(target: Target, shape: Shape) -> dict[str, Terms]:
+    """Each figure of a training pass as a polynomial in n, near `shape.n`. Raises `Pinned` where there is none.
+
+    Keys: `forward_flops`, `forward_core`, `train_flops`, `train_core`, `saved_bytes`, `param_bytes`.
+    """
+    env = ShapeEnv()
+    length = _symbol(env, shape.n)
+    mode = fake_mode(env)
+    try:
+        with mode, _quiet():
+            built = build_in(mode, target, shape.replace(n=length))
+            if env.replacements:
+                raise Pinned("the module is built for one length")
+            run = _run(built, shape)
+    except Pinned:
+        raise
+    except Exception as error:
+        raise Pinned(f"{type(error).__name__}: {error}") from error
+    if env.replacements or run.tally.uncounted:
+        raise Pinned("the length became a number while the module ran")
+    figures = {
+        "forward_flops": run.forward_flops,
+        "forward_core": run.forward_core,
+        "train_flops": run.tally.flops,
+        "train_core": run.tally.core,
+        "saved_bytes": run.saved_bytes,
+        "param_bytes": built.param_bytes,
+    }
+    return {name: _polynomial(value) for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the stack traces that torch logs for an operator that cannot run on symbols."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _run(built: Any, shape: Shape) -> Run:
+    run = Run(Tally(), _Sizes())
+    origin = built.origin(shape)
+    run.lives.before([*built.module.parameters(), *built.module.buffers(), *_tensors(built.inputs)])
+    try:
+        with slow_path():
+            train(built, run, _Symbolic(run.tally, run.lives, origin))
+    finally:
+        origin.close()
+    return run
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return list(flat(values))
+
+
+def _symbol(env: ShapeEnv, near: int) -> Any:
+    source = ConstantSource("n")
+    symbol = env.create_symbol(near, source=source, dynamic_dim=DimDynamic.DYNAMIC, constraint_dim=None)
+    return env.create_symintnode(symbol, hint=near, source=source)
+
+
+def _polynomial(value: Any) -> Terms:
+    """A traced size as coefficients of powers of the one symbol in it."""
+    import sympy
+
+    expression = sympy.expand(value.node.expr) if hasattr(value, "node") else sympy.Integer(value)
+    symbols = sorted(expression.free_symbols, key=str)
+    if len(symbols) > 1 or expression.atoms(sympy.Function):
+        raise Pinned(f"the trace gives {expression}, which is no polynomial in n")
+    if not symbols:
+        return {(0,): Fraction(int(expression))} if expression else {}
+    found = sympy.Poly(expression, symbols[0]).terms()
+    return {(int(power),): Fraction(int(c.p), int(c.q)) for (power,), c in found}
