@@ -143,10 +143,15 @@ def print_table(kept: dict[str, Card]) -> None:
     console = Console(highlight=False)
     rows = [cells(name, it) for name, it in kept.items()]
     shown = len(COLUMNS) - (console.width < FOR_ALL_COLUMNS)
+    natural = [max(len(row[at]) for row in (COLUMNS, *rows)) for at in range(shown)]
+    flexible = {at: WIDEST[column] for at, column in enumerate(COLUMNS[:shown]) if column in WIDEST}
+    left = console.width - sum(width + 2 for at, width in enumerate(natural) if at not in flexible) - 2 * len(flexible)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for at, column in enumerate(COLUMNS[:shown]):
-        needed = 8 if column in WIDEST else max(len(row[at]) for row in (COLUMNS, *rows))
-        table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=WIDEST.get(column), min_width=needed)
+        share = max(left * flexible.get(at, 0) // sum(flexible.values()), 8)
+        table.add_column(
+            column, no_wrap=True, overflow="ellipsis", width=min(natural[at], share) if at in flexible else natural[at]
+        )
     for row in rows:
         table.add_row(f"[bold]{row[0]}[/]", *row[1:shown])
     console.print(table)
