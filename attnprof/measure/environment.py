@@ -15,6 +15,7 @@ import psutil
 from attnprof.measure.sensors import Sensors
 
 PACKAGES = ("torch", "numpy", "triton")
+CROWDED = 0.25
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -66,6 +67,15 @@ def memory_bytes(*, limits: Path = CGROUP) -> int:
 def usable_cores() -> int:
     """Logical cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def crowded(threads: int, *, cores: int | None = None, load: float | None = None) -> dict[str, str]:
+    """The flag `busy_machine` with its reason where more runs on the cores than the `threads` of this process."""
+    cores = cores or usable_cores()
+    load = os.getloadavg()[0] if load is None else load
+    if load <= threads + CROWDED * cores:
+        return {}
+    return {"busy_machine": f"{load:.1f} processes ran on {cores} cores, of which {threads} were to be ours"}
 
 
 def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from attnprof.measure.clock import Clock, Step, clock_for
+from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
 from attnprof.model import Measured, Pass, Shape
 from attnprof.scheme import Target
@@ -76,12 +77,20 @@ def measure(
     memory = peak(ready, device)
     prepare = _in_order(ready.before, flusher(device))
     samples = sample(ready.steps, clock, budget_s=budget, before=prepare, warmed=True)
-    warned = threatened(sensors.throttle(), sensors.processes())
+    warned = _warnings(device, sensors)
     clock_mhz = sensors.clock_mhz()
     used = _energy(ready, clock, sensors, samples, budget)
     ready.after()
     measured = _measured(ready, samples, memory, used, clock_mhz, clock)
     return Outcome(measured, {**_reasons(measured, sensors, used, pass_), **warned}, _flags(samples, used, warned))
+
+
+def _warnings(device: str, sensors: Sensors) -> dict[str, str]:
+    import torch
+
+    if device == "cpu":
+        return crowded(torch.get_num_threads())
+    return threatened(sensors.throttle(), sensors.processes())
 
 
 def _in_order(*steps: Step | None) -> Step:

@@ -19,16 +19,6 @@ MOST_WARM = 5
 NOISY = 0.1
 SHORT_S = 1e-3
 
-FLAGS = {
-    "few_samples": f"fewer than {FEWEST_SAMPLES} samples: the interval is their range and covers the median below 95%",
-    "below_floor": "the budget ended before the floor of samples was reached",
-    "wide_interval": "the interval is wider than the target",
-    "noisy": "the samples' standard deviation is at least 10% of their mean",
-    "short": "the shortest sample is below 1 ms, where launch and call overhead weigh",
-    "cold": "the budget left no time to warm up: the first run is a sample",
-    "unsteady_warmup": "warm-up ended before two runs in a row agreed within 10%",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Samples:

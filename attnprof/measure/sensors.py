@@ -192,7 +192,7 @@ def _bare(uuid: str) -> str:
 
 
 def threatened(found: Sequence[str] | None, others: Sequence[int] | None) -> dict[str, str]:
-    """Flags that a reading raises, each with its reason: `throttled`, `shared_device`."""
+    """Flags that readings of a device raise, each with its reason: `throttled`, `shared_device`."""
     raised = {}
     if found:
         raised["throttled"] = f"the device held its clocks back: {', '.join(found)}"

@@ -50,6 +50,13 @@ def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
     assert 0 < env.free_bytes("cpu", limits=tmp_path) <= psutil.virtual_memory().total
 
 
+def test_a_machine_is_busy_when_more_than_our_threads_run() -> None:
+    assert env.crowded(2, cores=2, load=2.4) == {}
+    assert env.crowded(2, cores=2, load=5.7) == {
+        "busy_machine": "5.7 processes ran on 2 cores, of which 2 were to be ours"
+    }
+
+
 def test_the_processor_is_named(tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text("processor : 0\nmodel name\t: Imaginary 9000\n")

@@ -10,18 +10,24 @@ from fakes.targets import FakeTarget
 from torch import nn
 
 from attnprof.errors import Unsupported
-from attnprof.measure import measure, measure_target
+from attnprof.measure import environment, measure, measure_target, memory
 from attnprof.measure.calibrate import calibrate
 from attnprof.measure.clock import HostClock
+from attnprof.measure.flags import FLAGS
 from attnprof.measure.point import Outcome
 from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from attnprof.model import Measured, Pass, Shape, plain, revive
 
 
-def run(pass_: Pass, clock: Any = None, sensors: Sensors | None = None) -> Outcome:
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+
+
+def run(pass_: Pass, clock: Any = None, sensors: Sensors | None = None, device: str = "cpu") -> Outcome:
     module, x = nn.Linear(8, 8), torch.randn(1, 4, 8)
     clock = clock or ScriptedClock.steady(0.01)
-    return measure(module, [x], pass_, "cpu", budget_s=2, clock=clock, sensors=sensors or NullSensors("no device"))
+    return measure(module, [x], pass_, device, budget_s=2, clock=clock, sensors=sensors or NullSensors("no device"))
 
 
 def test_training_splits_into_forward_and_backward() -> None:
@@ -50,10 +56,12 @@ def test_what_was_measured_survives_json() -> None:
     assert revive(Measured, plain(measured)) == measured
 
 
-def test_energy_clock_and_throttling_come_from_the_sensors() -> None:
+def test_energy_clock_and_throttling_come_from_the_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = FakeNvml(energy=[1000, 101_000], reasons=4, pids=[(99,)])
     clock = ScriptedClock.steady(0.125)
-    measured, reasons, flags = run("forward", clock, open_sensors("cuda", nvml=nvml, uuid="aa11", environ={}))
+    monkeypatch.setattr(memory.torch, "accelerator", FakeAccelerator())
+    sensors = open_sensors("cuda", nvml=nvml, uuid="aa11", environ={})
+    measured, reasons, flags = run("forward", clock, sensors, device="xpu")
     assert measured.clock_mhz == 1755
     assert measured.energy_j == pytest.approx(100 / 8)
     assert set(flags) == {"throttled", "shared_device"}
@@ -66,6 +74,18 @@ def test_a_device_without_an_energy_counter_says_so() -> None:
     measured, reasons, _ = run("forward", sensors=open_sensors("cuda", nvml=nvml, uuid="aa11", environ={}))
     assert measured.energy_j is None
     assert reasons["energy_j"] == "NVML: Not Supported"
+
+
+def test_a_busy_machine_is_flagged_with_its_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (99.0, 0.0, 0.0))
+    outcome = run("forward")
+    assert outcome.flags == ("busy_machine",)
+    assert "99.0 processes" in outcome.reasons["busy_machine"]
+
+
+def test_every_flag_is_explained() -> None:
+    raised = {"busy_machine", "throttled", "shared_device", "energy_short"}
+    assert raised | set(run("forward", ScriptedClock.steady(7.0)).flags) <= set(FLAGS)
 
 
 def test_flags_of_the_samples_are_passed_on() -> None:
@@ -85,8 +105,6 @@ def test_a_target_is_built_and_measured_with_the_clock_of_its_device() -> None:
 
 
 def test_a_peak_on_an_accelerator_reports_what_its_allocator_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnprof.measure import memory
-
     allocator = FakeAccelerator(1000)
     monkeypatch.setattr(memory.torch, "accelerator", allocator)
     measured = measure(
