@@ -1,0 +1,79 @@
+"""A headless chromium for the pages that attnprof writes; without one the browser tests skip themselves."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes.records import graph, header, records
+
+from attnprof.render import write_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser, started once."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("playwright is not installed (pip install 'attnprof[test]')")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of made-up records that shows everything a page can show."""
+    graphs = [graph(name) for name in ("bigbird", "longformer")]
+    return write_page(tmp_path_factory.mktemp("page") / "report.html", [*records(), *graphs], header())
+
+
+class Visit:
+    """One opened page with every request that it made and everything that it complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+
+    def hydrated(self) -> Page:
+        """The page once plotly has taken over the first figure."""
+        self.page.wait_for_function("document.documentElement.classList.contains('hydrated')", timeout=60_000)
+        self.page.locator(".plot").first.scroll_into_view_if_needed()
+        self.page.wait_for_selector(".plot.upgraded .scatterlayer .trace", timeout=60_000)
+        return self.page
+
+
+@pytest.fixture
+def visit(browser: Browser, report: Path) -> Iterator[Callable[..., Visit]]:
+    """Opens the report in a context of its own; keyword arguments are those of a playwright context."""
+    contexts = []
+
+    def opened(**options: Any) -> Visit:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        found = Visit(context.new_page())
+        found.page.goto(report.as_uri())
+        return found
+
+    yield opened
+    for context in contexts:
+        context.close()
