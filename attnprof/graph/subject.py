@@ -19,7 +19,10 @@ Relation = Slices | Blocked
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One pattern at one length, with what is asked of it. `edges_text` and `edges_value` are its closed count."""
+    """One pattern at one length, with what is asked of it. `edges_text` and `edges_value` are its closed count.
+
+    `redrawn`: its layers are random draws of one kind, so that the first stands for each.
+    """
 
     pattern: Pattern
     ask: Ask = field(default_factory=Ask)
@@ -27,6 +30,7 @@ class Subject:
     edges_text: str = ""
     edges_value: int | None = None
     depth: int = 12
+    redrawn: bool = False
 
     @property
     def n(self) -> int:

@@ -80,6 +80,9 @@ def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:
 def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
     """Diameter and radius of the graph, slot nodes counted as hops; None with a reason where there is none."""
     stack, reach = subject.stack, subject.reach
+    if stack.period > 1 and subject.redrawn:
+        stack = Stack(stack.n, stack.parts[:1], stack.declared)
+        reach = solve(stack, Ask(subject.ask.layers))
     if stack.period > 1:
         return None, None, "layers differ: hops are layers in their order, no single graph has a diameter"
     if stack.causal and subject.n > 1:

@@ -94,7 +94,7 @@ def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixi
     start = np.zeros((len(sources), n))
     start[np.arange(len(sources)), sources] = 1.0
     dense = _powers(start, max(layers), lambda weights: _dense_step(stack, weights))
-    own = _powers(start, max(layers), lambda weights: _step(stack.part(1), weights)) if stack.period == 1 else []
+    own = _powers(start, max(layers), lambda weights: handed_down(stack.part(1), weights)) if stack.period == 1 else []
     found = []
     for residual in residuals:
         pairs = []
@@ -154,17 +154,17 @@ def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vect
     """The same where layers differ: from the top layer down to the first."""
     weights = start
     for layer in range(depth, 0, -1):
-        weights = residual * weights + (1 - residual) * _step(stack.part(layer), weights)
+        weights = residual * weights + (1 - residual) * handed_down(stack.part(layer), weights)
     return weights
 
 
-def _step(kind: Part, weights: Vector) -> Vector:
+def handed_down(kind: Part, weights: Vector) -> Vector:
     """The weights handed down one layer of attention; a query that reads nothing keeps its own."""
     if isinstance(kind, Slotted):
         return _handed(kind.reads, _handed(kind.writes, weights))
     if isinstance(kind, Blocked):
         if kind.causal or not kind.blocks.out_degree().all():
-            return _step(kind.tokens(), weights)
+            return handed_down(kind.tokens(), weights)
         sums = weights.reshape(len(weights), kind.blocks.n, kind.size).sum(axis=2)
         return np.repeat(_handed(kind.blocks, sums) / kind.size, kind.size, axis=1)
     given = _handed(kind, weights)

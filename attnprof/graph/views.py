@@ -1,0 +1,127 @@
+"""What a page draws of a pattern: pooled mask, hop images by layer, and the cone of what a query can see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnprof.graph.blocked import Blocked
+from attnprof.graph.metrics.mixing import handed_down
+from attnprof.graph.pixels import Grid, pooled
+from attnprof.graph.products import push
+from attnprof.graph.stack import Part, Slotted, Stack
+from attnprof.graph.subject import Subject
+
+Share = NDArray[np.float64]
+QUERIES = 5
+DEPTH = 12
+RESIDUAL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Shares of allowed pairs in each pixel, `[side, side]` in [0, 1], NaN where none is allowed; `pixel` in tokens."""
+
+    values: Share
+    pixel: int
+
+
+@dataclass(frozen=True, eq=False)
+class Cone:
+    """What one query depends on: for each layer the share of each pixel's tokens, and their influence on it.
+
+    `reach` and `influence` are `[layers, side]`; influence is under uniform attention with a residual of one half, as
+    a multiple of a fair share.
+    """
+
+    query: int
+    reach: Share
+    influence: Share
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Everything drawn: the mask of the first layer, the pairs within k layers for each k, cones of some queries."""
+
+    n: int
+    mask: Image | None
+    within: dict[int, Image]
+    cones: tuple[Cone, ...]
+    pixel: int
+
+
+def views(subject: Subject, side: int = 256) -> Views:
+    """The pictures of a subject, exact in every pixel."""
+    stack, grid = subject.stack, Grid.of(subject.n, side)
+    reach = subject.reach
+    frames = {}
+    if reach.grid is not None:
+        allowed = reach.grid.allowed(stack.causal)
+        frames = {layer: Image(_share(image, allowed), reach.grid.size) for layer, image in reach.images.items()}
+    small = Grid.of(subject.n, min(side, 128))
+    found = tuple(cone(stack, query, small) for query in _queries(subject.n)) if subject.kernel is None else ()
+    return Views(subject.n, mask_image(subject, grid), frames, found, small.size)
+
+
+def mask_image(subject: Subject, grid: Grid) -> Image | None:
+    """The edges of the first layer (heads united) as shares of each pixel; None where tokens meet in slots."""
+    part = subject.stack.parts[0]
+    if isinstance(part, Slotted):
+        return None
+    image = part.pooled(grid) if isinstance(part, Blocked) else pooled(part, grid)
+    return Image(_share(image, grid.allowed(subject.stack.causal)), grid.size)
+
+
+def _share(image: np.ndarray, allowed: np.ndarray) -> Share:
+    return np.where(allowed > 0, image / np.maximum(allowed, 1), np.nan)
+
+
+def _queries(n: int) -> list[int]:
+    return np.unique(np.linspace(0, n - 1, QUERIES).astype(np.int64)).tolist()
+
+
+def cone(stack: Stack, query: int, grid: Grid, depth: int = DEPTH) -> Cone:
+    """The receptive field of one query, layer by layer from the top: exact sets, and what uniform attention weighs."""
+    n = stack.n
+    fields, weights = [], []
+    depths = range(1, depth + 1)
+    seen, weight = np.zeros(n, dtype=np.bool_), np.zeros(n)
+    seen[query], weight[query] = True, 1.0
+    for layers in depths:
+        if stack.period == 1:
+            seen, weight = _wider(stack.part(1), seen), _lower(stack.part(1), weight)
+        else:
+            seen, weight = _from_top(stack, query, layers)
+        fields.append(np.add.reduceat(seen, grid.edges[:-1], dtype=np.float64) / grid.widths)
+        weights.append(np.add.reduceat(weight, grid.edges[:-1]) / grid.widths * stack.allowed[query])
+        if len(fields) > 1 and stack.period == 1 and bool(seen.all()):
+            break
+    return Cone(query, np.stack(fields), np.stack(weights))
+
+
+def _from_top(stack: Stack, query: int, layers: int) -> tuple[np.ndarray, np.ndarray]:
+    seen, weight = np.zeros(stack.n, dtype=np.bool_), np.zeros(stack.n)
+    seen[query], weight[query] = True, 1.0
+    for layer in range(layers, 0, -1):
+        seen, weight = _wider(stack.part(layer), seen), _lower(stack.part(layer), weight)
+    return seen, weight
+
+
+def _wider(part: Part, seen: np.ndarray) -> np.ndarray:
+    """The tokens that some token seen reads, and those seen."""
+    if isinstance(part, Blocked) and part.causal:
+        part = part.tokens()
+    if isinstance(part, Blocked):
+        blocks = np.asarray(seen.reshape(-1, part.size).any(axis=1), dtype=np.int64)
+        read = push(part.blocks, blocks) > 0
+        return seen | np.repeat(read, part.size)
+    if isinstance(part, Slotted):
+        slots = push(part.writes, seen.astype(np.int64)) > 0
+        return seen | (push(part.reads, slots.astype(np.int64)) > 0) | (push(part.direct, seen.astype(np.int64)) > 0)
+    return seen | (push(part, seen.astype(np.int64)) > 0)
+
+
+def _lower(part: Part, weight: np.ndarray) -> np.ndarray:
+    return RESIDUAL * weight + (1 - RESIDUAL) * handed_down(part, weight[None])[0]
