@@ -76,7 +76,8 @@ class CatalogTarget:
             return blocks(shape, layers, **accepted(blocks, **self.resolve(shape.n))).to(torch_dtype(shape))
         from attnprof.layers.stack import stacked
 
-        return stacked(layers, shape.level).to(torch_dtype(shape))
+        stack = getattr(self._scheme(), "stacked", stacked)
+        return stack(layers, shape.level).to(torch_dtype(shape))
 
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
         """Random inputs: at level `core` its streams, else `x [b, n, D]`, with `context [b, m, D]` where m is set."""
@@ -152,6 +153,8 @@ class CatalogTarget:
         from attnprof.layers.attention import QKV, Attention
 
         scheme, spec = self._scheme(), self.spec(shape, layer)
+        if hasattr(scheme, "Layer") and shape.level != "core":
+            return scheme.Layer(spec)
         core = scheme.Core(spec) if scheme else runner_core(self.runner)(spec)
         if shape.level == "core":
             return core

@@ -5,8 +5,7 @@ from math import isqrt
 
 import numpy as np
 
-from attnprof.pattern import Card, Drawn, Expr, Slices
-from attnprof.pattern.expr import Sum
+from attnprof.pattern import Card, Drawn, Expr, Slices, Sum
 
 CARD = Card(
     title="Reformer",

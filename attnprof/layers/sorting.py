@@ -69,7 +69,7 @@ def as_blocks(x: Tensor, size: int) -> Tensor:
 
 
 def mixed_blocks(weights: Tensor, x: Tensor) -> Tensor:
-    """Blocks `x [b, h, blocks, size, d]` in their new places: weighted sums of whole blocks by `weights [b, p, blocks]`."""
+    """Blocks `x [b, h, blocks, size, d]` in their places: sums of whole blocks by `weights [b, p, blocks]`."""
     return (weights[:, None] @ x.flatten(3)).unflatten(3, x.shape[3:])
 
 

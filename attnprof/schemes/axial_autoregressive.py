@@ -1,0 +1,68 @@
+"""Axial attention in raster order: outer and inner decoder (Ho et al. 2019, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.model import Level
+from attnprof.pattern import Blocks, Expr, Pattern, Strided
+from attnprof.runners.gather import GatherCore
+from attnprof.runners.gather import flops_core as gathered_flops
+from attnprof.scheme import Spec
+
+
+class Core(GatherCore):
+    """One of the three mixings on `q, k, v [b, h, n, d]`: rows, columns so far, rows so far."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(mixing(spec))
+        self.width = spec.number("stride")
+
+
+class Decoders(nn.Module):
+    """Outer rows and columns, then the inner rows on x plus the outer result, one row down: `x [b, n, D]`."""
+
+    def __init__(self, layers: list[nn.Module], width: int) -> None:
+        super().__init__()
+        self.rows, self.columns, self.inner = layers
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x + shifted_down(self.columns(self.rows(x)), self.width))
+
+
+class DecoderCores(Decoders):
+    """The mixings alone: the values pass through all three, queries and keys are those of every layer."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        outer = self.columns(q, k, self.rows(q, k, v))
+        return self.inner(q, k, v + shifted_down(outer, self.width))
+
+
+def shifted_down(x: Tensor, width: int) -> Tensor:
+    """`[..., n, e]` in raster order moved one row down; the first row becomes 0."""
+    return F.pad(x, (0, 0, width, 0))[..., : x.shape[-2], :]
+
+
+def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
+    """The three layers as the pair of decoders."""
+    width = next(core.width for layer in layers for core in layer.modules() if isinstance(core, Core))
+    return (DecoderCores if level == "core" else Decoders)(layers, width)
+
+
+def mixing(spec: Spec) -> Spec:
+    """The spec of what one layer computes: outer rows read their whole row, and are moved down afterwards."""
+    width = spec.number("stride")
+
+    def draw(layer: int, head: int) -> Expr:
+        return (Blocks(width), Strided(width, causal=True), Blocks(width, causal=True))[layer]
+
+    return replace(spec, pattern=Pattern("axial", spec.shape.n, False, draw, layers=3))
+
+
+def flops_core(spec: Spec) -> int:
+    """The tiles of one layer: full rows, columns and rows, masked or not."""
+    return gathered_flops(mixing(spec))
