@@ -1,4 +1,4 @@
-"""Keys and values shortened along the sequence, and attention over the slots so made (Liu et al. 2018, section 4.2.4)."""
+"""Keys and values shortened along the sequence, and attention over the slots so made (Liu et al. 2018, 4.2.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attnprof.layers.tables import table
 
 
 class Convolution(nn.Module):
-    """A convolution of all heads together, kernel = stride: `[b, g, n, d]` to `[b, g, ceil(n / stride), d]`, no bias."""
+    """A convolution over all heads, kernel = stride, no bias: `[b, g, n, d]` to `[b, g, ceil(n / stride), d]`."""
 
     def __init__(self, width: int, stride: int) -> None:
         super().__init__()
@@ -30,6 +30,21 @@ class Convolution(nn.Module):
         rows = F.pad(merge_heads(x), (0, 0, 0, -x.shape[2] % self.stride)).transpose(1, 2)
         kernel = self.weight.weight.unflatten(1, (self.stride, -1)).transpose(1, 2)
         return split_heads(F.conv1d(rows, kernel, stride=self.stride).transpose(1, 2), x.shape[1])
+
+
+class Convolved(nn.Module):
+    """Keys and values, each by a convolution of its own."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.of_k, self.of_v = Convolution(width, stride), Convolution(width, stride)
+
+    def forward(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        return self.of_k(k), self.of_v(v)
+
+    def reference(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The same by torch's convolution."""
+        return self.of_k.reference(k), self.of_v.reference(v)
 
 
 def pooled(x: Tensor, factor: int, kind: str) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from attnprof.layers.pooling import Convolution, SlotAttention
+from attnprof.layers.pooling import Convolved, SlotAttention
 from attnprof.pattern import Blocks, Pattern
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
@@ -19,19 +19,19 @@ class Core(nn.Module):
         shape, factor = spec.shape, spec.number("factor")
         self.local = GatherCore(blocks(spec)) if spec.layer % 2 == 0 else None
         if self.local is None:
-            self.shorten = nn.ModuleList(Convolution(shape.groups * shape.head_dim, factor) for _ in range(2))
+            self.convolved = Convolved(shape.groups * shape.head_dim, factor)
             self.slots = SlotAttention(shape.n, factor, shape.causal, shape.groups, shape.head_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.local is not None:
             return self.local(q, k, v)
-        return self.slots(q, self.shorten[0](k), self.shorten[1](v))
+        return self.slots(q, *self.convolved(k, v))
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """A masked softmax over tokens, or over slots made by torch's convolution."""
         if self.local is not None:
             return self.local.reference(q, k, v)
-        return self.slots.reference(q, self.shorten[0].reference(k), self.shorten[1].reference(v))
+        return self.slots.reference(q, *self.convolved.reference(k, v))
 
 
 def blocks(spec: Spec) -> Spec:

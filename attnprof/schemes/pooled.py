@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import unknown
-from attnprof.layers.pooling import Convolution, SlotAttention, pooled
+from attnprof.layers.pooling import Convolved, SlotAttention, pooled
 from attnprof.scheme import Spec
 
 POOLING = ("mean", "max", "conv")
@@ -21,22 +21,19 @@ class Core(nn.Module):
         if self.kind not in POOLING:
             raise unknown("pooling of pooled", self.kind, POOLING)
         width = shape.groups * shape.head_dim
-        learned = [Convolution(width, self.factor) for _ in range(2)] if self.kind == "conv" else []
-        self.convolutions = nn.ModuleList(learned)
+        self.convolved = Convolved(width, self.factor) if self.kind == "conv" else None
         self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.head_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if self.kind == "conv":
-            return self.slots(q, self.convolutions[0](k), self.convolutions[1](v))
+        if self.convolved is not None:
+            return self.slots(q, *self.convolved(k, v))
         return self.slots(q, pooled(k, self.factor, self.kind), pooled(v, self.factor, self.kind))
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Slot by slot from the tokens in it."""
-        if self.kind == "conv":
-            slots = self.convolutions[0].reference(k), self.convolutions[1].reference(v)
-        else:
-            slots = (self._slot_by_slot(k), self._slot_by_slot(v))
-        return self.slots.reference(q, *slots)
+        if self.convolved is not None:
+            return self.slots.reference(q, *self.convolved.reference(k, v))
+        return self.slots.reference(q, self._slot_by_slot(k), self._slot_by_slot(v))
 
     def _slot_by_slot(self, x: Tensor) -> Tensor:
         parts = x.split(self.factor, 2)

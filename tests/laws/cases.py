@@ -15,21 +15,27 @@ from attnprof.targets import CatalogTarget
 # Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
 SMALL: dict[str, dict[str, Value]] = {
     "bigbird": {"block": 8},
+    "compressive": {"segment": 16, "memory": 24, "compressed": 10, "rate": 3},
     "linear": {"chunk": 16},
     "linformer": {"rank": 12},
     "longformer": {"window": 16, "global_tokens": 2},
     "memory_compressed": {"block": 16},
     "performer": {"features": 24, "chunk": 16},
+    "set_transformer": {"points": 8},
     "sliding_window": {"window": 16},
+    "transformer_xl": {"segment": 16, "memory": 24},
 }
 # Settings beyond the defaults that are other maths.
 VARIANTS: dict[str, list[dict[str, Value]]] = {
+    "compressive": [{"memory": 0}, {"segment": 40}],
     "linear": [{"feature": "relu"}, {"feature": "poly2"}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": 2, "dilated_heads": 1}],
     "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
+    "set_transformer": [{"variant": "official"}],
     "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
+    "transformer_xl": [{"same_length": True}, {"memory": 0}, {"segment": 48}],
 }
 # Work or memory that grows as n^2 by design.
 QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled"})
@@ -90,10 +96,11 @@ def built(case: Case, shape: Shape) -> tuple[nn.Module, nn.Module, tuple[Tensor,
     return module, reference, case.target.inputs(shape)
 
 
-def gradients(module: nn.Module, inputs: tuple[Tensor, ...], grad: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+def gradients(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
     """The output, and the gradients of every input and parameter (zeros where one has no part in it)."""
     leaves = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in inputs]
     out = module(*leaves)
-    out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape) if grad is None else grad)
+    scattered = torch.arange(out.numel(), dtype=torch.float64).mul(12.9898).sin()
+    out.backward(scattered.to(out.dtype).reshape(out.shape))
     tensors = [t for t in (*leaves, *module.parameters()) if t.requires_grad]
     return out.detach(), [torch.zeros_like(t) if t.grad is None else t.grad for t in tensors]
