@@ -45,8 +45,8 @@ MACHINE = ("device_name", "cpu", "threads")
 def command(a: Path, b: Path, metric: str, tolerance: float, across_machines: bool, as_json: bool) -> int:
     """Is run B faster or slower than run A? SAME, FASTER, SLOWER or AMBIGUOUS for each point that both measured.
 
-    A verdict needs the two 95% intervals to agree on it; where they do not, it is AMBIGUOUS. Exit code 4 if any point
-    is SLOWER, or was measured in A and fails or runs out of memory in B.
+    The verdict is that of the whole 95% interval of the ratio; where it lies across the tolerance it is AMBIGUOUS. Exit
+    code 4 if any point is SLOWER, or was measured in A and fails or runs out of memory in B.
     """
     first, second = Run.open(a), Run.open(b)
     if not across_machines:
@@ -91,7 +91,8 @@ def show(found: Comparison) -> None:
 def line(row: Compared, width: int) -> str:
     """A point as text: intervals of both, the ratio and the verdict."""
     sides = f"{seconds(row.a)} -> {seconds(row.b)}"
-    return f"{name_of(row.point, width)}  {sides:<60}  x{row.ratio:.2f}  {row.verdict.value}"
+    times = f"x{row.ratio.median:.2f} [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+    return f"{name_of(row.point, width)}  {sides:<60}  {times:<20}  {row.verdict.value}"
 
 
 def name_of(point: Any, width: int) -> str:
@@ -105,14 +106,19 @@ def seconds(found: Interval) -> str:
     return f"{format_seconds(found.median)} [{format_seconds(found.low)}, {format_seconds(found.high)}]"
 
 
+def bounds(found: Interval) -> dict[str, float]:
+    """An interval without its samples."""
+    return {"median": found.median, "low": found.low, "high": found.high}
+
+
 def as_data(found: Comparison, metric: str, tolerance: float) -> dict[str, Any]:
     """The comparison as one JSON object."""
     rows = [
         {
             "point": row.point.to_json(),
-            "a": {"median": row.a.median, "low": row.a.low, "high": row.a.high},
-            "b": {"median": row.b.median, "low": row.b.low, "high": row.b.high},
-            "ratio": row.ratio,
+            "a": bounds(row.a),
+            "b": bounds(row.b),
+            "ratio": bounds(row.ratio),
             "verdict": row.verdict.value,
         }
         for row in found.rows

@@ -62,7 +62,7 @@ def test_json_holds_the_intervals(write: Write, capsys: pytest.CaptureFixture[st
     assert (found["only_in_a"], found["only_in_b"]) == (1, 1)
     (point,) = found["points"]
     assert point["verdict"] == "SLOWER"
-    assert point["ratio"] == pytest.approx(2)
+    assert point["ratio"] == pytest.approx({"median": 2, "low": 0.0198 / 0.0101, "high": 0.0202 / 0.0099})
     assert point["a"] == pytest.approx({"median": 0.01, "low": 0.0099, "high": 0.0101})
     assert point["point"]["target"] == "dense"
 

@@ -136,6 +136,40 @@ def test_verdicts(a: Interval, b: Interval, verdict: Verdict) -> None:
     assert compare(a, b, 0.05) is verdict
 
 
+@pytest.mark.parametrize(
+    ("few", "many", "rank"), [(4, 4, 1), (5, 5, 3), (6, 6, 6), (5, 8, 7), (8, 8, 14), (10, 10, 24)]
+)
+def test_the_rank_sum_rank_is_that_of_the_tables(few: int, many: int, rank: int) -> None:
+    assert stats._rank_sum_rank(few, many) == rank
+
+
+def test_the_normal_limit_joins_the_exact_distribution() -> None:
+    exact, limit = stats._rank_sum_rank(20, 20), stats._rank_sum_rank(20, 21)
+    assert exact == 128
+    assert limit == pytest.approx(exact * 21 / 20, abs=2)
+
+
+def test_the_ratio_covers_the_true_factor_as_often_as_it_says() -> None:
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(1000):
+        a, b = random.lognormal(size=9), 1.3 * random.lognormal(size=12)
+        found = stats.ratio(interval(a), interval(b))
+        hits += found.low <= 1.3 <= found.high
+    assert 0.94 <= hits / 1000 <= 0.98
+
+
+def test_the_same_noisy_samples_are_the_same() -> None:
+    samples = interval([1.0, 1.03, 0.99, 1.02, 1.01, 0.98, 1.0, 1.01, 0.99, 1.02])
+    assert compare(samples, samples) is Verdict.SAME
+    assert compare(samples, interval([s * 1.1 for s in samples.samples])) is Verdict.SLOWER
+
+
+def test_three_samples_are_judged_by_their_ranges() -> None:
+    found = stats.ratio(interval([1.0, 1.1, 1.2]), interval([2.0, 2.2, 2.4]))
+    assert (found.low, found.high) == pytest.approx((2 / 1.2, 2.4))
+
+
 @given(st.floats(0.5, 2), st.floats(0, 0.3), st.floats(0.5, 2), st.floats(0, 0.3))
 def test_swapping_the_two_swaps_the_verdict(a: float, da: float, b: float, db: float) -> None:
     first, second = Interval(a, a * (1 - da), a * (1 + da)), Interval(b, b * (1 - db), b * (1 + db))
