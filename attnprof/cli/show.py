@@ -197,8 +197,9 @@ def counts(facts: Mapping[str, Any]) -> Iterator[str]:
         if it["counted"] is None:
             yield "none between tokens"
             return
-        closed = {None: "no closed form", it["counted"]: "as the closed form says"}.get(
-            it["closed"], f"closed form {it['closed']:,}"
+        agrees = it["closed"] == it["counted"]
+        closed = (
+            "as the closed form says" if agrees else f"closed form {it['closed']}" if it["closed"] else "no closed form"
         )
         multiple = (
             f", {it['with_multiplicity']:,} over all softmaxes" if it["with_multiplicity"] != it["counted"] else ""

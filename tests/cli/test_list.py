@@ -1,0 +1,121 @@
+"""`attnprof list`: what it shows, what it lets through, and that it stays light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from cli.console import attnprof
+
+from attnprof import catalog
+
+HEAVY = ("torch", "numpy", "scipy", "networkx", "plotly", "sympy", "jinja2")
+
+
+def listed(*options: str) -> dict[str, dict[str, object]]:
+    run = attnprof("list", "--json", *options)
+    assert run.code == 0, run.err
+    return {scheme["name"]: scheme for scheme in run.data["schemes"]}
+
+
+def test_every_scheme_is_listed_with_its_facts() -> None:
+    schemes = listed()
+    assert set(schemes) == set(catalog.names())
+    longformer = schemes["longformer"]
+    assert longformer["paper"] == "Beltagy 2020"
+    assert longformer["class"] == "fixed pattern + memory"
+    assert longformer["complexity"] == "O(n (k + m))"
+    assert longformer["causality"] == [False, True]
+    assert longformer["own_maths"] is True
+    assert schemes["sinks"]["runners"] == ["gather", "masked", "flex"]
+
+
+def test_piped_it_is_tab_separated_text_with_a_header() -> None:
+    run = attnprof("list")
+    header, *rows = [line.split("\t") for line in run.out.splitlines()]
+    assert header == ["name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle"]
+    assert [row[0] for row in rows] == list(catalog.names())
+    assert all(len(row) == len(header) for row in rows)
+    assert "\x1b" not in run.out
+    assert run.err == ""
+
+
+def test_our_complexity_stands_after_the_surveys() -> None:
+    rows = {line.split("\t")[0]: line.split("\t")[3] for line in attnprof("list").out.splitlines()}
+    assert rows["entmax"].startswith("O(n^2) → O(n^2 d)")
+    assert rows["sinks"] == "O(n w)"
+
+
+@pytest.mark.parametrize(
+    ("options", "has", "lacks"),
+    [
+        (["--class", "kernel"], "performer", "longformer"),
+        (["--causal"], "retnet", "bigbird"),
+        (["--no-causal"], "bigbird", "retnet"),
+        (["--decode"], "dense", "bigbird"),
+        (["--data-dependent"], "moba", "dense"),
+        (["--static"], "dense", "moba"),
+        (["--executed"], "star", "moba"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_filters(options: list[str], has: str, lacks: str) -> None:
+    names = listed(*options)
+    assert has in names
+    assert lacks not in names
+
+
+def test_executed_and_graph_only_share_out_the_catalogue() -> None:
+    executed, graph_only = listed("--executed"), listed("--graph-only")
+    assert not set(executed) & set(graph_only)
+    assert set(executed) | set(graph_only) == set(catalog.names())
+    assert all(scheme["graph_only"] for scheme in graph_only.values())
+
+
+def test_an_unknown_class_names_the_closest() -> None:
+    run = attnprof("list", "--class", "kernl")
+    assert run.code == 1
+    assert "unknown class 'kernl'" in run.err
+    assert "did you mean kernel" in run.err
+    assert run.out == ""
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    assert attnprof("list", "--colour").code == 2
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_a_card_read_as_text_is_the_card_of_the_file(name: str) -> None:
+    assert catalog.card(name) == catalog.entry(name).card
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["list", "--help"]])
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from attnprof.cli.main import cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    cli.main({arguments!r}, prog_name='attnprof', standalone_mode=False)\n"
+        f"print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == []
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = f"import sys, attnprof\nprint(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
+def test_the_answer_comes_at_once(arguments: list[str]) -> None:
+    """A quarter of a second on an idle machine; twice that where it is busy."""
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "attnprof", *arguments], capture_output=True, check=True, timeout=60)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 0.5
