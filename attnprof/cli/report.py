@@ -42,6 +42,7 @@ def command(
     """
     from attnprof.render import write_page, write_paper
     from attnprof.render.joined import joined
+    from attnprof.render.patterns import catalogue_pictures
     from attnprof.store import Run
 
     records, header = joined([Run.open(folder) for folder in folders])
@@ -50,7 +51,8 @@ def command(
         return _told(as_json, paper, written, f"cd {paper} && pdflatex main && bibtex main && pdflatex main")
     page = out or folders[0] / "report.html"
     page = page / "report.html" if page.is_dir() else page
-    written = write_page(page, records, header, plotly=not static, anonymous=anonymous)
+    pictures = catalogue_pictures(records)
+    written = write_page(page, records, header, picture=pictures, plotly=not static, anonymous=anonymous)
     return _told(as_json, written, (written,), f"attnprof report {' '.join(map(str, folders))} --paper paper")
 
 

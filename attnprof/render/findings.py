@@ -212,9 +212,11 @@ def reach(graphs: Sequence[Record]) -> list[Finding]:
     facts = []
     for record in graphs:
         metrics = record.metrics or {}
-        layers = metrics.get("layers_to_full_reach")
+        layers = metrics.get("layers_to_full")
         if layers is not None:
             shape = record.point.shape
-            facts.append({"label": record.point.target, "layers": layers, "n": shape.n, "causal": shape.causal})
+            exact = (metrics.get("exact") or {}).get("layers_to_full", "exact")
+            known = {"label": record.point.target, "layers": layers, "certainty": exact}
+            facts.append({**known, "n": shape.n, "causal": shape.causal})
     ranked = sorted(facts, key=lambda fact: (fact["causal"], fact["layers"], fact["label"]))
     return [Finding("reach", {"schemes": ranked})] if ranked else []

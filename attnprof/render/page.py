@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from attnprof.render.figures import Figure, figure
 from attnprof.render.findings import Finding, findings
 from attnprof.render.metrics import COMPARED, WALL, Metric
 from attnprof.render.palette import styles
+from attnprof.render.patterns import Picture, Pictures
 from attnprof.render.pictures import data_uri
 from attnprof.render.plotly_js import packed
 from attnprof.render.runs import runs
@@ -25,7 +26,6 @@ from attnprof.render.svg import draw
 from attnprof.render.verdicts import against, verdict
 from attnprof.render.words import definitions
 
-Picture = Callable[[str], Any]
 TOOL = "attnprof"
 
 
@@ -34,17 +34,17 @@ def write_page(
     records: Iterable[Record],
     header: Mapping[str, Any],
     *,
-    picture: Picture | None = None,
+    picture: Pictures | None = None,
     plotly: bool = True,
     anonymous: bool = False,
 ) -> Path:
     """Write the page of these records to `path` and return it.
 
     `header` is the run's (`command`, `created_at`, `environment`, `plan`, `cards`, or several under `runs`).
-    `picture(target)` gives a pooled mask `[rows, columns]` of densities in [0, 1], or None; graph records that hold
-    one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and its figures
-    static. `anonymous` leaves out host, user, paths, device identifiers and the command. The same arguments give the
-    same bytes.
+    `picture(target)` gives the pooled mask of a scheme, or None (`patterns.catalogue_pictures(records)`); graph records
+    that hold one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and its
+    figures static. `anonymous` leaves out host, user, paths, device identifiers and the command. The same arguments
+    give the same bytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def page(
     records: Iterable[Record],
     header: Mapping[str, Any],
     *,
-    picture: Picture | None = None,
+    picture: Pictures | None = None,
     plotly: bool = True,
     anonymous: bool = False,
 ) -> str:
@@ -193,19 +193,20 @@ def _table(found: Sequence[Group]) -> dict[str, Any]:
 
 
 def _pictures(
-    targets: Sequence[str], graphs: Sequence[Record], picture: Picture | None, known: Mapping[str, Mapping[str, Any]]
+    targets: Sequence[str], graphs: Sequence[Record], picture: Pictures | None, known: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """One picture a target: of its graph record, else of the function given."""
     held = {r.point.target: r for r in graphs if (r.metrics or {}).get("image") is not None}
     found = []
     for target in targets:
         record = held.get(target)
-        image = (record.metrics or {})["image"] if record else picture(target) if picture else None
+        if record is not None:
+            image = Picture((record.metrics or {})["image"], record.point.shape.n, record.point.shape.causal)
+        else:
+            image = picture(target) if picture else None
         if image is not None:
-            n = record.point.shape.n if record else None
-            found.append(
-                {"label": target, "uri": data_uri(image), "side": len(image), "n": n, "card": known.get(target)}
-            )
+            facts = {"label": target, "n": image.n, "causal": image.causal, "card": known.get(target)}
+            found.append({**facts, "uri": data_uri(image.values), "side": len(image.values)})
     return found
 
 

@@ -13,9 +13,9 @@ import numpy as np
 def png(density: Any) -> bytes:
     """A PNG of an array `[rows, columns]` of densities in [0, 1]: black, as opaque as the density.
 
-    Any positive density stays visible. The same array always gives the same bytes.
+    Any positive density stays visible; NaN is nothing. The same array always gives the same bytes.
     """
-    values = np.clip(np.asarray(density, dtype=np.float64), 0.0, 1.0)
+    values = np.clip(np.nan_to_num(np.asarray(density, dtype=np.float64)), 0.0, 1.0)
     alpha = np.where(values > 0, 40 + np.round(values**0.5 * 215), 0).astype(np.uint8)
     pixels = np.zeros((*alpha.shape, 2), dtype=np.uint8)
     pixels[..., 1] = alpha

@@ -94,7 +94,7 @@ def graph(name: str, n: int = 4096, layers: int | None = 3) -> Record:
     side = 64
     image = [[1.0 if abs(i - j) < 5 or j < 2 else 0.0 for j in range(side)] for i in range(side)]
     point = Point(name, Shape(n=n))
-    metrics: Mapping[str, Any] = {"layers_to_full_reach": layers, "edges": 123456, "image": image}
+    metrics: Mapping[str, Any] = {"layers_to_full": layers, "edges": 123456, "image": image}
     return Record("graph", content_hash(["graph", name, n]), point, metrics=metrics)
 
 

@@ -10,6 +10,7 @@ from fakes.records import graph, header, many, records
 from attnprof.model import STATUSES, Point, Record, Shape
 from attnprof.render import write_page
 from attnprof.render.page import page
+from attnprof.render.patterns import Picture
 from attnprof.render.words import definitions
 
 
@@ -107,8 +108,10 @@ def test_a_page_of_graph_records_alone_has_pictures_and_no_figures() -> None:
 
 
 def test_pictures_may_come_from_a_function() -> None:
-    html = page(records(), header(), plotly=False, picture=lambda name: [[0, 1], [1, 0]] if name == "bigbird" else None)
-    assert html.count("data:image/png;base64,") == 1
+    def picture(name: str) -> Picture | None:
+        return Picture([[0, 1], [1, 0]], 4096) if name == "bigbird" else None
+
+    assert page(records(), header(), plotly=False, picture=picture).count("data:image/png;base64,") == 1
 
 
 def test_an_anonymous_page_names_no_host_and_no_command() -> None:

@@ -1,0 +1,62 @@
+"""The pattern of a scheme as a picture, pooled exactly from the slices of its catalogue entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnprof import catalog
+from attnprof.graph.pixels import Grid, pooled
+from attnprof.model import Record
+
+SIDE = 128
+LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A pooled mask `[rows, columns]` of the share of pairs in each pixel that are edges, and the n it was drawn at."""
+
+    values: Any
+    n: int | None = None
+    causal: bool | None = None
+
+
+Pictures = Callable[[str], Picture | None]
+
+
+def catalogue_pictures(records: Iterable[Record]) -> Pictures:
+    """Pictures of the catalogue's sparse schemes with the parameters of the records, at their longest n up to 4k.
+
+    None for a name that is not of the catalogue, a scheme whose tokens meet in slots or kernels, and a complete graph.
+    """
+    chosen: dict[str, Record] = {}
+    for record in records:
+        target = record.point.target
+        if target not in chosen or _fitness(record) > _fitness(chosen[target]):
+            chosen[target] = record
+    known = set(catalog.names())
+    return lambda name: _picture(chosen[name]) if name in chosen and name in known else None
+
+
+def _fitness(record: Record) -> tuple[bool, int, bool]:
+    """Prefers what runs, then the longest n that is no longer than a picture can show, then the bidirectional form."""
+    n = record.point.shape.n
+    return record.status != "unsupported", n if n <= LONGEST else -n, not record.point.shape.causal
+
+
+def _picture(record: Record) -> Picture | None:
+    shape = record.point.shape
+    target = catalog.find(record.point.target, params=record.point.params)
+    pattern = None if target.card.data_dependent else target.pattern(shape)
+    if pattern is None or record.status == "unsupported":
+        return None
+    grid = Grid.of(shape.n, SIDE)
+    allowed = grid.allowed(shape.causal)
+    edges = pooled(pattern.union(0), grid)
+    if bool((edges == allowed).all()):
+        return None
+    return Picture(edges / np.maximum(grid.allowed(False), 1), shape.n, shape.causal)
