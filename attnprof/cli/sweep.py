@@ -196,9 +196,10 @@ def surroundings(job: Any, device: str) -> dict[str, Any]:
 def write_page(run: Any, records: Sequence[Record]) -> Path:
     """The page of a run, in its folder."""
     from attnprof.render.page import write_page as write
+    from attnprof.render.patterns import catalogue_pictures
 
     page = run.path / "report.html"
-    write(page, records, run.header)
+    write(page, records, run.header, picture=catalogue_pictures(records))
     return page
 
 
