@@ -233,13 +233,24 @@ def checked(shape: Shape) -> Shape:
 def source_hash(target: Target) -> str:
     """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
     path = getattr(getattr(target, "entry", None), "path", None)
-    own = [path] if path else [Path(p) for p in getattr(target, "sources", ())]
-    scheme = PACKAGE / "schemes" / f"{target.name}.py"
-    shared = [p for room in ("pattern", "layers", "runners", "cost") for p in sorted((PACKAGE / room).rglob("*.py"))]
-    digest = hashlib.sha256()
-    for file in [*own, *([scheme] if scheme.is_file() else []), *shared]:
-        digest.update(file.read_bytes())
+    own = [Path(path)] if path else [Path(p) for p in getattr(target, "sources", ())]
+    if target.card.pattern_of:
+        own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
+    own.append(PACKAGE / "schemes" / f"{target.name}.py")
+    digest = hashlib.sha256(_shared_sources())
+    for file in own:
+        digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()[:16]
+
+
+@cache
+def _shared_sources() -> bytes:
+    """What every target's cost rests on; it does not change while a process runs."""
+    digest = hashlib.sha256()
+    for room in ("pattern", "layers", "runners", "cost"):
+        for file in sorted((PACKAGE / room).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.digest()
 
 
 __all__ = ["Entry", "Unsupported", "checked", "entry", "find", "load", "names", "source_hash"]
