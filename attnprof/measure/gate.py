@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,8 @@ def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cp
 
     With a reference: at two small lengths, `precisely`, outputs and (pass `train`) gradients agree; in the timed dtype
     at the timed length the whole output where it is short, else sampled rows. Without: all that is computed is finite.
-    A causal target is perturbed after a position, before which nothing may change, unless its card names a leak.
+    A causal target is perturbed after a position, before which nothing may change, unless its card names a leak. For
+    pass `decode` one step is compared with the whole forward.
     """
     if not _has_reference(target, shape):
         return _unaided(target, shape, pass_, device)
@@ -53,6 +55,8 @@ def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cp
         found |= _against_reference(target, small, compared, where)
         if _is_causal(target, shape):
             found |= _future(target, small, where)
+        if pass_ == "decode" and small.n > 1:
+            found |= _decoding(target, small, where)
     return found or at_length(target, shape, device)
 
 
@@ -112,6 +116,21 @@ def _future(target: Target, shape: Shape, device: str) -> Reasons:
         off = distance(after[..., :start, :], before[..., :start, :])
         if not off <= TOLERANCE[shape.dtype]:
             return {"gate_causal": f"a change from position {start} on alters earlier outputs by {off:.1e} at n = {n}"}
+    return {}
+
+
+def _decoding(target: Target, shape: Shape, device: str) -> Reasons:
+    """One step after all tokens but the last must give what the whole forward gives for the last."""
+    run = _Run.of(target, shape, device)
+    module: Any = run.module
+    if not hasattr(module, "prefill"):
+        return {}
+    with torch.no_grad():
+        state = module.prefill(*(x[..., :-1, :] for x in run.inputs))
+        stepped = first_tensor(module.step(*(x[..., -1:, :] for x in run.inputs), state))
+    off = distance(stepped, run.output()[..., -1:, :])
+    if not off <= TOLERANCE[shape.dtype]:
+        return {"gate_decode": f"a decoding step differs from the whole forward by {off:.1e} at n = {shape.n}"}
     return {}
 
 

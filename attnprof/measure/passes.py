@@ -108,7 +108,8 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
     @torch.no_grad()
     def fresh() -> None:
         held.clear()
-        held.append(make(n))
+        with tokens[0].device:
+            held.append(make(n))
 
     @torch.no_grad()
     def one() -> None:

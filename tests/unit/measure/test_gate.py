@@ -107,6 +107,29 @@ def test_infinite_gradients_are_found_in_training_only() -> None:
     assert "gradient of input 0" in check(target, SHAPE, "train")["gate_finite"]
 
 
+class Cached(Window):
+    """Decodes by keeping every token; `slip` makes the step wrong."""
+
+    slip = 0.0
+
+    def prefill(self, x: Tensor) -> Tensor:
+        return x
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        whole = torch.cat((state, x), -2)
+        return self(whole)[..., -1:, :] + self.slip, whole
+
+
+class Slipping(Cached):
+    slip = 0.01
+
+
+def test_a_decoding_step_must_continue_the_forward() -> None:
+    assert check(wrong(Cached), SHAPE, "decode") == {}
+    assert set(check(wrong(Slipping), SHAPE, "decode")) == {"gate_decode"}
+    assert check(wrong(Slipping), SHAPE, "forward") == {}
+
+
 def test_flex_is_compared_where_and_how_it_can_run() -> None:
     assert precisely(FakeTarget(runner="flex"), "train", "cpu") == ("float32", "cpu", "forward")
     assert precisely(FakeTarget(runner="flex"), "train", "cuda") == ("float32", "cuda", "train")
