@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isqrt
+from math import isqrt, prod
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class Core(nn.Module):
         self.register_buffer("rotations", torch.randn(spec.shape.heads, spec.shape.head_dim, columns, generator=draw))
 
     def forward(self, qk: Tensor, v: Tensor) -> Tensor:
-        order, back = decided(lambda: self.order(qk))
+        order, back = self.order(decided(lambda: self.buckets(qk)))
         padding = order.shape[-1] - self.n
         if padding:
             qk, v = F.pad(qk, (0, 0, 0, padding)), F.pad(v, (0, 0, 0, padding))
@@ -54,7 +54,7 @@ class Core(nn.Module):
 
     def reference(self, qk: Tensor, v: Tensor) -> Tensor:
         """Every round over all pairs, each key as often as the round reads it; rounds weighted by their normalisers."""
-        order, back = self.order(qk)
+        order, back = self.order(self.buckets(qk))
         count, total = order.shape[-1] // self.size, self.rounds * (order.shape[-1] // self.size)
         chunk = back[..., : self.n] // self.size
         read = torch.zeros(*chunk.shape, self.n, dtype=v.dtype)
@@ -70,9 +70,9 @@ class Core(nn.Module):
         mixed = (scores - norm).exp() @ v[:, :, None]
         return (norm.softmax(2) * mixed).sum(2)
 
-    def order(self, qk: Tensor) -> tuple[Tensor, Tensor]:
+    def order(self, bucket: Tensor) -> tuple[Tensor, Tensor]:
         """Positions by (bucket, position) in every round, padding last, `[b, h, rounds, n']`; and the inverse."""
-        order = self.buckets(qk).transpose(2, 3).sort(stable=True, dim=-1).indices
+        order = bucket.transpose(2, 3).sort(stable=True, dim=-1).indices
         last = torch.arange(self.n, self.n + -self.n % self.size, device=order.device)
         order = torch.cat([order, last.expand(*order.shape[:3], -1)], -1) if len(last) else order
         return order, inverse(order)
@@ -87,7 +87,7 @@ class Core(nn.Module):
             opposite = part.gather(-1, best) < 0
             bucket = bucket * factor + (best + opposite * (factor // 2)).squeeze(-1)
         assert isinstance(bucket, Tensor)
-        return bucket.to(torch.int32)
+        return bucket.to(torch.int16 if prod(self.factors) < 2**15 else torch.int32)
 
     @torch.no_grad()
     def hide_(self, scores: Tensor, order: Tensor) -> None:

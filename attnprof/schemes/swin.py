@@ -1,0 +1,131 @@
+"""Swin: windows of a grid with a learned bias for offsets, moved in odd layers (Liu et al. 2021, section 3.2)."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.layers.stack import stacked as in_order
+from attnprof.layers.tables import table
+from attnprof.model import Level
+from attnprof.runners.masked import pattern_mask
+from attnprof.scheme import Spec
+
+
+class Core(nn.Module):
+    """`q, k, v [b, h, n, d]` in raster order; `bias [(2 M - 1)^2, h]` is learned."""
+
+    hidden: Tensor | None
+    offsets: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec, self.n, self.window = spec, spec.shape.n, spec.number("window")
+        self.height, self.width = grid(spec)
+        self.shift = spec.number("shift") if spec.layer % 2 else 0
+        self.merging = bool(spec.params["merging"])
+        self.bias = nn.Parameter(torch.randn((2 * self.window - 1) ** 2, spec.shape.heads) * 0.02)
+        self.register_buffer("offsets", table(offsets(self.window)))
+        self.register_buffer("hidden", self._hidden())
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (self.windows(x) for x in (q * q.shape[-1] ** -0.5, k, v))
+        area = self.window**2
+        bias = self.bias.index_select(0, self.offsets).view(area, area, -1).permute(2, 0, 1)[:, None]
+        scores = (q @ k.transpose(-2, -1)).add_(bias)
+        if self.hidden is not None:
+            scores = scores.masked_fill_(self.hidden, float("-inf"))
+        return self.tokens(scores.softmax(-1) @ v)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """One masked softmax over all pairs, the bias looked up by the offset of rows and columns."""
+        place = torch.arange(self.n)
+        row, column = place // self.width, place % self.width
+        reach = self.window - 1
+        down = (row[:, None] - row).clamp(-reach, reach) + reach
+        right = (column[:, None] - column).clamp(-reach, reach) + reach
+        bias = self.bias[down * (2 * reach + 1) + right].permute(2, 0, 1)
+        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 + bias
+        return scores.masked_fill(~pattern_mask(self.spec)[0], float("-inf")).softmax(-1) @ v
+
+    def windows(self, x: Tensor) -> Tensor:
+        """`[b, h, n, d]` as `[b, h, windows, M^2, d]`: filled up to whole windows, moved up and left."""
+        rows, columns = self._whole()
+        x = F.pad(x, (0, 0, 0, self.height * self.width - self.n)).unflatten(2, (self.height, self.width))
+        x = F.pad(x, (0, 0, 0, columns - self.width, 0, rows - self.height))
+        x = x.roll((-self.shift, -self.shift), (2, 3)) if self.shift else x
+        x = x.unflatten(3, (-1, self.window)).unflatten(2, (-1, self.window))
+        return x.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """The opposite of `windows`."""
+        rows = self._whole()[0]
+        x = x.unflatten(2, (rows // self.window, -1)).unflatten(4, (self.window, self.window)).transpose(3, 4)
+        x = x.flatten(4, 5).flatten(2, 3)
+        x = x.roll((self.shift, self.shift), (2, 3)) if self.shift else x
+        return x[:, :, : self.height, : self.width].flatten(2, 3)[:, :, : self.n]
+
+    def _whole(self) -> tuple[int, int]:
+        return self.height + -self.height % self.window, self.width + -self.width % self.window
+
+    def _hidden(self) -> Tensor | None:
+        """Pairs `[windows, M^2, M^2]` of which one fills up the grid, or that only the move has brought together."""
+        rows, columns = self._whole()
+        piece = np.arange(rows)[:, None] >= rows - self.shift, np.arange(columns) >= columns - self.shift
+        region = 1 + piece[0] * 2 + piece[1]
+        inside = np.arange(rows)[:, None] * self.width + np.arange(columns) < self.n
+        inside &= np.arange(columns) < self.width
+        region = np.where(np.roll(inside, (-self.shift, -self.shift), (0, 1)), region, 0)
+        tiled = region.reshape(rows // self.window, self.window, -1, self.window).swapaxes(1, 2)
+        tiled = tiled.reshape(-1, self.window**2)
+        apart = tiled[:, :, None] != tiled[:, None]
+        return table(apart) if apart.any() else None
+
+
+class PatchMerging(nn.Module):
+    """2 x 2 neighbours side by side, normalised, projected: `x [b, n, D]` on its grid to `[b, ceil(n / 4), 2 D]`."""
+
+    def __init__(self, dim: int, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, 0, self.height * self.width - x.shape[1])).unflatten(1, (self.height, self.width))
+        x = F.pad(x, (0, 0, 0, self.width % 2, 0, self.height % 2))
+        corners = [x[:, down::2, right::2] for right in (0, 1) for down in (0, 1)]
+        return self.reduction(self.norm(torch.cat(corners, -1))).flatten(1, 2)
+
+
+def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
+    """Both layers, and patch merging after them on request (not at level `core`, which has no width to double)."""
+    core = next(part for layer in layers for part in layer.modules() if isinstance(part, Core))
+    if level == "core" or not core.merging:
+        return in_order(layers, level)
+    return nn.Sequential(*layers, PatchMerging(core.spec.shape.dim, core.height, core.width))
+
+
+def grid(spec: Spec) -> tuple[int, int]:
+    """Height and width of the grid."""
+    height = isqrt(spec.shape.n - 1) + 1
+    return height, -(-spec.shape.n // height)
+
+
+def offsets(window: int) -> np.ndarray:
+    """For each pair of tokens of a window the row of the bias table, `[M^2 * M^2]`."""
+    row, column = np.divmod(np.arange(window**2), window)
+    down, right = row[:, None] - row + window - 1, column[:, None] - column + window - 1
+    return (down * (2 * window - 1) + right).ravel()
+
+
+def flops_core(spec: Spec) -> int:
+    """4 M^4 d a head and window of the filled-up grid."""
+    shape, window = spec.shape, spec.number("window")
+    height, width = grid(spec)
+    windows = -(-height // window) * -(-width // window)
+    return shape.batch * shape.heads * 4 * windows * window**4 * shape.head_dim

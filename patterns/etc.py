@@ -1,0 +1,53 @@
+"""Two inputs: a few global tokens that read and are read by all, and a long one that reads a window of itself."""
+
+from attnprof.pattern import Band, Card, Expr, Global
+
+CARD = Card(
+    title="Extended Transformer Construction",
+    bib="ainslie2020etc",
+    survey_class="fixed pattern + memory",
+    complexity="O(n_g^2 + n n_g)",
+    complexity_ours="O(n (n_g + w)): the survey leaves out the window",
+    causality=(False,),
+    maths="own",
+    runners=("gather", "masked"),
+    rule="global to global, global to long, long to global: all; long to long: |i - j| <= window / 2",
+    edges_text="n_g n + n_l n_g + n_l (w + 1) - (w/2) (w/2 + 1) with n_l = n - n_g, for w/2 < n_l",
+    paper_n=4096,
+    notes=(
+        "n counts the nodes of both inputs: the first global_tokens are the global input, the others the long one",
+        "one softmax over both pieces of a query, global and long keys together",
+        "the two inputs have projections of their own (Q, K, V), each token is projected once",
+        "unstructured masks: every long token reads every global one; relative position labels are left out",
+    ),
+    sources={
+        "window": "168: radius 84, so that a block of 84 meets three (Ainslie et al. 2020, section 4)",
+        "global_tokens": "256; 230 to 430 by task (Ainslie et al. 2020, appendix)",
+    },
+)
+
+
+def resolve(n: int, *, global_tokens: int = 256) -> dict[str, int]:
+    """At most half of a short sequence is global."""
+    return {"global_tokens": min(global_tokens, n // 2)}
+
+
+def pattern(n: int, *, window: int = 168, global_tokens: int = 256) -> Expr:
+    """A band among the long tokens, and the rows and columns of the global ones."""
+    tokens = min(global_tokens, n // 2)
+    band = Band(window // 2, window // 2)
+    return band | Global(tokens) if tokens else band
+
+
+def edges(n: int, *, window: int = 168, global_tokens: int = 256) -> int:
+    """Full rows and columns of the global tokens, and a band over the others."""
+    tokens = min(global_tokens, n // 2)
+    long = n - tokens
+    half = min(window // 2, long - 1)
+    return tokens * n + long * tokens + long * (2 * half + 1) - half * (half + 1)
+
+
+def flops_paper(n: int, *, dim: int, window: int = 168, global_tokens: int = 256) -> int:
+    """4 D (n_g (n_g + n_l) + n_l (n_g + 2 r + 1)) (Ainslie et al. 2020, section 3.2)."""
+    tokens = min(global_tokens, n // 2)
+    return 4 * dim * (tokens * n + (n - tokens) * (tokens + window + 1))
