@@ -12,6 +12,7 @@ CARD = Card(
     complexity_ours="O(n (l + 2 w) (l + w)) for blocks of l x l with a frame of w: above, and to both sides",
     causality=(True,),
     rule="j in the block's memory rectangle, and generated no later than i",
+    edges_text="triangles of the own blocks, and for each earlier block in reach its pixels within the frame",
     paper_n=3072,
     notes=(
         "tokens come in generation order: blocks in raster order, pixels in raster order within a block",

@@ -15,6 +15,7 @@ CARD = Card(
     rule="even layers: floor(i / b) = floor(j / b); odd layers: slots of k tokens, causal: those with k t + k - 1 <= i",
     edges_text="local layer: n b, causal n (b + 1) / 2; compressed layer: n to slots, n ceil(n / k) back",
     paper_n=11000,
+    dead_queries="causal, compressed layers: the first factor - 1 queries, for whom no slot is complete",
     notes=(
         "a point costs both layer kinds; the paper stacks L M L M L",
         "causal, a learned null slot serves the first queries, and an unfinished slot is seen by nobody",

@@ -14,6 +14,7 @@ CARD = Card(
     maths="own",
     rule="slot t pools the keys [k t, k t + k); every slot, causal: those with k t + k - 1 <= i, and a null slot",
     edges_text="none between tokens: n from tokens to slots, n ceil(n / k) back; causal about half",
+    dead_queries="causal: the first factor - 1 queries, for whom no slot is complete; they read a null slot",
     notes=(
         "pooling=mean or max takes no product; conv learns one of kernel = stride = factor over all of the width, "
         "2 n D^2 for keys and as much for values",
