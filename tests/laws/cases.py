@@ -15,30 +15,44 @@ from attnprof.targets import CatalogTarget
 # Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
 SMALL: dict[str, dict[str, Value]] = {
     "bigbird": {"block": 8},
+    "block_local": {"block": 16, "look_back": 1},
     "compressive": {"segment": 16, "memory": 24, "compressed": 10, "rate": 3},
+    "dilated_window": {"window": 8, "dilation": 3},
+    "etc": {"window": 8, "global_tokens": 3},
+    "image_1d": {"query_block": 16, "memory_block": 8},
+    "image_2d": {"query_block": 4, "memory_block": 2},
     "linear": {"chunk": 16},
     "linformer": {"rank": 12},
     "longformer": {"window": 16, "global_tokens": 2},
     "memory_compressed": {"block": 16},
     "performer": {"features": 24, "chunk": 16},
+    "reformer": {"chunk": 8, "hashes": 2},
     "set_transformer": {"points": 8},
+    "sinkhorn": {"block": 8},
     "sliding_window": {"window": 16},
+    "sortcut": {"block": 8},
+    "swin": {"window": 4},
     "transformer_xl": {"segment": 16, "memory": 24},
 }
 # Settings beyond the defaults that are other maths.
 VARIANTS: dict[str, list[dict[str, Value]]] = {
+    "axial": [{"combine": "merge"}],
     "compressive": [{"memory": 0}, {"segment": 40}],
     "linear": [{"feature": "relu"}, {"feature": "poly2"}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": 2, "dilated_heads": 1}],
-    "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
+    "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
+    "reformer": [{"duplicates": "once"}, {"hashes": 1}],
+    "routing": [{"sharing": "never"}, {"sharing": "always"}],
     "set_transformer": [{"variant": "official"}],
+    "sparse_fixed": [{"combine": "alternate"}, {"combine": "heads"}],
     "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
+    "swin": [{"merging": True}],
     "transformer_xl": [{"same_length": True}, {"memory": 0}, {"segment": 48}],
 }
 # Work or memory that grows as n^2 by design.
-QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled"})
+QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled", "switch"})
 
 
 @dataclass(frozen=True)
