@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -44,10 +47,30 @@ def highest(changes: Iterable[int]) -> int:
 def _cpu_peak(ready: Passage) -> Memory:
     from torch.autograd.profiler import profile
 
-    with profile(profile_memory=True) as record:
+    record = profile(profile_memory=True)
+    with _quiet():
+        record.__enter__()
+    try:
         for step in ready.steps:
             step()
+    finally:
+        with _quiet():
+            record.__exit__(None, None, None)
     return Memory(highest(_changes(record)), None, CPU_METHOD)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on file descriptor 2: the profiler's C++ part announces there each start and stop."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _changes(record: Any) -> list[int]:

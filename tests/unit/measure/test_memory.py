@@ -1,3 +1,6 @@
+import os
+
+import pytest
 import torch
 from fakes.accelerator import FakeAccelerator
 from torch import Tensor, nn
@@ -89,3 +92,19 @@ def test_an_accelerator_is_read_over_its_baseline_after_a_reset() -> None:
     assert found.peak_bytes == 300
     assert found.reserved_bytes == 1350
     assert allocator.log == ["synchronize", "empty_cache", "reset", "synchronize"]
+
+
+def test_the_profiler_says_nothing_and_stderr_is_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+    peak(passage(nn.Linear(8, 8), (torch.randn(1, 8),), "forward"), "cpu")
+    os.write(2, b"still here")
+    assert capfd.readouterr() == ("", "still here")
+
+
+def test_the_profiler_ends_where_a_step_fails() -> None:
+    def fail() -> None:
+        raise MemoryError("no room")
+
+    nothing = Passage("forward", ("forward",), (fail,), lambda: None, lambda: None)
+    with pytest.raises(MemoryError):
+        peak(nothing, "cpu")
+    assert peak(passage(Product(), (torch.randn(64, 256),), "forward"), "cpu").peak_bytes == 2 * 64 * KIB
