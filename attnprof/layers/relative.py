@@ -60,7 +60,7 @@ def sinusoids(count: int, width: int) -> Tensor:
 
 
 def windows(x: Tensor, size: int, step: int, count: int) -> Tensor:
-    """The `size` rows before each segment of `step`: `[b, h, n, d]` to `[b, h, count, size, d]`, zeros before the first."""
+    """The `size` rows before each segment of `step`: `[b, h, n, d]` to `[b, h, count, size, d]`, zeros before 0."""
     needed = (count - 1) * step
     padded = F.pad(x[:, :, :needed], (0, 0, size, 0))
     return padded.unfold(2, size, step)[:, :, :count].transpose(-2, -1)

@@ -18,13 +18,14 @@ from attnprof.errors import Unsupported
 from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
+from attnprof.runners.decode import BandDecoding
 from attnprof.runners.masked import pattern_mask
 from attnprof.scheme import Spec
 
 BLOCK = 128
 
 
-class FlexCore(nn.Module):
+class FlexCore(BandDecoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]` by torch's FlexAttention; on a CPU it runs forward only."""
 
     def __init__(self, spec: Spec) -> None:

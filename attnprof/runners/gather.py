@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import table
+from attnprof.runners.decode import BandDecoding
 from attnprof.runners.lower import lower
 from attnprof.runners.masked import pattern_mask
 from attnprof.runners.tiling import Part, Plan, Stack, View
@@ -21,7 +22,7 @@ from attnprof.scheme import Spec
 Partial = tuple[Tensor, Tensor, Tensor]
 
 
-class GatherCore(nn.Module):
+class GatherCore(BandDecoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]` along the tiles of the pattern's plan."""
 
     def __init__(self, spec: Spec) -> None:

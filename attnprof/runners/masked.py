@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import table
+from attnprof.runners.decode import BandDecoding
 from attnprof.scheme import Spec
 
 
-class MaskedCore(nn.Module):
+class MaskedCore(BandDecoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]` under the pattern's mask `[heads or 1, n, n]`, a buffer of n * n bytes."""
 
     mask: Tensor
@@ -19,6 +20,7 @@ class MaskedCore(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        self.spec = spec
         mask, dead = pattern_mask(spec)
         self.register_buffer("mask", mask)
         self.register_buffer("dead", dead)

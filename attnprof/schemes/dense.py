@@ -5,17 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.layers.cache import Decoding
 from attnprof.layers.softmax import softmax_attention, unfold
 from attnprof.scheme import Spec
 
 
-class Core(nn.Module):
+class Core(Decoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, m, d]` to `[b, h, n, d]`; under causality with n < m the last queries align."""
 
     hidden: Tensor | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        self.shape = spec.shape
         rows, keys = spec.shape.n, spec.shape.keys
         visible = torch.ones(rows, keys, dtype=torch.bool).tril(keys - rows) if spec.shape.causal else None
         self.register_buffer("hidden", None if visible is None else ~visible)

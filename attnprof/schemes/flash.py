@@ -7,15 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attnprof.layers.cache import Decoding
 from attnprof.layers.softmax import softmax_attention
 from attnprof.scheme import Spec
 
 
-class Core(nn.Module):
+class Core(Decoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]`, with the flash backend pinned: it fails rather than falls back."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        self.shape = spec.shape
         self.causal = spec.shape.causal
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

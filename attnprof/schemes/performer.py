@@ -107,7 +107,8 @@ class Core(nn.Module):
         keys, peak = self.bare(k)
         values = v.to(keys.dtype)
         plain = with_count(values).sum(2, keepdim=True, dtype=wide(v.dtype))
-        top = torch.zeros_like(plain[..., :1]) if peak is None else peak.amax(2, keepdim=True)
+        nothing = torch.full_like(plain[..., :1], float("-inf"))
+        top = nothing if peak is None else torch.cat([nothing, peak], 2).amax(2, keepdim=True)
         return summed(keys, values), plain, top
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: State) -> tuple[Tensor, State]:

@@ -1,0 +1,124 @@
+"""Keys and values that decoding keeps: all of them, or a ring of the last ones; and one query over them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from attnprof.layers.attention import dtype_of
+from attnprof.layers.softmax import unfold
+from attnprof.model import Shape
+
+TAIL = 64
+
+
+class Cache(NamedTuple):
+    """Keys and values `[b, g, rows, d]` of `n` tokens. With `ring` rows at most, token t lies in row t mod ring.
+
+    Without, new tokens go to a tail of 64 rows, which joins the others when it is full: so a step copies no cache.
+    """
+
+    k: Tensor
+    v: Tensor
+    n: int
+    ring: int | None = None
+    tail_k: Tensor | None = None
+    tail_v: Tensor | None = None
+
+
+def cached(k: Tensor, v: Tensor, ring: int | None = None) -> Cache:
+    """The cache after the tokens `k, v [b, g, n, d]`."""
+    n = k.shape[2]
+    if ring is None or n <= ring:
+        return Cache(k, v, n, ring)
+    order = (torch.arange(ring, device=k.device) - n) % ring + n - ring
+    return Cache(k.index_select(2, order), v.index_select(2, order), n, ring)
+
+
+def random_cache(shape: Shape, n: int, ring: int | None = None) -> Cache:
+    """A cache of n tokens, of random content."""
+    rows = n if ring is None else min(n, ring)
+    k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype_of(shape))
+    return Cache(k, torch.randn_like(k), n, ring)
+
+
+def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: Cache, stride: int = 1) -> tuple[Tensor, Cache]:
+    """`q [b, h, 1, d]` over the cache and its own `k, v [b, g, 1, d]`: the mixed row, and the cache with them.
+
+    With a ring, of the last `ring` tokens every `stride`-th, the newest first.
+    """
+    cache = appended(cache, k, v)
+    keys, values = [cache.k], [cache.v]
+    if cache.tail_k is not None and cache.tail_v is not None:
+        used = cache.n - cache.k.shape[2]
+        keys.append(cache.tail_k[:, :, :used])
+        values.append(cache.tail_v[:, :, :used])
+    if stride > 1:
+        read = _every(stride, cache, q.device)
+        keys, values = [keys[0].index_select(2, read)], [values[0].index_select(2, read)]
+    return mixed_row(q, keys, values), cache
+
+
+def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+    """One softmax of `q [b, h, 1, d]` over keys and values in several pieces `[b, g, rows, d]`."""
+    groups = keys[0].shape[1]
+    heads = q.shape[1] // groups
+    folded = (q * q.shape[-1] ** -0.5).unflatten(1, (groups, heads)).flatten(2, 3)
+    weights = torch.cat([folded @ piece.transpose(-2, -1) for piece in keys], -1).softmax(-1)
+    shares = weights.split([piece.shape[2] for piece in keys], -1)
+    mixed = shares[0] @ values[0]
+    for share, piece in zip(shares[1:], values[1:], strict=True):
+        mixed = mixed + share @ piece
+    return unfold(mixed, heads, 1)
+
+
+def appended(cache: Cache, k: Tensor, v: Tensor) -> Cache:
+    """The cache with one token more, written in place where there is room for it."""
+    if cache.ring is not None:
+        return _in_ring(cache, k, v, cache.ring)
+    if cache.tail_k is None or cache.tail_v is None:
+        tail_k, tail_v = (x.new_empty(*x.shape[:2], TAIL, x.shape[3]) for x in (k, v))
+        cache = cache._replace(tail_k=tail_k, tail_v=tail_v)
+    elif cache.n - cache.k.shape[2] == TAIL:
+        whole = torch.cat([cache.k, cache.tail_k], 2), torch.cat([cache.v, cache.tail_v], 2)
+        return appended(Cache(whole[0], whole[1], cache.n), k, v)
+    at = cache.n - cache.k.shape[2]
+    for tail, new in ((cache.tail_k, k), (cache.tail_v, v)):
+        assert tail is not None
+        tail.narrow(2, at, 1).copy_(new)
+    return cache._replace(n=cache.n + 1)
+
+
+def _in_ring(cache: Cache, k: Tensor, v: Tensor, ring: int) -> Cache:
+    if cache.k.shape[2] < ring:
+        return Cache(torch.cat([cache.k, k], 2), torch.cat([cache.v, v], 2), cache.n + 1, ring)
+    for kept, new in ((cache.k, k), (cache.v, v)):
+        kept.narrow(2, cache.n % ring, 1).copy_(new)
+    return cache._replace(n=cache.n + 1)
+
+
+def _every(stride: int, cache: Cache, device: torch.device) -> Tensor:
+    """Rows of the newest token, of the one `stride` before it, and so on, as far as the ring holds them."""
+    rows = cache.k.shape[2]
+    lags = torch.arange(0, rows, stride, device=device)
+    return (cache.n - 1 - lags) % rows if rows == cache.ring else cache.n - 1 - lags
+
+
+class Decoding:
+    """Decoding of a core whose every query reads all of the past: `state`, `prefill`, `step` over a growing cache."""
+
+    shape: Shape
+
+    def state(self, n: int) -> Cache:
+        """Keys and values of n tokens, of random content: 2 n g d numbers a sequence."""
+        return random_cache(self.shape, n)
+
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Cache:
+        """The state after the tokens `k, v [b, g, n, d]`."""
+        return cached(k, v)
+
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: Cache) -> tuple[Tensor, Cache]:
+        """One token more over all the keys: 4 (n + 1) d FLOPs a head."""
+        return decode_step(q, k, v, state)

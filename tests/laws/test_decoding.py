@@ -1,0 +1,78 @@
+"""Token by token, a causal scheme says what its full forward says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attnprof import catalog
+from attnprof.cost import count
+from attnprof.errors import Unsupported
+from attnprof.layers.attention import Attention
+from attnprof.model import Shape
+from tests.laws.cases import Case, as_params, built, cases
+
+DECODING = ("dense", "flash", "linear", "performer", "sliding_window", "transformer_xl")
+CASES = as_params([case for case in cases() if case.name in DECODING and case.causal])
+
+
+@pytest.mark.parametrize("known", [0, 16, 76])
+@pytest.mark.parametrize("case", CASES)
+def test_each_step_gives_the_row_of_the_full_forward(case: Case, known: int) -> None:
+    module, _, (x,) = built(case, case.shape(100))
+    assert isinstance(module, Attention)
+    with torch.no_grad():
+        full = module(x)
+        state = module.prefill(x[:, :known])
+        for at in range(known, known + 24):
+            row, state = module.step(x[:, at : at + 1], state)
+            torch.testing.assert_close(row, full[:, at : at + 1], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_state_of_n_tokens_is_as_large_as_the_one_that_n_tokens_leave(case: Case) -> None:
+    module, _, (x,) = built(case, case.shape(100))
+    assert isinstance(module, Attention)
+    with torch.no_grad():
+        for n in (1, 17, 40, 100):
+            drawn, left = module.state(n), module.prefill(x[:, :n])
+            assert [t.shape for t in drawn if isinstance(t, torch.Tensor)] == [
+                t.shape for t in left if isinstance(t, torch.Tensor)
+            ]
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_fewer_kv_heads_decode_as_they_run_forward(heads: int) -> None:
+    for name in ("dense", "sliding_window"):
+        target = catalog.find(name, params={"window": 16} if name == "sliding_window" else {})
+        shape = Shape(n=40, batch=2, dim=32, heads=4, kv_heads=heads, causal=True, dtype="float64")
+        module, (x,) = target.build(shape), target.inputs(shape)
+        assert isinstance(module, Attention)
+        row, _ = module.step(x[:, 39:], module.prefill(x[:, :39]))
+        torch.testing.assert_close(row, module(x)[:, 39:], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [100, 4096])
+def test_what_a_step_costs_and_a_state_holds(n: int) -> None:
+    heads, width = 2, 8
+    row = 2 * heads * width * 4
+    expected = {
+        "dense": (4 * (n + 1) * heads * width, n * row, row),
+        "sliding_window": (4 * min(n + 1, 512) * heads * width, min(n, 512) * row, row if n < 512 else 0),
+        "linear": (heads * (4 * width * width + 2 * width), heads * width * (width + 1) * 4, 0),
+    }
+    for name, (flops, state, growth) in expected.items():
+        shape = Shape(n=n, dim=heads * width, heads=heads, causal=True)
+        cost = count(catalog.find(name), shape, "decode").cost
+        assert cost.flops_core_executed == flops
+        assert cost.state_bytes == state
+        assert cost.state_growth_bytes == growth
+
+
+def test_a_scheme_without_a_step_says_so() -> None:
+    target = catalog.find("sparse_strided")
+    shape = Shape(n=64, dim=16, heads=2, causal=True)
+    module = target.build(shape)
+    assert isinstance(module, Attention)
+    with pytest.raises(Unsupported, match="token by token"):
+        module.state(8)
