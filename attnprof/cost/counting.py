@@ -47,6 +47,9 @@ class Run:
     forward_flops: Any = 0
     forward_core: Any = 0
     calls: int = 0
+    output_bytes: int = 0
+    kept: dict[int, Any] = field(default_factory=dict)
+    gradients: dict[int, Any] = field(default_factory=dict)
 
 
 def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, second_opinion: bool = False) -> Counted:
@@ -103,14 +106,19 @@ def train(built: Built, run: Run, counter: Counter) -> None:
         result = built.module(*inputs)
     results = tensors_in(result)
     output = first_output(results)
-    run.saved_bytes = saved_bytes(built, run.lives, output, results)
+    kept = kept_storages(built, run.lives, output, results)
+    run.saved_bytes = sum(kept.values())
     del result, results
     grad = torch.empty_like(output)
     run.lives.before([grad])
+    run.output_bytes = unique_bytes([grad])
+    run.kept = {id(life): life for key, life in run.lives.known.items() if key in kept}
     run.forward_flops, run.forward_core = run.tally.flops, run.tally.core
     with counter:
         torch.autograd.backward(output, grad)
-    run.param_grad_bytes = unique_bytes(p.grad for p in built.module.parameters() if p.grad is not None)
+    grads = [p.grad for p in built.module.parameters() if p.grad is not None]
+    run.param_grad_bytes = unique_bytes(grads)
+    run.gradients = {id(life): life for g in grads if (life := run.lives.known.get(g.untyped_storage()._cdata))}
     built.module.zero_grad(set_to_none=True)
 
 
@@ -141,8 +149,8 @@ def _leaf(x: Any) -> Any:
     return x
 
 
-def saved_bytes(built: Built, lives: Lifetimes, output: Tensor, results: list[Tensor]) -> int:
-    """Bytes that wait for backward: what the graph holds, and whatever else the forward left alive.
+def kept_storages(built: Built, lives: Lifetimes, output: Tensor, results: list[Tensor]) -> dict[int, int]:
+    """Bytes of each storage that waits for backward: what the graph holds, and whatever else the forward left alive.
 
     Neither parameters nor registered buffers, which live anyway, nor Python numbers; not the result, unless the graph
     holds it too.
@@ -155,7 +163,7 @@ def saved_bytes(built: Built, lives: Lifetimes, output: Tensor, results: list[Te
     if any(key not in known for key in lives.alive()):
         gc.collect()
     kept.update({key: size for key, size in lives.alive().items() if key not in known})
-    return sum(kept.values())
+    return kept
 
 
 def attributes(built: Built) -> list[Tensor]:

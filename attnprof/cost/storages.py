@@ -26,6 +26,7 @@ class Lifetimes:
     def __init__(self) -> None:
         self.live: Any = 0
         self.peak: Any = 0
+        self.at_peak: tuple[_Life, ...] = ()
         self.known: dict[int, _Life] = {}
         self.outside: dict[int, _Life] = {}
 
@@ -55,6 +56,7 @@ class Lifetimes:
         level = self.live + extra
         if level > self.peak:
             self.peak = level
+            self.at_peak = tuple(self.known.values())
 
     def knows(self, key: int) -> bool:
         """Whether a storage was named before the pass or made by an operator of it."""

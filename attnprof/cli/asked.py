@@ -1,0 +1,45 @@
+"""One target and its shape from the options of a command that costs without measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attnprof import catalog
+from attnprof.cli.options import pairs, shape_of
+from attnprof.errors import AttnprofError, unknown
+from attnprof.model import PASSES, Pass, Shape
+from attnprof.scheme import Target
+from attnprof.sweep.plan import label, settings_of
+
+SIZES = ("batch", "dim", "heads", "kv_heads", "level", "dtype", "depth", "seed")
+
+
+def asked_target(name: str, options: Mapping[str, Any]) -> Target:
+    """The target that the command line names, with its `--set`, `--runner` and `--arg`."""
+    settings = settings_of(options["settings"], (name,))
+    for owner in settings:
+        if owner != label(name):
+            raise unknown("target in --set", owner, [label(name)])
+    return catalog.find(
+        name, params=settings.get(label(name), {}), runner=options["runner"], arguments=pairs(options["arguments"])
+    )
+
+
+def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
+    """The shape at length n; without `--causal` or `--no-causal` the target's native setting."""
+    causal = target.card.native_causal if options["causal"] is None else options["causal"]
+    return shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
+
+
+def asked_passes(text: str) -> tuple[Pass, ...]:
+    """Passes joined by commas, each once. Raises `AttnprofError` for an unknown one."""
+    passes: list[Pass] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if part not in PASSES:
+            raise unknown("pass", part, PASSES)
+        if part not in passes:
+            passes.append(part)
+    if not passes:
+        raise AttnprofError("no pass is named", hint=f"of {', '.join(PASSES)}")
+    return tuple(passes)

@@ -1,0 +1,136 @@
+"""`attnprof cost`: what a target must spend, as closed forms and as certified numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from attnprof.cli.asked import asked_passes, asked_shape, asked_target
+from attnprof.cli.options import ARGUMENTS, AS_JSON, SETTINGS, emit, sizes
+from attnprof.errors import AttnprofError
+from attnprof.units import parse_lengths
+
+EXAMPLES = """\b
+Examples:
+  attnprof cost longformer --lengths 1k-1m             closed forms, and a table from 1k to 1m
+  attnprof cost sparse_strided --set stride=64 --json  one object for a script
+  attnprof cost dense --memory --roofline h100         what the peak is made of; the least time on an H100
+  attnprof cost my_model.py:Layer --arg width=256      your own module
+  attnprof cost                                        every scheme's table
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--lengths", default="1k-64k", show_default=True, help="1k, 1k-64k (doubling), 1k,3k,10k; 1k = 1024.")
+@click.option("--pass", "passes", default="forward,train", show_default=True, help="forward, train, decode.")
+@click.option("--runner", help="How patterns are executed: gather, masked or flex.")
+@click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
+@click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
+@click.option("--memory", is_flag=True, help="What memory holds at the peak, part by part.")
+@click.option("--roofline", metavar="DEVICE", help="Least time on a device: h100, a100, ..., or here (measured now).")
+@click.option("--certificate", is_flag=True, help="Every operator behind the numbers.")
+@click.option("--cache/--no-cache", default=True, show_default=True, help="Reuse counts of the very same code.")
+@sizes
+@SETTINGS
+@ARGUMENTS
+@AS_JSON
+def command(**options: Any) -> int:
+    """What TARGET must spend at many lengths, known without a device: FLOPs, operations and bytes.
+
+    Every number carries its certificate: the operators counted and not counted, the kernels and tiles assumed. FLOPs
+    count a multiply-add as 2. With no TARGET, or several, tables only.
+    """
+    from attnprof.cli.cost_text import show
+
+    names = options["targets"] or executed_schemes()
+    alone = len(options["targets"]) == 1
+    with_forms = alone if options["forms"] is None else options["forms"]
+    answers = list(answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"]))
+    if options["as_json"]:
+        emit(answers[0] if alone else {"targets": answers})
+    else:
+        for answer in answers:
+            show(answer, options)
+    return 0
+
+
+def executed_schemes() -> list[str]:
+    """Every scheme of the catalogue whose maths is written."""
+    from attnprof.catalog import card, is_written, names
+
+    return [name for name in names() if is_written(name, card(name))]
+
+
+def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> Any:
+    """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
+    from attnprof.cost.cache import Cache, code_hash
+
+    cache = Cache(code_hash(pattern_files())) if options["cache"] else None
+    for name in names:
+        try:
+            yield answer(name, options, cache)
+        except AttnprofError:
+            if not skip:
+                raise
+    if cache is not None:
+        cache.close()
+
+
+def pattern_files() -> list[Any]:
+    """The files of the catalogue, which the counts of its schemes depend on."""
+    from attnprof.locate import shipped
+
+    return sorted(shipped("patterns").glob("*.py"))
+
+
+def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
+    """The JSON answer for one target."""
+    from attnprof.catalog import names
+    from attnprof.cost.answer import Question, forms, peak_parts, point, table
+
+    target = asked_target(name, options)
+    lengths = parse_lengths(options["lengths"])
+    shape = asked_shape(target, lengths[0], options)
+    question = Question(target, shape, lengths, asked_passes(options["passes"]), cache if name in names() else None)
+    found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
+    if options["forms"]:
+        found.update(forms(question))
+    if options["memory"]:
+        found["memory"] = [
+            {"n": n, "pass": p, **peak_parts(question, n, p)} for n in lengths for p in question.passes if p != "decode"
+        ]
+    if options["roofline"]:
+        found["roofline"] = rooflines(options["roofline"], found["table"], question)
+    return found
+
+
+def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> list[dict[str, Any]]:
+    """The least time of every row on a device: its published peaks, or (`here`) those measured now."""
+    from attnprof.cost.answer import peak_parts
+    from attnprof.cost.roofline import Roofline, must_move
+
+    name, flops_per_s, bytes_per_s = peaks(device, question.shape.dtype)
+    found = []
+    for row in rows:
+        if row["flops_executed"] is not None and row["pass"] != "decode":
+            least = must_move(row["pass"], peak_parts(question, row["n"], row["pass"]))
+            line = Roofline(name, row["flops_executed"], row["moved_bytes"], least, flops_per_s, bytes_per_s)
+            found.append({"n": row["n"], "pass": row["pass"], **line.to_json()})
+    return found
+
+
+def peaks(device: str, dtype: str) -> tuple[str, float, float]:
+    """A device's name, FLOPs per second and bytes per second."""
+    if device != "here":
+        from attnprof.cost.accelerators import accelerator
+
+        known = accelerator(device)
+        return f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s
+    from attnprof.measure.calibrate import calibrate
+    from attnprof.measure.devices import accelerators
+
+    measured = calibrate("cuda" if accelerators() else "cpu", dtype)
+    return f"{measured.device} (measured)", measured.matmul_flops_per_s, measured.copy_bytes_per_s

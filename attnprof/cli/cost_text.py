@@ -1,0 +1,134 @@
+"""The answers of `attnprof cost` as a reader sees them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
+
+COLUMNS = (
+    ("executed", "flops_executed", format_flops),
+    ("core", "flops_core_executed", format_flops),
+    ("useful", "flops_core_useful", format_flops),
+    ("exp", "exp_ops", format_count),
+    ("saved", "saved_bytes", format_bytes),
+    ("peak", "peak_bytes", format_bytes),
+    ("params", "param_bytes", format_bytes),
+    ("state", "state_bytes", format_bytes),
+)
+FIGURES = (
+    ("forward", "flops_executed", "FLOPs"),
+    ("forward", "flops_core_executed", "core FLOPs"),
+    ("train", "flops_executed", "FLOPs"),
+    ("train", "flops_core_executed", "core FLOPs"),
+    ("train", "saved_bytes", "saved bytes"),
+)
+PARTS = ("parameters", "buffers", "inputs", "grad_output", "saved", "param_gradients", "transient", "workspace")
+
+
+def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """One target on standard output: closed forms, the table, and what was asked for beside."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    point = answer["point"]
+    fixed = f"b={point['batch']} D={point['dim']} h={point['heads']} g={point['kv_heads']} {point['dtype']}"
+    causal = "causal" if point["causal"] else "bidirectional"
+    runner = f", runner {point['runner']}" if point["runner"] else ""
+    console.print(f"[bold]{answer['target']}[/bold]  level {point['level']}, {causal}, {fixed}{runner}")
+    if "closed_forms" in answer:
+        show_forms(console, answer, latex=options["latex"])
+    show_table(console, answer["table"])
+    if options["certificate"]:
+        show_certificates(console, answer["table"])
+    if "memory" in answer:
+        show_memory(console, answer["memory"])
+    if "roofline" in answer:
+        show_roofline(console, answer["roofline"])
+
+
+def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
+    """The closed forms, how they were derived, and the verdict on the claim."""
+    forms = answer["closed_forms"]
+    keys = {"flops_executed": "flops", "flops_core_executed": "core"}
+    for pass_, figure, label in FIGURES:
+        name = "saved_bytes" if figure == "saved_bytes" else f"{pass_}_{keys[figure]}"
+        text = answer["latex"].get(name) if latex else forms[pass_][figure]
+        console.print(f"  {pass_:8}{label:12}{text or 'no closed form'}", soft_wrap=True, markup=False)
+    for name, text in answer["bytes"].items():
+        console.print(f"  {'':8}{name.replace('_', ' '):12}{text}", soft_wrap=True, markup=False)
+    shown = answer["methods"].get("train_flops")
+    if shown:
+        held = answer["held"]["train_flops"]
+        at = f", at {', '.join(f'{k}={v}' for k, v in held.items())}" if held else ""
+        console.print(f"  by {shown}; {answer['valid']['train_flops']}{at}", style="dim")
+    console.print(f"  {answer['verdict']}", style="dim", markup=False)
+
+
+def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The numbers, one row a length and pass, and why some are missing."""
+    from rich.table import Table
+
+    table = Table()
+    for name in ("n", "pass", *(label for label, _, _ in COLUMNS)):
+        table.add_column(name, justify="left" if name == "pass" else "right")
+    for row in rows:
+        cells = ["-" if row[key] is None else write(row[key]) for _, key, write in COLUMNS]
+        table.add_row(format_length(row["n"]), row["pass"], *cells)
+    console.print(table)
+    reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
+    for key, reason in sorted(reasons):
+        console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)
+
+
+def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Every operator behind the numbers of each row."""
+    for row in rows:
+        certificate = row["certificate"]
+        if certificate is None:
+            continue
+        console.print(f"  n={format_length(row['n'])} {row['pass']}: {certificate['backend']}", markup=False)
+        for op in certificate["counted"]:
+            console.print(f"    {op['op']:52}{op['calls']:6} calls {format_flops(op['flops'])}", markup=False)
+        for op in certificate["uncounted"]:
+            console.print(f"    {op['op']:52}{op['calls']:6} calls not counted", markup=False)
+        if certificate["tile"]:
+            console.print(f"    tile: {certificate['tile']}", markup=False)
+    console.print(f"  {rows[0]['certificate']['convention']}", style="dim", markup=False)
+
+
+def show_memory(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What memory holds at the peak of each row."""
+    from rich.table import Table
+
+    table = Table(title="what memory holds at the peak")
+    for name in ("n", "pass", *PARTS, "in all"):
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        cells = [format_bytes(row[part]) for part in PARTS]
+        table.add_row(format_length(row["n"]), row["pass"], *cells, format_bytes(sum(row[part] for part in PARTS)))
+    console.print(table)
+
+
+def show_roofline(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The least time of each row on a device."""
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(title=f"least time on {rows[0]['device']}: a bound, not a measurement")
+    for name in ("n", "pass", "FLOP/byte unfused", "fused", "bound unfused", "fused", "limited by"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            format_length(row["n"]),
+            row["pass"],
+            f"{row['intensity_unfused']:.1f}",
+            f"{row['intensity_fused']:.1f}",
+            format_seconds(row["bound_s_unfused"]),
+            format_seconds(row["bound_s_fused"]),
+            str(row["limited_by"]),
+        )
+    console.print(table)

@@ -1,0 +1,85 @@
+"""Counts that were made before, by the content of all the code they depend on: stale ones cannot be found again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from attnprof.locate import PACKAGE
+from attnprof.model import content_hash
+
+PACKAGES = ("torch", "numpy", "sympy")
+
+
+def folder() -> Path:
+    """Where counts are kept: `$ATTNPROF_CACHE`, else `attnprof` in the user's cache folder."""
+    given = os.environ.get("ATTNPROF_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(given) if given else Path(base) / "attnprof"
+
+
+def code_hash(files: Iterable[Path] = ()) -> str:
+    """A hash of the package's own sources, of further files, and of the versions that a count depends on."""
+    digest = hashlib.sha256()
+    for file in [*sorted(PACKAGE.rglob("*.py")), *sorted(files)]:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    versions = [importlib.metadata.version(name) for name in PACKAGES]
+    digest.update(json.dumps([platform.python_version(), *versions, os.cpu_count(), threads()]).encode())
+    return digest.hexdigest()[:24]
+
+
+def threads() -> str:
+    """What decides how many threads kernels use, and so how many buffers they hold."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return f"{os.environ.get('OMP_NUM_THREADS', '')}/{os.environ.get('MKL_NUM_THREADS', '')}/{affinity}"
+
+
+class Cache:
+    """JSON values by what they were made from; one file for each hash of the code."""
+
+    def __init__(self, code: str, where: Path | None = None) -> None:
+        self.path = (where or folder()) / f"cost-{code}.json"
+        self.values: dict[str, Any] = self._read()
+        self.grown = False
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return json.loads(self.path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def get(self, about: Any, make: Callable[[], Any]) -> Any:
+        """The value for `about`, made now if it was not made before."""
+        key = content_hash(about)
+        if key not in self.values:
+            self.values[key] = make()
+            self.grown = True
+        return self.values[key]
+
+    def close(self) -> None:
+        """Write what is new, in one step; a folder that cannot be written is no failure, only slower next time."""
+        if not self.grown:
+            return
+        part = self.path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(self.values))
+            part.replace(self.path)
+            self._sweep_old()
+        except OSError:
+            part.unlink(missing_ok=True)
+
+    def _sweep_old(self) -> None:
+        """Remove the files of other versions of the code, the oldest first, but for a few."""
+        others = sorted(self.path.parent.glob("cost-*.json"), key=lambda file: file.stat().st_mtime)
+        for file in others[:-KEPT]:
+            file.unlink(missing_ok=True)
+
+
+KEPT = 4
