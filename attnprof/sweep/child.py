@@ -47,15 +47,19 @@ class Child:
         return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
 
     def gate(self, request: Mapping[str, Any]) -> Answer:
-        """Whether the target computes what its reference does: in full once a form, then at each length."""
+        """Whether the target computes what its reference does: in full once a form and pass, then at each length."""
         from attnprof.measure.gate import at_length, check
 
         point = Point.from_json(request["point"])
-        form = (point.shape.level, point.shape.causal, point.shape.dtype, point.shape.groups, point.device)
-        if form in self.gated:
-            return {"reasons": at_length(self.found, point.shape, point.device)}
-        self.gated.add(form)
-        return {"reasons": check(self.found, point.shape, device=point.device)}
+        shape, device = point.shape, point.device
+        form = (shape.level, shape.causal, shape.dtype, shape.groups, device)
+        if (*form, point.pass_) not in self.gated:
+            self.gated |= {(*form, point.pass_), (*form, shape.n)}
+            return {"reasons": check(self.found, shape, point.pass_, device)}
+        if (*form, shape.n) in self.gated:
+            return {"reasons": {}}
+        self.gated.add((*form, shape.n))
+        return {"reasons": at_length(self.found, shape, device)}
 
     def free(self, request: Mapping[str, Any]) -> Answer:
         """Bytes that are free on the device."""

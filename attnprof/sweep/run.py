@@ -31,7 +31,7 @@ class Lane:
     job: Job
     worker: Worker
     outlook: Outlook = field(default_factory=Outlook)
-    gates: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 def sweep(
@@ -161,15 +161,15 @@ class Attempt:
         return None if answer is None else answer["bytes"]
 
     def _gated(self) -> bool:
-        """Whether the target computes what its reference does, at this length too; asked once for all passes."""
+        """Whether the target computes what its reference does; once it was found not to, no form of it is timed."""
         shape = self.point.shape
-        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups} {shape.n}"
-        if form not in self.lane.gates:
+        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups}"
+        if not self.lane.faults.get(form):
             answer = self._ask("gate", COUNT_TIMEOUT_S)
             if answer is None:
                 return False
-            self.lane.gates[form] = "; ".join(answer["reasons"].values())
-        why = self.lane.gates[form]
+            self.lane.faults[form] = "; ".join(answer["reasons"].values())
+        why = self.lane.faults[form]
         if why:
             self._not_measured("failed", f"it does not compute what its reference does: {why}")
         return not why

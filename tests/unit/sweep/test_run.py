@@ -54,7 +54,7 @@ def test_every_point_is_counted_gated_and_measured_once(tmp_path: Path) -> None:
     ]
     assert {r.status for r in records} == {"ok"}
     assert all(r.measured and r.measured.wall_s for r in records)
-    per_length = ["count", "gate", "measure", "count", "measure"]
+    per_length = ["count", "gate", "measure"] * 2
     assert [what for what, _ in workers[0].asked] == per_length * 2
     assert [worker.closed for worker in workers] == [1, 1]
 
