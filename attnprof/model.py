@@ -219,7 +219,11 @@ def _tail(count: int, most: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a device did spend on a point: seconds, bytes, joules, megahertz, and how each was measured."""
+    """What a device did spend on a point: seconds, bytes, joules, megahertz, and how each was measured.
+
+    `setup_s` went before and is in no other number: building, masks and index tables, compilation, autotuning, and the
+    first run.
+    """
 
     wall_s: Interval | None = None
     forward_s: Interval | None = None
@@ -230,6 +234,7 @@ class Measured:
     energy_j: float | None = None
     clock_mhz: float | None = None
     threads: int | None = None
+    setup_s: float | None = None
     method: str | None = None
 
 

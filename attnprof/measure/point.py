@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from attnprof.measure.clock import Clock, Step, clock_for
@@ -46,11 +48,12 @@ def measure_target(
     """
     import torch
 
+    began = time.perf_counter()
     torch.manual_seed(shape.seed)
     module = target.build(shape).to(device)
     inputs = [x.to(device) for x in target.inputs(shape)]
     clock, sensors = clock or clock_for(device), sensors or open_sensors(device)
-    return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors)
+    return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors, began=began)
 
 
 def measure(
@@ -62,8 +65,9 @@ def measure(
     budget_s: float | None,
     clock: Clock,
     sensors: Sensors,
+    began: float | None = None,
 ) -> Outcome:
-    """Measure one pass of a module that is on its device with its inputs.
+    """Measure one pass of a module that is on its device with its inputs; `began` is when its making began.
 
     Memory first (its runs warm the caches and workspaces), then time, then energy where there is a counter.
     """
@@ -73,7 +77,9 @@ def measure(
     from attnprof.measure.sampling import sample
 
     budget = NO_BUDGET_S if budget_s is None else budget_s
+    began = time.perf_counter() if began is None else began
     ready = passage(module, inputs, pass_)
+    setup_s = time.perf_counter() - began
     memory = peak(ready, device)
     prepare = _in_order(ready.before, flusher(device))
     samples = sample(ready.steps, clock, budget_s=budget, before=prepare, warmed=True)
@@ -81,7 +87,7 @@ def measure(
     clock_mhz = sensors.clock_mhz()
     used = _energy(ready, clock, sensors, samples, budget)
     ready.after()
-    measured = _measured(ready, samples, memory, used, clock_mhz, clock)
+    measured = replace(_measured(ready, samples, memory, used, clock_mhz, clock), setup_s=setup_s)
     return Outcome(measured, {**_reasons(measured, sensors, used, pass_), **warned}, _flags(samples, used, warned))
 
 
