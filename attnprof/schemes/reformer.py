@@ -106,7 +106,7 @@ class Core(nn.Module):
     @torch.no_grad()
     def repeats(self, order: Tensor, back: Tensor) -> Tensor:
         """How often, over all rounds, the query of a pair reads its key, `[b, h, chunks, c, 2 c]`."""
-        chunk = (back // self.size).to(torch.int32)
+        chunk = back.div(self.size, rounding_mode="floor").to(torch.int32)
         total, single = self.rounds * (order.shape[-1] // self.size), order.shape[-1] == self.size
         found: Tensor | int = 0
         places = [
