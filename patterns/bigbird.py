@@ -97,9 +97,9 @@ def edges(
     None where a short last block may be drawn: the count then depends on the draw.
     """
     count = -(-n // block)
-    if n % block and random_blocks and layout == "prefix":
-        return None
     hubs = set(global_ids(count, global_blocks, layout).tolist())
+    if n % block and random_blocks and count - 1 not in hubs:
+        return None
     last = n - (count - 1) * block
     sizes = [block] * (count - 1) + [last]
     half = window_blocks // 2

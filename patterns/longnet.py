@@ -21,6 +21,7 @@ CARD = Card(
     rule="some level (w, r): i and j in one segment of w tokens, both at places that are head modulo r; causal: j <= i",
     edges_text="with multiplicity about the sum over levels of n w / r^2; as a set, pairs that some level has",
     paper_n=32768,
+    dead_queries="only where the finest dilation is above 1: tokens that a head leaves out of every level",
     notes=(
         "one softmax over a multiset: a pair that two levels have weighs twice, so `edges_sum` counts it twice",
         "only one token in r takes part in a level, another one in each head: a single head leaves gaps",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -11,16 +10,63 @@ import pytest
 from attnprof import catalog
 from attnprof.locate import shipped
 from attnprof.model import Shape
-from attnprof.pattern import Pattern, Slices
+from attnprof.pattern import Expr, Pattern, Slices
 from attnprof.pattern.slots import Kernel, Slots
+from attnprof.units import Value
 
 HEADS = 4
 LENGTHS = (1, 2, 5, 37, 64, 100, 128, 200, 1000, 1024, 4096)
 SMALL = (37, 64, 128, 200)
+VARIANTS: dict[str, list[dict[str, Value]]] = {
+    "axial": [{"stride": 8}, {"combine": "heads"}],
+    "bigbird": [{"block": 8}, {"block": 16, "global_blocks": 0}, {"block": 8, "global_blocks": 3, "layout": "prefix"}],
+    "block_local": [{"block": 16}, {"block": 16, "look_back": 1}],
+    "clustered": [{"clusters": 7, "topk": 0}, {"clusters": 7, "topk": 5}],
+    "clusterformer": [{"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5}],
+    "compressive": [{"segment": 16, "memory": 16, "compressed": 8}],
+    "dilated_window": [{"window": 16, "dilation": 3}],
+    "dsa": [{"topk": 16}],
+    "entmax": [{"alpha": 2.0}],
+    "etc": [{"window": 16, "global_tokens": 8}],
+    "image_1d": [{"query_block": 16, "memory_block": 8}, {"query_block": 16, "memory_block": 32}],
+    "image_2d": [{"query_block": 4, "memory_block": 2}],
+    "linformer": [{"rank": 8}],
+    "long_short": [{"window": 16, "rank": 4}, {"window": 8, "chunk": 8, "chunk_rank": 2}],
+    "longformer": [{"window": 16, "global_tokens": 3}, {"window": 16, "dilation": 2, "dilated_heads": 2}],
+    "longnet": [{"segments": "8,16,32,64", "dilations": "1,2,4,8"}, {"segments": "8,64", "dilations": "2,3"}],
+    "memory_compressed": [{"block": 16, "factor": 4}],
+    "moba": [{"block": 16}, {"block": 8, "topk": 1}],
+    "nsa": [{"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4}],
+    "perceiver_ar": [{"latents": 16}],
+    "poolingformer": [{"window": 8, "pooled_window": 32}],
+    "power": [{"block": 8}, {"block": 7}],
+    "reformer": [{"chunk": 8, "hashes": 2}],
+    "routing": [{"clusters": 4, "window": 16}],
+    "sinkhorn": [{"block": 8}],
+    "sinks": [{"window": 16}, {"window": 8, "sinks": 0}, {"window": 2, "sinks": 9}],
+    "sliding_window": [{"window": 16}],
+    "sortcut": [{"block": 8, "sorted_blocks": 3}],
+    "sparse_fixed": [{"stride": 8, "summary": 2}, {"combine": "alternate"}, {"combine": "heads"}],
+    "sparse_strided": [{"stride": 7}, {"combine": "alternate"}, {"combine": "heads"}],
+    "star": [{"global_tokens": 4}],
+    "swin": [{"window": 4}],
+    "transformer_xl": [{"segment": 16, "memory": 16}, {"segment": 16, "memory": 8, "same_length": True}],
+}
 NAMES = catalog.names()
-CASES = [(name, causal) for name in NAMES for causal in catalog.entry(name).card.causality]
-IDS = [f"{name}-{'causal' if causal else 'bidirectional'}" for name, causal in CASES]
-each_case = pytest.mark.parametrize(("name", "causal"), CASES, ids=IDS)
+CASES = [
+    (name, causal, params)
+    for name in NAMES
+    for params in ({}, *VARIANTS.get(name, []))
+    for causal in catalog.entry(name).card.causality
+]
+
+
+def label(case: tuple[str, bool, dict[str, Value]]) -> str:
+    name, causal, params = case
+    return "-".join([name, "causal" if causal else "bidirectional", *(f"{k}={v}" for k, v in params.items())])
+
+
+each_case = pytest.mark.parametrize(("name", "causal", "params"), CASES, ids=map(label, CASES))
 each_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -28,9 +74,8 @@ def shape_of(n: int, causal: bool, seed: int = 0) -> Shape:
     return Shape(n=n, causal=causal, heads=HEADS, dim=8 * HEADS, seed=seed)
 
 
-@lru_cache(maxsize=64)
-def drawn(name: str, n: int, causal: bool) -> Pattern:
-    return catalog.find(name).graph(shape_of(n, causal))
+def drawn(name: str, n: int, causal: bool, params: dict[str, Value] | None = None) -> Pattern:
+    return catalog.find(name, params=params).graph(shape_of(n, causal))
 
 
 def kinds(pattern: Pattern) -> Iterator[tuple[int, int]]:
@@ -43,45 +88,78 @@ def relations(pattern: Pattern, layer: int, head: int) -> list[Slices]:
     if isinstance(expr, Kernel):
         return []
     if isinstance(expr, Slots):
-        return [expr.reads, expr.writes, *([expr.direct.slices(pattern.n)] if expr.direct else [])]
+        return [expr.reads, expr.writes, *([expr.direct.slices(pattern.n)] if expr.direct is not None else [])]
     return [pattern.slices(layer, head)]
 
 
 @each_case
-@pytest.mark.parametrize("n", LENGTHS)
-def test_closed_count_is_the_counted_one(name: str, causal: bool, n: int) -> None:
-    target, pattern = catalog.find(name), drawn(name, n, causal)
-    for layer, head in kinds(pattern):
-        closed = target.edges(shape_of(n, causal), layer, head)
-        if closed is not None:
-            assert closed == pattern.edges(layer, head), (layer, head)
+def test_counts_and_directions_hold_at_every_length(name: str, causal: bool, params: dict[str, Value]) -> None:
+    """The closed count is the counted one, causal means nothing of the future, queries are dead only where stated."""
+    target, card = catalog.find(name, params=params), catalog.entry(name).card
+    for n in LENGTHS:
+        pattern = target.graph(shape_of(n, causal))
+        for layer, head in kinds(pattern):
+            closed = target.edges(shape_of(n, causal), layer, head)
+            assert closed in (None, pattern.edges(layer, head) if closed is not None else None), (n, layer, head)
+            assert not causal or newest_key(pattern.expr(layer, head), n) <= 0, (n, layer, head)
+            assert card.dead_queries or not dead(pattern, layer, head), (n, layer, head)
 
 
 @each_case
-@pytest.mark.parametrize("n", [1, 2, 5, *SMALL, 1000])
-def test_slices_are_sorted_disjoint_and_within_bounds(name: str, causal: bool, n: int) -> None:
-    pattern = drawn(name, n, causal)
-    for layer, head in kinds(pattern):
-        for part in relations(pattern, layer, head):
+def test_slices_are_sorted_disjoint_and_within_bounds(name: str, causal: bool, params: dict[str, Value]) -> None:
+    for n in (1, 2, 5, *SMALL, 1000):
+        pattern = drawn(name, n, causal, params)
+        for part in (part for at in kinds(pattern) for part in relations(pattern, *at)):
             assert (np.diff(part.row) >= 0).all()
-            assert (part.row >= 0).all()
-            assert (part.row < part.n).all()
-            assert (part.start >= 0).all()
-            assert (part.stop <= part.m).all()
-            assert (part.counts > 0).all()
+            assert ((part.row >= 0) & (part.row < part.n)).all()
+            assert ((part.start >= 0) & (part.stop <= part.m) & (part.counts > 0)).all()
             assert part.disjoint().edges == part.edges
 
 
 @each_case
-@pytest.mark.parametrize("n", LENGTHS)
-def test_causal_means_nothing_of_the_future(name: str, causal: bool, n: int) -> None:
-    pattern = drawn(name, n, causal)
-    for layer, head in kinds(pattern):
-        expr = pattern.expr(layer, head)
-        assert not causal or newest_key(expr, n) <= 0
+def test_rule_slices_and_brute_force_agree(name: str, causal: bool, params: dict[str, Value]) -> None:
+    for n in SMALL:
+        pattern = drawn(name, n, causal, params)
+        i, j = np.arange(n)[:, None], np.arange(n)
+        for layer, head in kinds(pattern):
+            expr, slices = pattern.expr(layer, head), pattern.slices(layer, head)
+            brute = np.zeros((n, n), dtype=bool)
+            for row, start, stop, step in zip(slices.row, slices.start, slices.stop, slices.step, strict=True):
+                brute[row, start:stop:step] = True
+            assert (slices.dense() == brute).all()
+            assert (slices.out_degree() == brute.sum(1)).all()
+            assert (slices.in_degree() == brute.sum(0)).all()
+            rule = expr.rule(i, j)
+            assert rule is None or (np.broadcast_to(rule, (n, n)) == brute).all(), (n, layer, head)
+            assert pattern.edges_sum(layer, head) >= pattern.edges(layer, head) == brute.sum()
 
 
-def newest_key(expr: object, n: int) -> int:
+@each_case
+def test_a_seed_reproduces_the_pattern(name: str, causal: bool, params: dict[str, Value]) -> None:
+    once, again = (catalog.find(name, params=params).graph(shape_of(200, causal, seed=3)) for _ in range(2))
+    for layer, head in kinds(once):
+        for first, second in zip(relations(once, layer, head), relations(again, layer, head), strict=True):
+            assert all((a == b).all() for a, b in zip(first.csr(), second.csr(), strict=True))
+        if isinstance(expr := once.expr(layer, head), Kernel):
+            assert expr == again.expr(layer, head)
+
+
+@each_name
+def test_dead_queries_that_a_card_tells_of_are_there(name: str) -> None:
+    card = catalog.entry(name).card
+    tried = (drawn(name, 128, causal, params) for case, causal, params in CASES if case == name)
+    assert not card.dead_queries or any(dead(pattern, *at) for pattern in tried for at in kinds(pattern))
+
+
+def dead(pattern: Pattern, layer: int, head: int) -> bool:
+    """Whether some query reads neither a token nor a slot."""
+    if isinstance(pattern.expr(layer, head), Kernel):
+        return False
+    degrees = sum(part.out_degree() for part in relations(pattern, layer, head) if part.n == pattern.n)
+    return bool(np.min(degrees) == 0)
+
+
+def newest_key(expr: Expr, n: int) -> int:
     """How far beyond its own position some query reads, slots passed through."""
     if isinstance(expr, Kernel):
         return 0 if expr.causal else n - 1
@@ -92,66 +170,8 @@ def newest_key(expr: object, n: int) -> int:
         ahead = newest[slot] - np.repeat(expr.writes.row, expr.writes.counts)
         beside = newest_key(expr.direct, n) if expr.direct is not None else -n
         return max(int(ahead.max(initial=-n)), beside)
-    slices = expr.slices(n)  # type: ignore[attr-defined]
+    slices = expr.slices(n)
     return int((slices.stop - 1 - slices.row).max(initial=-n))
-
-
-@each_case
-@pytest.mark.parametrize("n", LENGTHS)
-def test_queries_are_dead_only_where_the_card_says_so(name: str, causal: bool, n: int) -> None:
-    assert catalog.entry(name).card.dead_queries or not dead(drawn(name, n, causal))
-
-
-@each_name
-def test_dead_queries_that_a_card_tells_of_are_there(name: str) -> None:
-    card = catalog.entry(name).card
-    assert not card.dead_queries or any(dead(drawn(name, 4096, causal)) for causal in card.causality)
-
-
-def dead(pattern: Pattern) -> bool:
-    """Whether some query of some layer and head reads neither a token nor a slot."""
-    return any(
-        not isinstance(pattern.expr(layer, head), Kernel)
-        and bool(np.min(sum(part.out_degree() for part in relations(pattern, layer, head) if part.n == pattern.n)) == 0)
-        for layer, head in kinds(pattern)
-    )
-
-
-@each_case
-@pytest.mark.parametrize("n", SMALL)
-def test_rule_slices_and_brute_force_agree(name: str, causal: bool, n: int) -> None:
-    pattern = drawn(name, n, causal)
-    i, j = np.arange(n)[:, None], np.arange(n)
-    for layer, head in kinds(pattern):
-        expr, slices = pattern.expr(layer, head), pattern.slices(layer, head)
-        brute = np.zeros((n, n), dtype=bool)
-        for row, start, stop, step in zip(slices.row, slices.start, slices.stop, slices.step, strict=True):
-            brute[row, start:stop:step] = True
-        assert (slices.dense() == brute).all()
-        assert (slices.out_degree() == brute.sum(1)).all()
-        assert (slices.in_degree() == brute.sum(0)).all()
-        rule = expr.rule(i, j)
-        if rule is not None:
-            assert (np.broadcast_to(rule, (n, n)) == brute).all(), (layer, head)
-
-
-@each_case
-@pytest.mark.parametrize("n", SMALL)
-def test_multiplicity_never_lowers_the_count(name: str, causal: bool, n: int) -> None:
-    pattern = drawn(name, n, causal)
-    for layer, head in kinds(pattern):
-        assert pattern.edges_sum(layer, head) >= pattern.edges(layer, head)
-
-
-@each_case
-def test_a_seed_reproduces_the_pattern(name: str, causal: bool) -> None:
-    once, again = (catalog.find(name).graph(shape_of(200, causal, seed=3)) for _ in range(2))
-    for layer, head in kinds(once):
-        for first, second in zip(relations(once, layer, head), relations(again, layer, head), strict=True):
-            assert (first.csr()[0] == second.csr()[0]).all()
-            assert (first.csr()[1] == second.csr()[1]).all()
-        if isinstance(expr := once.expr(layer, head), Kernel):
-            assert expr == again.expr(layer, head)
 
 
 @each_name
