@@ -69,11 +69,9 @@ class CatalogTarget:
     def build(self, shape: Shape) -> nn.Module:
         """The core, the attention layer, or the block, of all layers that the scheme repeats."""
         self._check(shape)
-        layers = [self._layer(shape, layer) for layer in range(self.layers)]
         if shape.level == "block":
-            from attnprof.layers.block import blocks
-
-            return blocks(shape, layers, **accepted(blocks, **self.resolve(shape.n))).to(torch_dtype(shape))
+            return self._blocks(shape).to(torch_dtype(shape))
+        layers = [self._layer(shape, layer) for layer in range(self.layers)]
         from attnprof.layers.stack import stacked
 
         stack = getattr(self._scheme(), "stacked", stacked)
@@ -143,11 +141,37 @@ class CatalogTarget:
         closed = getattr(module, "flops_core", None)
         if closed is None:
             return None
-        return sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
+        if self._encodes(shape):
+            source = self.flops_core(shape.replace(n=shape.keys, m=None, causal=False))
+            within = self.flops_core(shape.replace(m=None))
+            assert source is not None
+            assert within is not None
+            crossing = 4 * shape.batch * shape.n * shape.keys * shape.dim * self.layers * shape.depth
+            return source + within + crossing
+        repeats = shape.depth if shape.level == "block" else 1
+        return repeats * sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
+
+    def _encodes(self, shape: Shape) -> bool:
+        """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
+        return shape.level == "block" and shape.m is not None and not hasattr(self._scheme(), "inputs")
 
     def spec(self, shape: Shape, layer: int = 0) -> Spec:
         """What a core is built from."""
         return Spec(shape, self.resolve(shape.n), self.pattern(shape), self.runner, layer)
+
+    def _blocks(self, shape: Shape) -> nn.Module:
+        """A stack of blocks: `depth` times all layer kinds; with a context of m tokens, an encoder for it too."""
+        from attnprof.layers.block import blocks
+
+        inner, encoder = shape, None
+        if self._encodes(shape):
+            inner = shape.replace(m=None)
+            encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
+        layers = [self._layer(inner, layer) for layer in range(shape.depth * self.layers)]
+        made = getattr(self._scheme(), "FeedForward", None)
+        ffn = (lambda: made(self.spec(inner))) if made else None
+        chosen = accepted(blocks, **self.resolve(shape.n))
+        return blocks(inner, layers, ffn, encoder=encoder, reads_context=hasattr(self._scheme(), "inputs"), **chosen)
 
     def _layer(self, shape: Shape, layer: int) -> nn.Module:
         from attnprof.layers.attention import QKV, Attention
@@ -173,7 +197,10 @@ class CatalogTarget:
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
         if shape.groups != shape.heads and not self.card.kv_heads:
             raise Unsupported(f"{self.name} is not defined for fewer KV heads than query heads")
-        if shape.keys != shape.n and not self.card.cross:
+        if self._encodes(shape):
+            if False not in self.card.causality:
+                raise Unsupported(f"{self.name} has no bidirectional form to encode a source with")
+        elif shape.keys != shape.n and not self.card.cross:
             raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -34,6 +34,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Ten
     if hidden is not None:
         scores = scores.masked_fill_(hidden, float("-inf"))
     return unfold(scores.softmax(-1) @ v, heads, rows)
+
+
+class Softmax(nn.Module):
+    """softmax(q k^T / sqrt(d)) v as the core of a layer: `q [b, h, n, d]`, `k, v [b, g, m, d]`."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(q, k, v)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The same, written out."""
+        return softmax_attention(q, k, v)
 
 
 def unfold(x: Tensor, heads: int, rows: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from attnprof.errors import unknown
 from attnprof.layers.attention import QKV, Attention, merge_heads, random_streams
-from attnprof.layers.softmax import attend, softmax_attention
+from attnprof.layers.softmax import Softmax, attend, softmax_attention
 from attnprof.model import Shape
 from attnprof.scheme import Spec
 
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.attention = Attention(shape, QKV(shape), Mixing())
+        self.attention = Attention(shape, QKV(shape), Softmax())
         self.after_attention, self.after_rows = nn.LayerNorm(shape.dim), nn.LayerNorm(shape.dim)
         self.rows = nn.Sequential(nn.Linear(shape.dim, shape.dim), nn.ReLU())
 
@@ -78,7 +78,7 @@ class ProjectedResidual(Attention):
     """Attention whose residual adds the projected queries, without an output projection."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape, QKV(shape), Mixing())
+        super().__init__(shape, QKV(shape), Softmax())
         for name in ("to_q", "to_k", "to_v"):
             setattr(self.project, name, nn.Linear(shape.dim, shape.dim))
         self.out = nn.Identity()  # type: ignore[assignment]
@@ -87,17 +87,6 @@ class ProjectedResidual(Attention):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         q, k, v = self.project(x, context)
         return merge_heads(q + self.core(q * self.ratio, k, v))
-
-
-class Mixing(nn.Module):
-    """softmax(q k^T / sqrt(d)) v."""
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return attend(q, k, v)
-
-    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The same, written out."""
-        return softmax_attention(q, k, v)
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:

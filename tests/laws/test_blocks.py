@@ -1,0 +1,116 @@
+"""Every scheme inside a whole Transformer block: as encoder, as decoder, as encoder and decoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof import catalog
+from attnprof.cost import count
+from attnprof.errors import Unsupported
+from attnprof.layers.block import Block, Positions
+from attnprof.layers.reversible import Reversible
+from attnprof.model import Shape
+from tests.laws.cases import Case, as_params, built, cases, gradients
+
+BLOCKS = as_params([case for case in cases(variants=False) if case.runner != "masked"])
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_a_block_of_two_equals_its_reference(case: Case) -> None:
+    module, reference, inputs = built(case, case.shape(37, depth=2).replace(level="block"))
+    out, grads = gradients(module, inputs)
+    expected, expected_grads = gradients(reference, inputs)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-9)
+    for ours, theirs in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9 * max(1.0, float(theirs.abs().max())))
+
+
+def test_a_block_is_what_its_parts_say() -> None:
+    shape = Shape(n=20, batch=2, dim=16, heads=2, causal=True, dtype="float64", level="block")
+    torch.manual_seed(0)
+    module, (x,) = catalog.find("dense").build(shape), catalog.find("dense").inputs(shape)
+    assert isinstance(module, nn.Sequential)
+    positions, block = module
+    assert isinstance(positions, Positions)
+    assert isinstance(block, Block)
+    widen, bias, narrow, last = block.ffn.parameters()
+    y = x + positions.waves
+    y = y + block.attention(F.layer_norm(y, (16,)))
+    inner = F.gelu(F.layer_norm(y, (16,)) @ widen.T + bias)
+    torch.testing.assert_close(module(x), y + inner @ narrow.T + last)
+
+
+def test_positions_are_the_papers_sinusoids() -> None:
+    waves = Positions(50, 8).waves
+    for p, i in ((0, 0), (7, 1), (49, 3)):
+        angle = torch.tensor(p / 10000 ** (2 * i / 8))
+        torch.testing.assert_close(waves[p, 2 * i], angle.sin())
+        torch.testing.assert_close(waves[p, 2 * i + 1], angle.cos())
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_attention_is_told_from_the_rest_of_a_block(depth: int) -> None:
+    shape = Shape(n=256, batch=2, dim=64, heads=4, level="block", depth=depth)
+    cost = count(catalog.find("dense"), shape, "forward").cost
+    assert cost.flops_core_executed == depth * 2 * 4 * 256**2 * 64
+    assert cost.flops_executed == depth * 2 * (24 * 256 * 64**2 + 4 * 256**2 * 64)
+
+
+def test_an_encoder_and_a_decoder_are_told_apart_by_length() -> None:
+    shape = Shape(n=32, m=48, batch=2, dim=16, heads=2, causal=True, level="block", depth=2, dtype="float64")
+    target = catalog.find("dense")
+    torch.manual_seed(0)
+    module, (x, source) = target.build(shape), target.inputs(shape)
+    out = module(x, source)
+    assert out.shape == x.shape
+    assert (moved(module, x, source, 20)[:, :20] - out[:, :20]).abs().max() == 0
+    assert (module(x, source.roll(1, 1)) - out)[:, 0].abs().max() > 0
+    cost = count(target, shape.replace(dtype="float32"), "forward").cost
+    layer = 24 * 48 * 16**2 + 4 * 48**2 * 16, 28 * 32 * 16**2 + 4 * 48 * 16**2 + 4 * 32**2 * 16 + 4 * 32 * 48 * 16
+    assert cost.flops_executed == 2 * 2 * sum(layer)
+    assert cost.flops_core_executed == target.flops_core(shape)  # type: ignore[attr-defined]
+
+
+def moved(module: nn.Module, x: Tensor, source: Tensor, cut: int) -> Tensor:
+    """The output with x changed from `cut` on."""
+    return module(torch.cat([x[:, :cut], -x[:, cut:]], 1), source)
+
+
+def test_a_scheme_that_cannot_encode_says_so() -> None:
+    shape = Shape(n=32, m=16, dim=16, heads=2, causal=True, level="block")
+    with pytest.raises(Unsupported, match="no bidirectional form"):
+        catalog.find("transformer_xl").build(shape)
+
+
+def test_layerwise_sharing_is_one_matrix_for_all_layers() -> None:
+    shape = Shape(n=64, dim=16, heads=2, level="block", depth=3)
+    for sharing, matrices in (("layerwise", 1), ("kv", 3), ("headwise", 6)):
+        module = catalog.find("linformer", params={"sharing": sharing, "rank": 8}).build(shape)
+        assert sum(p.shape == (8, 64) for p in module.parameters()) == matrices
+
+
+def test_blocks_may_be_reversible_and_their_ffn_in_stretches() -> None:
+    from attnprof.layers.attention import QKV, Attention
+    from attnprof.layers.block import blocks
+    from attnprof.layers.softmax import Softmax
+
+    shape = Shape(n=24, dim=16, heads=2, level="block")
+    layers: list[nn.Module] = [Attention(shape, QKV(shape), Softmax()) for _ in range(2)]
+    module = blocks(shape, layers, reversible=True, ffn_chunks=4).double()
+    assert isinstance(module, nn.Sequential)
+    assert isinstance(module[1], Reversible)
+    x = torch.randn(2, 24, 16, dtype=torch.float64)
+    out, grads = gradients(module, (x,))
+    module[1].forward = module[1].reference  # type: ignore[method-assign]
+    expected, expected_grads = gradients_again(module, x)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(grads, expected_grads)
+
+
+def gradients_again(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Output and gradients after forgetting those of before."""
+    module.zero_grad()
+    return gradients(module, (x,))
