@@ -13,13 +13,14 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.metrics.components import weak_components
+from attnprof.graph.metrics.hubs import hub_tokens, remove
 from attnprof.graph.randomness import Trials, trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
-from attnprof.pattern import Pattern
+from attnprof.pattern import Explicit, Expr, Pattern
 from attnprof.scheme import Target
 
 DEFAULT_N = 4096
@@ -42,6 +43,7 @@ class Request:
     engine: str = "auto"
     side: int = 256
     without_globals: bool = False
+    trials: int = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,11 @@ def analyze(target: Target, request: Request) -> Analysis:
     began = time.perf_counter()
     shape = shape_of(target, request)
     subject = subject_of(target, shape, request)
+    removed = 0
+    if request.without_globals:
+        subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
+    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": None}
     facts |= _seeds(target, shape, request)
     facts["seconds"] = time.perf_counter() - began
     return Analysis(facts, subject, shape)
@@ -92,6 +98,21 @@ def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
         edges(shape) if edges else None,
         redrawn=redrawn(target),
     )
+
+
+def without_globals(subject: Subject) -> tuple[Subject, int]:
+    """The subject over the tokens that are not global, and how many are; raises `AttnprofError` where none is."""
+    gone = hub_tokens(subject.stack)
+    count = int(gone.sum())
+    if count == 0:
+        raise AttnprofError(f"{subject.pattern.name} has no global tokens to take out", hint="leave the option out")
+    pattern = subject.pattern
+
+    def draw(layer: int, head: int) -> Expr:
+        return Explicit(remove(pattern.slices(layer, head), gone))
+
+    rest = Pattern(pattern.name, pattern.n - count, pattern.causal, draw, pattern.layers, pattern.heads)
+    return dataclasses.replace(subject, pattern=rest, edges_value=None), count
 
 
 def pattern_of(target: Target, shape: Shape, layers: int | None) -> Pattern:

@@ -6,9 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from attnprof.graph.metrics import METRICS
+from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
-from attnprof.model import Value
+from attnprof.graph.views import mask_image
+from attnprof.model import Point, Record, Value, content_hash
 
 
 def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> dict[str, Any]:
@@ -47,3 +51,26 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
         "seconds": time.perf_counter() - began,
         "flags": flags,
     }
+
+
+def graph_record(analysis: Any) -> Record:
+    """The record of an analysis for the store, with a small picture of the pattern under `metrics["image"]`."""
+    facts, shape = analysis.facts, analysis.shape
+    point = Point(facts["target"], shape, device="none", layers=facts["layers"], params=facts["params"])
+    asked = {"layers": analysis.subject.ask.layers, "engine": analysis.subject.engine, "seeds": facts.get("random")}
+    key = content_hash({"kind": "graph", "point": point.to_json(), "asked": asked})
+    image = small_image(analysis.subject)
+    return Record(
+        kind="graph",
+        key=key,
+        point=point,
+        metrics={**facts, "image": image},
+        reasons=facts["reasons"],
+        flags=tuple(facts["flags"]),
+    )
+
+
+def small_image(subject: Subject, side: int = 64) -> list[list[float]] | None:
+    """Densities of the first layer in pixels, rows of numbers in [0, 1]; None where tokens meet in slots."""
+    found = mask_image(subject, Grid.of(subject.n, side))
+    return None if found is None else np.nan_to_num(found.values).round(4).tolist()

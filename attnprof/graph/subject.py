@@ -58,13 +58,6 @@ class Subject:
         """Whether a layer goes through slots."""
         return any(isinstance(part, Slotted) for part in self.stack.parts)
 
-    @property
-    def stack_edges(self) -> int | None:
-        """Edges of one period of layers, heads united; None where there are none between tokens."""
-        if not self.has_edges():
-            return None
-        return sum(part.edges for part in self.stack.parts if not isinstance(part, Slotted))
-
     @cached_property
     def _relations(self) -> dict[Hashable, Relation]:
         return {}

@@ -43,10 +43,15 @@ class Cone:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Everything drawn: the mask of the first layer, the pairs within k layers for each k, cones of some queries."""
+    """Everything drawn: the mask of the first layer, mean hops, the pairs within k layers, cones of some queries.
+
+    `hops` holds the mean hop of each pixel's reached pairs (0: a token itself), NaN where none is ever reached; None
+    where too many layers are needed for each to be kept.
+    """
 
     n: int
     mask: Image | None
+    hops: Image | None
     within: dict[int, Image]
     cones: tuple[Cone, ...]
     pixel: int
@@ -62,7 +67,18 @@ def views(subject: Subject, side: int = 256) -> Views:
         frames = {layer: Image(_share(image, allowed), reach.grid.size) for layer, image in reach.images.items()}
     small = Grid.of(subject.n, min(side, 128))
     found = tuple(cone(stack, query, small) for query in _queries(subject.n)) if subject.kernel is None else ()
-    return Views(subject.n, mask_image(subject, grid), frames, found, small.size)
+    return Views(subject.n, mask_image(subject, grid), hop_image(subject), frames, found, small.size)
+
+
+def hop_image(subject: Subject) -> Image | None:
+    """The mean hop of each pixel: a pair of hop h is missing from the pictures of 0, 1, ..., h - 1 layers."""
+    reach = subject.reach
+    layers = sorted(reach.images)
+    if reach.grid is None or not layers or layers != list(range(1, layers[-1] + 1)):
+        return None
+    final = reach.images[layers[-1]]
+    missing = sum(final - reach.images[layer] for layer in layers) + final - np.diag(reach.grid.widths)
+    return Image(np.where(final > 0, missing / np.maximum(final, 1), np.nan), reach.grid.size)
 
 
 def mask_image(subject: Subject, grid: Grid) -> Image | None:

@@ -6,14 +6,21 @@ from attnprof.graph.subject import Facts, Subject
 
 
 def baseline(subject: Subject) -> Facts:
-    """The dense graph with the same causality, and edges per reached pair of the pattern and of it."""
+    """The dense graph with the same causality, and what a head spends for each pair that is reached.
+
+    `edges_per_reached_pair`: edges of one head in all layers until nothing is new, over the pairs then reached; 1 for
+    dense attention, which has them all after one layer.
+    """
     pairs = subject.stack.pairs
     reached = int(subject.reach.histogram.sum())
-    edges = subject.stack_edges
+    depth = max(len(subject.reach.histogram) - 1, 1)
     values = {
         "dense": {"edges": pairs, "layers_to_full": 1, "mean_hops": 1.0 if subject.n > 1 else None},
         "reached_share": reached / pairs,
-        "edges_per_reached_pair": None if edges is None else edges / reached,
+        "edges_per_reached_pair": None,
     }
-    reasons = {"edges_per_reached_pair": "no edges between tokens"} if edges is None else {}
-    return Facts(values, {"reached_share": subject.reach.certainty}, reasons)
+    if not subject.has_edges():
+        return Facts(values, reasons={"edges_per_reached_pair": "no edges between tokens"})
+    kinds = [subject.relation(layer).edges for layer in range(subject.pattern.layers)]
+    spent = sum(kinds[layer % len(kinds)] for layer in range(depth))
+    return Facts({**values, "edges_per_reached_pair": spent / reached}, {"reached_share": subject.reach.certainty})

@@ -13,6 +13,7 @@ from math import comb
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.metrics.hubs import hub_tokens
 from attnprof.graph.products import Vector, push
 from attnprof.graph.stack import Part, Slotted, Stack
 from attnprof.graph.subject import Facts, Subject
@@ -107,7 +108,7 @@ def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixi
 
 def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tuple[Vector, Vector]]) -> Mixing:
     n, even = stack.n, 1.0 / stack.n
-    output, token = (n - 1, n // 2) if stack.causal else (n // 2, n - 1)
+    output, token = (n - 1, n // 2) if stack.causal else (n // 2, _last_ordinary(stack))
     at = int(np.searchsorted(_sources(n), output))
     return Mixing(
         residual,
@@ -120,6 +121,11 @@ def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tupl
         dense_far=tuple(float(dense[at, token] / even) for _, dense in pairs),
         on_first=tuple(float(own[at, 0]) for own, _ in pairs),
     )
+
+
+def _last_ordinary(stack: Stack) -> int:
+    """The last token that is not global: a hub is near to everybody."""
+    return int(np.flatnonzero(~hub_tokens(stack))[-1])
 
 
 def _sources(n: int) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""Masks that somebody captured: a CSR in a `.npz`, a BlockMask in a `.pt`, as targets of a fixed length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnprof.catalog import OWN_CARD, Entry
+from attnprof.errors import AttnprofError
+from attnprof.pattern import Explicit, Expr, Slices
+from attnprof.targets import CatalogTarget
+
+SUFFIXES = (".npz", ".pt")
+
+
+def captured(path: Path) -> CatalogTarget:
+    """The pattern in a file, of the length that it was captured at. Raises `AttnprofError` for any other content."""
+    if not path.is_file():
+        raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
+    slices, note = (_csr(path), "") if path.suffix == ".npz" else block_mask(path)
+
+    def draw(n: int) -> Expr:
+        if n != slices.n:
+            raise AttnprofError(f"{path} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
+        return Explicit(slices)
+
+    card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=(note,) if note else ())
+    return CatalogTarget.of(Entry(path.stem, path, card, draw), {}, None)
+
+
+def _csr(path: Path) -> Slices:
+    from attnprof.graph.export import load_csr
+
+    return load_csr(path)
+
+
+def block_mask(path: Path) -> tuple[Slices, str]:
+    """The edges of a saved BlockMask: full tiles as they are, partial ones through its mask_mod.
+
+    A mask without a mask_mod leaves its partial tiles unknown: they are taken as full, and the note says so.
+    """
+    import torch
+    from torch.nn.attention.flex_attention import BlockMask, noop_mask
+
+    try:
+        with torch.serialization.safe_globals([BlockMask, noop_mask]):
+            held = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise AttnprofError(
+            f"{path} does not load as tensors alone: {type(error).__name__}",
+            hint="save `mask.as_tuple()` (a mask_mod of your own is code, which is not loaded from a file)",
+        ) from error
+    fields = _fields(held, path)
+    n, m = (int(length) for length in fields["seq_lengths"])
+    if n != m:
+        raise AttnprofError(f"{path} has {n} queries and {m} keys", hint="a pattern of one sequence is square")
+    query, key = fields["BLOCK_SIZE"]
+    full = _tiles(fields["full_kv_num_blocks"], fields["full_kv_indices"], n, query, key)
+    partial = _tiles(fields["kv_num_blocks"], fields["kv_indices"], n, query, key)
+    note = "an upper bound: its partial tiles are taken as full, since their mask_mod is not in the file"
+    return full.joined(partial).disjoint(), note if partial.edges else ""
+
+
+NAMES = ("seq_lengths", "kv_num_blocks", "kv_indices", "full_kv_num_blocks", "full_kv_indices")
+
+
+def _fields(held: Any, path: Path) -> dict[str, Any]:
+    if hasattr(held, "as_tuple"):
+        held = held.as_tuple()
+    if isinstance(held, (tuple, list)) and len(held) > 10:
+        return {**dict(zip(NAMES, held[:5], strict=True)), "BLOCK_SIZE": next(v for v in held[5:] if _is_size(v))}
+    if isinstance(held, dict) and {*NAMES, "BLOCK_SIZE"} <= set(held):
+        return held
+    raise AttnprofError(f"{path} holds no BlockMask", hint="torch.save(mask.as_tuple(), path)")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, int) for each in value)
+
+
+def _tiles(counts: Any, indices: Any, n: int, query: int, key: int) -> Slices:
+    """Whole tiles of the first batch entry, heads united."""
+    if counts is None or indices is None:
+        return Slices.empty(n)
+    count, index = np.asarray(counts)[0], np.asarray(indices)[0]
+    head, row, at = np.nonzero(np.arange(index.shape[-1]) < count[..., None])
+    start = index[head, row, at].astype(np.int64) * key
+    rows = (row[:, None] * query + np.arange(query)).ravel()
+    first = np.repeat(start, query)
+    return Slices.of(n, rows, first, first + key).disjoint()

@@ -1,0 +1,259 @@
+"""What `attnprof graph` prints: a small picture, then facts, each with how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import numpy as np
+
+from attnprof.units import format_length
+
+SHADES = " ·░▒▓█"
+SIDE = 24
+SHOWN = 8
+
+
+def print_summary(analysis: Any) -> None:
+    """The whole summary of one target, on standard output."""
+    facts = analysis.facts
+    click.echo(click.style(_title(facts), bold=True))
+    for line in picture(analysis):
+        click.echo(f"  {line}")
+    for label, text in lines(facts):
+        click.echo(f"  {label:<22} {text}")
+    for line in [*random_lines(facts.get("random") or {}), *probe_lines(facts.get("probe"))]:
+        click.echo(f"  {line}")
+    click.echo("")
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    kind = "causal" if facts["causal"] else "bidirectional"
+    params = ", ".join(f"{k}={v}" for k, v in facts["params"].items() if v is not None)
+    layers = f", {facts['layers']} layer kinds" if facts["layers"] > 1 else ""
+    heads = f", {facts['heads']} heads united" if facts["heads"] > 1 else ""
+    name = f"{facts['target']}  n={format_length(facts['n'])}, {kind}{layers}{heads}"
+    return f"{name}  ({params})" if params else name
+
+
+def picture(analysis: Any, side: int = SIDE) -> list[str]:
+    """The mask of the first layer in characters, a row of queries a line; darker is denser."""
+    from attnprof.graph.pixels import Grid
+    from attnprof.graph.views import mask_image
+
+    found = mask_image(analysis.subject, Grid.of(analysis.subject.n, side))
+    if found is None:
+        return []
+    ink = np.nan_to_num(found.values)
+    shade = np.where(ink > 0, 1 + np.minimum((ink**0.5 * 4).astype(int), 4), 0)
+    return ["".join(SHADES[value] * 2 for value in row) for row in shade]
+
+
+def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Label and text of each fact; a missing one says why."""
+    found = [
+        ("edges", _edges(facts)),
+        ("keys a query reads", _degree(facts)),
+        ("pieces", _pieces(facts)),
+        ("reach by layer", _curve(facts["reach"], facts["n"])),
+        ("layers to full reach", _value(facts, "layers_to_full")),
+        ("hops", _hops(facts)),
+        ("diameter, radius", f"{_value(facts, 'diameter')}" + _radius(facts)),
+        ("without globals", _without(facts)),
+        ("influence", _influence(facts)),
+        ("spectral gap", _gap(facts)),
+        ("lanes", _lanes(facts)),
+        ("bottleneck", _bottleneck(facts)),
+        ("structure", ", ".join(facts["flags"]) or "none of the known kinds"),
+        ("edges / reached pair", _cost(facts)),
+        ("engine", f"{facts['engine']}, {facts['engine_seconds']:.3f} s of {facts['seconds']:.2f} s"),
+    ]
+    return [(label, text) for label, text in found if text]
+
+
+def _sure(facts: Mapping[str, Any], key: str) -> str:
+    how = facts["exact"].get(key, "exact")
+    return "" if how == "exact" else f" [{how}]"
+
+
+def _value(facts: Mapping[str, Any], key: str) -> str:
+    if facts[key] is None:
+        return f"- ({facts['reasons'].get(key, 'not known')})"
+    return f"{facts[key]}{_sure(facts, key)}"
+
+
+def _edges(facts: Mapping[str, Any]) -> str:
+    if facts["edges"] is None:
+        return f"- ({facts['reasons']['edges']})"
+    closed = facts["edges_closed_form"]["value"]
+    agrees = (
+        "" if closed is None else ", closed form agrees" if closed == facts["edges"] else f", closed form {closed:,}!"
+    )
+    twice = f", {facts['edges_sum']:,} over its softmaxes" if facts["edges_sum"] != facts["edges"] else ""
+    return f"{facts['edges']:,} in one head ({facts['density']:.4%} of n x n{agrees}){twice}"
+
+
+def _degree(facts: Mapping[str, Any]) -> str:
+    if facts["degree"] is None:
+        return ""
+    degree = facts["degree"]
+    unused = []
+    if facts["dead_queries"]:
+        unused.append(f"{facts['dead_queries']:,} queries read nothing, e.g. {_some(facts['dead_queries_at'])}")
+    if facts["unread_keys"]:
+        unused.append(f"{facts['unread_keys']:,} keys are never read, e.g. {_some(facts['unread_keys_at'])}")
+    text = f"{degree['min']:,} to {degree['max']:,}, mean {degree['mean']:,.1f}"
+    return "; ".join([text, *unused])
+
+
+def _some(positions: Sequence[int]) -> str:
+    return ", ".join(map(str, positions[:3]))
+
+
+def _pieces(facts: Mapping[str, Any]) -> str:
+    pieces = facts["components"]
+    return "1 (connected)" if pieces == 1 else f"{pieces:,} that never meet"
+
+
+def _curve(reach: Sequence[Mapping[str, Any]], n: int) -> str:
+    shown = [f"L{entry['layer']} {entry['share']:.2%}" for entry in reach[:SHOWN]]
+    last = reach[-1]
+    if len(reach) > SHOWN:
+        shown.append(f"... L{last['layer']} {last['share']:.2%}")
+    return "  ".join(shown) + " of allowed pairs"
+
+
+def _hops(facts: Mapping[str, Any]) -> str:
+    if facts["mean_hops"] is None:
+        return ""
+    far = f", at most {facts['max_hops']}" if facts["max_hops"] is not None else ""
+    return f"mean {facts['mean_hops']:.4f}{_sure(facts, 'mean_hops')}, 90% within {facts['effective_diameter_90']}{far}"
+
+
+def _radius(facts: Mapping[str, Any]) -> str:
+    return "" if facts["radius"] is None else f", {facts['radius']}"
+
+
+def _without(facts: Mapping[str, Any]) -> str:
+    rest = facts["without_globals"]
+    if facts.get("globals_removed"):
+        return f"{facts['globals_removed']} global tokens are taken out of all the figures here"
+    if rest is None:
+        return ""
+    full = rest["layers_to_full"]
+    depth = f"full after {full} layers" if full else "never full" if rest["closed"] else "not full within the search"
+    return f"{facts['hubs']} global tokens; with them gone {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
+
+
+def _share_at(reach: Sequence[Mapping[str, Any]], layer: int) -> float:
+    return [entry["share"] for entry in reach if entry["layer"] <= layer][-1]
+
+
+def _influence(facts: Mapping[str, Any]) -> str:
+    if not facts["mixing"]:
+        return ""
+    half = facts["mixing"][0]
+    at, depth = min(1, len(half["layers"]) - 1), half["layers"][-1]
+    return (
+        f"of token {half['token']} on output {half['output']}, uniform attention, residual {half['residual']}: "
+        f"{half['far_influence'][at]:.3g} of a fair share after {half['layers'][at]} layers, "
+        f"{half['far_influence'][-1]:.3g} after {depth} (dense: {half['dense_far_influence'][-1]:.3g})"
+    )
+
+
+def _gap(facts: Mapping[str, Any]) -> str:
+    found = facts["spectrum"]
+    if found is None:
+        return ""
+    return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else "")
+
+
+def _lanes(facts: Mapping[str, Any]) -> str:
+    found = facts["bandwidth"]
+    if found is None:
+        return ""
+    return (
+        f"{', '.join(map(str, found['routes']))} disjoint routes within 1, 2, ... layers, "
+        f"from tokens {found['from'][0]}-{found['from'][1] - 1} to {found['to'][0]}-{found['to'][1] - 1}"
+    )
+
+
+def _bottleneck(facts: Mapping[str, Any]) -> str:
+    if facts["slots"]:
+        return "; ".join(
+            f"{slots['count']:,} slots a layer, {slots['reads']:,} edges in, {slots['writes']:,} out"
+            for slots in facts["slots"]
+            if slots
+        )
+    if facts["kernel"]:
+        kernel = facts["kernel"]
+        window = kernel["effective_window"]
+        rank = f"a complete graph of rank at most {kernel['rank_bound']:,}"
+        return f"{rank}; weights decay over about {window:,.0f} tokens" if window else rank
+    return ""
+
+
+def _cost(facts: Mapping[str, Any]) -> str:
+    paid = facts["edges_per_reached_pair"]
+    return "" if paid is None else f"{paid:.4g} (dense: 1)"
+
+
+def random_lines(variants: Mapping[str, Any]) -> list[str]:
+    """The table of the ablation, and what it does and does not say."""
+    if not variants:
+        return []
+    found = ["", "over seeds: P(all pairs within L layers), 95% interval; mean share after 2 layers"]
+    for name, each in variants.items():
+        steps = [step for step in each["p_full_by_layer"] if step["p"] > 0][:2]
+        chances = ", ".join(f"L{s['layer']} {s['p']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in steps)
+        depth = len(each["p_full_by_layer"])
+        share = each["reach_share"][min(1, depth - 1)]["mean"]
+        found.append(f"  {name:<36} {chances or f'not within {depth} layers'}; {share:.1%}; {each['seeds']} seeds")
+    if "random only" in variants:
+        unread = variants["random only"]["p_unread_block"]
+        found += [
+            f"  A block that nobody reads is out of reach at any depth: in one head's random draw there is one with "
+            f"probability {unread['p']:.2f}.",
+            "  Short paths by random edges alone take about log n of them a row; with few, the window carries the",
+            "  argument, and globals replace it: two layers through a hub, whatever the draw.",
+        ]
+    return found
+
+
+def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:
+    """What probing a module found."""
+    if probe is None:
+        return []
+    found = ["", *probe["findings"]]
+    return [f"  {line}" if line else line for line in found]
+
+
+def print_comparison(found: Sequence[Any]) -> None:
+    """Several targets side by side, with what each pays for a reached pair."""
+    click.echo(click.style("side by side", bold=True))
+    head = ("target", "n", "edges", "density", "to full", "max hops", "mean hops", "edges/pair")
+    rows = [head, *(_row(analysis.facts) for analysis in found)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+    for row in rows:
+        cells = [
+            cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  " + "  ".join(cells))
+    click.echo("")
+
+
+def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    def text(key: str, form: str) -> str:
+        return "-" if facts[key] is None else format(facts[key], form)
+
+    return (
+        facts["target"],
+        format_length(facts["n"]),
+        text("edges", ","),
+        text("density", ".3%"),
+        text("layers_to_full", "d"),
+        text("max_hops", "d"),
+        text("mean_hops", ".3f"),
+        text("edges_per_reached_pair", ".3g"),
+    )

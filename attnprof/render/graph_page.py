@@ -1,0 +1,122 @@
+"""The page of `attnprof graph`: one offline file that reads without scripts, pictures first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnprof.locate import shipped
+from attnprof.render import environment
+from attnprof.render.graph_curve import curve
+from attnprof.render.pictures import data_uri
+
+MOST_FRAMES = 16
+FAINTEST = 1e-4
+
+
+def write_graph_page(
+    path: str | Path, found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]
+) -> Path:
+    """Write the page of some targets to `path`: each a pair of its facts and its views. Same input, same bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(graph_page(found, header), encoding="utf-8")
+    return path
+
+
+def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]) -> str:
+    """The page as text; see `write_graph_page`."""
+    from markupsafe import Markup
+
+    styles = shipped("reports") / "style"
+    css = "\n".join((styles / name).read_text(encoding="utf-8") for name in ("page.css", "graph.css"))
+    context = {
+        "header": {"command": None, **header},
+        "targets": [section(facts, views, f"g{k}") for k, (facts, views) in enumerate(found)],
+        "css": Markup(css),
+        "script": Markup((environment.templates() / "graph.js").read_text(encoding="utf-8")),
+    }
+    return environment.html().get_template("graph.html.j2").render(context)
+
+
+def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
+    """What the template needs of one target."""
+    return {
+        "key": key,
+        "facts": facts,
+        "mask": None if views.mask is None else _picture(views.mask.values, views.mask.pixel),
+        "hops": None if views.hops is None else _hops(views.hops),
+        "frames": frames(views),
+        "cones": [_cone(cone, views) for cone in views.cones],
+        "curve": curve(facts),
+        "table": table(facts),
+    }
+
+
+def frames(views: Any) -> list[dict[str, Any]]:
+    """The pictures of the pairs within k layers, at most 16 of them, the first and the last among them."""
+    layers = sorted(views.within)
+    if len(layers) > MOST_FRAMES:
+        picks = np.unique(np.geomspace(1, len(layers), MOST_FRAMES).astype(int)) - 1
+        layers = [layers[at] for at in picks]
+    return [{"layer": layer, **_picture(views.within[layer].values, views.within[layer].pixel)} for layer in layers]
+
+
+def _hops(image: Any) -> dict[str, Any]:
+    """Near is dark: from one hop in black to the most in light grey; blank where nothing is ever reached."""
+    most = float(np.nanmax(image.values))
+    near = 1.0 - 0.92 * np.clip(image.values - 1.0, 0.0, None) / max(most - 1.0, 1e-9)
+    return {**_picture(near**2, image.pixel), "most": most}
+
+
+def _picture(values: np.ndarray, pixel: int) -> dict[str, Any]:
+    ink = np.nan_to_num(values)
+    return {"uri": data_uri(ink), "side": len(ink), "pixel": pixel, "darkest": float(ink.max())}
+
+
+def _cone(cone: Any, views: Any) -> dict[str, Any]:
+    """Reach as it is; influence on a logarithmic scale from a ten-thousandth of a fair share to its maximum."""
+    most = float(cone.influence.max())
+    scaled = np.log(np.maximum(cone.influence, FAINTEST) / FAINTEST) / np.log(max(most, 1.0) / FAINTEST)
+    return {
+        "query": cone.query,
+        "layers": len(cone.reach),
+        "reach": data_uri(cone.reach),
+        "influence": data_uri(scaled),
+        "most": most,
+        "far": float(cone.influence[-1].min()),
+        "at": cone.query / max(views.n - 1, 1),
+    }
+
+
+def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
+    """Name, value, how sure, reason: the facts that are single numbers."""
+    rows = []
+    for key, name in NAMES.items():
+        value = facts.get(key)
+        if key == "components" or value is not None or key in facts["reasons"]:
+            rows.append((name, value, facts["exact"].get(key, ""), facts["reasons"].get(key, "")))
+    return rows
+
+
+NAMES = {
+    "edges": "edges of one head",
+    "edges_sum": "edges over its softmaxes",
+    "density": "density",
+    "dead_queries": "queries that read nothing",
+    "unread_keys": "keys that nobody reads",
+    "components": "pieces that never meet",
+    "strong_components": "strongly connected parts",
+    "layers_to_full": "layers to full reach",
+    "max_hops": "most hops of a pair",
+    "mean_hops": "mean hops",
+    "effective_diameter_90": "hops of 90% of pairs",
+    "diameter": "diameter",
+    "radius": "radius",
+    "reached_share": "share of allowed pairs ever reached",
+    "hubs": "global tokens",
+    "edges_per_reached_pair": "edges per reached pair",
+}
