@@ -12,7 +12,7 @@ from attnprof.render.growth import steps
 from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Metric
 from attnprof.render.numbers import around, ratio
 from attnprof.render.series import Conditions, Group, Series, why
-from attnprof.render.verdicts import Kind, Verdict, against, verdicts
+from attnprof.render.verdicts import Kind, Verdict, opponents, verdicts
 
 SPARSE_IN_NAME = 2.5
 DISAGREES = 0.01
@@ -38,7 +38,8 @@ def crossings(groups: Sequence[Group]) -> list[Finding]:
     """For each metric, who becomes cheaper than exact attention, and from which length, under which conditions."""
     found = []
     for metric in COMPARED:
-        cases = [case for group in groups if (case := _case(group, metric)) is not None]
+        pairs = [(group, baseline) for group in groups for baseline in opponents(group, metric)]
+        cases = [case for group, baseline in pairs if (case := _case(group, metric, baseline)) is not None]
         if cases:
             found.append(Finding("crossing", {"metric": metric, "cases": merged(cases), "first": not found}))
     return found
@@ -69,10 +70,7 @@ def _said(case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _case(group: Group, metric: Metric) -> dict[str, Any] | None:
-    baseline = against(group, metric)
-    if baseline is None:
-        return None
+def _case(group: Group, metric: Metric, baseline: Series) -> dict[str, Any] | None:
     by_kind: dict[str, list[Verdict]] = {kind: [] for kind in get_args(Kind)}
     for found in verdicts(group, metric, baseline):
         by_kind[found.kind].append(found)

@@ -23,7 +23,7 @@ from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.spec import spec
 from attnprof.render.svg import draw
-from attnprof.render.verdicts import against, verdict
+from attnprof.render.verdicts import opponents, verdict
 from attnprof.render.words import definitions
 
 TOOL = "attnprof"
@@ -156,7 +156,7 @@ def _at_longest(case: Mapping[str, Any]) -> dict[str, Any]:
 
 def _matrix(found: Sequence[Group]) -> dict[str, Any] | None:
     """The verdicts of every scheme in every group and metric, against the baseline of each."""
-    columns = [(g, [(m, b) for m in COMPARED if (b := against(g, m)) is not None]) for g in found]
+    columns = [(g, [(m, b) for m in COMPARED for b in opponents(g, m)]) for g in found]
     columns = [(g, metrics) for g, metrics in columns if metrics]
     if not columns:
         return None
@@ -205,7 +205,7 @@ def _pictures(
         else:
             image = picture(target) if picture else None
         if image is not None:
-            facts = {"label": target, "n": image.n, "causal": image.causal, "card": known.get(target)}
+            facts = {"label": target, "picture": image, "card": known.get(target)}
             found.append({**facts, "uri": data_uri(image.values), "side": len(image.values)})
     return found
 

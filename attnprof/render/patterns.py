@@ -14,15 +14,21 @@ from attnprof.model import Record
 
 SIDE = 128
 LONGEST = 4096
+UNLIKE = 2.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A pooled mask `[rows, columns]` of the share of pairs in each pixel that are edges, and the n it was drawn at."""
+    """A pooled mask `[rows, columns]` of the share of pairs in each pixel that are edges, and the n it was drawn at.
+
+    It shows the first of `layers` layer kinds, and the union of heads or, where `heads` is above 1, the first of them.
+    """
 
     values: Any
     n: int | None = None
     causal: bool | None = None
+    layers: int = 1
+    heads: int = 1
 
 
 Pictures = Callable[[str], Picture | None]
@@ -56,7 +62,10 @@ def _picture(record: Record) -> Picture | None:
         return None
     grid = Grid.of(shape.n, SIDE)
     allowed = grid.allowed(shape.causal)
-    edges = pooled(pattern.union(0), grid)
+    union, first = pattern.union(0), pattern.slices(0, 0)
+    several = union.edges > UNLIKE * first.edges
+    edges = pooled(first if several else union, grid)
     if bool((edges == allowed).all()):
         return None
-    return Picture(edges / np.maximum(grid.allowed(False), 1), shape.n, shape.causal)
+    density = edges / np.maximum(grid.allowed(False), 1)
+    return Picture(density, shape.n, shape.causal, pattern.layers, pattern.heads if several else 1)

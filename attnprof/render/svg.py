@@ -24,8 +24,8 @@ class Box:
     top: float = 10
     row: float = 15
     label: float = 12.5
-    character: float = 6.5
-    room: tuple[float, float] = (70, 165)
+    character: float = 6.7
+    room: tuple[float, float] = (70, 188)
 
 
 PAGE = Box()

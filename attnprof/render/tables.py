@@ -10,14 +10,14 @@ from attnprof.render.growth import last_exponent
 from attnprof.render.metrics import COMPARED, SAVED, Metric
 from attnprof.render.numbers import around, quantity
 from attnprof.render.series import Group, Series
-from attnprof.render.verdicts import Verdict, against, verdict
+from attnprof.render.verdicts import Verdict, opponents, verdict
 
 
 def table_context(group: Group, citations: Mapping[str, str]) -> dict[str, Any]:
     """What the template of a table needs: columns with their n, rows with cells, citations and verdicts."""
     metrics = [m for m in (*COMPARED, SAVED) if any(s.readings(m) for s in group.series)]
     columns = [{"metric": m, "n": _common(group, m)} for m in metrics]
-    bases = [(m, b) for m in COMPARED if (b := against(group, m)) is not None]
+    bases = [(m, b) for m in COMPARED for b in opponents(group, m)]
     rows = [
         {
             "label": s.label,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover
 
 Kind = Literal["always", "from", "never", "until", "same"]
-SAME, NEAR = 1.01, 1.05
+SAME, NEAR, DEARER = 1.01, 1.05, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,21 @@ def against(group: Group, metric: Metric) -> Series | None:
     n = max(shared)
     best = min(r[n].value for _, r in usable)
     return [s for s, r in usable if r[n].value <= best * NEAR][-1]
+
+
+def opponents(group: Group, metric: Metric) -> tuple[Series, ...]:
+    """The baseline worth beating, then the other where it costs clearly more: beating that one says less."""
+    best = against(group, metric)
+    if best is None:
+        return ()
+    ours = best.values(metric)
+    others = [s for s in group.baselines if s is not best]
+    return (best, *(s for s in others if _dearer(s.values(metric), ours)))
+
+
+def _dearer(theirs: Mapping[int, float], ours: Mapping[int, float]) -> bool:
+    shared = theirs.keys() & ours.keys()
+    return bool(shared) and theirs[max(shared)] > DEARER * ours[max(shared)]
 
 
 def verdicts(group: Group, metric: Metric, baseline: Series) -> list[Verdict]:
