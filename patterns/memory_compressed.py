@@ -50,6 +50,14 @@ def pattern(n: int, *, causal: bool = False, layer: int = 0, block: int = 256, f
     return Slots(count, reads, Slices.of(n, i, 0, (i + 1) // size if causal else count, 1, count))
 
 
+def edges(n: int, *, causal: bool = False, layer: int = 0, block: int = 256) -> int | None:
+    """Pairs within blocks in local layers; None in compressed ones, which have slots."""
+    if layer % 2:
+        return None
+    sizes = [block] * (n // block) + [n % block]
+    return sum(size * (size + 1) // 2 if causal else size**2 for size in sizes)
+
+
 def flops_paper(n: int, *, dim: int, block: int = 256, factor: int = 3) -> int:
     """4 n b D and 4 n (n / k) D, one layer of each (Liu et al. 2018, section 4.2.4)."""
     return 4 * n * min(block, n) * dim + 4 * n * n * dim // factor

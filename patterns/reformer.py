@@ -10,7 +10,7 @@ from attnprof.pattern import Card, Drawn, Expr, Slices, Sum
 CARD = Card(
     title="Reformer",
     bib="kitaev2020reformer",
-    survey_class="learned pattern",
+    survey_class="learnable pattern",
     complexity="O(n log n)",
     complexity_ours="attention O(n c r); hashing O(n n_b r), n^2 / c while the buckets are one factor",
     causality=(True, False),

@@ -7,7 +7,7 @@ from attnprof.pattern import BlockTable, Card, Expr
 CARD = Card(
     title="Sinkhorn Transformer",
     bib="tay2020sinkhorn",
-    survey_class="learned pattern",
+    survey_class="learnable pattern",
     complexity="O(B^2)",
     complexity_ours="O(n B) to mix tokens and O(n^2 / B) to mix blocks: the survey's O(B^2) is that of one block",
     causality=(False, True),

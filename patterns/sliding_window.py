@@ -13,7 +13,7 @@ CARD = Card(
     edges_text="n (w + 1) - (w/2) (w/2 + 1); causal: n w - w (w - 1) / 2",
     paper_n=4096,
     sources={
-        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided it does not count the token itself, causal it does",
+        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided without the token itself, causal with it",
     },
     oracle="FlexAttention, dense mask",
 )

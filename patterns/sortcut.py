@@ -7,7 +7,7 @@ from attnprof.pattern import BlockTable, Card, Expr
 CARD = Card(
     title="SortCut Sinkhorn Transformer",
     bib="tay2020sinkhorn",
-    survey_class="learned pattern",
+    survey_class="learnable pattern",
     complexity="O(n)",
     complexity_ours="O(n c B) to mix tokens with c blocks kept, O(c n) to sort them, (n / B)^2 scores to balance",
     causality=(False,),

@@ -15,7 +15,7 @@ CARD = Card(
     paper_n=1024,
     notes=(
         "stride is the power of two at or above sqrt(n), a function of n in the paper",
-        "combine=merge: both steps in every head; alternate: one layer each, the window first; heads: even and odd heads",
+        "combine=merge: both steps in every head; alternate: a layer each, window first; heads: even and odd heads",
     ),
     sources={
         "stride": "about sqrt(n) (Child et al. 2019, section 4.3); 128 there for images",
