@@ -13,6 +13,7 @@ from attnprof.render import bibliography, environment, table
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
 from attnprof.render.figures import Figure, figure
+from attnprof.render.files import save
 from attnprof.render.findings import Finding, findings
 from attnprof.render.metrics import COMPARED, WALL, Metric
 from attnprof.render.palette import styles
@@ -47,8 +48,8 @@ def write_page(
     give the same bytes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(records, header, picture=picture, plotly=plotly, anonymous=anonymous), encoding="utf-8")
+    text = page(records, header, picture=picture, plotly=plotly, anonymous=anonymous)
+    save(path, text.encode())
     return path
 
 

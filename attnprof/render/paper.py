@@ -17,6 +17,7 @@ from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
 from attnprof.render.csv_export import panel_csv, points_csv
 from attnprof.render.figures import Figure, Panel, figure
+from attnprof.render.files import save
 from attnprof.render.latex import latex
 from attnprof.render.palette import styles
 from attnprof.render.pgf import figure_tex
@@ -90,8 +91,7 @@ def write_paper(
     for export in EXPORTERS:
         for name, content in export(paper):
             path = Path(folder) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            save(path, content if isinstance(content, bytes) else content.encode())
             written.append(path)
     return tuple(written)
 

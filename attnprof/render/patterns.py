@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprof import catalog
+from attnprof.errors import AttnprofError
 from attnprof.graph.pixels import Grid, pooled
 from attnprof.model import Record
 
@@ -56,7 +57,10 @@ def _fitness(record: Record) -> tuple[bool, int, bool]:
 
 def _picture(record: Record) -> Picture | None:
     shape = record.point.shape
-    target = catalog.find(record.point.target, params=record.point.params)
+    try:
+        target = catalog.find(record.point.target, params=record.point.params)
+    except AttnprofError:
+        return None  # a run of an earlier catalogue, whose parameters this one does not know
     pattern = None if target.card.data_dependent else target.pattern(shape)
     if pattern is None or record.status == "unsupported":
         return None

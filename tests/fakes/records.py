@@ -107,7 +107,7 @@ def _scheme(fake: Fake, lengths: tuple[int, ...]) -> Iterator[Record]:
 
 
 def _record(fake: Fake, n: int, pass_: Pass, causal: bool) -> Record:
-    params = {"window": 512} if fake.edges else {}
+    params = {"window": 512} if fake.name in ("sliding_window", "longformer") else {}
     point = Point(fake.name, Shape(n=n, causal=causal), pass_, "cpu", fake.runner, params=params)
     key = content_hash(point.to_json())
     if causal not in fake.causality:

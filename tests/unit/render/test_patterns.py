@@ -34,3 +34,7 @@ def test_the_picture_is_drawn_at_a_length_that_can_be_seen() -> None:
     found = catalogue_pictures(made)("longformer")
     assert found is not None
     assert found.n == 4096
+
+
+def test_a_run_of_an_earlier_catalogue_has_no_picture_of_what_is_gone() -> None:
+    assert catalogue_pictures([record("longformer", 1024, breadth=7)])("longformer") is None

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+from console import attnprof
+from fakes.records import header, records
+
+from attnprof.store import Run
+
+MADE = [r for r in records() if r.point.pass_ == "forward" and not r.point.shape.causal]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "one"
+    with Run.create(path, header()).lock() as made:
+        for record in MADE:
+            made.append(record)
+    return path
+
+
+def test_the_page_of_a_run_is_written_beside_its_records(run: Path) -> None:
+    done = attnprof("report", run)
+    assert done.code == 0, done.err
+    assert done.out.strip() == str(run / "report.html")
+    assert "next: attnprof report" in done.err
+    html = (run / "report.html").read_text()
+    assert "attnprof sweep --lengths 1k-64k" in html
+    assert "data:image/png" in html
+
+
+def test_a_second_report_is_the_same_to_the_byte(run: Path, tmp_path: Path) -> None:
+    pages = [tmp_path / "a.html", tmp_path / "b.html"]
+    for page in pages:
+        assert attnprof("report", run, "--out", page).code == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_json_names_the_files_and_static_pages_carry_no_plotly(run: Path, tmp_path: Path) -> None:
+    done = attnprof("report", run, "--out", tmp_path / "s.html", "--static", "--json")
+    assert done.data["files"] == [str(tmp_path / "s.html")]
+    assert (tmp_path / "s.html").stat().st_size < 1_000_000
+
+
+def test_two_runs_make_one_page(run: Path, tmp_path: Path) -> None:
+    done = attnprof("report", run, run, "--out", tmp_path / "two.html", "--static")
+    assert done.code == 0, done.err
+    assert "Run 2" in (tmp_path / "two.html").read_text()
+
+
+def test_the_files_of_a_paper(run: Path, tmp_path: Path) -> None:
+    done = attnprof("report", run, "--paper", tmp_path / "paper", "--venue", "acl", "--anonymous", "--json")
+    assert done.code == 0, done.err
+    names = {Path(path).name for path in done.data["files"]}
+    assert {"main.tex", "methods.tex", "appendix.tex", "references.bib", "points.csv"} <= names
+    assert {"fig-forward-bidirectional-wall-s.tex", "tab-forward-bidirectional.tex"} <= names
+    assert "lab-17" not in (tmp_path / "paper" / "appendix.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("/nowhere",), "/nowhere is not a run", "run folder"),
+        (("RUN", "--paper", "p", "--venue", "icm"), "unknown venue 'icm'", "icml"),
+        (("RUN", "--out", "/proc/report.html"), "cannot write", "--out"),
+    ],
+    ids=["no run", "unknown venue", "unwritable"],
+)
+def test_a_mistake_is_one_message_with_a_hint(
+    run: Path, tmp_path: Path, arguments: tuple[str, ...], message: str, hint: str
+) -> None:
+    done = attnprof("report", *(run if a == "RUN" else a for a in arguments), cwd=tmp_path)
+    assert done.code == 1
+    assert message in done.err
+    assert hint in done.err
+    assert "Traceback" not in done.err
