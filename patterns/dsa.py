@@ -54,7 +54,8 @@ def pattern(
         best = np.argpartition(scores, first + rows - topk, axis=1)[:, first + rows - topk :]
         row, start, stop = runs(best, first + rows)
         parts.append((row + first, start, stop))
-    return Explicit(Slices.of(n, *(np.concatenate(column) for column in zip(*parts, strict=True))))
+    row, start, stop = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Explicit(Slices.of(n, row, start, stop))
 
 
 def index_scores(draw: np.random.Generator, k: np.ndarray, rows: int) -> np.ndarray:

@@ -90,7 +90,9 @@ def edges(
     if any(b % a and b < n for (a, _), (b, _) in pairwise(levels)):
         return None
     i = np.arange(n)
-    member = sum((i % w % r == head % r).astype(np.int64) << at for at, (w, r) in enumerate(levels))
+    member = np.zeros(n, dtype=np.int64)
+    for at, (length, step) in enumerate(levels):
+        member |= (i % length % step == head % step).astype(np.int64) << at
     total = 0
     for at, (length, _) in enumerate(levels):
         above = member >> at

@@ -99,7 +99,9 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
 
 def edge_facts(target: CatalogTarget, pattern: Pattern, shape: Shape, layer: int) -> dict[str, Any]:
     """Counts of one layer kind, head 0: by formula, by counting, with multiplicity, and as a share of all pairs."""
-    if not pattern.has_edges:
+    from attnprof.pattern.slots import Kernel, Slots
+
+    if isinstance(pattern.expr(layer), (Kernel, Slots)):
         return {"layer": layer, "closed": None, "counted": None, "with_multiplicity": None, "density": None}
     counted = pattern.edges(layer)
     return {
@@ -195,8 +197,8 @@ def counts(facts: Mapping[str, Any]) -> Iterator[str]:
     """A line a layer kind."""
     for it in facts["edges"]:
         if it["counted"] is None:
-            yield "none between tokens"
-            return
+            yield f"layer {it['layer']}: none between tokens"
+            continue
         agrees = it["closed"] == it["counted"]
         closed = (
             "as the closed form says" if agrees else f"closed form {it['closed']}" if it["closed"] else "no closed form"
