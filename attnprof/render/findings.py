@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from attnprof.model import Record
 from attnprof.render.growth import steps
-from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Metric
+from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, Metric
 from attnprof.render.numbers import around, ratio
 from attnprof.render.series import Conditions, Group, Series, why
 from attnprof.render.verdicts import Kind, Verdict, opponents, verdicts
@@ -31,7 +31,7 @@ def findings(groups: Sequence[Group], graphs: Sequence[Record] = ()) -> tuple[Fi
     """Every finding of the records, the comparisons with the dense baseline first."""
     makers: tuple[Callable[[Sequence[Group]], list[Finding]], ...] = (crossings, in_name_only, fits, hidden, opinions)
     found = [finding for make in makers for finding in make(groups)]
-    return (*found, *reach(graphs), *unmeasured(groups))
+    return (*found, *reach(graphs, groups), *unmeasured(groups))
 
 
 def crossings(groups: Sequence[Group]) -> list[Finding]:
@@ -205,8 +205,8 @@ def unmeasured(groups: Sequence[Group]) -> list[Finding]:
     return [Finding("unmeasured", {"statuses": facts, "static": static, "total": len(points)})] if points else []
 
 
-def reach(graphs: Sequence[Record]) -> list[Finding]:
-    """After how many layers every token can reach every other, where graph records say so."""
+def reach(graphs: Sequence[Record], groups: Sequence[Group] = ()) -> list[Finding]:
+    """After how many layers every token can reach every other, and the executed FLOPs of so many layers."""
     facts = []
     for record in graphs:
         metrics = record.metrics or {}
@@ -215,6 +215,18 @@ def reach(graphs: Sequence[Record]) -> list[Finding]:
             shape = record.point.shape
             exact = (metrics.get("exact") or {}).get("layers_to_full", "exact")
             known = {"label": record.point.target, "layers": layers, "certainty": exact}
-            facts.append({**known, "n": shape.n, "causal": shape.causal})
+            flops = _flops_of_a_layer(record, groups)
+            facts.append({**known, "n": shape.n, "causal": shape.causal, "flops": flops and flops * layers})
     ranked = sorted(facts, key=lambda fact: (fact["causal"], fact["layers"], fact["label"]))
     return [Finding("reach", {"schemes": ranked})] if ranked else []
+
+
+def _flops_of_a_layer(record: Record, groups: Sequence[Group]) -> float | None:
+    """Executed forward FLOPs of one layer of the scheme that a graph record is of, where the same n was costed."""
+    point = record.point
+    for group in groups:
+        if group.conditions.pass_ == "forward" and group.conditions.causal == point.shape.causal:
+            for series in group.series:
+                if series.target == point.target and (found := series.values(FLOPS).get(point.shape.n)):
+                    return found
+    return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.locate import shipped
+from attnprof.measure.flags import FLAGS
 from attnprof.model import Record
 from attnprof.render import bibliography, environment, table
 from attnprof.render.anonymous import anonymised
@@ -88,6 +89,8 @@ def page(
         "verdicts": _matrix(found),
         "pictures": _pictures(targets, graphs, picture, known),
         "words": definitions()["word"],
+        "flags": _flags(kept),
+        "flagged": sum(bool(r.flags) for r in kept),
         "bibtex": _bibtex(targets, known),
         "css": Markup((shipped("reports") / "style" / "page.css").read_text(encoding="utf-8")),
         "script": Markup((environment.templates() / "page.js").read_text(encoding="utf-8")),
@@ -209,6 +212,12 @@ def _pictures(
             facts = {"label": target, "picture": image, "card": known.get(target)}
             found.append({**facts, "uri": data_uri(image.values), "side": len(image.values)})
     return found
+
+
+def _flags(records: Sequence[Record]) -> dict[str, str]:
+    """What each flag of the records means, where it is one of a measurement's."""
+    used = {flag for r in records for flag in r.flags}
+    return {flag: text for flag, text in FLAGS.items() if flag in used}
 
 
 def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

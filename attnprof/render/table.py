@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.model import Record
-from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, SAVED, USEFUL, WALL, Metric
+from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, Metric
 from attnprof.render.numbers import interval, quantity
 from attnprof.render.series import Conditions, Group, why
 
-COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, ENERGY)
+COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,10 @@ def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
 
 
 def columns(groups: Sequence[Group]) -> tuple[Metric, ...]:
-    """The metrics that any record holds: an empty column is not shown."""
-    return tuple(m for m in COLUMNS if any(m.source(r) is not None for g in groups for r in g.records))
+    """The metrics that any record holds; state and reads only beside decoding."""
+    decoding = any(g.conditions.pass_ == "decode" for g in groups)
+    shown = [m for m in COLUMNS if decoding or m not in (STATE, READS)]
+    return tuple(m for m in shown if any(m.source(r) is not None for g in groups for r in g.records))
 
 
 def _row(label: str, conditions: Conditions, record: Record) -> Row:

@@ -85,3 +85,11 @@ def test_a_static_sweep_says_that_nothing_was_run() -> None:
 def test_reach_is_told_where_graph_records_know_it() -> None:
     (finding,) = found("reach", graphs=[graph("a", layers=3), graph("b", layers=None), graph("c", layers=1)])
     assert [s["label"] for s in finding.facts["schemes"]] == ["c", "a"]
+
+
+def test_reach_tells_what_its_layers_cost_where_the_same_length_was_costed() -> None:
+    (finding,) = found("reach", graphs=[graph("bigbird", n=4096, layers=3), graph("bigbird", n=1000, layers=2)])
+    flops = {s["n"]: s["flops"] for s in finding.facts["schemes"]}
+    one = next(r for r in records() if r.point.target == "bigbird" and r.point.shape.n == 4096 and r.cost)
+    assert one.cost is not None
+    assert flops == {4096: 3 * (one.cost.flops_executed or 0), 1000: None}

@@ -46,3 +46,10 @@ def test_a_certificate_lists_what_was_counted() -> None:
     assert found is not None
     assert [op.op for op in found["counted"]] == ["aten.mm", "aten.bmm"]
     assert found["tile"] == "64 x 64"
+
+
+def test_a_flag_is_explained_where_it_stands_and_among_the_words() -> None:
+    html = page(records(), header(), plotly=False)
+    assert 'class="flag" title="the samples' in html
+    assert '<dt>flag <span class="flag">noisy</span></dt>' in html
+    assert "flagged" in html
