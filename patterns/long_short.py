@@ -29,6 +29,11 @@ CARD = Card(
 )
 
 
+def resolve(n: int, *, window: int = 128) -> dict[str, int]:
+    """No window longer than the sequence."""
+    return {"window": min(window, n)}
+
+
 def pattern(
     n: int, *, causal: bool = False, window: int = 128, rank: int = 32, chunk: int = 16, chunk_rank: int = 1
 ) -> Expr:

@@ -38,6 +38,11 @@ WIDTH = 64
 ROWS = 512
 
 
+def resolve(n: int, *, window: int = 512) -> dict[str, int]:
+    """No window longer than the sequence."""
+    return {"window": min(window, n)}
+
+
 def pattern(
     n: int,
     *,

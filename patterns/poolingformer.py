@@ -29,6 +29,11 @@ CARD = Card(
 )
 
 
+def resolve(n: int, *, window: int = 256, pooled_window: int = 1024) -> dict[str, int]:
+    """No window beyond the whole sequence to both sides."""
+    return {"window": min(window, 2 * n - 2), "pooled_window": min(pooled_window, 2 * n - 2)}
+
+
 def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int = 5, stride: int = 4) -> Expr:
     """The band, and slots that pool `kernel` tokens every `stride`, read within the wide window."""
     count = -(-n // stride)

@@ -26,6 +26,11 @@ CARD = Card(
 )
 
 
+def resolve(n: int, *, window: int = 1020, sinks: int = 4) -> dict[str, int]:
+    """Neither more than the sequence."""
+    return {"window": min(window, n), "sinks": min(sinks, n)}
+
+
 def pattern(n: int, *, window: int = 1020, sinks: int = 4) -> Expr:
     """The band, and the columns of the first tokens."""
     band = Band(window - 1)

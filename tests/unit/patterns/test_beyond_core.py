@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from attnprof import catalog
 from attnprof.model import Shape
 from attnprof.pattern import Pattern, Slots
+from attnprof.targets import CatalogTarget
+from attnprof.units import Value
 
 
-def drawn(name: str, n: int, causal: bool, *, heads: int = 1, seed: int = 0, **params: int | float | str) -> Pattern:
+def found(name: str, params: dict[str, Value]) -> CatalogTarget:
+    return CatalogTarget.of(catalog.entry(name), params, None)
+
+
+def drawn(name: str, n: int, causal: bool, *, heads: int = 1, seed: int = 0, **params: Any) -> Pattern:
     shape = Shape(n=n, causal=causal, heads=heads, dim=8 * heads, seed=seed)
-    return catalog.find(name, params=params).graph(shape)
+    return found(name, params).graph(shape)
 
 
 def hops(mask: np.ndarray) -> np.ndarray:
@@ -41,9 +49,9 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("name", "causal", "params", "n", "edges"), GOLDEN, ids=lambda v: str(v))
-def test_edges_are_those_known(name: str, causal: bool, params: dict[str, int | str], n: int, edges: int) -> None:
+def test_edges_are_those_known(name: str, causal: bool, params: dict[str, Any], n: int, edges: int) -> None:
     pattern = drawn(name, n, causal, **params)
-    target = catalog.find(name, params=params)
+    target = found(name, params)
     assert pattern.edges() == edges
     assert target.edges(Shape(n=n, causal=causal, heads=1, dim=8)) == edges
 
@@ -71,7 +79,7 @@ def test_longnet_doubling_segments_stay_below_their_bound() -> None:
     ],
     ids=lambda v: str(v),
 )
-def test_layers_to_full_reach_at_256(name: str, params: dict[str, int | str], layers: int) -> None:
+def test_layers_to_full_reach_at_256(name: str, params: dict[str, Any], layers: int) -> None:
     causal = name not in ("longnet", "star")
     found = hops(drawn(name, 256, causal, **params).dense())
     pairs = np.tril(np.ones((256, 256), bool), -1) if causal else ~np.eye(256, dtype=bool)
@@ -80,7 +88,7 @@ def test_layers_to_full_reach_at_256(name: str, params: dict[str, int | str], la
 
 
 def test_causal_longnet_leaves_holes_that_no_depth_fills() -> None:
-    options = {"segments": "4,8,16,32,64,128,256", "dilations": "1,2,4,8,16,32,64"}
+    options: dict[str, Any] = {"segments": "4,8,16,32,64,128,256", "dilations": "1,2,4,8,16,32,64"}
     pattern = drawn("longnet", 256, True, heads=64, **options)
     allowed = 256 * 257 // 2
     one = np.count_nonzero(hops(pattern.dense())) + 256
