@@ -1,0 +1,105 @@
+"""`attnprof limit`: the longest sequence that fits into a memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from attnprof.cli.asked import asked_shape, asked_target
+from attnprof.cli.options import ARGUMENTS, AS_JSON, SETTINGS, emit, sizes
+from attnprof.errors import AttnprofError
+from attnprof.model import PASSES
+from attnprof.units import format_bytes, format_length, parse_size
+
+EXAMPLES = """\b
+Examples:
+  attnprof limit dense --memory 80GB                         forward and backward of one layer
+  attnprof limit longformer --memory 24GiB --pass forward
+  attnprof limit flash --memory h100 --level block --depth 12 --checkpoint
+  attnprof limit linear --memory 2GiB --verify               and try it here
+"""
+LAYER_STEP = 512
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("target")
+@click.option("--memory", required=True, metavar="SIZE", help="80GB, 80GiB, 512MiB, or an accelerator: h100, a100, ...")
+@click.option("--pass", "pass_", type=click.Choice(PASSES[:2]), default="train", show_default=True, help="Which pass.")
+@click.option("--checkpoint", is_flag=True, help="Run every block again in backward, with --level block.")
+@click.option("--verify", is_flag=True, help="Try the answer, and one step more, on this machine.")
+@click.option("--runner", help="How patterns are executed: gather, masked or flex.")
+@sizes
+@SETTINGS
+@ARGUMENTS
+@AS_JSON
+def command(**options: Any) -> int:
+    """The longest n at which TARGET fits into a memory: parameters, buffers, inputs and the pass's own peak.
+
+    Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
+    """
+    from attnprof.cost.checkpointed import Checkpointed
+    from attnprof.cost.limiting import longest
+
+    target = asked_target(options["target"], options)
+    shape = asked_shape(target, LAYER_STEP, options)
+    costed: Any = Checkpointed(target) if options["checkpoint"] else target
+    memory = memory_of(options["memory"])
+    limit = longest(costed, shape, options["pass_"], memory)
+    answer: dict[str, Any] = {
+        "target": target.name,
+        "pass": options["pass_"],
+        "memory_bytes": memory,
+        "n": limit.n,
+        "peak_bytes": limit.peak_bytes,
+        "needed_bytes": limit.needed_bytes,
+        "method": limit.method,
+    }
+    if options["verify"]:
+        answer["verified"] = verified(costed, shape.replace(n=limit.n), options["pass_"], limit.peak_bytes)
+    if options["as_json"]:
+        emit(answer)
+        return 0
+    say(answer)
+    return 0
+
+
+def memory_of(text: str) -> int:
+    """Bytes of a size, or of an accelerator's memory."""
+    from attnprof.cost.accelerators import TABLE
+
+    known = {entry.name: entry.memory_bytes for entry in TABLE}
+    return known[text.lower()] if text.lower() in known else parse_size(text)
+
+
+def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:
+    """The peak as measured at this length on this machine's device, beside the predicted one."""
+    from attnprof.measure.devices import accelerators
+    from attnprof.measure.environment import free_bytes
+    from attnprof.measure.memory import peak
+    from attnprof.measure.passes import passage
+
+    device = "cuda" if accelerators() else "cpu"
+    free = free_bytes(device)
+    if predicted > free:
+        raise AttnprofError(
+            f"the pass would take {format_bytes(predicted)} here, where {format_bytes(free)} are free",
+            hint="a smaller --memory, or no --verify",
+        )
+    module = target.build(shape).to(device)
+    inputs = [x.to(device) for x in target.inputs(shape)]
+    measured = peak(passage(module, inputs, pass_), device).peak_bytes
+    return {"device": device, "peak_bytes": measured, "predicted_bytes": predicted}
+
+
+def say(answer: dict[str, Any]) -> None:
+    """The answer in two sentences."""
+    click.echo(
+        f"{answer['target']} {answer['pass']}: n = {answer['n']} ({format_length(answer['n'])}) fits into "
+        f"{format_bytes(answer['memory_bytes'])}: {format_bytes(answer['needed_bytes'])} in all, of which "
+        f"{format_bytes(answer['peak_bytes'])} is the pass's own peak"
+    )
+    click.echo(f"by {answer['method']}")
+    check = answer.get("verified")
+    if check:
+        click.echo(f"measured here ({check['device']}): a peak of {format_bytes(check['peak_bytes'])}")
