@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from cli.console import attnprof
@@ -111,11 +111,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])
-def test_the_answer_comes_at_once(arguments: list[str]) -> None:
-    """A quarter of a second on an idle machine; twice that where it is busy."""
+def test_the_answer_takes_a_quarter_of_a_second_of_processor_time(arguments: list[str]) -> None:
+    """Processor time: what the clock shows on an idle machine, whatever else this one does."""
     taken = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "attnprof", *arguments], capture_output=True, check=True, timeout=60)
-        taken.append(time.perf_counter() - start)
-    assert min(taken) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(taken) < 0.25
