@@ -1,16 +1,17 @@
-"""The child process of a target: builds it and answers one request a line, until its input ends.
+"""The child process of a target: builds it and answers one request after the other.
 
-A request is one JSON object, an answer another; what a scheme prints goes to standard error. The parent is the only
-writer of records, so an out-of-memory kill or an illegal access here loses one answer and nothing else.
+A request is one JSON object, an answer another; what a scheme prints goes to a log. The parent is the only writer of
+records, so an out-of-memory kill or an illegal access here loses one answer and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from typing import Any
 
 from attnprof import catalog
@@ -129,15 +130,20 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
-def main() -> None:
-    """Answer requests from standard input until it ends. An interrupt is the parent's to handle."""
+def serve(pipe: Connection, log: str) -> None:
+    """Answer requests until the parent's end closes. An interrupt is the parent's to handle."""
+    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    redirect(log)
     child = Child()
-    for line in sys.stdin:
-        print(json.dumps(child.answer(json.loads(line))), file=replies, flush=True)
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            pipe.send_bytes(json.dumps(child.answer(json.loads(pipe.recv_bytes()))).encode())
 
 
-if __name__ == "__main__":
-    main()
+def redirect(log: str) -> None:
+    """What this process prints goes to the end of a file."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)

@@ -1,21 +1,27 @@
-"""The parent's end of a child process: start it, ask it, bury it."""
+"""The parent's end of a child process: start it, ask it, bury it.
+
+Children are forked from a server that has torch loaded and has not used it, so that a child starts at once and the
+parent never loads torch. Questions and answers travel as JSON.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
-import selectors
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from attnprof.sweep.child import serve
 from attnprof.sweep.plan import Job
 
-COMMAND = (sys.executable, "-m", "attnprof.sweep.child")
+PRELOADED = ["torch", "torch._subclasses.fake_tensor", "attnprof.cost.counting", "attnprof.measure.gate"]
+OPENING_S = 120.0
+Serve = Callable[[Connection, str], None]
 
 
 class Died(Exception):
@@ -30,73 +36,58 @@ class Died(Exception):
 class Worker:
     """One child for one target, started when first asked and started anew after it died."""
 
-    def __init__(self, job: Job, log: Path | None = None, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, job: Job, log: Path | None = None, serve: Serve = serve) -> None:
         self.job = job
         self.log = log
-        self.command = command
-        self._process: subprocess.Popen[str] | None = None
+        self.serve = serve
+        self._process: Any = None
+        self._pipe: Connection | None = None
 
     def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
         if self._process is None:
             self._start()
-            opened = self._exchange(self.job.opening(), timeout_s=120.0)
+            opened = self._exchange(self.job.opening(), OPENING_S)
             if not opened["ok"]:
                 return opened
         return self._exchange(request, timeout_s)
 
     def close(self) -> None:
         """End the child and whatever it started."""
-        if self._process is not None:
-            _kill(self._process)
-            self._process = None
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
 
     def _start(self) -> None:
-        errors: IO[str] | int = self.log.open("a") if self.log else subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            self.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        self._pipe, theirs = context.Pipe()
+        log = str(self.log) if self.log else os.devnull
+        self._process = context.Process(target=self.serve, args=(theirs, log), daemon=True)
+        self._process.start()
+        theirs.close()
 
     def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert self._pipe is not None
         try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise self._buried(process) from None
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            ready = selector.select(timeout_s)
-        if not ready:
-            self.close()
-            raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
-        line = process.stdout.readline()
-        if not line.endswith("\n"):
-            raise self._buried(process)
-        return json.loads(line)
+            self._pipe.send_bytes(json.dumps(request).encode())
+            if not self._pipe.poll(timeout_s):
+                self.close()
+                raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
+            return json.loads(self._pipe.recv_bytes())
+        except (EOFError, ConnectionError):
+            raise self._buried() from None
 
-    def _buried(self, process: subprocess.Popen[str]) -> Died:
-        code = process.wait()
+    def _buried(self) -> Died:
+        self._process.join()
+        code = self._process.exitcode
         self.close()
         if code < 0:
             return Died(f"the process was killed by {signal.Signals(-code).name}", signal=-code)
         return Died(f"the process ended with exit code {code}")
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()

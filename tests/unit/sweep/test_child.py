@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from attnprof.model import Cost, Measured, Point, Shape, revive
-from attnprof.sweep.child import Child, out_of_memory
+from attnprof.sweep.child import Child, out_of_memory, redirect
 from attnprof.sweep.plan import Job
 from attnprof.sweep.worker import Died, Worker
 
@@ -82,59 +87,71 @@ def test_out_of_memory_is_told_from_other_errors(error: Exception, expected: boo
     assert out_of_memory(error) is expected
 
 
-def worker(script: str, tmp_path: Path) -> Worker:
-    """A worker whose child is a small script instead."""
-    file = tmp_path / "child.py"
-    file.write_text(script)
-    return Worker(Job("dense", {}, None, {}, ()), tmp_path / "log", (sys.executable, str(file)))
+def echo(pipe: Connection, log: str) -> None:
+    """A child that repeats what it is asked, or ends as it is told."""
+    redirect(log)
+    with contextlib.suppress(EOFError):
+        while True:
+            asked = json.loads(pipe.recv_bytes())["do"]
+            if asked == "die":
+                sys.exit(7)
+            if asked == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if asked == "hang":
+                time.sleep(60)
+            print("noise", flush=True)
+            pipe.send_bytes(json.dumps({"ok": asked != "refuse", "did": asked}).encode())
 
 
-ECHO = """
-import json, sys
-for line in sys.stdin:
-    request = json.loads(line)
-    if request["do"] == "die":
-        sys.exit(7)
-    if request["do"] == "kill":
-        import os
-        os.kill(os.getpid(), 9)
-    if request["do"] == "hang":
-        import time
-        time.sleep(60)
-    print("noise", file=sys.stderr, flush=True)
-    print(json.dumps({"ok": True, "did": request["do"]}), flush=True)
-"""
+def refuse(pipe: Connection, log: str) -> None:
+    """A child that cannot find its target."""
+    pipe.recv_bytes()
+    pipe.send_bytes(b'{"ok": false, "kind": "input", "message": "no", "hint": ""}')
+    pipe.recv_bytes()
+
+
+def worker(serve: Any, tmp_path: Path) -> Worker:
+    """A worker with a child that is not attnprof's."""
+    return Worker(Job("dense", {}, None, {}, ()), tmp_path / "log", serve)
 
 
 def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
-    asked = worker(ECHO, tmp_path)
-    assert asked.ask({"do": "x"}, 20)["did"] == "x"
-    assert asked.ask({"do": "y"}, 20)["did"] == "y"
+    asked = worker(echo, tmp_path)
+    assert asked.ask({"do": "x"}, 60)["did"] == "x"
+    assert asked.ask({"do": "y"}, 60)["did"] == "y"
     asked.close()
     assert "noise" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize(
-    ("request_", "message", "signal", "timed_out"),
+    ("request_", "message", "killer", "timed_out"),
     [("die", "exit code 7", None, False), ("kill", "SIGKILL", 9, False), ("hang", "no answer", None, True)],
 )
 def test_a_dead_child_is_told_and_the_next_question_starts_another(
-    tmp_path: Path, request_: str, message: str, signal: int | None, timed_out: bool
+    tmp_path: Path, request_: str, message: str, killer: int | None, timed_out: bool
 ) -> None:
-    asked = worker(ECHO, tmp_path)
-    assert asked.ask({"do": "x"}, 20)["did"] == "x"
+    asked = worker(echo, tmp_path)
+    assert asked.ask({"do": "x"}, 60)["did"] == "x"
     started = time.monotonic()
     with pytest.raises(Died, match=message) as death:
-        asked.ask({"do": request_}, 1.0)
+        asked.ask({"do": request_}, 1.0 if timed_out else 30.0)
     assert time.monotonic() - started < 30
-    assert (death.value.signal, death.value.timed_out) == (signal, timed_out)
-    assert asked.ask({"do": "again"}, 20)["did"] == "again"
+    assert (death.value.signal, death.value.timed_out) == (killer, timed_out)
+    assert asked.ask({"do": "again"}, 60)["did"] == "again"
     asked.close()
 
 
 def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
-    refused = worker(
-        'print(\'{"ok": false, "kind": "input", "message": "no", "hint": ""}\', flush=True); input()', tmp_path
-    )
-    assert refused.ask({"do": "count"}, 20)["message"] == "no"
+    refused = worker(refuse, tmp_path)
+    assert refused.ask({"do": "count"}, 60)["message"] == "no"
     refused.close()
+
+
+def test_a_real_child_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    job = Job("sliding_window", {"window": 16}, None, {}, ())
+    asked = Worker(job, tmp_path / "log")
+    answer = asked.ask({"do": "count", "point": POINT}, 120)
+    assert answer["ok"], answer
+    process = asked._process
+    asked.close()
+    assert not process.is_alive()
