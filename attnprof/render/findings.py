@@ -88,8 +88,8 @@ def in_name_only(groups: Sequence[Group]) -> list[Finding]:
     for group in groups:
         for series in (s for s in group.series if not s.baseline):
             useful, executed = series.values(USEFUL), series.values(CORE)
-            n = max(useful.keys() & executed.keys(), default=None)
-            if n is None:
+            n = max(executed, default=None)
+            if n is None or n not in useful:
                 continue
             judged.add(series.label)
             fact = {"label": series.label, "ratio": executed[n] / useful[n], "n": n, "conditions": group.conditions}
