@@ -72,7 +72,7 @@ class SlotAttention(nn.Module):
         self.null = nn.Parameter(torch.randn(2, groups, 1, width)) if causal else None
         count = self.whole + 1
         made = table(lambda: np.triu(np.ones((count, count), np.bool_), 1), (count, count)) if causal else None
-        self.register_buffer("hidden", made)
+        self.register_buffer("hidden", made, persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """`q [b, h, n, d]`, slots `k, v [b, g, ceil(n / factor), d]` to `[b, h, n, d]`."""

@@ -39,9 +39,9 @@ class Core(nn.Module):
             + self.memory
             - np.arange(self.relative.before + self.segment)
         )
-        self.register_buffer("hidden", table(lag < 0))
-        self.register_buffer("missing", table(np.concatenate([slots, tokens], 1)[:, None] < 0))
-        self.register_buffer("slots", table(np.maximum(slots, 0).ravel()))
+        self.register_buffer("hidden", table(lag < 0), persistent=False)
+        self.register_buffer("missing", table(np.concatenate([slots, tokens], 1)[:, None] < 0), persistent=False)
+        self.register_buffer("slots", table(np.maximum(slots, 0).ravel()), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *rest: Tensor) -> Tensor:
         (k_c, v_c), (k_m, v_m) = self._memories(k, v, rest)

@@ -34,8 +34,8 @@ class Core(nn.Module):
         self.count = -(-self.n // self.segment)
         self.relative = RelativeAttention(spec.shape, self.segment, self.memory)
         future, missing = masks(self.segment, self.memory, self.count, self.same_length)
-        self.register_buffer("future", table(future))
-        self.register_buffer("missing", table(missing))
+        self.register_buffer("future", table(future), persistent=False)
+        self.register_buffer("missing", table(missing), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> Tensor:
         k_m, v_m = memory or (k.detach(), v.detach())
