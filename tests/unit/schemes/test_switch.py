@@ -1,0 +1,66 @@
+"""A mixture of experts: who is dropped, what it costs, what it balances."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attnprof import catalog
+from attnprof.cost import count
+from attnprof.layers.experts import SwitchFeedForward, flops_experts
+from attnprof.model import Shape
+
+
+@pytest.mark.parametrize(
+    ("experts", "factor", "dropped", "within"),
+    [(8, 1.0, 0.014, 0.006), (8, 1.25, 0.0, 1e-4), (64, 1.0, 0.058, 0.012), (64, 1.25, 0.002, 0.002)],
+)
+def test_random_scores_drop_as_many_tokens_as_measured(
+    experts: int, factor: float, dropped: float, within: float
+) -> None:
+    torch.manual_seed(0)
+    layer = SwitchFeedForward(4096, 4, 4, experts, factor)
+    _, slot = layer.slots(torch.randn(20, 4096, experts).softmax(-1))
+    assert float((slot == experts * layer.capacity).float().mean()) == pytest.approx(dropped, abs=within)
+
+
+@pytest.mark.parametrize("n", [1, 7, 50])
+@pytest.mark.parametrize("factor", [0.5, 1.25])
+def test_forward_and_gradients_equal_the_reference(n: int, factor: float) -> None:
+    layer = SwitchFeedForward(n, 8, 16, 4, factor).double()
+    x = torch.randn(3, n, 8, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(layer(x), layer.reference(x), rtol=1e-10, atol=1e-10)
+    leaves = [x, *layer.parameters()]
+    ours = torch.autograd.grad(layer(x).square().sum(), leaves)
+    theirs = torch.autograd.grad(layer.reference(x).square().sum(), leaves)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_a_later_token_never_takes_the_place_of_an_earlier_one() -> None:
+    layer = SwitchFeedForward(60, 8, 16, 4, 0.5)
+    x = torch.randn(2, 60, 8)
+    changed = x.clone()
+    changed[:, 40:] = torch.randn(2, 20, 8)
+    torch.testing.assert_close(layer(changed)[:, :40], layer(x)[:, :40], rtol=0, atol=1e-6)
+
+
+def test_the_balance_loss_is_least_where_tokens_are_spread_evenly() -> None:
+    layer = SwitchFeedForward(16, 4, 8, 4, 1.0)
+    torch.nn.init.eye_(layer.router.weight)
+    even, skewed = 5 * torch.eye(4).repeat(4, 1)[None], 5 * torch.eye(4)[:1].expand(16, 4)[None]
+    assert float(layer.balance(even).detach()) == pytest.approx(0.01, rel=1e-3)
+    assert float(layer.balance(skewed).detach()) > 0.03
+
+
+def test_experts_execute_their_stated_work() -> None:
+    layer = SwitchFeedForward(100, 8, 32, 4, 1.25)
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.randn(2, 100, 8))
+    assert counter.get_total_flops() == flops_experts(2, 100, 8, 32, 4, 1.25)
+
+
+def test_its_attention_is_dense() -> None:
+    cost = count(catalog.find("switch"), Shape(256), "forward").cost
+    assert cost.flops_core_executed == 4 * 256 * 256 * 512
