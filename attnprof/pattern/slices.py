@@ -1,11 +1,12 @@
 """Strided slices: the exact, compact form of who attends to whom.
 
 A slice `(row, start, stop, step)` says that query `row` reads the keys `start, start + step, ...` below `stop`.
-A published static pattern needs only a few of them a row, whatever the length (graph.md section 0).
+A published static pattern needs only a few of them a row, whatever the length.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,14 +124,23 @@ class Slices:
         return intervals.joined(_subtract(strided, intervals))
 
     def _single_stride(self, strides: Ints) -> Slices:
-        """Slices of all strides but the one with most edges, spelled out key by key."""
-        weight = {int(s): int(self.counts[self.step == s].sum()) for s in strides}
+        """The same edges in strides of one kind: a common multiple, or the most frequent one and single keys."""
+        common = min(math.lcm(*strides.tolist()), 2 * self.m)
+        wide, counts = self.step > 1, self.counts
+        weight = {int(s): int(counts[self.step == s].sum()) for s in strides}
         kept = max(weight, key=lambda s: weight[s])
-        rest = self.take((self.step > 1) & (self.step != kept))
-        counts = rest.counts
-        keys = rest.csr()[1]
-        singles = Slices.of(self.n, np.repeat(rest.row, counts), keys, keys + 1, 1, self.m)
-        return self.take((self.step == 1) | (self.step == kept)).joined(singles)
+        pieces = np.where(wide, np.minimum(common // self.step, counts), 1)
+        if pieces[wide].sum() <= sum(weight.values()) - weight[kept]:
+            return self._split(pieces, np.where(wide, common, 1))
+        return self._split(np.where(wide & (self.step != kept), counts, 1), np.where(wide, kept, 1))
+
+    def _split(self, pieces: Ints, step: Ints) -> Slices:
+        """Each slice in that many pieces, one from each of its first keys on, of the new step."""
+        row, start, stop, old, new = (np.repeat(a, pieces) for a in (self.row, self.start, self.stop, self.step, step))
+        within = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        start = start + within * old
+        stop = np.where(np.repeat(pieces == self.counts, pieces), start + 1, stop)
+        return Slices.of(self.n, row, start, stop, new, self.m)
 
 
 def _unsorted(row: Ints, start: Ints) -> bool:
