@@ -151,7 +151,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a point must spend, known without a device (DESIGN section 1). FLOPs, operations and bytes, as integers."""
+    """What a point must spend, known without a device. FLOPs, operations and bytes, as integers."""
 
     flops_executed: int | None = None
     flops_core_executed: int | None = None
@@ -254,7 +254,7 @@ class Record:
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """The record as one JSON object (DESIGN section 4)."""
+        """The record as one JSON object."""
         data = plain(self)
         data["point"] = self.point.to_json()
         return data
