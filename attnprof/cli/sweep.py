@@ -43,7 +43,7 @@ Examples:
 )
 @click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Children at once, with --device none.")
+@click.option("--jobs", type=int, help="Children at once, with --device none. Default: one a core.")
 @click.option("--on", "executor", help="Where to run: local or slurm, one submitit job a target.")
 @click.option("--job-option", "job_options", multiple=True, metavar="KEY=VALUE", help="Handed to submitit, with --on.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
@@ -139,6 +139,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
 
 def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
     """Do the points: here, or as jobs of a cluster."""
+    from attnprof.measure.environment import usable_cores
     from attnprof.sweep.cluster import submit
     from attnprof.sweep.run import sweep
 
@@ -147,12 +148,12 @@ def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budg
         given = pairs(options["job_options"])
         submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
         return
-    if options["jobs"] > 1 and not static:
+    if (options["jobs"] or 1) > 1 and not static:
         raise AttnprofError(
             "points that are timed side by side disturb each other", hint="--jobs goes with --device none, or use --on"
         )
     peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
-    sweep(jobs, run, budget, watch, static=static, peak_flops_per_s=peak, abreast=options["jobs"])
+    sweep(jobs, run, budget, watch, static=static, peak_flops_per_s=peak, abreast=options["jobs"] or usable_cores())
 
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 from attnprof.sweep.child import serve
 from attnprof.sweep.plan import Job
 
-PRELOADED = ["torch", "torch._subclasses.fake_tensor", "attnprof.cost.counting", "attnprof.measure.gate"]
+PRELOADED = ["attnprof.sweep.nursery"]
 OPENING_S = 120.0
 Serve = Callable[[Connection, str], None]
 

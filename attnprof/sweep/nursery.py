@@ -1,0 +1,14 @@
+"""Imported by the server that children are forked from: torch is loaded and has counted once, so that no child waits.
+
+Counting runs on fake tensors, in this thread: nothing is computed and no thread pool is started before a fork.
+"""
+
+from attnprof import catalog
+from attnprof.cost import count
+from attnprof.measure import gate, measure_target
+from attnprof.model import Shape
+
+for name in ("dense", "sliding_window"):
+    count(catalog.find(name), Shape(n=16, dim=8, heads=2), "train")
+
+__all__ = ["gate", "measure_target"]
