@@ -19,7 +19,8 @@ CARD = Card(
     paper_n=8192,
     notes=(
         "compressed keys grow as n / stride for every query: 511 of about 2,000 keys at 8k, 4,095 of 5,600 at 64k",
-        "the first block and the last two always count among the selected; the choice is one for all heads of a group",
+        "the first block and the last two always count among the selected",
+        "the choice is one for all query heads of a KV head: one such group is drawn, and stands for the layer",
         "three softmaxes with keys and values of their own, so tokens of the window are often read twice",
         "a query before the first complete compressed block has no compressed key",
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
@@ -47,7 +48,6 @@ def pattern(
     n: int,
     *,
     layer: int = 0,
-    head: int = 0,
     seed: int = 0,
     window: int = 512,
     block: int = 64,
@@ -61,7 +61,7 @@ def pattern(
     slot = np.arange(count)
     reads = Slices.of(count, slot, slot * stride, slot * stride + compress, 1, n)
     writes = Slices.of(n, i, 0, (i + 1 - compress) // stride + 1, 1, max(count, 1))
-    draw = np.random.default_rng([seed, layer, head // group])
+    draw = np.random.default_rng([seed, layer])
     k = draw.standard_normal((n, WIDTH), dtype=np.float32)
     window_of = slot[:, None] * stride + np.arange(compress)
     means = k[window_of].mean(axis=1) if count else np.zeros((0, WIDTH), dtype=np.float32)
