@@ -32,9 +32,9 @@ def assert_scaling(
 ) -> None:
     """Fail unless each figure of a target grows with n as claimed, at most: by exact counts, no device needed.
 
-    Orders are written `1`, `n`, `n*log(n)`, `n*sqrt(n)`, `n**2`. `flops` and `core` are those of a training pass, `saved`
-    the bytes kept for backward, `state` those of a decoding state. `sizes` are those of a `Shape`: batch, dim, heads,
-    causal, level, ... A figure that grows more slowly than claimed passes; the message shows the derived form.
+    Orders are written `1`, `n`, `n*log(n)`, `n*sqrt(n)`, `n**2`. `flops` and `core` are those of a training pass,
+    `saved` the bytes kept for backward, `state` those of a decoding state. `sizes` are those of a `Shape`: batch, dim,
+    heads, causal, level, ... A figure that grows more slowly than claimed passes; the message shows the derived form.
 
         from attnprof.testing import assert_scaling
 

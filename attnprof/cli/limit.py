@@ -43,7 +43,7 @@ def command(**options: Any) -> int:
 
     target = asked_target(options["target"], options)
     shape = asked_shape(target, LAYER_STEP, options)
-    costed: Any = Checkpointed(target) if options["checkpoint"] else target
+    costed = Checkpointed.of(target) if options["checkpoint"] else target
     memory = memory_of(options["memory"])
     limit = longest(costed, shape, options["pass_"], memory)
     answer: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -51,7 +52,7 @@ class Cache:
     def _read(self) -> dict[str, Any]:
         try:
             return json.loads(self.path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, json.JSONDecodeError):
             return {}
 
     def get(self, about: Any, make: Callable[[], Any]) -> Any:
@@ -73,7 +74,8 @@ class Cache:
             part.replace(self.path)
             self._sweep_old()
         except OSError:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _sweep_old(self) -> None:
         """Remove the files of other versions of the code, the oldest first, but for a few."""

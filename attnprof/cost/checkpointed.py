@@ -30,6 +30,12 @@ class Checkpointed:
 
     inner: Target
 
+    @classmethod
+    def of(cls, inner: Target) -> Target:
+        """The checkpointed form of a target, as a target: all but `build` is the inner one's."""
+        wrapped: Any = cls(inner)
+        return wrapped
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 

@@ -80,6 +80,8 @@ def counted(sampler: Sampler, n: int, figure: str) -> int:
         raise AttnprofError(
             f"{sampler.target.name} cannot be counted at n = {n}", hint=f"try: attnprof cost {sampler.target.name}"
         )
+    if figure not in figures:
+        raise AttnprofError(f"{sampler.target.name} has no decoding state", hint="leave `state` out")
     return figures[figure]
 
 
