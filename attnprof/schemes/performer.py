@@ -71,14 +71,14 @@ class Core(nn.Module):
         u = self._scores(x)
         if self.kernel == "relu":
             return (u.relu() + RELU_EPSILON).to(working(x.dtype))
-        return RaisedExp.apply(u.sub_(half_norm(x) + u.detach().amax(-1, keepdim=True))).to(working(x.dtype))
+        return RaisedExp.apply(u.add_(-half_norm(x) - u.detach().amax(-1, keepdim=True))).to(working(x.dtype))
 
     def keys(self, x: Tensor) -> Tensor:
         """phi of keys, stabilised by one number a batch item and head."""
         if self.kernel == "relu":
             return self.queries(x)
         u = self._scores(x)
-        return RaisedExp.apply(u.sub_(half_norm(x) + u.detach().amax((-2, -1), keepdim=True))).to(working(x.dtype))
+        return RaisedExp.apply(u.add_(-half_norm(x) - u.detach().amax((-2, -1), keepdim=True))).to(working(x.dtype))
 
     def bare(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features of keys without stabiliser and eps, and each key's maximum `[..., 1]` (none for relu)."""
@@ -86,7 +86,7 @@ class Core(nn.Module):
             return self.queries(x), None
         u = self._scores(x)
         peak = u.detach().amax(-1, keepdim=True)
-        return u.sub_(half_norm(x)).exp_().to(working(x.dtype)), peak
+        return u.add_(-half_norm(x)).exp_().to(working(x.dtype)), peak
 
     def _scores(self, x: Tensor) -> Tensor:
         """w x, and -w x too for hyperbolic, in float32 at least: an error here is multiplied by exp."""
