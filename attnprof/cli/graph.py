@@ -27,8 +27,9 @@ ENGINES = ("auto", "closed", "sinks", "toeplitz", "quotient", "intervals", "slic
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--n", "length", help="Tokens, e.g. 4096 or 64k. Default: the paper's, else 4096.")
 @click.option("--layers", type=click.IntRange(1), help="Stop after so many layers. Default: until nothing is new.")
-@click.option("--heads", type=click.IntRange(1), default=8, show_default=True, help="Heads whose edges are united.")
-@click.option("--dim", type=click.IntRange(1), default=512, show_default=True, help="Model width, D.")
+@click.option("--heads", type=click.IntRange(1), help="Heads whose edges are united. Default: 8, or 2 for a module.")
+@click.option("--dim", type=click.IntRange(1), help="Model width, D. Default: 512, or 16 a head for a module.")
+@click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
 @click.option("--seeds", type=click.IntRange(0), default=100, show_default=True, help="Seeds of the ablation.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who answers.")
@@ -66,7 +67,7 @@ def command(**options: Any) -> int:
     if len(found) > 1:
         print_comparison(found)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
-    console.print(f"next: {_next(found)}")
+    console.print(f"next: {_next(found, options['targets'][0])}")
     return 0
 
 
@@ -82,10 +83,15 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     request = Request(
         n=parse_length(options["length"]) if options["length"] else None,
         side=0 if options["no_page"] else 256,
+        against=_against(options["against"], settings),
         **{name: options[name] for name in names},
     )
     arguments = pairs(options["arguments"])
     return [(found_target(text, settings.get(Path(text).stem, {}), arguments), request) for text in targets]
+
+
+def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
+    return None if text is None else found_target(text, settings.get(Path(text).stem, {}), {})
 
 
 def found_target(text: str, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -133,8 +139,7 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
     return path, str(page)
 
 
-def _next(found: Sequence[Any]) -> str:
-    name = found[0].facts["target"]
+def _next(found: Sequence[Any], name: str) -> str:
     if len(found) == 1 and (found[0].facts.get("hubs") or 0) and not found[0].facts.get("globals_removed"):
         return f"attnprof graph {name} --without-globals"
     return f"attnprof sweep {name} dense --lengths 1k-8k"

@@ -25,25 +25,35 @@ from attnprof.scheme import Target
 
 DEFAULT_N = 4096
 REDRAWN = 4
+PROBED_N = 256
+ALL_ROWS = 512
+SAMPLED_ROWS = 256
+PROBED_HEADS = 2
+PROBED_WIDTH = 16
 DRAWS = 5
 BLOCK_PARAMETERS = ("window_blocks", "random_blocks", "global_blocks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to find out about a target. None takes the paper's value, the scheme's native causality, or closure."""
+    """What to find out about a target. None takes the paper's value, the scheme's native causality, or closure.
+
+    `heads` and `dim` are 8 and 512 for schemes, 2 and 32 for a module that is probed; `against` is the pattern that a
+    module is said to have.
+    """
 
     n: int | None = None
     causal: bool | None = None
     layers: int | None = None
-    heads: int = 8
-    dim: int = 512
+    heads: int | None = None
+    dim: int | None = None
     seed: int = 0
     seeds: int = 100
     engine: str = "auto"
     side: int = 256
     without_globals: bool = False
     trials: int = 3
+    against: Target | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +73,16 @@ def analyze(target: Target, request: Request) -> Analysis:
     """The graph of a target. Raises `AttnprofError` where it has no pattern that could be drawn."""
     began = time.perf_counter()
     shape = shape_of(target, request)
-    subject = subject_of(target, shape, request)
+    probed = None
+    if not hasattr(target, "graph"):
+        subject, probed = probe_module(target, shape, request)
+    else:
+        subject = subject_of(target, shape, request)
     removed = 0
     if request.without_globals:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
-    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": None}
+    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed}
     facts |= _seeds(target, shape, request)
     facts["seconds"] = time.perf_counter() - began
     return Analysis(facts, subject, shape)
@@ -84,7 +98,11 @@ def shape_of(target: Target, request: Request) -> Shape:
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
     n = request.n or (min(card.paper_n or DEFAULT_N, DEFAULT_N) if card.data_dependent else card.paper_n or DEFAULT_N)
-    return Shape(n=n, causal=causal, heads=request.heads, dim=request.dim, seed=request.seed)
+    if not hasattr(target, "graph"):
+        heads = request.heads or PROBED_HEADS
+        dim = request.dim or PROBED_WIDTH * heads
+        return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+    return Shape(n=n, causal=causal, heads=request.heads or 8, dim=request.dim or 512, seed=request.seed)
 
 
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
@@ -98,6 +116,22 @@ def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
         edges(shape) if edges else None,
         redrawn=redrawn(target),
     )
+
+
+def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, dict[str, Any]]:
+    """A module's pattern as its outputs show it: all rows up to 512 tokens, 256 spread ones beyond."""
+    from attnprof.graph import findings
+    from attnprof.graph.probe import recover
+
+    rows = None if shape.n <= ALL_ROWS else np.unique(np.linspace(0, shape.n - 1, SAMPLED_ROWS).astype(np.int64))
+    module = target.build(shape)
+    found = recover(module, lambda: target.inputs(shape), shape.heads, request.trials, rows)
+    declared = None if request.against is None else subject_of(request.against, shape, request).stack.plain
+    results = findings.findings(found, shape.causal, declared[0] if declared else None)
+    edges = found.slices()
+    pattern = Pattern(target.name, shape.n, shape.causal, lambda layer, head: Explicit(edges))
+    subject = Subject(pattern, Ask(request.layers, request.side, seed=request.seed), request.engine)
+    return subject, findings.to_json(found, results)
 
 
 def without_globals(subject: Subject) -> tuple[Subject, int]:

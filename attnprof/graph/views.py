@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.field import field_of, wider
 from attnprof.graph.metrics.mixing import handed_down
 from attnprof.graph.pixels import Grid, pooled
-from attnprof.graph.products import push
 from attnprof.graph.stack import Part, Slotted, Stack
 from attnprof.graph.subject import Subject
 
@@ -102,14 +102,14 @@ def cone(stack: Stack, query: int, grid: Grid, depth: int = DEPTH) -> Cone:
     """The receptive field of one query, layer by layer from the top: exact sets, and what uniform attention weighs."""
     n = stack.n
     fields, weights = [], []
-    depths = range(1, depth + 1)
     seen, weight = np.zeros(n, dtype=np.bool_), np.zeros(n)
     seen[query], weight[query] = True, 1.0
-    for layers in depths:
+    for layers in range(1, depth + 1):
         if stack.period == 1:
-            seen, weight = _wider(stack.part(1), seen), _lower(stack.part(1), weight)
+            seen, weight = wider(stack.part(1), seen), _lower(stack.part(1), weight)
         else:
-            seen, weight = _from_top(stack, query, layers)
+            seen, weight = field_of(stack, query, layers), _descended(stack, query, layers)
+        weight = np.where(seen, weight, 0.0)
         fields.append(np.add.reduceat(seen, grid.edges[:-1], dtype=np.float64) / grid.widths)
         weights.append(np.add.reduceat(weight, grid.edges[:-1]) / grid.widths * stack.allowed[query])
         if len(fields) > 1 and stack.period == 1 and bool(seen.all()):
@@ -117,26 +117,12 @@ def cone(stack: Stack, query: int, grid: Grid, depth: int = DEPTH) -> Cone:
     return Cone(query, np.stack(fields), np.stack(weights))
 
 
-def _from_top(stack: Stack, query: int, layers: int) -> tuple[np.ndarray, np.ndarray]:
-    seen, weight = np.zeros(stack.n, dtype=np.bool_), np.zeros(stack.n)
-    seen[query], weight[query] = True, 1.0
+def _descended(stack: Stack, query: int, layers: int) -> np.ndarray:
+    weight = np.zeros(stack.n)
+    weight[query] = 1.0
     for layer in range(layers, 0, -1):
-        seen, weight = _wider(stack.part(layer), seen), _lower(stack.part(layer), weight)
-    return seen, weight
-
-
-def _wider(part: Part, seen: np.ndarray) -> np.ndarray:
-    """The tokens that some token seen reads, and those seen."""
-    if isinstance(part, Blocked) and part.causal:
-        part = part.tokens()
-    if isinstance(part, Blocked):
-        blocks = np.asarray(seen.reshape(-1, part.size).any(axis=1), dtype=np.int64)
-        read = push(part.blocks, blocks) > 0
-        return seen | np.repeat(read, part.size)
-    if isinstance(part, Slotted):
-        slots = push(part.writes, seen.astype(np.int64)) > 0
-        return seen | (push(part.reads, slots.astype(np.int64)) > 0) | (push(part.direct, seen.astype(np.int64)) > 0)
-    return seen | (push(part, seen.astype(np.int64)) > 0)
+        weight = _lower(stack.part(layer), weight)
+    return weight
 
 
 def _lower(part: Part, weight: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from math import comb
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.field import field_of, wider
 from attnprof.graph.metrics.hubs import hub_tokens
 from attnprof.graph.products import Vector, push
 from attnprof.graph.stack import Part, Slotted, Stack
@@ -110,6 +111,7 @@ def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tupl
     n, even = stack.n, 1.0 / stack.n
     output, token = (n - 1, n // 2) if stack.causal else (n // 2, _last_ordinary(stack))
     at = int(np.searchsorted(_sources(n), output))
+    seen = _seen(stack, output, token, layers)
     return Mixing(
         residual,
         output,
@@ -117,10 +119,24 @@ def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tupl
         tuple(layers),
         to_dense=tuple(float(0.5 * np.abs(own - dense).sum(axis=1).mean()) for own, dense in pairs),
         to_even=tuple(float(0.5 * np.abs(own[at] - even).sum()) for own, _ in pairs),
-        far=tuple(float(own[at, token] / even) for own, _ in pairs),
+        far=tuple(
+            float(own[at, token] / even) if k in seen else 0.0 for k, (own, _) in zip(layers, pairs, strict=True)
+        ),
         dense_far=tuple(float(dense[at, token] / even) for _, dense in pairs),
         on_first=tuple(float(own[at, 0]) for own, _ in pairs),
     )
+
+
+def _seen(stack: Stack, output: int, token: int, layers: list[int]) -> set[int]:
+    """The depths at which the token is within reach: sums of floats leave traces where there is nothing."""
+    if stack.period > 1:
+        return {k for k in layers if field_of(stack, output, k)[token]}
+    seen = np.arange(stack.n) == output
+    for k in range(1, max(layers) + 1):
+        seen = wider(stack.part(1), seen)
+        if seen[token]:
+            return {later for later in layers if later >= k}
+    return set()
 
 
 def _last_ordinary(stack: Stack) -> int:

@@ -1,0 +1,150 @@
+"""What a probe found, in words: leaks of the future, missing edges, rows that read more than they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from attnprof.pattern import Slices
+from attnprof.pattern.slices import Bools, Ints
+
+NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone."""
+
+    rows: Ints
+    value: Bools
+    selection: Bools
+    trials: int
+
+    @classmethod
+    def nothing(cls, rows: Ints, n: int) -> Self:
+        """Before the first trial."""
+        none = np.zeros((len(rows), n), dtype=np.bool_)
+        return cls(rows, none, none, 0)
+
+    @property
+    def n(self) -> int:
+        """Tokens."""
+        return self.value.shape[1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every output was looked at."""
+        return len(self.rows) == self.n
+
+    def slices(self) -> Slices:
+        """Both kinds of dependency as a pattern; rows that were not looked at are empty."""
+        row, key = np.nonzero(self.value | self.selection)
+        return Slices.from_pairs(self.n, self.rows[row], key)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found: its kind, how many pairs or rows, the first of them as (query, key) or rows, one sentence."""
+
+    kind: str
+    count: int
+    at: tuple[tuple[int, ...], ...]
+    text: str
+
+
+def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> list[Finding]:
+    """Leaks (if causal), differences from a declared pattern, dense and dead rows; a clean sentence where none is."""
+    results = [_count(found)]
+    results += _leaks(found) if causal else []
+    results += _against(found, declared) if declared is not None else []
+    results += [*_dense_rows(found, declared, causal), *_dead_rows(found)]
+    return results
+
+
+def to_json(found: Recovered, results: list[Finding]) -> dict[str, Any]:
+    """The probe's part of a record."""
+    return {
+        "rows": len(found.rows),
+        "trials": found.trials,
+        "value_edges": int(found.value.sum()),
+        "selection_edges": int(found.selection.sum()),
+        "findings": [finding.text for finding in results],
+        "found": [{"kind": f.kind, "count": f.count, "at": [list(at) for at in f.at]} for f in results],
+    }
+
+
+def _count(found: Recovered) -> Finding:
+    value, chosen = int(found.value.sum()), int(found.selection.sum())
+    part = "" if found.whole else f" over {len(found.rows)} of {found.n} rows"
+    text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {found.trials} random inputs"
+    return Finding("edges", value + chosen, (), text)
+
+
+def _pairs(found: Recovered, mask: Bools) -> tuple[tuple[int, ...], ...]:
+    row, key = np.nonzero(mask)
+    return tuple((int(found.rows[r]), int(k)) for r, k in zip(row[:NAMED], key[:NAMED], strict=True))
+
+
+def _named(pairs: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join(f"{pair[0]} reads {pair[1]}" for pair in pairs)
+
+
+def _leaks(found: Recovered) -> list[Finding]:
+    future = np.arange(found.n)[None] > found.rows[:, None]
+    results = []
+    for kind, mask in (("value", found.value & future), ("selection", found.selection & future)):
+        count = int(mask.sum())
+        if count:
+            at = _pairs(found, mask)
+            text = f"leak of the future by {kind}: {count:,} pairs, first {_named(at)}"
+            results.append(Finding(f"leak-{kind}", count, at, text))
+    if not results:
+        results.append(Finding("no-leak", 0, (), f"no leak found in {found.trials} trials"))
+    return results
+
+
+def _against(found: Recovered, declared: Slices) -> list[Finding]:
+    """Differences from what is declared, a token's dependence on itself aside: its query always depends on it."""
+    claimed = declared.dense()[found.rows]
+    true = found.value | found.selection
+    other = np.arange(found.n)[None] != found.rows[:, None]
+    results = []
+    for kind, mask, words in (
+        ("missing", claimed & ~true & other, "declared but never seen"),
+        ("undeclared", true & ~claimed & other, "seen but not declared"),
+    ):
+        count = int(mask.sum())
+        if count:
+            at = _pairs(found, mask)
+            results.append(Finding(kind, count, at, f"{count:,} edges {words}, first {_named(at)}"))
+    if not results:
+        text = f"the declared pattern and the recovered one agree in {found.trials} trials"
+        results.append(Finding("agrees", 0, (), text))
+    return results
+
+
+def _dense_rows(found: Recovered, declared: Slices | None, causal: bool) -> list[Finding]:
+    """Rows that read all that they may, where the declared row, or else the typical one, reads less than half."""
+    allowed = found.rows + 1 if causal else np.full(len(found.rows), found.n)
+    degree = (found.value | found.selection).sum(axis=1)
+    usual = np.full(len(degree), np.median(degree / allowed))
+    if declared is not None:
+        usual = declared.out_degree()[found.rows] / allowed
+    dense = (degree >= allowed) & (usual < 0.5) & (allowed > 4)
+    rows = found.rows[dense]
+    if len(rows) == 0:
+        return []
+    at = tuple((int(row),) for row in rows[:NAMED])
+    named = ", ".join(str(row[0]) for row in at)
+    return [Finding("dense-rows", len(rows), at, f"{len(rows):,} rows read every allowed token, first {named}")]
+
+
+def _dead_rows(found: Recovered) -> list[Finding]:
+    dead = found.rows[~(found.value | found.selection).any(axis=1)]
+    if len(dead) == 0:
+        return []
+    at = tuple((int(row),) for row in dead[:NAMED])
+    named = ", ".join(str(row[0]) for row in at)
+    return [Finding("dead-rows", len(dead), at, f"{len(dead):,} outputs depend on nothing, first {named}")]

@@ -1,0 +1,164 @@
+"""The true dependencies of a module, found from outside: which outputs change when a token does.
+
+Two paths are told apart. A value path shows in the gradient. A selection path (top-k, sorting, hashing: which keys are
+read at all) has no gradient; it shows when a token is replaced by another and an output changes all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attnprof.errors import AttnprofError
+from attnprof.graph.findings import Recovered
+from attnprof.pattern.slices import Bools, Ints
+
+SCORES = 1 << 20
+GRADIENT = 1e-12
+CHANGE = 1e-10
+
+Run = Callable[..., Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A module ready to be asked: `run` maps its streams to an output; tokens lie on `axis` of each."""
+
+    run: Run
+    axis: int
+    n: int
+    heads: int
+
+    @property
+    def batch(self) -> int:
+        """Copies of the input at a time, so that their scores stay in cache."""
+        return max(1, min(64, SCORES // (self.heads * self.n**2)))
+
+
+def recover(
+    module: nn.Module, draw: Callable[[], Sequence[Tensor]], heads: int, trials: int, rows: Ints | None = None
+) -> Recovered:
+    """The dependencies of a module on its tokens over some random inputs, `[rows, n]`, in float64.
+
+    `draw()` gives the streams of one input: `[1, n, D]` each, or `[1, h, n, d]`. `rows` are the outputs looked at
+    (default: all). Raises `AttnprofError` where the module does not give one output a token.
+    """
+    module = module.double().eval()
+    found: Recovered | None = None
+    for trial in range(trials):
+        torch.manual_seed(trial)
+        streams = [stream.double() for stream in draw()]
+        probe = _ready(module, streams, heads)
+        wanted = np.arange(probe.n) if rows is None else rows
+        found = _trial(probe, streams, trial, found or Recovered.nothing(wanted, probe.n))
+    assert found is not None, "at least one trial"
+    return found
+
+
+def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) -> Recovered:
+    """What one more random input shows; gradients are taken for the first, then where something new has changed."""
+    changed = _changes(probe, streams, trial)[known.rows]
+    new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
+    value, selection = known.value.copy(), known.selection.copy()
+    value[new] |= _gradients(probe, streams, known.rows[new])
+    selection[new] |= changed[new]
+    return Recovered(known.rows, value, selection & ~value, trial + 1)
+
+
+def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
+    axis = streams[0].dim() - 2
+    n = streams[0].shape[axis]
+
+    def run(*given: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        found = module(*given)
+        return found[0] if isinstance(found, tuple) else found
+
+    with torch.no_grad():
+        out = run(*streams)
+    if not isinstance(out, Tensor) or out.dim() < 2 or out.shape[-2] != n:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise AttnprofError(
+            f"the module gives {shape} for {n} tokens, but a probe needs one output a token",
+            hint="wrap it in a module whose forward returns [b, n, D]",
+        )
+    if not torch.isfinite(out).all():
+        raise AttnprofError("the module's output is not finite for a random input", hint="check masks of empty rows")
+    return Probe(run, axis, n, heads)
+
+
+def _gradients(probe: Probe, streams: list[Tensor], rows: Ints) -> Bools:
+    """Whether output i has a gradient in token j, `[rows, n]`: one forward, its backward for many rows at once."""
+    given = [stream.detach().requires_grad_() for stream in streams]
+    out = probe.run(*given)
+    weights = torch.randn(out.shape[1:], dtype=out.dtype, generator=torch.Generator().manual_seed(1))
+    if len(rows) == 0:
+        return np.zeros((0, probe.n), dtype=np.bool_)
+    found = []
+    for at in range(0, len(rows), probe.batch):
+        some = torch.as_tensor(rows[at : at + probe.batch])
+        seeds = torch.zeros((len(some), *out.shape), dtype=out.dtype)
+        for k, row in enumerate(some.tolist()):
+            seeds[k, ..., row, :] = weights[..., row, :]
+        found.append(_sizes(probe, _backward(out, given, seeds)))
+    size = torch.cat(found)
+    most = size.amax(dim=1, keepdim=True)
+    return (size > GRADIENT * most).numpy() & (most > 0).numpy()
+
+
+def _backward(out: Tensor, given: list[Tensor], seeds: Tensor) -> list[Tensor]:
+    """The gradients of many outputs, `[k, *stream]` each; one by one where an operator cannot be batched."""
+    try:
+        found = torch.autograd.grad(out, given, seeds, retain_graph=True, is_grads_batched=True, allow_unused=True)
+    except RuntimeError:
+        rows = [torch.autograd.grad(out, given, seed, retain_graph=True, allow_unused=True) for seed in seeds]
+        found = [None if parts[0] is None else torch.stack(list(parts)) for parts in zip(*rows, strict=True)]
+    return [gradient for gradient in found if gradient is not None]
+
+
+def _sizes(probe: Probe, gradients: list[Tensor]) -> Tensor:
+    """The largest gradient of each token, `[k, n]`."""
+    return torch.stack([_over_tokens(gradient.abs(), probe.axis + 1) for gradient in gradients]).amax(dim=0)
+
+
+def _over_tokens(values: Tensor, axis: int) -> Tensor:
+    """The maximum over everything but the first axis and the tokens'."""
+    return values.movedim(axis, 1).flatten(2).amax(dim=2)
+
+
+def _changes(probe: Probe, streams: list[Tensor], trial: int) -> Bools:
+    """Whether output i changes when token j is replaced by another random one, `[n, n]`."""
+    draw = torch.Generator().manual_seed(1000 + trial)
+    other = [torch.randn(stream.shape, dtype=stream.dtype, generator=draw) for stream in streams]
+    batch = probe.batch if _copies_agree(probe, streams) else 1
+    changed = np.zeros((probe.n, probe.n), dtype=np.bool_)
+    with torch.no_grad():
+        base = probe.run(*streams)
+        scale = float(base.abs().max())
+        for at in range(0, probe.n, batch):
+            tokens = range(at, min(at + batch, probe.n))
+            out = probe.run(*(_replaced(s, o, tokens, probe.axis) for s, o in zip(streams, other, strict=True)))
+            apart = _over_tokens((out - base).abs(), out.dim() - 2)
+            changed[:, at : at + len(tokens)] = (apart > CHANGE * scale).numpy().T
+    return changed
+
+
+def _replaced(stream: Tensor, other: Tensor, tokens: range, axis: int) -> Tensor:
+    """A copy of the stream for each token, with that token replaced."""
+    copies = stream.repeat(len(tokens), *[1] * (stream.dim() - 1))
+    for k, token in enumerate(tokens):
+        copies[k].select(axis - 1, token).copy_(other[0].select(axis - 1, token))
+    return copies
+
+
+def _copies_agree(probe: Probe, streams: list[Tensor]) -> bool:
+    """Whether entries of a batch are treated alike; random draws for each entry would look like dependencies."""
+    with torch.no_grad():
+        one = probe.run(*streams)
+        two = probe.run(*(stream.repeat(2, *[1] * (stream.dim() - 1)) for stream in streams))
+    scale = float(one.abs().max())
+    return bool(((two - one).abs() <= CHANGE * scale).all())
