@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.records import graph, header, records
 
 from attnprof.render import write_page
+from tests.fakes.records import graph, header, records
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

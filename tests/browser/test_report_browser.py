@@ -2,7 +2,8 @@ import itertools
 from pathlib import Path
 
 import pytest
-from fakes.records import records
+
+from tests.fakes.records import records
 
 pytestmark = pytest.mark.browser
 

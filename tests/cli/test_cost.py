@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from console import attnprof
+
+from tests.cli.console import attnprof
 
 SIZES = ("--dim", "64", "--heads", "4")
 KEYS = (

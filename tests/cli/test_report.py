@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from console import attnprof
-from fakes.records import header, records
 
 from attnprof.store import Run
+from tests.cli.console import attnprof
+from tests.fakes.records import header, records
 
 MADE = [r for r in records() if r.point.pass_ == "forward" and not r.point.shape.causal]
 

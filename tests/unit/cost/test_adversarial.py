@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
-from modules import ModuleTarget
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from attnprof.cost import Counted, count
 from attnprof.model import Pass, Shape
+from tests.unit.cost.modules import ModuleTarget
 
 B, N, D = 2, 16, 8
 X = B * N * D * 4  # bytes of the input

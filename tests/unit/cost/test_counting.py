@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.nn.functional as F
-from modules import ModuleTarget
 from torch import Tensor, nn
 
 from attnprof import catalog
@@ -18,6 +17,7 @@ from attnprof.cost.registry import formulas, rules
 from attnprof.cost.tiles import flash_cpu, staircase
 from attnprof.errors import Unsupported
 from attnprof.model import Pass, Shape
+from tests.unit.cost.modules import ModuleTarget
 
 PASSES: tuple[Pass, ...] = ("forward", "train")
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from allocator import measured_peak
-from modules import ModuleTarget
 from torch import Tensor, nn
 
 from attnprof.cost import count
 from attnprof.model import Pass, Shape
+from tests.unit.cost.allocator import measured_peak
+from tests.unit.cost.modules import ModuleTarget
 
 H, N, D = 4, 512, 32
 

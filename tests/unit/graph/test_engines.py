@@ -4,13 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from zoo import brute_hops, stack_of, zoo
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.ladder import ENGINES, solve
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
 from attnprof.pattern import Band, Global
+from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 
 EXACT = [engine for engine in ENGINES if engine.name != "sampled"]
 NAMES = list(zoo(64))

@@ -1,9 +1,9 @@
 import time
 
 import pytest
-from fakes.clock import FakeDevice
 
 from attnprof.measure.clock import AcceleratorClock, HostClock, clock_for
+from tests.fakes.clock import FakeDevice
 
 
 def test_the_host_clock_gives_each_step_its_own_seconds() -> None:

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from fakes.nvml import FakeNvml, NVMLError
 
 from attnprof.measure.devices import accelerators, built_for_cuda, device_names
+from tests.fakes.nvml import FakeNvml, NVMLError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from fakes.nvml import FakeNvml
 
 from attnprof.measure import environment as env
 from attnprof.measure.sensors import open_sensors
+from tests.fakes.nvml import FakeNvml
 
 
 def test_the_environment_is_plain_json_and_names_the_machine() -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.nvml import FakeNvml, NVMLError
 
 from attnprof.measure import devices, fitness
 from attnprof.measure.fitness import Finding
 from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
+from tests.fakes.nvml import FakeNvml, NVMLError
 
 
 def grades(found: Iterator[Finding]) -> dict[str, str]:

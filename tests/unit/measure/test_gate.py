@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 import torch
-from fakes.targets import CARD, FakeTarget, Window
 from torch import Tensor, nn
 
 from attnprof.measure.gate import Gate, check, distance, precisely
@@ -10,6 +9,7 @@ from attnprof.measure.rows import keys_of, rows_off
 from attnprof.model import Shape
 from attnprof.pattern import Band
 from attnprof.scheme import Target
+from tests.fakes.targets import CARD, FakeTarget, Window
 
 SHAPE = Shape(300, dim=16, heads=2, causal=True)
 

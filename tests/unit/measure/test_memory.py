@@ -2,11 +2,11 @@ import os
 
 import pytest
 import torch
-from fakes.accelerator import FakeAccelerator
 from torch import Tensor, nn
 
 from attnprof.measure.memory import highest, peak
 from attnprof.measure.passes import Passage, passage
+from tests.fakes.accelerator import FakeAccelerator
 
 KIB = 1024
 

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-from fakes.clock import FakeDevice
 from torch import Tensor, nn
 
 from attnprof.errors import AttnprofError, Unsupported
@@ -10,6 +9,7 @@ from attnprof.measure.clock import AcceleratorClock
 from attnprof.measure.l2 import FALLBACK_BYTES, flusher
 from attnprof.measure.passes import passage
 from attnprof.measure.saved import first_tensor
+from tests.fakes.clock import FakeDevice
 
 
 class Spy(nn.Module):

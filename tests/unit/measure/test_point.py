@@ -3,10 +3,6 @@ from typing import Any
 
 import pytest
 import torch
-from fakes.accelerator import FakeAccelerator
-from fakes.clock import ScriptedClock
-from fakes.nvml import FakeNvml, NVMLError
-from fakes.targets import FakeTarget
 from torch import nn
 
 from attnprof.errors import Unsupported
@@ -17,6 +13,10 @@ from attnprof.measure.flags import FLAGS
 from attnprof.measure.point import Outcome
 from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from attnprof.model import Measured, Pass, Shape, plain, revive
+from tests.fakes.accelerator import FakeAccelerator
+from tests.fakes.clock import ScriptedClock
+from tests.fakes.nvml import FakeNvml, NVMLError
+from tests.fakes.targets import FakeTarget
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,11 @@
 import itertools
 
 import pytest
-from fakes.clock import ScriptedClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attnprof.measure.sampling import MOST, Samples, sample
+from tests.fakes.clock import ScriptedClock
 
 STEPS = [lambda: None]
 

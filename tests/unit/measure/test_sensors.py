@@ -2,11 +2,11 @@ import os
 from typing import Any
 
 import pytest
-from fakes.clock import ScriptedClock
-from fakes.nvml import FakeNvml, NVMLError, NVMLLibraryMismatchError
 
 from attnprof.measure.energy import Energy, energy
 from attnprof.measure.sensors import NullSensors, NvmlSensors, open_sensors, threatened
+from tests.fakes.clock import ScriptedClock
+from tests.fakes.nvml import FakeNvml, NVMLError, NVMLLibraryMismatchError
 
 
 def sensors(**answers: Any) -> NvmlSensors:

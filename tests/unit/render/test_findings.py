@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-from fakes.records import SCHEMES, Fake, graph, records
-
 from attnprof.model import Record
 from attnprof.render.findings import Finding, findings
 from attnprof.render.series import groups
+from tests.fakes.records import SCHEMES, Fake, graph, records
 
 
 def found(kind: str, made: list[Record] | None = None, graphs: list[Record] | None = None) -> list[Finding]:

@@ -1,11 +1,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fakes.records import header, records
-
 from attnprof.model import Record
 from attnprof.render.joined import joined
 from attnprof.render.series import groups
+from tests.fakes.records import header, records
 
 
 @dataclass

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.records import graph, header, many, records
 
 from attnprof.model import STATUSES, Point, Record, Shape
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture
 from attnprof.render.words import definitions
+from tests.fakes.records import graph, header, many, records
 
 
 def text(html: str) -> str:

@@ -1,11 +1,11 @@
 import re
 
 import pytest
-from fakes.records import many
 
 from attnprof.locate import shipped
 from attnprof.render.palette import palette, styles
 from attnprof.render.series import groups
+from tests.fakes.records import many
 
 
 def luminance(colour: str) -> float:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.records import SCHEMES, header, records
 
 from attnprof.errors import AttnprofError
 from attnprof.render import write_paper
 from attnprof.render.paper import venues
+from tests.fakes.records import SCHEMES, header, records
 
 SMALL = (SCHEMES[0], SCHEMES[1], SCHEMES[3], SCHEMES[7])
 MADE = [r for r in records(SMALL) if not r.point.shape.causal]

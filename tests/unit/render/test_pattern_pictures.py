@@ -1,9 +1,9 @@
 import numpy as np
-from fakes.records import SCHEMES
 
 from attnprof import catalog
 from attnprof.model import Point, Record, Shape
 from attnprof.render.patterns import catalogue_pictures
+from tests.fakes.records import SCHEMES
 
 
 def record(target: str, n: int, *, status: str = "ok", causal: bool = False, **params: int) -> Record:

@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-from fakes.records import SCHEMES, records
-
 from attnprof.model import Cost, Interval, Measured, Point, Record, Shape
 from attnprof.render.metrics import FLOPS, PEAK, SAVED, WALL
 from attnprof.render.series import groups, latest
+from tests.fakes.records import SCHEMES, records
 
 
 def made(target: str, n: int, *, key: str = "", runner: str | None = None, layers: int = 1, **shape: object) -> Record:

@@ -1,6 +1,5 @@
 import itertools
 
-from fakes.records import many, records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +7,7 @@ from attnprof.render.figures import MOST_HIGHLIGHTED, Figure, figure
 from attnprof.render.palette import styles
 from attnprof.render.series import groups
 from attnprof.render.svg import draw, spread
+from tests.fakes.records import many, records
 
 
 def figures(made: list) -> list[Figure]:

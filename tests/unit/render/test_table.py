@@ -1,11 +1,10 @@
 import re
 
-from fakes.records import header, records
-
 from attnprof.render.metrics import FLOPS, PEAK, WALL
 from attnprof.render.page import page
 from attnprof.render.series import groups, why
 from attnprof.render.table import certificate, columns, rows
+from tests.fakes.records import header, records
 
 
 def test_every_record_is_a_row_with_its_status() -> None:

@@ -1,10 +1,10 @@
 import pytest
-from test_series import made
 
 from attnprof.model import Cost, Interval, Measured, Record
 from attnprof.render.metrics import FLOPS, WALL
 from attnprof.render.series import Group, groups
 from attnprof.render.verdicts import against, verdict
+from tests.unit.render.test_series import made
 
 NS = (1024, 2048, 4096, 8192)
 
