@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from attnprof import __version__
 from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, pairs, sizes
 from attnprof.cli.progress import Progress
 from attnprof.cli.summary import summary
 from attnprof.errors import AttnprofError, unknown
-from attnprof.model import PASSES, Record, Shape, content_hash
+from attnprof.model import PASSES, Record, Shape, content_hash, plain
 from attnprof.units import format_length, parse_lengths
 
 EXAMPLES = """\b
@@ -171,6 +172,8 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
             raise AttnprofError(f"{path} holds another sweep", hint="choose another --out, or --fresh for a new folder")
         return run.lock()
     header = {
+        "version": __version__,
+        "cards": {job.name: plain(job.card) for job in jobs},
         "command": " ".join(["attnprof", *sys.argv[1:]]),
         "plan": ask.to_json(),
         "plan_hash": name,

@@ -11,6 +11,7 @@ from typing import Any
 from attnprof import catalog
 from attnprof.errors import AttnprofError, unknown
 from attnprof.model import BASELINES, PASSES, Pass, Point, Shape, Value, content_hash
+from attnprof.pattern import Card
 from attnprof.scheme import Target
 from attnprof.sweep.preset import by_length
 
@@ -50,13 +51,22 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All points of one target, for one child process: how to find the target there, and the points, short first."""
+    """All points of one target, for one child process: how to find the target there, and the points, short first.
+
+    `target` is what finds it, `card` what is known of it; records call it by the name of its points.
+    """
 
     target: str
     params: Mapping[str, Value]
     runner: str | None
     arguments: Mapping[str, Value]
     points: tuple[Planned, ...]
+    card: Card | None = None
+
+    @property
+    def name(self) -> str:
+        """What records call the target."""
+        return self.points[0].point.target
 
     def opening(self) -> dict[str, Any]:
         """The request that makes a child find this target."""
@@ -124,7 +134,7 @@ def _job(
 ) -> Job:
     planned = [_planned(ask, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
     distinct = {point.key: point for point in planned}
-    return Job(name, params, target.runner, ask.arguments, tuple(distinct.values()))
+    return Job(name, params, target.runner, ask.arguments, tuple(distinct.values()), target.card)
 
 
 def _planned(ask: Ask, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
