@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from attnprof import __version__
-from attnprof.errors import AttnprofError, unknown
+from attnprof.errors import AttnprofError
 
 
 class Command(NamedTuple):

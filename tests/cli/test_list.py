@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from cli.console import attnprof
+from tests.cli.console import attnprof
 
 from attnprof import catalog
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.console import attnprof
+from tests.cli.console import attnprof
 
 from attnprof import catalog
 from attnprof.cli.textpicture import SHADES, text_picture
