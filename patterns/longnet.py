@@ -1,13 +1,11 @@
 """Segments that grow, read ever more sparsely: every level a softmax, mixed by their normalisers."""
 
 from collections import Counter
-from functools import reduce
 from itertools import pairwise
-from operator import add
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices
+from attnprof.pattern import Card, Explicit, Expr, Slices, Sum
 
 CARD = Card(
     title="LongNet",
@@ -62,7 +60,7 @@ def pattern(
 ) -> Expr:
     """A sum of levels, each with the places that this head takes in it."""
     pairs = zip(numbers(segments), numbers(dilations), strict=True)
-    return reduce(add, (level(n, length, step, head % step, causal) for length, step in pairs))
+    return Sum(tuple(level(n, length, step, head % step, causal) for length, step in pairs))
 
 
 def level(n: int, length: int, step: int, offset: int, causal: bool) -> Expr:
