@@ -84,6 +84,11 @@ def transform(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
     return 0
 
 
+def roll(x: Tensor, shifts: list[int], dims: list[int] | None = None, **__: Any) -> int:
+    """One dimension is rolled after the other: all but the last leave a copy."""
+    return nbytes(x) if dims is not None and len(dims) > 1 else 0
+
+
 MKLDNN_ELEMENTS = 20480
 
 
@@ -128,6 +133,7 @@ workspaces: dict[Any, Workspace] = {
     aten._softmax_backward_data: contiguous_copies,
     aten._log_softmax_backward_data: contiguous_copies,
     aten.logsumexp: log_sum_exp,
+    aten.roll: roll,
     aten._fft_r2c: transform,
     aten._fft_c2c: transform,
     aten._fft_c2r: transform,

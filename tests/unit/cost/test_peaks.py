@@ -84,7 +84,7 @@ def scattered(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def padded(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return (F.pad(q, (0, 0, 3, 5)) * F.pad(k, (0, 0, 5, 3)))[:, :, 4:-4] + v.roll(1, 2)
+    return (F.pad(q, (0, 0, 3, 5)) * F.pad(k, (0, 0, 5, 3)))[:, :, 4:-4] + v.roll((1, 2), (2, 3))
 
 
 def dropped(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
