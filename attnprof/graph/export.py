@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,36 +33,6 @@ def save_csr(slices: Slices, path: Path) -> None:
         np.savez_compressed(
             file, indptr=indptr, indices=indices, data=data, shape=(slices.n, slices.m), format=np.array(b"csr")
         )
-
-
-def load_csr(path: Path) -> Slices:
-    """The pattern in a `.npz` that holds `indptr` and `indices` (and, where keys differ from queries, `shape`)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise AttnprofError(f"{path} is not a readable .npz file: {error}", hint="write it with numpy.savez") from error
-    if not {"indptr", "indices"} <= set(held):
-        raise AttnprofError(
-            f"{path} holds {', '.join(sorted(held)) or 'nothing'}, but a CSR needs indptr and indices",
-            hint="numpy.savez(path, indptr=..., indices=...), or scipy.sparse.save_npz of a csr_array",
-        )
-    return _checked(path, held)
-
-
-def _checked(path: Path, held: dict[str, Any]) -> Slices:
-    indptr, indices = held["indptr"].astype(np.int64), held["indices"].astype(np.int64)
-    n = len(indptr) - 1
-    m = int(held["shape"][1]) if "shape" in held else n
-    if n < 1 or indptr[0] != 0 or indptr[-1] != len(indices) or bool((np.diff(indptr) < 0).any()):
-        raise AttnprofError(f"{path}: indptr does not rise from 0 to the {len(indices)} indices", hint="check the file")
-    if n != m:
-        raise AttnprofError(f"{path} is {n} x {m}, but a pattern of one sequence is square", hint="check its shape")
-    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < m:
-        raise AttnprofError(f"{path} names the key {int(indices.max())} of {m}", hint="keys count from 0")
-    kept = held["data"].astype(np.bool_) if "data" in held else np.ones(len(indices), dtype=np.bool_)
-    row = np.repeat(np.arange(n), np.diff(indptr))
-    return Slices.from_pairs(n, row[kept], indices[kept])
 
 
 def digraph(slices: Slices) -> networkx.DiGraph:

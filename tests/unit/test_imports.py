@@ -21,13 +21,13 @@ GROUPS = (
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "graph", "cost", "measure", "store", "stats"),
+    ("catalog", "targets", "foreign", "captured", "graph", "cost", "measure", "store", "stats"),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ONE_ROOM = {"catalog", "targets", "foreign"}
+ONE_ROOM = {"catalog", "targets", "foreign", "captured"}
 NO_TORCH = ("graph", "render", "store", "stats", "catalog", "targets", "foreign", "pattern", "scheme", "units", "model")
 TORCH_ON_DEMAND = {"graph/probe.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
