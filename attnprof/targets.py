@@ -167,11 +167,28 @@ class CatalogTarget:
         if self._encodes(shape):
             inner = shape.replace(m=None)
             encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
-        layers = [self._layer(inner, layer) for layer in range(shape.depth * self.layers)]
+        layers, after = self._repeated(inner)
         made = getattr(self._scheme(), "FeedForward", None)
         ffn = (lambda: made(self.spec(inner))) if made else None
         chosen = accepted(blocks, **self.resolve(shape.n))
-        return blocks(inner, layers, ffn, encoder=encoder, reads_context=hasattr(self._scheme(), "inputs"), **chosen)
+        reads = hasattr(self._scheme(), "inputs")
+        return blocks(inner, layers, ffn, encoder=encoder, reads_context=reads, after=after, **chosen)
+
+    def _repeated(self, shape: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The attention layers of a stack of blocks, each to stand in one, and what the scheme puts after them."""
+        from torch import nn
+
+        stack = getattr(self._scheme(), "stacked", None)
+        layers, after = [], []
+        for first in range(0, shape.depth * self.layers, self.layers):
+            group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
+            whole = stack(group, "attention") if stack else nn.Sequential(*group)
+            parts = list(whole) if isinstance(whole, nn.Sequential) else [whole]
+            layers += parts[: self.layers]
+            after += parts[self.layers :]
+        if after and shape.depth > 1:
+            raise Unsupported(f"{self.name} merges tokens after its layers: they cannot be repeated", hint="--depth 1")
+        return layers, after
 
     def _layer(self, shape: Shape, layer: int) -> nn.Module:
         from attnprof.layers.attention import QKV, Attention

@@ -22,8 +22,8 @@ CARD = Card(
         "keys and values have a convolution each, over all of the width",
     ),
     sources={
-        "block": "256 (Liu et al. 2018, section 4.2.5)",
-        "factor": "3: kernel 3, stride 3 (Liu et al. 2018, section 4.2.5)",
+        "block": "256 (Liu et al. 2018, section 4.2.4)",
+        "factor": "3: kernel 3, stride 3 (Liu et al. 2018, section 4.2.4)",
     },
     oracle="memory_compressed_attention MemoryCompressedAttention (scale D^-1/2, one grouped convolution, padded left)",
 )

@@ -21,7 +21,7 @@ CARD = Card(
         "kernel=hyperbolic has 2 m features, exp(u) and exp(-u); relu: relu(w x) + 1e-3 (generalised attention)",
     ),
     sources={
-        "features": "256 (Choromanski et al. 2021, appendix on experiments)",
+        "features": "256 (released code of Choromanski et al. 2021)",
         "kernel": "softmax (Choromanski et al. 2021, lemma 1, which has hyperbolic too; relu: section 4.2)",
         "chunk": "128: ours; the paper takes prefix sums token by token",
     },

@@ -23,8 +23,8 @@ CARD = Card(
         "reach grows by M a layer, gradient stays within the segment",
     ),
     sources={
-        "segment": "512 (Dai et al. 2019, appendix on experiments: enwik8, 12 layers; 150 for WikiText-103)",
-        "memory": "512: as long as the segment in training (Dai et al. 2019, section 3.2)",
+        "segment": "512 (released code of Dai et al. 2019: enwik8, 12 layers; 150 for WikiText-103)",
+        "memory": "512: as long as the segment in training (released code of Dai et al. 2019)",
         "same_length": "false; true keeps M + 1 keys a query, which makes segments invisible (evaluation)",
     },
     oracle="transformers TransfoXLModel (4.40)",

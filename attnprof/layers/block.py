@@ -6,7 +6,7 @@ Block: x + attention(LN(x)), then x + FFN(LN(x)), the FFN of width 4 D with GELU
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ def blocks(
     *,
     encoder: nn.Module | None = None,
     reads_context: bool = False,
+    after: Sequence[nn.Module] = (),
     reversible: bool = False,
     ffn_chunks: int = 1,
 ) -> nn.Module:
@@ -33,6 +34,7 @@ def blocks(
 
     With an `encoder` (another result of this function, over m tokens) every block reads its output too, by dense
     cross-attention: `(x, source [b, m, D])`. `reads_context`: the attention layers themselves read a context.
+    `after` follows the last block (patch merging).
     `reversible`: the blocks keep no activations (Kitaev et al. 2020, section 4); `ffn_chunks`: the FFN in that many
     stretches of the sequence.
     """
@@ -50,7 +52,7 @@ def blocks(
         return nn.Sequential(Positions(shape.n, shape.dim), Reversible(pairs))
     made = [Block(shape, layer, ffn(), crossing=encoder is not None) for layer in layers]
     if encoder is None and not reads_context:
-        return nn.Sequential(Positions(shape.n, shape.dim), *made)
+        return nn.Sequential(Positions(shape.n, shape.dim), *made, *after)
     return Conditioned(Positions(shape.n, shape.dim), encoder, made)
 
 

@@ -85,6 +85,14 @@ def test_a_scheme_that_cannot_encode_says_so() -> None:
         catalog.find("transformer_xl").build(shape)
 
 
+def test_tokens_are_merged_after_the_blocks() -> None:
+    shape = Shape(n=64, dim=16, heads=2, level="block")
+    target = catalog.find("swin", params={"merging": True})
+    assert target.build(shape)(*target.inputs(shape)).shape == (1, 16, 32)
+    with pytest.raises(Unsupported, match="merges tokens"):
+        target.build(shape.replace(depth=2))
+
+
 def test_layerwise_sharing_is_one_matrix_for_all_layers() -> None:
     shape = Shape(n=64, dim=16, heads=2, level="block", depth=3)
     for sharing, matrices in (("layerwise", 1), ("kv", 3), ("headwise", 6)):
@@ -114,3 +122,20 @@ def gradients_again(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]
     """Output and gradients after forgetting those of before."""
     module.zero_grad()
     return gradients(module, (x,))
+
+
+@pytest.mark.parametrize(
+    "case",
+    as_params(
+        [
+            case
+            for case in cases(variants=False)
+            if case.causal and case.runner != "masked" and not catalog.entry(case.name).card.leaks
+        ]
+    ),
+)
+def test_a_causal_block_sees_nothing_of_the_future(case: Case) -> None:
+    module, _, (x,) = built(case, case.shape(64, depth=2).replace(level="block"))
+    for cut in (1, 33, 63):
+        later = torch.cat([x[:, :cut], x[:, cut:].flip(1) + 1], 1)
+        torch.testing.assert_close(module(later)[:, :cut], module(x)[:, :cut], rtol=0, atol=1e-12)
