@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Value]] = {
     "reformer": {"chunk": 8, "hashes": 2},
     "set_transformer": {"points": 8},
     "sinkhorn": {"block": 8},
+    "sinks": {"window": 16, "sinks": 3},
     "sliding_window": {"window": 16},
     "sortcut": {"block": 8},
     "swin": {"window": 4},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 from attnprof import catalog
 from attnprof.cost import count
@@ -12,7 +13,7 @@ from attnprof.layers.attention import Attention
 from attnprof.model import Shape
 from tests.laws.cases import Case, as_params, built, cases
 
-DECODING = ("dense", "flash", "linear", "performer", "sliding_window", "transformer_xl")
+DECODING = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
 CASES = as_params([case for case in cases() if case.name in DECODING and case.causal])
 
 
@@ -36,9 +37,12 @@ def test_a_state_of_n_tokens_is_as_large_as_the_one_that_n_tokens_leave(case: Ca
     with torch.no_grad():
         for n in (1, 17, 40, 100):
             drawn, left = module.state(n), module.prefill(x[:, :n])
-            assert [t.shape for t in drawn if isinstance(t, torch.Tensor)] == [
-                t.shape for t in left if isinstance(t, torch.Tensor)
-            ]
+            assert sizes(drawn) == sizes(left)
+
+
+def sizes(state: object) -> list[torch.Size]:
+    """Shapes of the tensors of a state, in order."""
+    return [t.shape for t in pytree.tree_leaves(state) if isinstance(t, torch.Tensor)]
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
