@@ -15,24 +15,25 @@ CARD = Card(
     dead_queries="combine=alternate or heads: in the summary step tokens before position stride - summary read nothing",
     paper_n=1024,
     notes=(
-        "stride is the power of two at or above sqrt(n), a function of n in the paper; summary follows it",
+        "stride is the power of two at or above sqrt(n), a function of n in the paper; summary is a constant there: "
+        "were it a share of the stride, the cost would be quadratic",
         "combine=merge: both steps in every head; alternate: a layer each, the block first; heads: even and odd heads",
         "the order of layers matters: summaries first reach a fraction of the past only",
         "every head reads the same summary columns; the paper also lets heads read distinct ones, at the same cost",
     ),
     sources={
         "stride": "about sqrt(n) (Child et al. 2019, section 4.3); 128 there for text",
-        "summary": "stride / 8, at least 4 (Child et al. 2019, section 4.3: c in 8, 16, 32 for strides 128, 256)",
+        "summary": "8 (Child et al. 2019, section 4.3: 8, 16 or 32 for strides of 128 and 256)",
         "combine": "merge (Child et al. 2019, section 5.2, which names all three)",
     },
     oracle="FlexAttention, dense mask",
 )
 
 
-def resolve(n: int, *, stride: int | None = None, summary: int | None = None) -> dict[str, int]:
-    """Stride 2 ^ ceil(log2 sqrt(n)) and an eighth of it, unless given; no longer than the sequence, or the stride."""
+def resolve(n: int, *, stride: int | None = None, summary: int = 8) -> dict[str, int]:
+    """Stride 2 ^ ceil(log2 sqrt(n)) unless given, no longer than the sequence; no more summary columns than it has."""
     size = min(stride, n) if stride else 2 ** ceil(log2(sqrt(n)))
-    return {"stride": size, "summary": min(summary or max(size // 8, 4), size)}
+    return {"stride": size, "summary": min(summary, size)}
 
 
 def layers(*, combine: str = "merge") -> int:
@@ -53,7 +54,7 @@ def pattern(
     layer: int = 0,
     head: int = 0,
     stride: int | None = None,
-    summary: int | None = None,
+    summary: int = 8,
     combine: str = "merge",
 ) -> Expr:
     """The own block A1, the summary columns A2, or both (Child et al. 2019, section 4.3)."""
@@ -69,7 +70,7 @@ def edges(
     layer: int = 0,
     head: int = 0,
     stride: int | None = None,
-    summary: int | None = None,
+    summary: int = 8,
     combine: str = "merge",
 ) -> int:
     """Triangles of the own blocks, and the summary columns of all earlier ones; alone, a step also has its own part."""

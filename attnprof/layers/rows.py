@@ -54,6 +54,30 @@ class _Restored(torch.autograd.Function):
         return rows(grad.flatten(2, 3), (order + offset).flatten(2)).unflatten(2, order.shape[2:]), None, None
 
 
+class _Arranged(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return _selected(x, there, len(there) > len(back))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return _selected(grads[0], back, len(back) > grads[0].shape[2]), None, None
+
+
+def _selected(x: Tensor, index: Tensor, padded: bool) -> Tensor:
+    return (F.pad(x, (0, 0, 0, 1)) if padded else x).index_select(2, index)
+
+
+def arranged(x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+    """Rows of `x [b, h, n, d]` in a fixed order `there [m]`, `[b, h, m, d]`; `back [n]` is the place of each row in it.
+
+    For m > n the index n in `there` stands for a row of zeros. `arranged(x, back, there)` is the way back.
+    """
+    return _Arranged.apply(x, there, back)  # type: ignore[no-any-return]
+
+
 def ordered(x: Tensor, order: Tensor, back: Tensor) -> Tensor:
     """`x [b, h, n, d]` in each order of `order [b, h, r, n]`: `[b, h, r, n, d]`; `back` is `inverse(order)`."""
     return _Ordered.apply(x, order, back)  # type: ignore[no-any-return]

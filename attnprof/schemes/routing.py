@@ -41,8 +41,8 @@ class Core(nn.Module):
         weights = scores.sub_(peak).exp_()
         total = weights.sum(-1, keepdim=True)
         mixed = (weights @ value) / total.clamp(min=torch.finfo(total.dtype).tiny)
-        found = put_back((total.detach() > 0).to(mixed.dtype), mine, q.shape[2])
-        return put_back(mixed, mine, q.shape[2]) / found.clamp(min=1)
+        found = self.found(total, mine, q.shape[2]).to(mixed.dtype)
+        return put_back(mixed, mine, q.shape[2]) / found
 
     def reference(self, *streams: Tensor) -> Tensor:
         """One masked softmax over all pairs for each centroid; a token gets the mean of those it reads something in."""
@@ -87,6 +87,13 @@ class Core(nn.Module):
             scores.masked_fill_(key > query, float("-inf"))
         if self.shared:
             scores.masked_fill_(key == query, max(SELF, torch.finfo(scores.dtype).min / 2))
+
+    @torch.no_grad()
+    def found(self, total: Tensor, mine: Tensor, n: int) -> Tensor:
+        """In how many clusters each token reads something, at least 1, `[b, h, n, 1]`."""
+        reads = (total.squeeze(-1) > 0).flatten(2).to(torch.int64)
+        count = torch.zeros(*mine.shape[:2], n, dtype=torch.int64, device=mine.device)
+        return count.scatter_add_(-1, mine.flatten(2), reads).clamp_(min=1)[..., None]
 
     @torch.no_grad()
     def learn(self, *streams: Tensor) -> None:

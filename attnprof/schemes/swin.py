@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.layers.rows import arranged
 from attnprof.layers.stack import stacked as in_order
 from attnprof.layers.tables import table
 from attnprof.model import Level
@@ -21,6 +22,8 @@ class Core(nn.Module):
 
     hidden: Tensor | None
     offsets: Tensor
+    there: Tensor
+    back: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -30,7 +33,11 @@ class Core(nn.Module):
         self.merging = bool(spec.params["merging"])
         self.bias = nn.Parameter(torch.randn((2 * self.window - 1) ** 2, spec.shape.heads) * 0.02)
         self.register_buffer("offsets", table(offsets(self.window)))
-        self.register_buffer("hidden", self._hidden())
+        token, region = self._places()
+        apart = region[:, :, None] != region[:, None]
+        self.register_buffer("hidden", table(apart) if apart.any() else None)
+        self.register_buffer("there", table(token.ravel()))
+        self.register_buffer("back", table(np.argsort(token.ravel(), kind="stable")[: self.n]))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (self.windows(x) for x in (q * q.shape[-1] ** -0.5, k, v))
@@ -54,36 +61,30 @@ class Core(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """`[b, h, n, d]` as `[b, h, windows, M^2, d]`: filled up to whole windows, moved up and left."""
-        rows, columns = self._whole()
-        x = F.pad(x, (0, 0, 0, self.height * self.width - self.n)).unflatten(2, (self.height, self.width))
-        x = F.pad(x, (0, 0, 0, columns - self.width, 0, rows - self.height))
-        x = x.roll((-self.shift, -self.shift), (2, 3)) if self.shift else x
-        x = x.unflatten(3, (-1, self.window)).unflatten(2, (-1, self.window))
-        return x.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        return arranged(x, self.there, self.back).unflatten(2, (-1, self.window**2))
 
     def tokens(self, x: Tensor) -> Tensor:
         """The opposite of `windows`."""
-        rows = self._whole()[0]
-        x = x.unflatten(2, (rows // self.window, -1)).unflatten(4, (self.window, self.window)).transpose(3, 4)
-        x = x.flatten(4, 5).flatten(2, 3)
-        x = x.roll((self.shift, self.shift), (2, 3)) if self.shift else x
-        return x[:, :, : self.height, : self.width].flatten(2, 3)[:, :, : self.n]
+        return arranged(x.flatten(2, 3), self.back, self.there)
 
-    def _whole(self) -> tuple[int, int]:
-        return self.height + -self.height % self.window, self.width + -self.width % self.window
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Token (n where there is none) and region of each place of each window, `[windows, M^2]`.
 
-    def _hidden(self) -> Tensor | None:
-        """Pairs `[windows, M^2, M^2]` of which one fills up the grid, or that only the move has brought together."""
-        rows, columns = self._whole()
-        piece = np.arange(rows)[:, None] >= rows - self.shift, np.arange(columns) >= columns - self.shift
-        region = 1 + piece[0] * 2 + piece[1]
-        inside = np.arange(rows)[:, None] * self.width + np.arange(columns) < self.n
-        inside &= np.arange(columns) < self.width
-        region = np.where(np.roll(inside, (-self.shift, -self.shift), (0, 1)), region, 0)
-        tiled = region.reshape(rows // self.window, self.window, -1, self.window).swapaxes(1, 2)
-        tiled = tiled.reshape(-1, self.window**2)
-        apart = tiled[:, :, None] != tiled[:, None]
-        return table(apart) if apart.any() else None
+        A region is what the move has not brought together; places without a token are one more.
+        """
+        rows, columns = self.height + -self.height % self.window, self.width + -self.width % self.window
+        row, column = np.arange(rows)[:, None], np.arange(columns)
+        token = np.where(column < self.width, row * self.width + column, self.n)
+        token = np.roll(np.minimum(token, self.n), (-self.shift, -self.shift), (0, 1))
+        region = 1 + (row >= rows - self.shift) * 2 + (column >= columns - self.shift)
+        region = np.where(token < self.n, region, 0)
+        return windowed(token, self.window), windowed(region, self.window)
+
+
+def windowed(grid: np.ndarray, window: int) -> np.ndarray:
+    """A grid of whole windows as `[windows, M^2]`."""
+    tiled = grid.reshape(len(grid) // window, window, -1, window).swapaxes(1, 2)
+    return tiled.reshape(-1, window**2)
 
 
 class PatchMerging(nn.Module):

@@ -51,6 +51,7 @@ def test_the_block_first_reaches_far_more_than_the_summary_first() -> None:
     assert np.count_nonzero((far + np.eye(256)) @ (near + np.eye(256))) == past
 
 
-def test_the_summary_follows_the_stride() -> None:
+def test_the_stride_follows_the_length_and_the_summary_does_not() -> None:
+    assert catalog.find("sparse_fixed").resolve(65536) == {"stride": 256, "summary": 8, "combine": "merge"}
     assert catalog.find("sparse_fixed").resolve(4096) == {"stride": 64, "summary": 8, "combine": "merge"}
     assert catalog.find("sparse_fixed").resolve(1) == {"stride": 1, "summary": 1, "combine": "merge"}
