@@ -36,6 +36,28 @@ def test_forward_and_every_gradient_equal_the_reference(case: Case, n: int) -> N
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10 * max(1.0, float(theirs.abs().max())))
 
 
+@pytest.mark.parametrize("case", PLAIN)
+def test_the_core_alone_equals_the_reference(case: Case) -> None:
+    module, reference, streams = built(case, case.shape(37).replace(level="core"))
+    torch.testing.assert_close(module(*streams), reference(*streams), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", as_params([c for c in cases() if catalog.entry(c.name).card.kv_heads]))
+def test_query_heads_that_share_a_kv_head_equal_the_reference(case: Case) -> None:
+    module, reference, inputs = built(case, case.shape(37, heads=4, kv_heads=2))
+    out, grads = gradients(module, inputs)
+    expected, expected_grads = gradients(reference, inputs)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(grads, expected_grads, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_sequences_of_a_batch_do_not_meet(case: Case) -> None:
+    module, _, inputs = built(case, case.shape(37))
+    alone = module(*(x[:1] for x in inputs))
+    torch.testing.assert_close(module(*inputs)[:1], alone, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("case", CAUSAL)
 def test_a_causal_output_does_not_move_when_the_future_does(case: Case) -> None:
     module, _, (x, *rest) = built(case, case.shape(100))

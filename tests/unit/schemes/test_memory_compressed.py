@@ -1,0 +1,34 @@
+"""Memory-compressed attention: two kinds of layers, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from attnprof import catalog
+from attnprof.layers.softmax import softmax_attention
+from attnprof.model import Shape
+
+
+def test_the_first_layer_is_local_and_the_second_sees_every_slot() -> None:
+    shape = Shape(n=48, dim=16, heads=2, level="core", dtype="float64")
+    target: Any = catalog.find("memory_compressed", params={"block": 12})
+    assert target.layers == 2
+    local, compressed = target.build(shape).layers
+    q, k, v = target.inputs(shape)
+    block = torch.arange(48) // 12
+    torch.testing.assert_close(local(q, k, v), softmax_attention(q, k, v, block[:, None] == block))
+    slots = compressed.convolved(k, v)
+    assert slots[0].shape == (1, 2, 16, 8)
+    torch.testing.assert_close(compressed(q, k, v), softmax_attention(q, *slots))
+
+
+def test_a_slot_is_a_weighted_sum_of_its_three_tokens() -> None:
+    shape = Shape(n=48, dim=16, heads=2, level="core", dtype="float64")
+    compressed = catalog.find("memory_compressed").build(shape).layers[1]  # type: ignore[index, union-attr]
+    _, k, v = catalog.find("memory_compressed").inputs(shape)
+    before = compressed.convolved(k, v)[0]  # type: ignore[operator, union-attr]
+    k[:, :, 9:12] += 1
+    moved = (compressed.convolved(k, v)[0] - before).abs().amax((0, 1, 3))  # type: ignore[operator, union-attr]
+    assert (moved > 0).nonzero().flatten().tolist() == [3]
