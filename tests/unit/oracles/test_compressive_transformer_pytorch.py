@@ -1,4 +1,4 @@
-"""Compressive attention against `compressive-transformer-pytorch` (0.4.0), segment by segment with both its memories."""
+"""Compressive attention against `compressive-transformer-pytorch` (0.4.0), segment by segment, with both memories."""
 
 from __future__ import annotations
 
