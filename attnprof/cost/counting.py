@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import flex_attention as flex
 
 from attnprof.cost.built import Built, built_once, tensors_in
 from attnprof.cost.counter import Counter
@@ -240,14 +241,19 @@ def uncounted_message(names: str) -> str:
 
 
 class slow_path:
-    """Keep `nn.MultiheadAttention` from its fused inference path, whose buffers nobody sees."""
+    """Keep `nn.MultiheadAttention` from its fused inference path, whose buffers nobody sees, and FlexAttention from
+    compiling itself: its operator is counted as it is called.
+    """
 
     def __enter__(self) -> None:
         self.enabled = torch.backends.mha.get_fastpath_enabled()
+        self.compiled = flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG
         torch.backends.mha.set_fastpath_enabled(False)
+        flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
 
     def __exit__(self, *_: object) -> None:
         torch.backends.mha.set_fastpath_enabled(self.enabled)
+        flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = self.compiled
 
 
 def has_fast_path(built: Built) -> bool:

@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops.flex_attention import flex_attention, flex_attention_backward
+from torch._subclasses.fake_tensor import FakeTensor
 
 from attnprof.cost import tiles
 from attnprof.cost.registry import Work, register
+from attnprof.errors import AttnprofError
 
 aten = torch.ops.aten
 
@@ -131,3 +134,43 @@ def encoder_fast_path(
     hidden = next(w.shape[0] for w in weights[4:] if isinstance(w, Tensor) and w.dim() == 2)
     tokens = x.shape[0] * x.shape[1]
     return attention._replace(flops=attention.flops + 4 * tokens * width * hidden)
+
+
+@register(flex_attention)
+def flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any) -> Work:
+    """FlexAttention: the tiles that its BlockMask leaves alive, each of them whole."""
+    return forward_work(q, v, live_tiles(block_mask), "flex")
+
+
+@register(flex_attention_backward)
+def flex_backward(
+    q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
+    block_mask: Any, *_: Any, out: Any, **__: Any,
+) -> Work:  # fmt: skip
+    """FlexAttention's backward, over the same tiles."""
+    return backward_work(q, v, live_tiles(block_mask), "flex")
+
+
+def live_tiles(block_mask: Any) -> tiles.Tiles:
+    """Pairs in the partial and full tiles of a BlockMask, for one head.
+
+    The counts of live key blocks are `[b, h, rows of tiles]`; on a fake tensor, which has no values, they are what
+    its maker noted as `live_blocks`. A BlockMask over several heads gives their mean.
+    """
+    counts = [t for t in block_mask if isinstance(t, Tensor) and t.dim() == 3][:2]
+    rows, keys = [side for side in block_mask if isinstance(side, int)][-2:]
+    masks = counts[0].shape[0] * counts[0].shape[1]
+    live = sum(_live(count) for count in counts)
+    return tiles.Tiles(live * rows * keys // masks, f"{rows} x {keys} (live tiles of the BlockMask)")
+
+
+def _live(count: Tensor) -> int:
+    noted = getattr(count, "live_blocks", None)
+    if noted is not None:
+        return noted
+    if isinstance(count, FakeTensor):
+        raise AttnprofError(
+            "how many tiles of this BlockMask are alive is not known without its values",
+            hint="set `live_blocks` on its kv_num_blocks and full_kv_num_blocks, as integers",
+        )
+    return int(count.sum())

@@ -92,10 +92,9 @@ def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
     """Counts `[1, 1, tiles]` and, live ones first, indices `[1, 1, tiles, tiles]` as FlexAttention wants them."""
     order = np.argsort(~tiles, axis=1, kind="stable")
     device = torch.empty(0).device
-    return (
-        torch.as_tensor(tiles.sum(1), dtype=torch.int32, device=device)[None, None],
-        torch.as_tensor(order, dtype=torch.int32, device=device)[None, None],
-    )
+    count: Any = torch.as_tensor(tiles.sum(1), dtype=torch.int32, device=device)[None, None]
+    count.live_blocks = int(tiles.sum())  # a fake tensor has no values, but its cost depends on them
+    return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None, None]
 
 
 def mask_mod(expr: Expr, n: int) -> Callable[[Any, Any, Any, Any], Any]:
