@@ -168,7 +168,9 @@ def _direct(expr: Expr) -> list[Expr]:
 
 def _reads_future(kind: Part) -> bool:
     if isinstance(kind, Blocked):
-        return not kind.causal and (kind.size > 1 or _reads_future(kind.blocks))
+        last = kind.blocks.stop - 1
+        ahead = last >= kind.blocks.row if kind.size > 1 else last > kind.blocks.row
+        return not kind.causal and bool(ahead.any())
     if isinstance(kind, Slices):
         return bool((kind.stop - 1 > kind.row).any())
     newest = np.zeros(kind.count + 1, dtype=np.int64)

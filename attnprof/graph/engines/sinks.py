@@ -17,7 +17,9 @@ def run(stack: Stack, ask: Ask) -> Reach | None:
         return None
     found = [sinks_of(kind) for kind in stack.plain]
     shapes = [shape for shape in found if shape is not None]
-    if len(shapes) < len(found) or len({sinks for sinks, _ in shapes}) != 1 or stack.n < 2:
+    if len(shapes) < len(found) or len({sinks for sinks, _ in shapes}) != 1:
+        return None
+    if not any(before for _, before in shapes):
         return None
     return _answer(stack, shapes[0][0], [before for _, before in shapes], ask)
 

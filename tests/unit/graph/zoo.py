@@ -46,6 +46,7 @@ def zoo(n: int) -> dict[str, list[Expr]]:
         "hub-in-the-middle": [Band(3, 3) | Global(last=7, first=5)],
         "sinks": [Band(5) | Global(2, causal=True)],
         "sinks-by-layer": [Band(5) | Global(2, causal=True), Band(9) | Global(2, causal=True)],
+        "sinks-and-self": [Band(0) | Global(1, causal=True)],
         "columns-only": [Band(2, 2) | Global(2, rows=False)],
         "strided": [Band(7) | Strided(7, True)],
         "strided-alternating": [Band(7), Strided(7, True)],
