@@ -21,13 +21,13 @@ class MaskedCore(BandDecoding, nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
+        self.grouped = spec.shape.groups != spec.shape.heads
         mask, dead = pattern_mask(spec)
         self.register_buffer("mask", mask)
         self.register_buffer("dead", dead)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        grouped = q.shape[1] != k.shape[1]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=grouped)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=self.grouped)
         return mixed if self.dead.numel() == 0 else mixed.index_fill(2, self.dead, 0.0)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ class Core(Decoding, nn.Module):
         super().__init__()
         self.shape = spec.shape
         self.causal = spec.shape.causal
+        self.grouped = spec.shape.groups != spec.shape.heads
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        grouped = q.shape[1] != k.shape[1]
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=grouped)
+            return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=self.grouped)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The same attention with every score in memory."""
