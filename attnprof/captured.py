@@ -75,7 +75,7 @@ def block_mask(path: Path) -> tuple[Slices, str]:
     except Exception as error:
         raise AttnprofError(
             f"{path} does not load as tensors alone: {type(error).__name__}",
-            hint="save `mask.as_tuple()` (a mask_mod of your own is code, which is not loaded from a file)",
+            hint="torch.save(mask.as_tuple(flatten=False)[:-1], path): without its mask_mod, which is code",
         ) from error
     fields = _fields(held, path)
     n, m = (int(length) for length in fields["seq_lengths"])
@@ -94,11 +94,11 @@ NAMES = ("seq_lengths", "kv_num_blocks", "kv_indices", "full_kv_num_blocks", "fu
 def _fields(held: Any, path: Path) -> dict[str, Any]:
     if hasattr(held, "as_tuple"):
         held = held.as_tuple()
-    if isinstance(held, (tuple, list)) and len(held) > 10:
+    if isinstance(held, (tuple, list)) and len(held) > len(NAMES):
         return {**dict(zip(NAMES, held[:5], strict=True)), "BLOCK_SIZE": next(v for v in held[5:] if _is_size(v))}
     if isinstance(held, dict) and {*NAMES, "BLOCK_SIZE"} <= set(held):
         return held
-    raise AttnprofError(f"{path} holds no BlockMask", hint="torch.save(mask.as_tuple(), path)")
+    raise AttnprofError(f"{path} holds no BlockMask", hint="torch.save(mask.as_tuple(flatten=False)[:-1], path)")
 
 
 def _is_size(value: Any) -> bool:
