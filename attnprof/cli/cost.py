@@ -9,7 +9,7 @@ import click
 
 from attnprof.cli.asked import asked_passes, asked_shape, asked_target
 from attnprof.cli.options import ARGUMENTS, AS_JSON, SETTINGS, emit, sizes
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
 
 EXAMPLES = """\b
@@ -29,6 +29,8 @@ Examples:
 @click.option("--runner", help="How patterns are executed: gather, masked or flex.")
 @click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
 @click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
+@click.option("--symbols", metavar="b,h,d", default="", help="Batch, heads, head width as symbols of the forms too.")
+@click.option("--modules", is_flag=True, help="FLOPs by submodule.")
 @click.option("--memory", is_flag=True, help="What memory holds at the peak, part by part.")
 @click.option("--roofline", metavar="DEVICE", help="Least time on a device: h100, a100, ..., or here (measured now).")
 @click.option("--certificate", is_flag=True, help="Every operator behind the numbers.")
@@ -89,15 +91,25 @@ def pattern_files() -> list[Any]:
 def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     """The JSON answer for one target."""
     from attnprof.catalog import names
-    from attnprof.cost.answer import Question, forms, peak_parts, point, table
+    from attnprof.cost.answer import Question, forms, module_flops, peak_parts, point, table
 
     target = asked_target(name, options)
     lengths = parse_lengths(options["lengths"])
     shape = asked_shape(target, lengths[0], options)
-    question = Question(target, shape, lengths, asked_passes(options["passes"]), cache if name in names() else None)
+    known = cache if name in names() else None
+    question = Question(
+        target, shape, lengths, asked_passes(options["passes"]), known, asked_symbols(options["symbols"])
+    )
     found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
     if options["forms"]:
         found.update(forms(question))
+    if options["modules"]:
+        found["modules"] = [
+            {"n": n, "pass": p, "flops": module_flops(question, n, p)}
+            for n in lengths
+            for p in question.passes
+            if p != "decode"
+        ]
     if options["memory"]:
         found["memory"] = [
             {"n": n, "pass": p, **peak_parts(question, n, p)} for n in lengths for p in question.passes if p != "decode"
@@ -105,6 +117,17 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     if options["roofline"]:
         found["roofline"] = rooflines(options["roofline"], found["table"], question)
     return found
+
+
+def asked_symbols(text: str) -> tuple[str, ...]:
+    """Sizes that are to be symbols. Raises `AttnprofError` for one that cannot be."""
+    from attnprof.cost.sampler import SIZES
+
+    named = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in named:
+        if part not in SIZES:
+            raise unknown("symbol", part, SIZES)
+    return named
 
 
 def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> list[dict[str, Any]]:

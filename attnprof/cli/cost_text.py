@@ -43,6 +43,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     show_table(console, answer["table"])
     if options["certificate"]:
         show_certificates(console, answer["table"])
+    for entry in answer.get("modules", ()):
+        show_modules(console, entry)
     if "memory" in answer:
         show_memory(console, answer["memory"])
     if "roofline" in answer:
@@ -97,6 +99,13 @@ def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if certificate["tile"]:
             console.print(f"    tile: {certificate['tile']}", markup=False)
     console.print(f"  {rows[0]['certificate']['convention']}", style="dim", markup=False)
+
+
+def show_modules(console: Any, entry: Mapping[str, Any]) -> None:
+    """FLOPs by submodule of one row."""
+    console.print(f"  n={format_length(entry['n'])} {entry['pass']}, by submodule:", markup=False)
+    for name, flops in entry["flops"].items():
+        console.print(f"    {name or '(the module itself)':40}{format_flops(flops)}", markup=False)
 
 
 def show_memory(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:

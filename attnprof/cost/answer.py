@@ -42,6 +42,7 @@ class Question:
     lengths: Sequence[int]
     passes: Sequence[Pass]
     cache: Cache | None = None
+    sizes: tuple[str, ...] = ()
 
     def about(self, kind: str, shape: Shape, **more: Any) -> dict[str, Any]:
         """What one answer depends on, beside the code."""
@@ -84,14 +85,15 @@ def _counted(target: Target, shape: Shape, pass_: Pass) -> dict[str, Any]:
 def forms(question: Question) -> dict[str, Any]:
     """The closed forms as plain text and LaTeX, how they were derived, and the verdict on the paper's claim."""
     shape = question.shape.replace(n=max(question.lengths))
-    return question.remembered(question.about("forms", shape.replace(n=1)), lambda: _forms(question.target, shape))
+    about = question.about("forms", shape.replace(n=1), sizes=question.sizes)
+    return question.remembered(about, lambda: _forms(question.target, shape, question.sizes))
 
 
-def _forms(target: Target, shape: Shape) -> dict[str, Any]:
+def _forms(target: Target, shape: Shape, sizes: tuple[str, ...]) -> dict[str, Any]:
     from attnprof.cost.closed import closed_forms
     from attnprof.cost.growth import growth, verdict
 
-    found = closed_forms(target, shape)
+    found = closed_forms(target, shape, sizes=sizes)
     core = found.forms.get("forward_core")
     follows = core is not None and any(target.parameters.get(name, 0) is None for name in core.names)
     order = growth(target, shape, "forward_core").order if follows else None
@@ -116,6 +118,15 @@ def peak_parts(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
     shape = question.shape.replace(n=n)
     about = question.about("waterfall", shape, pass_=pass_)
     return question.remembered(about, lambda: plain(waterfall(question.target, shape, pass_)))
+
+
+def module_flops(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
+    """FLOPs of each submodule of one pass."""
+    from attnprof.cost.by_module import flops_by_module
+
+    shape = question.shape.replace(n=n)
+    about = question.about("modules", shape, pass_=pass_)
+    return question.remembered(about, lambda: flops_by_module(question.target, shape, pass_))
 
 
 def point(question: Question) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import Monomial, Terms, fit, product_basis
 from attnprof.cost.parameters import with_symbols
-from attnprof.cost.sampler import DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler
+from attnprof.cost.sampler import ASKED_BUDGET, BUDGET, DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler
 from attnprof.cost.symbolic import LONGEST, Pinned, trace
 from attnprof.model import Shape
 from attnprof.scheme import Target
@@ -46,13 +46,14 @@ class ClosedForms:
         }
 
 
-def closed_forms(target: Target, shape: Shape, *, parameters: bool = True) -> ClosedForms:
+def closed_forms(target: Target, shape: Shape, *, parameters: bool = True, sizes: tuple[str, ...] = ()) -> ClosedForms:
     """FLOPs, saved, parameter and state bytes of a target as expressions in n and (with `parameters`) its parameters.
 
-    The sizes of `shape` other than n are held. Never raises for a target that has no closed form: it says why.
+    `sizes` names those of the batch `b`, heads `h` and head width `d` that are symbols too; the others are held at
+    what `shape` has. Never raises for a target that has no closed form: it says why.
     """
-    sampler = Sampler(target, shape)
-    drawn = _through_integers(sampler, parameters)
+    sampler = Sampler(target, shape, ASKED_BUDGET if sizes else BUDGET)
+    drawn = _through_integers(sampler, parameters, sizes)
     try:
         if sampler.longest > LONGEST:
             raise Pinned(f"a trace of {sampler.longest} operators takes longer than counting integers")
@@ -77,7 +78,7 @@ def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler
     return ClosedForms(forms, "" if forms else drawn.missing)
 
 
-def _through_integers(sampler: Sampler, parameters: bool) -> ClosedForms:
+def _through_integers(sampler: Sampler, parameters: bool, sizes: tuple[str, ...]) -> ClosedForms:
     free = free_parameters(sampler.target, sampler.shape) if parameters else {}
     for names, points in _grids(sampler, free):
         forms = _fitted(sampler, names, points, {})
@@ -85,9 +86,9 @@ def _through_integers(sampler: Sampler, parameters: bool) -> ClosedForms:
             break
     else:
         return ClosedForms({}, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
-    if not parameters or names[1:]:
+    if names[1:] or not (parameters or sizes):
         return ClosedForms(forms)
-    return ClosedForms({**forms, **with_symbols(sampler, forms)})
+    return ClosedForms({**forms, **with_symbols(sampler, forms, parameters=parameters, sizes=sizes)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class Counter(TorchDispatchMode):
         tally = self.tally
         if rule.formula is not None:
             work = rule.formula(*args, out=out, **kwargs)
-            tally.product(rule.name, work if isinstance(work, Work) else Work(work), self.origin.is_core(args))
+            work = work if isinstance(work, Work) else Work(work)
+            tally.product(rule.name, work, self.origin.is_core(args), self.origin.name())
         elif rule.kind is Kind.UNKNOWN:
             tally.unknown(rule.name)
         else:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from attnprof.cost.storages import flat
 
-_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
-_current = torch._C._current_autograd_node
+next_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
+current_node = torch._C._current_autograd_node
 
 
 class Origin:
@@ -26,6 +26,10 @@ class Origin:
     def is_core(self, args: Any) -> bool:
         """Whether a product with these operands, being run now, is core."""
         return True
+
+    def name(self) -> str | None:
+        """The part of the module that a product, being run now, belongs to; None where nobody asked."""
+        return None
 
     def made(self, args: Any, out: Any) -> None:
         """Told of every operator's result, where `follows` is set."""
@@ -49,18 +53,18 @@ class MarkedOrigin(Origin):
 
     def _enter(self, *_: Any) -> None:
         if self.depth == 0:
-            self.opened = _sequence()
+            self.opened = next_sequence()
         self.depth += 1
 
     def _leave(self, *_: Any) -> None:
         self.depth -= 1
         if self.depth == 0:
-            self.spans.append((self.opened, _sequence()))
+            self.spans.append((self.opened, next_sequence()))
 
     def is_core(self, args: Any) -> bool:
         if self.depth:
             return True
-        node = _current()
+        node = current_node()
         if node is None or torch.is_grad_enabled():
             return False
         number = node._sequence_nr()
@@ -109,10 +113,10 @@ class FactorOrigin(Origin):
 
     def is_core(self, args: Any) -> bool:
         own = not any(self._is_derived(t) for t in flat(args))
-        node = _current()
+        node = current_node()
         if torch.is_grad_enabled():  # forward, or the recomputation of a checkpoint
             if node is None:
-                self.forward.setdefault(_sequence() - 1, own)
+                self.forward.setdefault(next_sequence() - 1, own)
             return own
         return own if node is None else own and self.forward.get(node._sequence_nr(), own)
 

@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import fit, product_basis
-from attnprof.cost.sampler import DRAWN, FIRST, UNIT, Sampler
+from attnprof.cost.sampler import DRAWN, FIRST, UNIT, Sampler, size_of
 
 SMALL = 8
 
 
-def with_symbols(sampler: Sampler, forms: Mapping[str, ClosedForm]) -> dict[str, ClosedForm]:
-    """The forms in n again, in n and every parameter that they depend on as a polynomial.
+def with_symbols(
+    sampler: Sampler, forms: Mapping[str, ClosedForm], *, parameters: bool = True, sizes: tuple[str, ...] = ()
+) -> dict[str, ClosedForm]:
+    """The forms in n again, in n, the `sizes` that were asked for and every parameter that they are polynomials in.
 
     A parameter that they depend on otherwise (through a power of two, a tile), or that would take too many counts, is
     held, and the form says at what value.
     """
-    integers = _integers(sampler)
-    involved = [name for name in integers if _matters(sampler, name, integers[name])]
+    own = _integers(sampler) if parameters else {}
+    integers = {**{name: size_of(sampler.shape, name) for name in sizes}, **own}
+    involved = [*sizes, *(name for name in own if _matters(sampler, name, own[name]))]
     held = {name: integers[name] for name in involved}
     values = {name: found for name in involved if (found := _polynomial_in(sampler, name, integers[name], forms))}
     kept = _affordable(values, forms, sampler)
-    joint = _jointly(sampler, forms, kept) if kept else {}
+    joint = _jointly(sampler, forms, kept, integers) if kept else {}
     return {name: joint.get(name) or _held(form, held) for name, form in forms.items()}
 
 
@@ -80,7 +83,10 @@ def _affordable(
 
 
 def _jointly(
-    sampler: Sampler, forms: Mapping[str, ClosedForm], kept: Mapping[str, tuple[list[int], int]]
+    sampler: Sampler,
+    forms: Mapping[str, ClosedForm],
+    kept: Mapping[str, tuple[list[int], int]],
+    own: Mapping[str, int],
 ) -> dict[str, ClosedForm]:
     names = ("n", *kept)
     degree = max(form.leading() for form in forms.values())
@@ -90,14 +96,13 @@ def _jointly(
     spare = [(lengths[-1] + UNIT, *(chosen[-1] for chosen, _ in kept.values()))]
     spare += [(lengths[0], *(chosen[-(1 + at % 2)] for at, (chosen, _) in enumerate(kept.values())))]
     points = [*grid, *spare]
-    counted = {point: sampler.at(point[0], _changed(sampler, names, point)) for point in points}
+    counted = {point: sampler.at(point[0], _changed(own, names, point)) for point in points}
     if any(c is None for c in counted.values()):
         return {}
     return _solved(forms, names, counted, basis)
 
 
-def _changed(sampler: Sampler, names: Sequence[str], point: Sequence[int]) -> dict[str, int]:
-    own = _integers(sampler)
+def _changed(own: Mapping[str, int], names: Sequence[str], point: Sequence[int]) -> dict[str, int]:
     return {name: value for name, value in zip(names[1:], point[1:], strict=True) if value != own[name]}
 
 

@@ -18,6 +18,8 @@ FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_
 STATE = "state_bytes"
 DRAWN = "exact interpolation through integer counts"
 BUDGET = 6000
+ASKED_BUDGET = 40000
+SIZES = ("b", "h", "d")
 UNIT = 512
 FIRST = 8
 
@@ -25,14 +27,14 @@ FIRST = 8
 class Sampler:
     """Counts a target at any length and with any of its parameters changed, as long as operators are left to spend."""
 
-    def __init__(self, target: Target, shape: Shape) -> None:
-        self.target, self.shape = target, shape
+    def __init__(self, target: Target, shape: Shape, budget: int = BUDGET) -> None:
+        self.target, self.shape, self.budget = target, shape, budget
         self.seen: dict[tuple[Any, ...], dict[str, int] | None] = {}
         self.calls = self.longest = 0
 
     def affords(self, runs: int) -> bool:
         """Whether so many more runs stay within the operators that a closed form may cost."""
-        return self.calls + runs * self.longest <= BUDGET
+        return self.calls + runs * self.longest <= self.budget
 
     def at(self, n: int, changed: Mapping[str, Value] | None = None) -> dict[str, int] | None:
         """Every figure at length n; None where the target cannot be built or run there, or has uncounted operators."""
@@ -46,8 +48,10 @@ class Sampler:
         return self.seen[key]
 
     def _count(self, n: int, changed: Mapping[str, Value]) -> dict[str, int] | None:
-        shape = self.shape.replace(n=n)
-        built = build(with_parameters(self.target, changed), shape)
+        sizes = {name: value for name, value in changed.items() if name in SIZES}
+        shape = resized(self.shape.replace(n=n), sizes)
+        own = {name: value for name, value in changed.items() if name not in SIZES}
+        built = build(with_parameters(self.target, own), shape)
         run = run_pass(built, shape, "train", built.origin(shape))
         self.calls += run.calls
         self.longest = max(self.longest, run.calls)
@@ -64,6 +68,20 @@ class Sampler:
         with contextlib.suppress(Unsupported):
             figures[STATE] = state_sizes(built, n)[STATE]
         return figures
+
+
+def resized(shape: Shape, sizes: Mapping[str, Any]) -> Shape:
+    """The shape with another batch `b`, other heads `h` or another head width `d`; the model's width follows as h d."""
+    if not sizes:
+        return shape
+    heads, width = sizes.get("h", shape.heads), sizes.get("d", shape.head_dim)
+    groups = None if shape.kv_heads is None else shape.kv_heads * heads // shape.heads
+    return shape.replace(batch=sizes.get("b", shape.batch), heads=heads, kv_heads=groups, dim=heads * width)
+
+
+def size_of(shape: Shape, name: str) -> int:
+    """The value of `b`, `h` or `d` in a shape."""
+    return {"b": shape.batch, "h": shape.heads, "d": shape.head_dim}[name]
 
 
 def with_parameters(target: Target, changed: Mapping[str, Value]) -> Target:

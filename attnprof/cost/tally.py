@@ -33,8 +33,10 @@ class Tally:
     tiles: dict[str, None] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
 
-    def product(self, name: str, work: Work, core: bool) -> None:
-        """An operator with a formula."""
+    def product(self, name: str, work: Work, core: bool, part: str | None = None) -> None:
+        """An operator with a formula, in the core or not, and in which part of the module."""
+        if part is not None:
+            self.modules[part] = self.modules.get(part, 0) + work.flops
         line = self.counted.setdefault(name, Line())
         line.calls += 1
         line.flops += work.flops

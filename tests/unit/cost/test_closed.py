@@ -118,3 +118,10 @@ def test_scaling_that_holds_passes_and_one_that_does_not_shows_the_form() -> Non
     assert_scaling("flash", flops="n**2", saved="n", **SMALL)
     with pytest.raises(AssertionError, match=r"flops grows as n\*\*2, not n: \d+\*n"):
         assert_scaling("dense", flops="n", **SMALL)
+
+
+def test_sizes_become_symbols_on_request() -> None:
+    forms = closed_forms(catalog.find("dense"), Shape(1024, **SMALL), sizes=("b", "h", "d")).forms
+    assert forms["forward_flops"].text == "4*n*b*h*d*(n + 2*h*d)"
+    assert forms["train_core"].text == "12*n**2*b*h*d"
+    assert forms["param_bytes"].text == "16*h**2*d**2"

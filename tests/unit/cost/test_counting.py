@@ -222,3 +222,16 @@ def test_flex_attention_costs_its_live_tiles() -> None:
     assert counted.cost.flops_executed == 30 * 128 * 128 * 4 * 64 * 8
     assert counted.cost.certificate is not None
     assert counted.cost.certificate.tile == "128 x 128 (live tiles of the BlockMask)"
+
+
+@pytest.mark.parametrize("pass_", PASSES)
+def test_flops_by_module_add_up_and_name_the_parts(pass_: Pass) -> None:
+    from attnprof.cost.by_module import flops_by_module
+
+    target, shape = catalog.find("dense"), Shape(96, dim=64, heads=4)
+    parts = flops_by_module(target, shape, pass_)
+    times = 3 if pass_ == "train" else 1
+    projection = times * 2 * 96 * 64 * 64
+    assert parts["project.to_q"] == parts["out"] == projection
+    assert parts["core"] == times * 4 * 96 * 96 * 64
+    assert sum(parts.values()) == count(target, shape, pass_).cost.flops_executed
