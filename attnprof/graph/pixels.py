@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,11 +51,49 @@ class Grid:
 
 
 def pooled(slices: Slices, grid: Grid) -> Counts:
-    """Edges in each pixel, `[side, side]`, exactly: O(slices) for step 1, O(side * n) for strided slices."""
+    """Edges in each pixel, `[side, side]`, exactly.
+
+    O(slices) where the step is 1, divides the pixel or is a multiple of it; else O(side * n).
+    """
     image = _ramps(slices.take(slices.step == 1), grid)
     for step in np.unique(slices.step[slices.step > 1]).tolist():
-        image += _strided(slices.take(slices.step == step), grid, step)
+        image += _by_step(grid.size, step)(slices.take(slices.step == step), grid, step)
     return image
+
+
+def _by_step(size: int, step: int) -> Callable[[Slices, Grid, int], Counts]:
+    if size % step == 0:
+        return _within
+    return _across if step % size == 0 else _strided
+
+
+def _within(slices: Slices, grid: Grid, step: int) -> Counts:
+    """The step divides the pixel: as many keys in every pixel between the first and the last of a slice."""
+    width = grid.side + 1
+    base = slices.row // grid.size * width
+    last = slices.start + (slices.counts - 1) * step
+    low, high = slices.start // grid.size, last // grid.size
+    head = np.where(low == high, slices.counts, (grid.size - 1 - slices.start % grid.size) // step + 1)
+    tail = np.where(low == high, 0, last % grid.size // step + 1)
+    room = grid.side * width
+    between = np.bincount(base + low + 1, minlength=room) - np.bincount(
+        base + np.maximum(high, low + 1), minlength=room
+    )
+    inner = between.reshape(grid.side, width).cumsum(axis=1) * (grid.size // step)
+    ends = np.bincount(base + low, head, room) + np.bincount(base + high, tail, room)
+    return (inner + ends.reshape(grid.side, width).astype(np.int64))[:, : grid.side]
+
+
+def _across(slices: Slices, grid: Grid, step: int) -> Counts:
+    """The step is several pixels: a slice has one key in every so many of them."""
+    stride = step // grid.size
+    width = -(-(grid.side + stride) // stride) * stride
+    base, first = slices.row // grid.size * width, slices.start // grid.size
+    stop = first + slices.counts * stride
+    room = grid.side * width
+    diff = np.bincount(base + first, minlength=room) - np.bincount(base + stop, minlength=room)
+    keys = diff.reshape(grid.side, -1, stride).cumsum(axis=1)
+    return keys.reshape(grid.side, width)[:, : grid.side]
 
 
 def _ramps(slices: Slices, grid: Grid) -> Counts:
