@@ -50,7 +50,7 @@ def command(**options: Any) -> int:
     names = options["targets"] or executed_schemes()
     alone = len(options["targets"]) == 1
     with_forms = alone if options["forms"] is None else options["forms"]
-    answers = list(answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"]))
+    answers = answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"])
     if options["as_json"]:
         emit(answers[0] if alone else {"targets": answers})
     else:
@@ -66,19 +66,29 @@ def executed_schemes() -> list[str]:
     return [name for name in names() if is_written(name, card(name))]
 
 
-def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> Any:
+def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:
     """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
+    from attnprof.cli.cost_many import answer_all
     from attnprof.cost.cache import Cache, code_hash
 
-    cache = Cache(code_hash(pattern_files())) if options["cache"] else None
-    for name in names:
-        try:
-            yield answer(name, options, cache)
-        except AttnprofError:
-            if not skip:
-                raise
+    code = code_hash(pattern_files())
+    if len(names) > 1 and options["cache"]:
+        return answer_all(names, options, code, skip=skip)
+    cache = Cache(code) if options["cache"] else None
+    found = [made for name in names if (made := attempt(name, options, cache, skip=skip))]
     if cache is not None:
         cache.close()
+    return found
+
+
+def attempt(name: str, options: dict[str, Any], cache: Any, *, skip: bool) -> dict[str, Any] | None:
+    """The answer for one target; None for one that refuses, if that is to be skipped."""
+    try:
+        return answer(name, options, cache)
+    except AttnprofError:
+        if not skip:
+            raise
+        return None
 
 
 def pattern_files() -> list[Any]:

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,18 @@ def threads() -> str:
     return f"{os.environ.get('OMP_NUM_THREADS', '')}/{os.environ.get('MKL_NUM_THREADS', '')}/{affinity}"
 
 
-class Cache:
-    """JSON values by what they were made from; one file for each hash of the code."""
+class Missing(Exception):
+    """A value is not in a cache that may not make one."""
 
-    def __init__(self, code: str, where: Path | None = None) -> None:
+
+class Cache:
+    """JSON values by what they were made from; one file for each hash of the code. `complete` ones make nothing new."""
+
+    def __init__(self, code: str, where: Path | None = None, *, complete: bool = False) -> None:
+        self.complete = complete
+        self.made: dict[str, Any] = {}
         self.path = (where or folder()) / f"cost-{code}.json"
         self.values: dict[str, Any] = self._read()
-        self.grown = False
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -59,13 +64,19 @@ class Cache:
         """The value for `about`, made now if it was not made before."""
         key = content_hash(about)
         if key not in self.values:
-            self.values[key] = make()
-            self.grown = True
+            if self.complete:
+                raise Missing(key)
+            self.values[key] = self.made[key] = make()
         return self.values[key]
 
+    def add(self, made: Mapping[str, Any]) -> None:
+        """Take over what another process made for the same code."""
+        self.values.update(made)
+        self.made.update(made)
+
     def close(self) -> None:
-        """Write what is new, in one step; a folder that cannot be written is no failure, only slower next time."""
-        if not self.grown:
+        """Write what is new, in one step. A folder that cannot be written is no failure, only slower next time."""
+        if not self.made:
             return
         part = self.path.with_suffix(f".{os.getpid()}.part")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attnprof.model import Pass, Shape
 from attnprof.pattern import Pattern
@@ -25,7 +26,18 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
 
 
 def all_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
-    """Edges over all layer kinds and heads, by the closed count of the target where it states one for its softmax."""
+    """Edges over all layer kinds and heads, remembered for the next pass of the same target at the same shape."""
+    at = (id(target), shape)
+    if _last.get("at") != at:
+        _last.update(edges=_counted_edges(target, pattern, shape), at=at, target=target)
+    return _last["edges"]
+
+
+_last: dict[str, Any] = {}
+
+
+def _counted_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
+    """By the closed count of the target where it states one for its only softmax, else from the slices."""
     closed = getattr(target, "edges", None)
 
     def edges(layer: int, head: int) -> int:
