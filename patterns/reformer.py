@@ -39,6 +39,8 @@ CARD = Card(
         "hashes": "4 (Kitaev et al. 2020, section 5: training with 1 to 8 rounds)",
         "buckets": "about 2 n / chunk (Kitaev et al. 2020, section 3), a power of two as released",
         "duplicates": "kept, as in the transformers port; once is equation 7 with N_ij",
+        "reversible": "true: blocks keep no activations (Kitaev et al. 2020, section 4); level block alone",
+        "ffn_chunks": "8 stretches of the FFN (Kitaev et al. 2020, section 4; the number is ours); level block alone",
     },
     oracle="transformers LSHSelfAttention; reformer_pytorch LSHAttention",
 )
@@ -115,8 +117,10 @@ def pattern(
     hashes: int = 4,
     buckets: int | None = None,
     duplicates: str = "kept",
+    reversible: bool = True,
+    ffn_chunks: int = 8,
 ) -> Expr:
-    """What random tokens read: a sample, one part for each round."""
+    """What random tokens read: a sample, one part for each round. The last two are of level block alone."""
     sizes = resolve(n, chunk=chunk, buckets=buckets)
     sample = Sample(n, causal, [seed, layer], sizes["chunk"], hashes, sizes["buckets"], head_dim)
     rounds = [Drawn(lambda at=at: sample.slices(at), lambda at=at: sample.edges(at)) for at in range(hashes)]

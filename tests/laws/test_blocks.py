@@ -118,6 +118,28 @@ def test_blocks_may_be_reversible_and_their_ffn_in_stretches() -> None:
     torch.testing.assert_close(grads, expected_grads)
 
 
+def test_a_reformer_keeps_as_much_for_backward_whatever_its_depth() -> None:
+    shape = Shape(n=256, dim=32, heads=2, level="block")
+    plain, kept = (catalog.find("reformer", params={"reversible": value}) for value in (False, True))
+
+    def saved(target: object, depth: int) -> int:
+        bytes_ = count(target, shape.replace(depth=depth), "train").cost.saved_bytes  # type: ignore[arg-type]
+        assert bytes_ is not None
+        return bytes_
+
+    assert saved(kept, 4) - saved(kept, 2) < saved(plain, 1) / 100
+    assert saved(plain, 4) - saved(plain, 2) > saved(plain, 1)
+
+
+def test_a_reversible_reformer_has_the_gradients_of_the_plain_blocks() -> None:
+    shape = Shape(n=64, batch=2, dim=16, heads=2, level="block", depth=3, dtype="float64", causal=True)
+    module, reference, inputs = built(Case("reformer", True), shape)
+    out, grads = gradients(module, inputs)
+    expected, expected_grads = gradients(reference, inputs)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(grads, expected_grads)
+
+
 def gradients_again(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Output and gradients after forgetting those of before."""
     module.zero_grad()
