@@ -100,11 +100,18 @@ class Stacked(nn.Module):
     def __init__(self, stacks: list[Stack]) -> None:
         super().__init__()
         parts = zip(*(stack.parts for stack in stacks), strict=True)
-        self.parts = nn.ModuleList(Tiles(list(heads)) for heads in parts)
+        tiles = [Tiles(list(heads)) for heads in parts]
+        for part in tiles:
+            part.live = any(other.whole for other in tiles)
+        self.parts = nn.ModuleList(tiles)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if len(self.parts) == 1:
-            mixed, total, _ = self.parts[0](q, k, v)
+            part = self.parts[0]
+            assert isinstance(part, Tiles)
+            if part.whole:
+                return part.mixed(q, k, v).flatten(2, 3)
+            mixed, total, _ = part(q, k, v)
             return normalised(mixed, total, q.dtype).flatten(2, 3)
         partials = [_natural(part, q, k, v) for part in self.parts]
         return normalised(*merged(partials), q.dtype)
@@ -151,24 +158,44 @@ class Tiles(nn.Module):
         self.queries = Blocked(part.q_view, part.n, part.q_block)
         self.keys = Blocked(part.k_view, part.n, part.k_block)
         self.register_buffer("tiles", None if part.tiles is None else table(part.tiles))
+        self.whole = self.live = all(every_row_reads(p) for p in parts)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Partial:
-        q = self.queries(q)
-        q = q if self.tiles is None else q.index_select(2, self.tiles)
-        k, v = self._gathered(self.keys(k)), self._gathered(self.keys(v))
-        shared = k.shape[2] == 1 and q.shape[2] > 1
-        tiles = q.shape[2:4]
-        scores = (q.flatten(2, 3)[:, :, None] if shared else q) @ k.transpose(-2, -1)
-        scores = scores.squeeze(2).unflatten(2, tiles) if shared else scores
-        for mask in (self.forbidden, self.hidden):
-            if mask is not None:
-                scores = scores.masked_fill_(mask, float("-inf"))
+        scores = self.scores(q, k)
         peak = scores.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
         weights = scores.sub_(peak).exp_()
         total = weights.sum(-1, keepdim=True, dtype=torch.promote_types(q.dtype, torch.float32))
-        if shared:
-            return (weights.flatten(2, 3)[:, :, None] @ v).squeeze(2).unflatten(2, tiles), total, peak
-        return weights @ v, total, peak
+        return self.sums(weights, v), total, peak
+
+    def mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The softmax's output, `[b, h, tiles, q_block, d]`, of a part that is alone and in which every row reads."""
+        return self.sums(self.scores(q, k).softmax(-1), v)
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """Products of all pairs of all tiles, `[b, h, tiles, q_block, width]`, -inf where there is no edge.
+
+        Such a score gets weight 0, which lets no gradient through, so that the graph need not know of the mask, except
+        where a row reads nothing at all.
+        """
+        q = self.queries(q)
+        q = q if self.tiles is None else q.index_select(2, self.tiles)
+        k = self._gathered(self.keys(k))
+        if k.shape[2] == 1 and q.shape[2] > 1:
+            scores = (q.flatten(2, 3)[:, :, None] @ k.transpose(-2, -1)).squeeze(2).unflatten(2, q.shape[2:4])
+        else:
+            scores = q @ k.transpose(-2, -1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.live):
+            for mask in (self.forbidden, self.hidden):
+                if mask is not None:
+                    scores.masked_fill_(mask, float("-inf"))
+        return scores
+
+    def sums(self, weights: Tensor, v: Tensor) -> Tensor:
+        """The values of every tile, weighted, `[b, h, tiles, q_block, d]`."""
+        v = self._gathered(self.keys(v))
+        if v.shape[2] == 1 and weights.shape[2] > 1:
+            return (weights.flatten(2, 3)[:, :, None] @ v).squeeze(2).unflatten(2, weights.shape[2:4])
+        return weights @ v
 
     def natural(self, mixed: Tensor, total: Tensor, peak: Tensor) -> Partial:
         """A part's results with their rows in the order of the sequence, `[b, h, n, d or 1]`."""
@@ -188,6 +215,19 @@ class Tiles(nn.Module):
         offset = torch.arange(heads, device=blocks.device)[:, None, None] * count
         flat = blocks.flatten(1, 2).index_select(1, (self.table + offset).flatten())
         return flat.unflatten(1, (heads, tiles, per)).flatten(3, 4)
+
+
+def every_row_reads(part: Part) -> bool:
+    """Whether each row of each tile, padding included, is sure to have a key."""
+    if part.full is not None:
+        return False
+    if part.key_ok is None:
+        return part.relative is None or bool(part.relative.any(1).all())
+    keys = part.key_ok[~part.key_ok.all(-1)]
+    if part.relative is None:
+        return bool(keys.any(-1).all())
+    reads = part.relative.astype(np.float32) @ keys.T.astype(np.float32)
+    return bool(reads.all()) and bool(part.relative.any(1).all())
 
 
 def shifted(blocks: Tensor, shifts: tuple[int, ...]) -> Tensor:

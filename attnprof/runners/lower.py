@@ -95,7 +95,7 @@ def _(expr: Band, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     shifts = tuple(range(-before, after + 1))
     lag = (np.arange(block)[:, None] - _offsets(shifts, block)) * expr.dilation
     relative = expr.rule(lag, np.zeros_like(lag)) & ~_covered(earlier, lag)
-    return [_masked(Part(n, view, view, block, block, shifts=shifts, relative=relative))]
+    return [_masked(Part(n, view, view, block, block, shifts=shifts, relative=_needed(relative)))]
 
 
 @tiles.register
@@ -104,7 +104,7 @@ def _(expr: Strided, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     block = -(-n // expr.stride)
     lag = (np.arange(block)[:, None] - np.arange(block)) * expr.stride
     relative = expr.rule(lag, np.zeros_like(lag)) & ~_covered(earlier, lag)
-    return [_masked(Part(n, view, view, block, block, shifts=(0,), relative=relative))]
+    return [_masked(Part(n, view, view, block, block, shifts=(0,), relative=_needed(relative)))]
 
 
 @tiles.register
@@ -287,6 +287,11 @@ def _without_columns(part: Part, hub: Global) -> Part:
     if part.key_ok is not None:
         ok = ok & part.key_ok
     return _replace_key_ok(part, ok)
+
+
+def _needed(relative: Bools) -> Bools | None:
+    """The mask, or None where it would mask nothing."""
+    return None if bool(relative.all()) else relative
 
 
 def _masked(part: Part) -> Part:
