@@ -21,6 +21,7 @@ CARD = Card(
         "no gradient passes into the memory: in training its keys and values are projected once more, without",
         "positions are relative: one product more a pair, 6 T (M + T) D a segment instead of 4",
         "reach grows by M a layer, gradient stays within the segment",
+        "the state of decoding counts the projected positions too, (T + M + 1) D numbers, which all sequences share",
     ),
     sources={
         "segment": "512 (released code of Dai et al. 2019: enwik8, 12 layers; 150 for WikiText-103)",
