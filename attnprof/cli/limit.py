@@ -54,6 +54,7 @@ def command(**options: Any) -> int:
         "peak_bytes": limit.peak_bytes,
         "needed_bytes": limit.needed_bytes,
         "method": limit.method,
+        "kernels": f"{limit.kernels}, as on a CPU; an accelerator's allocator rounds and its libraries keep workspaces",
     }
     if options["verify"]:
         answer["verified"] = verified(costed, shape.replace(n=limit.n), options["pass_"], limit.peak_bytes)
@@ -99,7 +100,7 @@ def say(answer: dict[str, Any]) -> None:
         f"{format_bytes(answer['memory_bytes'])}: {format_bytes(answer['needed_bytes'])} in all, of which "
         f"{format_bytes(answer['peak_bytes'])} is the pass's own peak"
     )
-    click.echo(f"by {answer['method']}")
+    click.echo(f"by {answer['method']}; kernels assumed: {answer['kernels']}")
     check = answer.get("verified")
     if check:
         click.echo(f"measured here ({check['device']}): a peak of {format_bytes(check['peak_bytes'])}")

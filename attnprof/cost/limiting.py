@@ -30,6 +30,7 @@ class Limit:
     needed_bytes: int
     peak_bytes: int
     method: str
+    kernels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Needs:
 
     needed: int
     peak: int
+    kernels: str = ""
 
 
 def longest(target: Target, shape: Shape, pass_: Pass, memory_bytes: int, *, step: int = UNIT) -> Limit:
@@ -67,20 +69,25 @@ def longest(target: Target, shape: Shape, pass_: Pass, memory_bytes: int, *, ste
             peak = through(need, lambda needs: needs.peak)
             at = (guess,)
             return Limit(
-                guess, int(evaluate(form, at)), int(evaluate(peak or form, at)), "closed form, too long to be counted"
+                n=guess,
+                needed_bytes=int(evaluate(form, at)),
+                peak_bytes=int(evaluate(peak or form, at)),
+                method="closed form, too long to be counted",
+                kernels=shortest.kernels,
             )
         if need(guess).needed <= memory_bytes < need(guess + step).needed:
             method = f"closed form, confirmed by counts at n and n + {step}"
-            return Limit(guess, need(guess).needed, need(guess).peak, method)
+            return Limit(guess, need(guess).needed, need(guess).peak, method, shortest.kernels)
     n = bisected(lambda n: need(n).needed <= memory_bytes, step)
-    return Limit(n, need(n).needed, need(n).peak, "bisection on fake tensors")
+    return Limit(n, need(n).needed, need(n).peak, "bisection on fake tensors", shortest.kernels)
 
 
 def needs(target: Target, shape: Shape, pass_: Pass) -> Needs:
     """What one pass takes at one length."""
     built = build(target, shape)
     run = run_pass(built, shape, pass_, built.origin(shape))
-    return Needs(needed_bytes(built, run), run.lives.peak)
+    fused = ", ".join(run.tally.backends)
+    return Needs(needed_bytes(built, run), run.lives.peak, fused or "one kernel an operator")
 
 
 def through(need: Callable[[int], Needs], figure: Callable[[Needs], int]) -> Terms | None:
