@@ -24,6 +24,7 @@ from attnprof.pattern import Explicit, Expr, Pattern
 from attnprof.scheme import Target
 
 DEFAULT_N = 4096
+DRAWN_N = 1024
 REDRAWN = 4
 PROBED_N = 256
 ALL_ROWS = 512
@@ -83,6 +84,10 @@ def analyze(target: Target, request: Request) -> Analysis:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
     facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed}
+    if request.n is None and target.card.data_dependent:
+        facts["reasons"]["n"] = (
+            f"drawn for random data with several seeds, so at no more than {DRAWN_N} tokens unless asked"
+        )
     facts |= _seeds(target, shape, request)
     facts["seconds"] = time.perf_counter() - began
     return Analysis(facts, subject, shape)
@@ -97,7 +102,9 @@ def shape_of(target: Target, request: Request) -> Shape:
             f"{target.name} has no {'causal' if causal else 'bidirectional'} form",
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
-    n = request.n or (min(card.paper_n or DEFAULT_N, DEFAULT_N) if card.data_dependent else card.paper_n or DEFAULT_N)
+    n = request.n or card.paper_n or DEFAULT_N
+    if request.n is None and card.data_dependent:
+        n = min(n, DRAWN_N)
     if not hasattr(target, "graph"):
         heads = request.heads or PROBED_HEADS
         dim = request.dim or PROBED_WIDTH * heads
