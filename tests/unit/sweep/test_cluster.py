@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def jobs(*targets: str) -> tuple[Job, ...]:
 
 def test_a_job_travels_as_text() -> None:
     (job,) = jobs("longformer")
-    assert from_json(to_json(job)) == job
+    assert from_json(to_json(job)) == replace(job, card=None)
 
 
 @pytest.mark.parametrize("executor", ["debug", "local"])
