@@ -27,7 +27,7 @@ GROUPS = (
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ONE_ROOM = {"catalog", "targets", "foreign", "captured"}
+ROOMS = ({"catalog", "targets", "foreign", "captured"}, {"api", "testing"})
 NO_TORCH = ("graph", "render", "store", "stats", "catalog", "targets", "foreign", "pattern", "scheme", "units", "model")
 TORCH_ON_DEMAND = {"graph/probe.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
