@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attnprof.api import shape_of, target
+from attnprof import catalog
+from attnprof.model import Shape
 from attnprof.scheme import Target
 
 FIGURES: Mapping[str, str] = {
@@ -45,8 +46,8 @@ def assert_scaling(
 
     claims = {"flops": flops, "core": core, "forward_flops": forward_flops, "saved": saved, "params": params}
     claims["state"] = state
-    found = target(scheme)
-    shape = shape_of(found, SHORT, sizes)
+    found = catalog.find(scheme) if isinstance(scheme, str) else scheme
+    shape = catalog.checked(Shape(n=SHORT, **{"causal": found.card.native_causal, **sizes}))
     wrong = []
     for name, claim in claims.items():
         if claim is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,11 +82,23 @@ def _counted(target: Target, shape: Shape, pass_: Pass) -> dict[str, Any]:
         return {"cost": {}, "reasons": {"cost": error.message}, "flags": ["unsupported"]}
 
 
-def forms(question: Question) -> dict[str, Any]:
+def forms(question: Question, make: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
     """The closed forms as plain text and LaTeX, how they were derived, and the verdict on the paper's claim."""
-    shape = question.shape.replace(n=max(question.lengths))
-    about = question.about("forms", shape.replace(n=1), sizes=question.sizes)
-    return question.remembered(about, lambda: _forms(question.target, shape, question.sizes))
+    return question.remembered(_about_forms(question), make or (lambda: forms_of(question)))
+
+
+def known_forms(question: Question) -> bool:
+    """Whether the cache has the closed forms, or has to say that it does not."""
+    return question.cache is not None and (question.cache.complete or question.cache.has(_about_forms(question)))
+
+
+def _about_forms(question: Question) -> dict[str, Any]:
+    return question.about("forms", question.shape.replace(n=1), sizes=question.sizes)
+
+
+def forms_of(question: Question) -> dict[str, Any]:
+    """The closed forms, derived now."""
+    return _forms(question.target, question.shape.replace(n=max(question.lengths)), question.sizes)
 
 
 def _forms(target: Target, shape: Shape, sizes: tuple[str, ...]) -> dict[str, Any]:

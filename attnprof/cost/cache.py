@@ -60,6 +60,10 @@ class Cache:
         except (OSError, json.JSONDecodeError):
             return {}
 
+    def has(self, about: Any) -> bool:
+        """Whether a value for `about` was made before."""
+        return content_hash(about) in self.values
+
     def get(self, about: Any, make: Callable[[], Any]) -> Any:
         """The value for `about`, made now if it was not made before."""
         key = content_hash(about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.accelerators import TABLE, accelerator
+from attnprof.cost.aside import aside
 from attnprof.cost.cache import Cache, code_hash
 from attnprof.cost.checkpointed import Checkpointed
 from attnprof.cost.limiting import bisected, longest, needs
@@ -119,3 +121,16 @@ def test_a_broken_or_unwritable_cache_is_no_failure(tmp_path: Path) -> None:
     blocked = Cache("a", tmp_path / "cost-a.json" / "below")
     blocked.get("x", lambda: 1)
     blocked.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or len(os.sched_getaffinity(0)) < 2, reason="needs fork and two cores")
+def test_work_aside_is_done_by_another_process() -> None:
+    assert aside(lambda: {"pid": os.getpid()})() != {"pid": os.getpid()}
+
+
+def test_an_error_aside_is_raised_here() -> None:
+    def fail() -> None:
+        raise AttnprofError("no such thing")
+
+    with pytest.raises(AttnprofError, match="no such thing"):
+        aside(fail)()
