@@ -134,8 +134,18 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
         with Progress(left) as watch:
             do(options, ask, jobs, run, budget, watch)
         records = [record for record in run.records() if record.key in known]
-        page = None if options["no_page"] else write_page(run, records)
+        page = None if options["no_page"] else write_page(run, records + graphs(jobs, run, console))
     return summary(run.path, page, records, as_json=options["as_json"])
+
+
+def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
+    """The graph records of the targets, made where the run has none yet."""
+    from attnprof.sweep.graphs import add_graphs
+
+    with console.status("who can reach whom"):
+        add_graphs(jobs, run, console.print)
+    names = {job.name for job in jobs}
+    return [record for record in run.records() if record.kind == "graph" and record.point.target in names]
 
 
 def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:

@@ -35,8 +35,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
     out, said = run
     assert {"run.json", "report.html"} <= {path.name for path in out.iterdir()}
-    records = Run.open(out).records()
+    every = Run.open(out).records()
+    records = [r for r in every if r.kind == "cost"]
     assert len(records) == 8
+    assert [(r.point.target, r.metrics and r.metrics["layers_to_full"]) for r in every if r.kind == "graph"] == [
+        ("dense", 1),
+        ("sliding_window", 1),
+    ]
     assert {r.status for r in records} == {"ok"}
     assert all(r.cost and r.cost.flops_executed and r.measured and r.measured.wall_s for r in records)
     assert f"page: {out / 'report.html'}" in said
