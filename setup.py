@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: `patterns/` and `reports/` of the checkout are `_patterns` and `_reports` of the wheel."""
+"""What pyproject.toml cannot say: the checkout's `patterns/` and `reports/` are the wheel's `_patterns`, `_reports`."""
 
 from setuptools import find_packages, setup
 

@@ -8,7 +8,7 @@ from typing import Any
 
 PUBLIC = {"target": "api", "count": "api", "analyze": "api", "profile": "api", "check": "api"}
 
-__all__ = ["analyze", "check", "count", "profile", "target"]  # noqa: F822 - resolved by __getattr__
+__all__ = ["analyze", "check", "count", "profile", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 try:
     __version__ = version("attnprof")

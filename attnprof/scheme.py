@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """All that a core is built from: sizes, parameters resolved at this n, its pattern, how that is executed, the layer."""
+    """All that a core is built from: sizes, parameters at this n, its pattern, how that is executed, the layer."""
 
     shape: Shape
     params: Mapping[str, Value] = field(default_factory=dict)

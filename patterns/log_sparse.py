@@ -9,7 +9,6 @@ CARD = Card(
     complexity="",
     complexity_ours="O(n log n)",
     causality=(True,),
-    decode=True,
     rule="i - j is 0 or a power of two",
     edges_text="n + sum over t of (n - 2^t), 2^t < n",
     paper_n=768,

@@ -11,7 +11,6 @@ CARD = Card(
     complexity="",
     complexity_ours="O(n log n)",
     causality=(True,),
-    decode=True,
     rule="floor(i / block) - floor(j / block) is 0 or a power of two, j <= i",
     edges_text="n + sum over t of (n - 2^t), 2^t < n, for block = 1",
     paper_n=32768,

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from attnprof.layers.attention import QKV, random_streams
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Expr, Global, Pattern, Union
-from attnprof.runners.gather import GatherCore, flops_core as gathered_flops
+from attnprof.runners.gather import GatherCore
+from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.runners.masked import MaskedCore, pattern_mask
 from attnprof.scheme import Spec
 

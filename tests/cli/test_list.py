@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.console import attnprof
 
 from attnprof import catalog
+from tests.cli.console import attnprof
 
 HEAVY = ("torch", "numpy", "scipy", "networkx", "plotly", "sympy", "jinja2")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.console import attnprof
 
 from attnprof import catalog
 from attnprof.cli.textpicture import SHADES, text_picture
 from attnprof.pattern import Band, Dense, Global
+from tests.cli.console import attnprof
 
 PATTERN = '''"""Pairs of neighbours."""
 from attnprof.pattern import Blocks
