@@ -32,6 +32,8 @@ CARD = Card(
         "the first chunk of a round reads the last of the round before (the first round: of the last), as released",
         "buckets: 2^floor(log2(2 n / c)), in two factors once they are more than 2 max(sqrt(n / c), c); "
         "below that hashing costs n n_b d a round and head: a quadratic term, 2 n^2 d / c",
+        "a reversible block keeps the hashes of its forward pass, 2 bytes a token, head and round, so that activations "
+        "computed back from the output, equal up to rounding, are not hashed elsewhere",
         "the pattern is drawn for random tokens, one head for all",
     ),
     sources={
