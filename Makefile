@@ -7,13 +7,17 @@ PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2
 BIN := $(VENV)/bin
 
-.PHONY: sweep test lint bench clean
+.PHONY: sweep test oracles lint bench clean
 
 sweep: $(VENV)/installed
 	$(BIN)/attnprof sweep --lengths $(LENGTHS)
 
 test: $(VENV)/tested
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+# Public implementations to compare with; without them their tests skip.
+oracles: $(VENV)/tested
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -r oracles.txt
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ A form is checked against every integer count that its validity covers; one that
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from attnprof.model import Shape
 from attnprof.scheme import Target
 
 TRACED = "symbolic trace"
+MAIN = "train_flops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler
     forms = dict(drawn.forms)
     plain = {key[0]: counted for key, counted in sampler.seen.items() if len(key) == 1 and counted}
     for name, terms in traced.items():
-        form = ClosedForm(("n",), terms, TRACED, "every n near those checked")
+        form = ClosedForm(("n",), terms, TRACED, f"n a multiple of {UNIT}, n >= {FIRST * UNIT}")
         agrees = all(form(n=n) == counted[name] for n, counted in plain.items())
         if agrees and (name not in forms or forms[name].names == ("n",)):
             forms[name] = form
@@ -79,14 +81,15 @@ def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler
 
 
 def _through_integers(sampler: Sampler, parameters: bool, sizes: tuple[str, ...]) -> ClosedForms:
-    free = free_parameters(sampler.target, sampler.shape) if parameters else {}
+    free = free_parameters(sampler.target) if parameters else {}
+    forms: dict[str, ClosedForm] = {}
     for names, points in _grids(sampler, free):
-        forms = _fitted(sampler, names, points, {})
-        if forms:
+        forms = {**_fitted(sampler, names, points, {}), **forms}
+        if MAIN in forms:
             break
-    else:
-        return ClosedForms({}, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
-    if names[1:] or not (parameters or sizes):
+    if MAIN not in forms:
+        return ClosedForms(forms, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
+    if forms[MAIN].names[1:] or not (parameters or sizes):
         return ClosedForms(forms)
     return ClosedForms({**forms, **with_symbols(sampler, forms, parameters=parameters, sizes=sizes)})
 
@@ -100,13 +103,13 @@ class Sample:
     changed: tuple[tuple[str, int], ...] = ()
 
 
-def free_parameters(target: Target, shape: Shape) -> dict[str, int]:
+def free_parameters(target: Target) -> dict[str, int]:
     """Parameters that the paper makes functions of n, at the length where forms are drawn."""
-    resolved = target.resolve(FIRST * UNIT)
+    here, there = target.resolve(FIRST * UNIT), target.resolve(16 * FIRST * UNIT)
     return {
         name: value
         for name, given in target.parameters.items()
-        if given is None and isinstance(value := resolved[name], int) and not isinstance(value, bool)
+        if given is None and isinstance(value := here[name], int) and value != there[name]
     }
 
 
@@ -118,10 +121,10 @@ def _grids(sampler: Sampler, free: Mapping[str, int]) -> Iterable[tuple[tuple[st
         yield ("n", name), [Sample(n, (n, s), ((name, s),)) for n, s in points]
     if not free:
         yield ("n",), [Sample(n, (n,)) for n in range(FIRST * UNIT, (FIRST + 5) * UNIT, UNIT)]
-    roots = [32, 64, 96, 128, 160, 192, 224]
-    yield ("n", "sqrt(n)"), [Sample(r * r, (r * r, r)) for r in roots]
     powers = [2**k for k in range(10, 17)]
     yield ("n", "log2(n)"), [Sample(n, (n, n.bit_length() - 1)) for n in powers]
+    for side in (32, 56):
+        yield ("n", "sqrt(n)"), [Sample((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
 
 
 BASES: dict[str, list[Monomial]] = {
@@ -157,7 +160,7 @@ def valid(names: tuple[str, ...], points: Sequence[Sample]) -> str:
     """For which lengths a form was drawn."""
     first = min(point.n for point in points)
     if names[-1] == "sqrt(n)":
-        return f"n the square of a multiple of 32, n >= {first}"
+        return f"n the square of a multiple of {math.isqrt(first)}"
     if names[-1] == "log2(n)":
         return f"n a power of two, n >= {first}"
     return f"n a multiple of {UNIT}, n >= {first}"

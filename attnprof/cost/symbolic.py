@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import torch
+from sympy import Function
 from torch import Tensor
 from torch._dynamo.source import ConstantSource
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
@@ -19,6 +20,7 @@ from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.counting import Run, slow_path, train
 from attnprof.cost.interpolate import Terms
 from attnprof.cost.registry import Work
+from attnprof.cost.sampler import UNIT
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
 from attnprof.model import Shape
@@ -48,7 +50,11 @@ class _Symbolic(Counter):
             raise Pinned("padding needs the length as an integer")
         if self.calls > LONGEST:
             raise Pinned(f"the trace is longer than {LONGEST} operators, so integers were counted instead")
-        return super().__torch_dispatch__(func, types, args, kwargs)
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        for t in flat((out,)):
+            if any(isinstance(size, torch.SymInt) and size.node.expr.atoms(Function) for size in t.shape):
+                raise Pinned(f"the length is divided by a block that does not divide {UNIT}")
+        return out
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
         for t in flat((out,)):
@@ -64,12 +70,14 @@ class _Symbolic(Counter):
 
 
 def trace(target: Target, shape: Shape) -> dict[str, Terms]:
-    """Each figure of a training pass as a polynomial in n, near `shape.n`. Raises `Pinned` where there is none.
+    """Each figure of a training pass as a polynomial in n, for multiples of `UNIT`. Raises `Pinned` without one.
+
+    The length is traced as `UNIT` m, so that blocks which divide `UNIT` divide it too.
 
     Keys: `forward_flops`, `forward_core`, `train_flops`, `train_core`, `saved_bytes`, `param_bytes`.
     """
     env = ShapeEnv()
-    length = _symbol(env, shape.n)
+    length = _symbol(env, shape.n // UNIT) * UNIT
     mode = fake_mode(env)
     try:
         with mode, _quiet():
@@ -123,13 +131,13 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _symbol(env: ShapeEnv, near: int) -> Any:
-    source = ConstantSource("n")
+    source = ConstantSource("m")
     symbol = env.create_symbol(near, source=source, dynamic_dim=DimDynamic.DYNAMIC, constraint_dim=None)
     return env.create_symintnode(symbol, hint=near, source=source)
 
 
 def _polynomial(value: Any) -> Terms:
-    """A traced size as coefficients of powers of the one symbol in it."""
+    """A traced size, in m, as coefficients of powers of n = `UNIT` m."""
     import sympy
 
     expression = sympy.expand(value.node.expr) if hasattr(value, "node") else sympy.Integer(value)
@@ -139,4 +147,4 @@ def _polynomial(value: Any) -> Terms:
     if not symbols:
         return {(0,): Fraction(int(expression))} if expression else {}
     found = sympy.Poly(expression, symbols[0]).terms()
-    return {(int(power),): Fraction(int(c.p), int(c.q)) for (power,), c in found}
+    return {(int(power),): Fraction(int(c.p), int(c.q)) / UNIT ** int(power) for (power,), c in found}

@@ -11,7 +11,7 @@ from attnprof.model import Shape
 
 package = pytest.importorskip(
     "compressive_transformer_pytorch.compressive_transformer_pytorch",
-    reason="compressive-transformer-pytorch is not installed: pip install attnprof[oracles]",
+    reason="compressive-transformer-pytorch is not installed: make oracles",
 )
 
 

@@ -10,7 +10,7 @@ from attnprof import catalog
 from attnprof.model import Shape
 
 naive = pytest.importorskip(
-    "fla.ops.linear_attn.naive", reason="fla-core is not installed: pip install attnprof[oracles]"
+    "fla.ops.linear_attn.naive", reason="fla-core is not installed: make oracles"
 )
 
 

@@ -9,7 +9,7 @@ from attnprof import catalog
 from attnprof.layers.attention import Attention
 from attnprof.model import Shape
 
-package = pytest.importorskip("linformer", reason="linformer is not installed: pip install attnprof[oracles]")
+package = pytest.importorskip("linformer", reason="linformer is not installed: make oracles")
 
 
 @pytest.mark.parametrize("kv_heads", [4, 1])

@@ -9,7 +9,7 @@ from attnprof.layers.pooling import Convolution, SlotAttention
 
 package = pytest.importorskip(
     "memory_compressed_attention",
-    reason="memory-compressed-attention is not installed: pip install attnprof[oracles]",
+    reason="memory-compressed-attention is not installed: make oracles",
 )
 
 

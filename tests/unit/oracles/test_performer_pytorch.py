@@ -12,7 +12,7 @@ from attnprof import catalog
 from attnprof.model import Shape
 
 package = pytest.importorskip(
-    "performer_pytorch.performer_pytorch", reason="performer-pytorch is not installed: pip install attnprof[oracles]"
+    "performer_pytorch.performer_pytorch", reason="performer-pytorch is not installed: make oracles"
 )
 
 
