@@ -17,7 +17,7 @@ from attnprof.scheme import Target
 FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_bytes", "param_bytes")
 STATE = "state_bytes"
 DRAWN = "exact interpolation through integer counts"
-BUDGET = 6000
+BUDGET = 5500
 ASKED_BUDGET = 40000
 SIZES = ("b", "h", "d")
 UNIT = 512

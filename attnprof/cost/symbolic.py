@@ -40,6 +40,7 @@ class _Sizes(Lifetimes):
 
 PAD = torch.ops.aten.constant_pad_nd.default
 LONGEST = 300
+MOST_DIMENSIONS = 4  # b, h, n, d: reasoning about strides of more takes a trace many seconds
 
 
 class _Symbolic(Counter):
@@ -52,8 +53,11 @@ class _Symbolic(Counter):
             raise Pinned(f"the trace is longer than {LONGEST} operators, so integers were counted instead")
         out = super().__torch_dispatch__(func, types, args, kwargs)
         for t in flat((out,)):
-            if any(isinstance(size, torch.SymInt) and size.node.expr.atoms(Function) for size in t.shape):
+            symbolic = [size for size in t.shape if isinstance(size, torch.SymInt)]
+            if any(size.node.expr.atoms(Function) for size in symbolic):
                 raise Pinned(f"the length is divided by a block that does not divide {UNIT}")
+            if symbolic and t.dim() > MOST_DIMENSIONS:
+                raise Pinned("the length is cut into blocks, which integers count far sooner than a trace")
         return out
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
@@ -76,11 +80,13 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
 
     Keys: `forward_flops`, `forward_core`, `train_flops`, `train_core`, `saved_bytes`, `param_bytes`.
     """
+    if target.runner is not None:
+        raise Pinned(f"the {target.runner} runner lowers the pattern for one length")
     env = ShapeEnv()
     length = _symbol(env, shape.n // UNIT) * UNIT
     mode = fake_mode(env)
     try:
-        with mode, _quiet():
+        with mode, _quiet(), _no_arrays():
             built = build_in(mode, target, shape.replace(n=length))
             if env.replacements:
                 raise Pinned("the module is built for one length")
@@ -100,6 +106,21 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
         "param_bytes": built.param_bytes,
     }
     return {name: _polynomial(value) for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def _no_arrays() -> Iterator[None]:
+    """Give up as soon as NumPy meets a symbol: it would compute with it element by element, for many seconds."""
+
+    def refuse(self: Any, *_: Any, **__: Any) -> Any:
+        raise Pinned("a NumPy table is made for one length")
+
+    symbol: Any = torch.SymInt
+    symbol.__array__ = refuse
+    try:
+        yield
+    finally:
+        del symbol.__array__
 
 
 @contextlib.contextmanager

@@ -125,3 +125,17 @@ def test_sizes_become_symbols_on_request() -> None:
     assert forms["forward_flops"].text == "4*n*b*h*d*(n + 2*h*d)"
     assert forms["train_core"].text == "12*n**2*b*h*d"
     assert forms["param_bytes"].text == "16*h**2*d**2"
+
+
+def test_a_scheme_with_log_n_links_has_a_form_in_log_n() -> None:
+    form = closed_forms(catalog.find("log_sparse"), shape_of("log_sparse")).forms["forward_core"]
+    assert form.names == ("n", "log2(n)")
+    assert order_of(form) == "n*log(n)"
+    assert form(n=2048) is not None
+    assert form(n=2049) is None
+
+
+def test_numpy_and_runners_keep_a_trace_away_at_once() -> None:
+    for name, word in (("sliding_window", "runner"), ("transformer_xl", "NumPy")):
+        with pytest.raises(Pinned, match=word):
+            trace(catalog.find(name), shape_of(name, 4096))
