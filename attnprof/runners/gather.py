@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import table
+from attnprof.pattern import Union
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.lower import lower
 from attnprof.runners.masked import pattern_mask
@@ -60,7 +61,12 @@ def head_groups(spec: Spec) -> list[tuple[list[int], list[Plan]]]:
     """Heads that can run together (plans of one signature), with their plans: one if they are all the same."""
     assert spec.pattern is not None, "gathering needs a pattern"
     pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
-    plans = [lower(pattern.expr(spec.layer, kind), pattern.n) for kind in range(kinds)]
+    made: dict[object, Plan] = {}
+    plans = []
+    for kind in range(kinds):
+        expr = pattern.expr(spec.layer, kind)
+        same = expr.parts if isinstance(expr, Union) else expr
+        plans.append(made.get(same) or made.setdefault(same, lower(expr, pattern.n)))
     if kinds == 1:
         return [(list(range(spec.shape.heads)), plans)]
     groups: dict[tuple[object, ...], list[int]] = {}

@@ -44,7 +44,7 @@ class Child:
         from attnprof.cost import count
 
         point = Point.from_json(request["point"])
-        counted = count(self.found, point.shape, point.pass_)
+        counted = count(self.found, point.shape, point.pass_, second_opinion=True)
         return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
 
     def gate(self, request: Mapping[str, Any]) -> Answer:

@@ -21,7 +21,7 @@ class Budget:
 
 @dataclass(slots=True)
 class Outlook:
-    """The memory of one target: for each pass the last measured point, to extrapolate by executed work.
+    """The memory of one target: for each pass the fastest run of the last point, to extrapolate by executed work.
 
     Before the first one, the device's measured peak gives a bound: no run is faster.
     """
@@ -30,9 +30,9 @@ class Outlook:
     last: dict[Pass, tuple[int, float]] = field(default_factory=dict)
 
     def saw(self, point: Point, cost: Cost | None, measured: Measured | None) -> None:
-        """Remember what a point took."""
+        """Remember what a point took at best: noise only adds."""
         if cost and measured and measured.wall_s and cost.flops_executed:
-            self.last[point.pass_] = (cost.flops_executed, measured.wall_s.median)
+            self.last[point.pass_] = (cost.flops_executed, min(measured.wall_s.samples or (measured.wall_s.median,)))
 
     def seconds(self, pass_: Pass, cost: Cost) -> float | None:
         """One run of a point, extrapolated or bounded below by its executed FLOPs; None where nothing is known."""
