@@ -98,6 +98,7 @@ class Point:
             "depth": shape.depth,
             "n": shape.n,
             "m": shape.keys,
+            "own_keys": shape.m is None,
             "pass": self.pass_,
             "causal": shape.causal,
             "batch": shape.batch,
@@ -116,7 +117,7 @@ class Point:
         """The point that `to_json` wrote."""
         names = {f.name for f in dataclasses.fields(Shape)}
         sizes = {k: v for k, v in data.items() if k in names}
-        sizes["m"] = None if data["m"] == data["n"] else data["m"]
+        sizes["m"] = None if data.get("own_keys", data["m"] == data["n"]) else data["m"]
         sizes["kv_heads"] = None if data["kv_heads"] == data["heads"] else data["kv_heads"]
         return cls(
             target=data["target"],

@@ -12,7 +12,7 @@ from attnprof.model import PASSES, Pass, Shape
 from attnprof.scheme import Target
 from attnprof.sweep.plan import label, settings_of
 
-SIZES = ("batch", "dim", "heads", "kv_heads", "level", "dtype", "depth", "seed")
+SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")
 
 
 def asked_target(name: str, options: Mapping[str, Any]) -> Target:

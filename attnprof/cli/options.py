@@ -43,6 +43,7 @@ def sizes(command: F) -> F:
             click.option("--dim", type=int, default=512, show_default=True, help="Model width, D."),
             click.option("--heads", type=int, default=8, show_default=True, help="Query heads, h."),
             click.option("--kv-heads", type=int, help="KV heads, g (grouped queries); default: as many as heads."),
+            click.option("--keys", "m", type=int, help="Keys, m, of cross attention and encoder-decoder blocks."),
             click.option(
                 "--level", type=click.Choice(LEVELS), default="attention", show_default=True, help="How much."
             ),

