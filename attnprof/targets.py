@@ -132,7 +132,7 @@ class CatalogTarget:
         formula = self.entry.paper
         if formula is None:
             return None
-        sizes = {"dim": shape.dim, "heads": shape.heads, "causal": shape.causal}
+        sizes = {"dim": shape.dim, "heads": shape.heads, "causal": shape.causal, "keys": shape.keys}
         return shape.batch * formula(shape.n, **accepted(formula, **sizes, **self.resolve(shape.n)))
 
     def flops_core(self, shape: Shape) -> int | None:

@@ -31,6 +31,6 @@ def edges(n: int) -> int:
     return n * n
 
 
-def flops_paper(n: int, *, dim: int) -> int:
-    """4 n m D for m = n (Vaswani et al. 2017, section 3.2.3)."""
-    return 4 * n * n * dim
+def flops_paper(n: int, *, dim: int, keys: int) -> int:
+    """4 n m D (Vaswani et al. 2017, section 3.2.3)."""
+    return 4 * n * keys * dim

@@ -30,6 +30,6 @@ def edges(n: int, *, causal: bool = False) -> int:
     return n * (n + 1) // 2 if causal else n * n
 
 
-def flops_paper(n: int, *, dim: int) -> int:
-    """4 n^2 D: two products of n x n by the width (Vaswani et al. 2017, table 1)."""
-    return 4 * n * n * dim
+def flops_paper(n: int, *, dim: int, keys: int) -> int:
+    """4 n m D, of which self-attention has m = n: two products with the width (Vaswani et al. 2017, table 1)."""
+    return 4 * n * keys * dim

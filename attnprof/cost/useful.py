@@ -20,9 +20,21 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     pattern = target.pattern(shape)
     if pattern is None:
         return None, "the scheme has no edges between tokens"
-    edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
+    if shape.keys != shape.n:
+        edges = shape.heads * target.layers * rectangle(shape, pass_)
+    else:
+        edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
     flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
     return flops * (1 + BACKWARD) if pass_ == "train" else flops, ""
+
+
+def rectangle(shape: Shape, pass_: Pass) -> int:
+    """Edges of a head where keys and queries differ in number: all pairs, or, if causal, those of the last queries."""
+    if pass_ == "decode":
+        return shape.keys
+    if not shape.causal:
+        return shape.n * shape.keys
+    return sum(min(max(i + 1 + shape.keys - shape.n, 0), shape.keys) for i in range(shape.n))
 
 
 def all_edges(target: Target, pattern: Pattern, shape: Shape) -> int:

@@ -235,3 +235,16 @@ def test_flops_by_module_add_up_and_name_the_parts(pass_: Pass) -> None:
     assert parts["project.to_q"] == parts["out"] == projection
     assert parts["core"] == times * 4 * 96 * 96 * 64
     assert sum(parts.values()) == count(target, shape, pass_).cost.flops_executed
+
+
+@pytest.mark.parametrize("name", ["cross", "dense"])
+@pytest.mark.parametrize(("n", "m"), [(64, 160), (160, 64)])
+def test_useful_work_of_a_rectangle_is_its_area(name: str, n: int, m: int) -> None:
+    counted = count(catalog.find(name), Shape(n=n, m=m, dim=16, heads=2), "forward")
+    assert counted.cost.flops_core_useful == counted.cost.flops_core_executed == 4 * n * m * 16
+    assert counted.cost.flops_paper == 4 * n * m * 16
+
+
+def test_a_causal_rectangle_aligns_its_last_queries() -> None:
+    counted = count(catalog.find("dense"), Shape(n=3, m=5, dim=16, heads=2, causal=True), "forward")
+    assert counted.cost.flops_core_useful == 4 * (3 + 4 + 5) * 16
