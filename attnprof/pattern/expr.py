@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,10 @@ class Expr:
         Uses `& | ~` and arithmetic only, so that it also traces under `vmap`; lookup tables go through `asarray`.
         """
         return None
+
+    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+        """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
+        return lambda i, j: self.rule(i, j, asarray)
 
     def __or__(self, other: Expr) -> Expr:
         return Union(_flat(Union, self) + _flat(Union, other))
@@ -71,6 +77,10 @@ class Union(Expr):
                 return None
             found = rule if found is None else found | rule
         return found
+
+    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+        rules = [part.bound(asarray) for part in self.parts]
+        return lambda i, j: reduce(or_, [rule(i, j) for rule in rules])
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,6 +183,10 @@ class BlockTable(Expr):
         read = asarray(self._matrix())[i // self.size, j // self.size]
         return read & (j <= i) if self.causal else read
 
+    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+        read, size, causal = asarray(self._matrix()), self.size, self.causal
+        return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
+
     def _matrix(self) -> np.ndarray:
         count = len(self.table)
         matrix = np.zeros((count, count + 1), dtype=np.bool_)

@@ -6,7 +6,7 @@ asked, or, where it has none, a table of the tiles' masks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,10 @@ class FlexCore(BandDecoding, nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         assert spec.pattern is not None, "FlexAttention needs a pattern"
-        if spec.pattern.heads > 1:
-            raise Unsupported(
-                f"{spec.pattern.name} differs from head to head, which one BlockMask rule cannot say",
-                hint="--runner gather",
-            )
         self.spec = spec
-        self.mask = block_mask(spec.pattern.expr(spec.layer), spec.pattern.n)
+        kinds = min(spec.pattern.heads, spec.shape.heads)
+        heads = range(spec.shape.heads if kinds > 1 else 1)
+        self.mask = block_mask([spec.pattern.expr(spec.layer, head % kinds) for head in heads], spec.pattern.n)
         self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -52,10 +49,13 @@ class FlexCore(BandDecoding, nn.Module):
         return softmax_attention(q, k, v, pattern_mask(self.spec)[0])
 
 
-def block_mask(expr: Expr, n: int, block: int = BLOCK) -> BlockMask:
-    """The BlockMask of a pattern at length n: its full and its partial tiles, counted from slices in O(slices)."""
-    share = tile_edges(expr.slices(n), block)
-    rows = np.minimum(block, n - np.arange(len(share)) * block)
+def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
+    """The BlockMask of a pattern at length n, of every head (or of one that stands for all).
+
+    Its full and its partial tiles are counted from slices, in O(slices).
+    """
+    share = np.stack([tile_edges(expr.slices(n), block) for expr in heads])
+    rows = np.minimum(block, n - np.arange(share.shape[1]) * block)
     full = share == rows[:, None] * rows
     partial_count, partial_index = _ordered((share > 0) & ~full)
     full_count, full_index = _ordered(full)
@@ -65,7 +65,7 @@ def block_mask(expr: Expr, n: int, block: int = BLOCK) -> BlockMask:
         full_count,
         full_index,
         BLOCK_SIZE=block,
-        mask_mod=mask_mod(expr, n),
+        mask_mod=mask_mod(heads),
         seq_lengths=(n, n),
     )
 
@@ -89,21 +89,26 @@ def tile_edges(slices: Slices, block: int) -> np.ndarray:
 
 
 def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Counts `[1, 1, tiles]` and, live ones first, indices `[1, 1, tiles, tiles]` as FlexAttention wants them."""
-    order = np.argsort(~tiles, axis=1, kind="stable")
+    """Counts `[1, heads, tiles]`, and indices `[1, heads, tiles, tiles]` with the live ones first."""
+    order = np.argsort(~tiles, axis=2, kind="stable")
     device = torch.empty(0).device
-    count: Any = torch.as_tensor(tiles.sum(1), dtype=torch.int32, device=device)[None, None]
+    count: Any = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
     count.live_blocks = int(tiles.sum())  # a fake tensor has no values, but its cost depends on them
-    return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None, None]
+    return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None]
 
 
-def mask_mod(expr: Expr, n: int) -> Callable[[Any, Any, Any, Any], Any]:
-    """The pattern's rule as FlexAttention calls it. Raises `Unsupported` where a pattern has no rule."""
-    if expr.rule(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)) is None:
+def mask_mod(heads: Sequence[Expr]) -> Callable[[Any, Any, Any, Any], Any]:
+    """The rule of every head as FlexAttention calls it. Raises `Unsupported` where a pattern has no rule."""
+    zero = np.zeros(1, dtype=np.int64)
+    if any(expr.rule(zero, zero) is None for expr in heads):
         raise Unsupported("a pattern without an arithmetic rule cannot be a mask_mod", hint="--runner gather")
+    first, *others = [expr.bound(table) for expr in heads]
 
     def rule(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Any:
-        return expr.rule(q_idx, kv_idx, table)
+        found = first(q_idx, kv_idx)
+        for head, other in enumerate(others, start=1):
+            found = torch.where(h == head, other(q_idx, kv_idx), found)
+        return found
 
-    rule.__name__ = type(expr).__name__.lower()
+    rule.__name__ = type(heads[0]).__name__.lower()
     return rule

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnprof import catalog
 from attnprof.errors import Unsupported
 from attnprof.layers.softmax import softmax_attention
 from attnprof.model import Shape
@@ -93,7 +94,7 @@ def test_flex_masks_count_the_edges_of_every_tile(name: str, n: int) -> None:
     padded[:n, :n] = torch.as_tensor(expr.slices(n).dense())
     counted = padded.unflatten(0, (tiles, 64)).unflatten(2, (tiles, 64)).sum((1, 3))
     assert (torch.as_tensor(tile_edges(expr.slices(n), 64)) == counted).all()
-    mask = block_mask(expr, n, 64)
+    mask = block_mask([expr], n, 64)
     assert mask.full_kv_num_blocks is not None
     rows = torch.clamp(n - torch.arange(tiles) * 64, max=64)
     full = (counted == rows[:, None] * rows).sum(1)
@@ -107,7 +108,7 @@ def test_flex_without_compilation_is_the_masked_softmax(name: str) -> None:
 
     expr, of = expressions(100)[name], spec(100, lambda layer, head: expressions(100)[name], 2, 2)
     q, k, v = (x.detach().float() for x in streams(of))
-    out = flex_attention(q, k, v, block_mask=block_mask(expr, 100))
+    out = flex_attention(q, k, v, block_mask=block_mask([expr], 100))
     assert isinstance(out, Tensor)
     expected = softmax_attention(q, k, v, torch.as_tensor(expr.slices(100).dense()))
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
@@ -119,6 +120,25 @@ def test_flex_refuses_a_backward_on_a_cpu() -> None:
         FlexCore(of)(*streams(of))
 
 
-def test_flex_refuses_patterns_that_differ_by_head() -> None:
-    with pytest.raises(Unsupported, match="head to head"):
-        FlexCore(spec(128, lambda layer, head: Band(7, head), 2, 2, kinds=2))
+def test_flex_gives_every_head_its_own_tiles_and_rule() -> None:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    of = spec(200, lambda layer, head: (Band(7, 7), Strided(9, causal=True))[head], 2, 2, kinds=2)
+    assert of.pattern is not None
+    mask = block_mask([of.pattern.expr(0, 0), of.pattern.expr(0, 1)], 200, 64)
+    q, k, v = (x.detach().float() for x in streams(of))
+    out = flex_attention(q, k, v, block_mask=mask)
+    assert isinstance(out, Tensor)
+    torch.testing.assert_close(out, GatherCore(of).reference(q, k, v), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bigbird", "sliding_window"])
+def test_flex_stays_fused_when_compiled(name: str) -> None:
+    """A rule that the compiler cannot trace would fall back, unsaid, to n * n scores: it must be one whole graph."""
+    target = catalog.find(name, runner="flex")
+    shape = Shape(n=512, dim=32, heads=2, level="core")
+    core, inputs = target.build(shape), target.inputs(shape)
+    torch._dynamo.reset()
+    with torch.no_grad():
+        whole = torch.compile(core.forward, fullgraph=True)(*inputs)
+        torch.testing.assert_close(whole, core.reference(*inputs), atol=1e-4, rtol=1e-4)
