@@ -48,7 +48,7 @@ def command(**options: Any) -> int:
     A TARGET is a scheme, a pattern file, file.py:mask_mod, file.py:Module, a .npz with a CSR or a .pt with a BlockMask.
     """
     from attnprof.cli.graph_text import print_comparison, print_summary
-    from attnprof.graph.analyze import analyze
+    from attnprof.graph.analysis import analyze
 
     console = notes()
     found = []
@@ -73,7 +73,7 @@ def command(**options: Any) -> int:
 
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
-    from attnprof.graph.analyze import Request
+    from attnprof.graph.analysis import Request
     from attnprof.sweep.plan import settings_of
     from attnprof.units import parse_length
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def analyze(target: Target, n: int | None = None, **options: Any) -> Mapping[str, Any]:
     """The facts of a target's graph at length n (default: the paper's) by their JSON keys.
 
-    `options` are those of `attnprof.graph.analyze.Request`: causal, layers, heads, seed, seeds, engine.
+    `options` are those of `attnprof.graph.analysis.Request`: causal, layers, heads, seed, seeds, engine.
     """
-    from attnprof.graph.analyze import Request
-    from attnprof.graph.analyze import analyze as analysed
+    from attnprof.graph.analysis import Request
+    from attnprof.graph.analysis import analyze as analysed
 
     return analysed(target, Request(n=n, **options)).facts

@@ -36,7 +36,7 @@ def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> li
 
 
 def _graph(job: Job) -> Record | None:
-    from attnprof.graph.analyze import Request, analyze
+    from attnprof.graph.analysis import Request, analyze
     from attnprof.graph.record import graph_record
 
     target = catalog.find(job.target, params=job.params, runner=job.runner, arguments=job.arguments)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from attnprof import catalog
-from attnprof.graph.analyze import Request, analyze
+from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.export import digraph
 from attnprof.graph.ladder import ENGINES
 from attnprof.graph.metrics.components import weak_components

@@ -140,3 +140,10 @@ def test_the_parent_of_a_sweep_never_loads_torch() -> None:
     code = "import sys, attnprof.sweep.run, attnprof.cli.sweep, attnprof.render; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_no_module_is_named_after_a_public_function() -> None:
+    import attnprof
+
+    stems = {file.stem for file in FILES} | {file.parent.name for file in FILES}
+    assert stems & set(attnprof.__all__) == set()

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from attnprof import catalog
 from attnprof.model import Shape
 
-naive = pytest.importorskip(
-    "fla.ops.linear_attn.naive", reason="fla-core is not installed: make oracles"
-)
+naive = pytest.importorskip("fla.ops.linear_attn.naive", reason="fla-core is not installed: make oracles")
 
 
 def test_the_causal_core_equals_the_naive_chunks() -> None:
