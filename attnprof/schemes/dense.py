@@ -25,7 +25,7 @@ class Core(Decoding, nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         rows, heads = q.shape[2], q.shape[1] // k.shape[1]
         folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
-        scores = folded @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        scores = folded @ (k * q.shape[-1] ** -0.5).transpose(-2, -1)
         if self.hidden is not None:
             scores = unfold(scores, heads, rows).masked_fill_(self.hidden, float("-inf"))
             scores = scores.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else scores
