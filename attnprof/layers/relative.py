@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import split_heads
+from attnprof.layers.softmax import hide
 from attnprof.model import Shape
 
 
@@ -34,7 +35,7 @@ class RelativeAttention(nn.Module):
         scores = (q + u) @ k.transpose(-2, -1)
         scores = scores.add_(self.shifted((q + w).flatten(2, 3)))
         for mask in hidden:
-            scores = scores.masked_fill_(mask, float("-inf"))
+            hide(scores, mask)
         return scores.softmax(-1) @ v
 
     def shifted(self, q: Tensor) -> Tensor:

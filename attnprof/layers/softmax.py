@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -32,8 +33,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Ten
     folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
     scores = folded @ (k * q.shape[-1] ** -0.5).transpose(-2, -1)
     if hidden is not None:
-        scores = scores.masked_fill_(hidden, float("-inf"))
+        hide(scores, hidden)
     return unfold(scores.softmax(-1) @ v, heads, rows)
+
+
+@torch.no_grad()
+def hide(scores: Tensor, hidden: Tensor) -> None:
+    """-inf where `hidden` is True, in place; autograd need not know.
+
+    A weight of 0 has the gradient 0 by softmax's own rule, so that a backward of the mask would only copy every score.
+    """
+    scores.masked_fill_(hidden, float("-inf"))
 
 
 class Softmax(nn.Module):

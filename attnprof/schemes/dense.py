@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.cache import Decoding
-from attnprof.layers.softmax import softmax_attention, unfold
+from attnprof.layers.softmax import hide, softmax_attention, unfold
 from attnprof.scheme import Spec
 
 
@@ -27,8 +27,7 @@ class Core(Decoding, nn.Module):
         folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
         scores = folded @ (k * q.shape[-1] ** -0.5).transpose(-2, -1)
         if self.hidden is not None:
-            scores = unfold(scores, heads, rows).masked_fill_(self.hidden, float("-inf"))
-            scores = scores.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else scores
+            hide(unfold(scores, heads, rows), self.hidden)
         return unfold(scores.softmax(-1) @ v, heads, rows)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

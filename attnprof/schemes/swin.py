@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.rows import arranged
+from attnprof.layers.softmax import hide
 from attnprof.layers.stack import stacked as in_order
 from attnprof.layers.tables import table
 from attnprof.model import Level
@@ -45,7 +46,7 @@ class Core(nn.Module):
         bias = self.bias.index_select(0, self.offsets).view(area, area, -1).permute(2, 0, 1)[:, None]
         scores = (q @ k.transpose(-2, -1)).add_(bias)
         if self.hidden is not None:
-            scores = scores.masked_fill_(self.hidden, float("-inf"))
+            hide(scores, self.hidden)
         return self.tokens(scores.softmax(-1) @ v)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
