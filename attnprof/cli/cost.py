@@ -69,16 +69,13 @@ def executed_schemes() -> list[str]:
 def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:
     """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
     from attnprof.cli.cost_many import answer_all
-    from attnprof.cost.cache import Cache, code_hash
+    from attnprof.cli.loading import load
+    from attnprof.cost.cache import code_hash
 
-    code = code_hash(pattern_files())
-    if len(names) > 1 and options["cache"]:
-        return answer_all(names, options, code, skip=skip)
-    cache = Cache(code) if options["cache"] else None
-    found = [made for name in names if (made := attempt(name, options, cache, skip=skip))]
-    if cache is not None:
-        cache.close()
-    return found
+    if options["cache"]:
+        return answer_all(names, options, code_hash(pattern_files()), skip=skip)
+    load()
+    return [made for name in names if (made := attempt(name, options, None, skip=skip))]
 
 
 def attempt(name: str, options: dict[str, Any], cache: Any, *, skip: bool) -> dict[str, Any] | None:
@@ -136,18 +133,18 @@ def derivation(question: Any) -> Callable[[], dict[str, Any]]:
     if known_forms(question):
         return lambda: forms(question)
     from attnprof.cost.aside import aside
-    from attnprof.cost.built import fake_mode
 
-    fake_mode()  # imports what both sides need, once
     made = aside(lambda: forms_of(question))
     return lambda: forms(question, made)
 
 
 def asked_symbols(text: str) -> tuple[str, ...]:
     """Sizes that are to be symbols. Raises `AttnprofError` for one that cannot be."""
-    from attnprof.cost.sampler import SIZES
-
     named = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not named:
+        return ()
+    from attnprof.cost.sampler import SIZES  # torch comes with it
+
     for part in named:
         if part not in SIZES:
             raise unknown("symbol", part, SIZES)

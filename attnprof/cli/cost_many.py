@@ -45,7 +45,9 @@ def made_for(names: Sequence[str], options: dict[str, Any], code: str, *, skip: 
 def one(name: str, options: dict[str, Any], code: str, skip: bool) -> tuple[str, Any, Any]:
     """One target, counted: its name, its answer, the values to remember."""
     from attnprof.cli.cost import attempt
+    from attnprof.cli.loading import load
     from attnprof.cost.cache import Cache
 
+    load()
     cache = Cache(code)
     return name, attempt(name, options, cache, skip=skip), cache.made

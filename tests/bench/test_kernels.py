@@ -79,8 +79,9 @@ def test_linear_attention_is_as_fast_as_naive_chunks(benchmark: Any, n: int, pas
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
-def test_compressed_attention_is_as_fast_as_its_package(benchmark: Any, pass_: str) -> None:
+@pytest.mark.parametrize("n", [4096, 16384])
+def test_compressed_attention_is_as_fast_as_its_package(benchmark: Any, n: int, pass_: str) -> None:
     """The compressed layer alone, without the local one before it, pooled by a learned convolution."""
-    target, shape = catalog.find("pooled", params={"pooling": "conv"}), Shape(n=4096, causal=True)
+    target, shape = catalog.find("pooled", params={"pooling": "conv"}), Shape(n=n, causal=True)
     torch.manual_seed(0)
     against(benchmark, compressed(), target.build(shape), target.inputs(shape), pass_, "pooled")
