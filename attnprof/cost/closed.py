@@ -14,13 +14,14 @@ from typing import Any
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import Monomial, Terms, fit, product_basis
 from attnprof.cost.parameters import with_symbols
-from attnprof.cost.sampler import ASKED_BUDGET, BUDGET, DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler
+from attnprof.cost.sampler import ASKED_BUDGET, BUDGET, DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler, coarser
 from attnprof.cost.symbolic import LONGEST, Pinned, trace
 from attnprof.model import Shape
 from attnprof.scheme import Target
 
 TRACED = "symbolic trace"
 MAIN = "train_flops"
+FAR = tuple(2**k for k in range(13, 17))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +82,32 @@ def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler
 
 
 def _through_integers(sampler: Sampler, parameters: bool, sizes: tuple[str, ...]) -> ClosedForms:
-    free = free_parameters(sampler.target) if parameters else {}
     forms: dict[str, ClosedForm] = {}
-    for names, points in _grids(sampler, free):
-        forms = {**_fitted(sampler, names, points, {}), **forms}
+    for unit, names, points in _grids(sampler, parameters):
+        sampler.unit = unit
+        forms = {**_fitted(sampler, names, points), **forms}
         if MAIN in forms:
             break
     if MAIN not in forms:
         return ClosedForms(forms, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
-    if forms[MAIN].names[1:] or not (parameters or sizes):
+    if forms[MAIN].names[1:]:
+        held, where = fixed_parameters(sampler.target), _own_range(sampler, forms[MAIN])
+        return ClosedForms({name: dataclasses.replace(form, valid=where, at=held) for name, form in forms.items()})
+    if not (parameters or sizes):
         return ClosedForms(forms)
     return ClosedForms({**forms, **with_symbols(sampler, forms, parameters=parameters, sizes=sizes)})
+
+
+def _own_range(sampler: Sampler, form: ClosedForm) -> str:
+    """Where a form holds: with a parameter that follows n, as far as the scheme's own value stays in one regime."""
+    name = form.names[-1]
+    if name not in sampler.target.parameters:
+        return form.valid
+    for n in FAR:
+        own, counted = sampler.target.resolve(n)[name], sampler.at(n)
+        if counted and form(n=n, **{name: int(own or 0)}) not in (None, counted[MAIN]):
+            return f"{form.valid}, n < {n} with the scheme's own {name}"
+    return form.valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +129,24 @@ def free_parameters(target: Target) -> dict[str, int]:
     }
 
 
-def _grids(sampler: Sampler, free: Mapping[str, int]) -> Iterable[tuple[tuple[str, ...], list[Sample]]]:
-    """Symbols to try, with lengths that suit them: n, n with a parameter that depends on it, functions of n."""
-    if len(free) == 1 and dataclasses.is_dataclass(sampler.target):
+def fixed_parameters(target: Target) -> dict[str, int]:
+    """The integers that a scheme is given whatever the length."""
+    return {name: given for name, given in target.parameters.items() if type(given) is int and given > 0}
+
+
+def _grids(sampler: Sampler, parameters: bool) -> Iterable[tuple[int, tuple[str, ...], list[Sample]]]:
+    """Units and symbols to try, with lengths that suit them: n, n with a parameter that follows it, functions of n."""
+    free = free_parameters(sampler.target)
+    if len(free) == 1 and parameters and dataclasses.is_dataclass(sampler.target):
         ((name, _),) = free.items()
         points = [(n * UNIT, s) for n in (8, 12, 16, 20) for s in (32, 64, 128)]
-        yield ("n", name), [Sample(n, (n, s), ((name, s),)) for n, s in points]
-    if not free:
-        yield ("n",), [Sample(n, (n,)) for n in range(FIRST * UNIT, (FIRST + 5) * UNIT, UNIT)]
+        yield UNIT, ("n", name), [Sample(n, (n, s), ((name, s),)) for n, s in points]
+    for unit in dict.fromkeys([] if free else [UNIT, coarser(sampler.target)]):
+        yield unit, ("n",), [Sample(n * unit, (n * unit,)) for n in (*range(FIRST, FIRST + 4), 16 * FIRST)]
     powers = [2**k for k in range(10, 17)]
-    yield ("n", "log2(n)"), [Sample(n, (n, n.bit_length() - 1)) for n in powers]
+    yield UNIT, ("n", "log2(n)"), [Sample(n, (n, n.bit_length() - 1)) for n in powers]
     for side in (32, 56):
-        yield ("n", "sqrt(n)"), [Sample((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
+        yield UNIT, ("n", "sqrt(n)"), [Sample((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
 
 
 BASES: dict[str, list[Monomial]] = {
@@ -133,9 +155,7 @@ BASES: dict[str, list[Monomial]] = {
 }
 
 
-def _fitted(
-    sampler: Sampler, names: tuple[str, ...], points: Sequence[Sample], held: Mapping[str, int]
-) -> dict[str, ClosedForm]:
+def _fitted(sampler: Sampler, names: tuple[str, ...], points: Sequence[Sample]) -> dict[str, ClosedForm]:
     """One form for each figure that the samples determine exactly."""
     basis = BASES.get(names[-1]) or product_basis([(0, 1, 2), *[(-1, 0, 1) for _ in names[1:]]])
     counted = {}
@@ -144,7 +164,8 @@ def _fitted(
         if figures is None:
             return {}
         counted[point.values] = figures
-    return {name: ClosedForm(names, terms, DRAWN, valid(names, points), held) for name, terms in _all(counted, basis)}
+    where = valid(names, points, sampler.unit)
+    return {name: ClosedForm(names, terms, DRAWN, where) for name, terms in _all(counted, basis)}
 
 
 def _all(counted: Mapping[Any, Mapping[str, int]], basis: Sequence[Monomial]) -> Iterable[tuple[str, Terms]]:
@@ -156,11 +177,12 @@ def _all(counted: Mapping[Any, Mapping[str, int]], basis: Sequence[Monomial]) ->
                 yield name, terms
 
 
-def valid(names: tuple[str, ...], points: Sequence[Sample]) -> str:
+def valid(names: tuple[str, ...], points: Sequence[Sample], unit: int = UNIT) -> str:
     """For which lengths a form was drawn."""
     first = min(point.n for point in points)
     if names[-1] == "sqrt(n)":
         return f"n the square of a multiple of {math.isqrt(first)}"
     if names[-1] == "log2(n)":
         return f"n a power of two, n >= {first}"
-    return f"n a multiple of {UNIT}, n >= {first}"
+    divisors = " and of ".join((str(unit), *names[1:]))
+    return f"n a multiple of {divisors}, n >= {first}"

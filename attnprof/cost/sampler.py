@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from attnprof.cost.built import build
-from attnprof.cost.counting import run_pass
+from attnprof.cost.built import Built, build
+from attnprof.cost.counting import Run, run_pass
 from attnprof.cost.decode import state_sizes
 from attnprof.errors import Unsupported
 from attnprof.model import Shape, Value
@@ -22,6 +23,7 @@ ASKED_BUDGET = 40000
 SIZES = ("b", "h", "d")
 UNIT = 512
 FIRST = 8
+LARGEST_FACTOR = 15  # a larger one is no block, and would make lengths that nobody has
 
 
 class Sampler:
@@ -29,8 +31,25 @@ class Sampler:
 
     def __init__(self, target: Target, shape: Shape, budget: int = BUDGET) -> None:
         self.target, self.shape, self.budget = target, shape, budget
+        self.unit = UNIT
+        self.alike: bool | None = None
         self.seen: dict[tuple[Any, ...], dict[str, int] | None] = {}
         self.calls = self.longest = 0
+
+    def _forward(self, built: Built, shape: Shape, trained: Run) -> tuple[int, int]:
+        """FLOPs of a forward without a graph, and of its core: counted apart where a training forward does more."""
+        if self.alike:
+            return trained.forward_flops, trained.forward_core
+        run = run_pass(built, shape, "forward", built.origin(shape))
+        self.calls += run.calls
+        figures = run.tally.flops, run.tally.core
+        self.alike = self.alike is None and figures == (trained.forward_flops, trained.forward_core)
+        return figures
+
+    @property
+    def first(self) -> int:
+        """The shortest length that forms are drawn from: long enough for edges to be apart."""
+        return FIRST * self.unit
 
     def affords(self, runs: int) -> bool:
         """Whether so many more runs stay within the operators that a closed form may cost."""
@@ -57,9 +76,10 @@ class Sampler:
         self.longest = max(self.longest, run.calls)
         if run.tally.uncounted:
             return None
+        flops, core = self._forward(built, shape, run)
         figures = {
-            "forward_flops": run.forward_flops,
-            "forward_core": run.forward_core,
+            "forward_flops": flops,
+            "forward_core": core,
             "train_flops": run.tally.flops,
             "train_core": run.tally.core,
             "saved_bytes": run.saved_bytes,
@@ -68,6 +88,13 @@ class Sampler:
         with contextlib.suppress(Unsupported):
             figures[STATE] = state_sizes(built, n)[STATE]
         return figures
+
+
+def coarser(target: Target) -> int:
+    """A unit of lengths that those block sizes and factors of a scheme divide which do not divide `UNIT`."""
+    resolved = target.resolve(FIRST * UNIT)
+    odd = {value // math.gcd(value, UNIT) for value in resolved.values() if type(value) is int and value > 0}
+    return UNIT * math.lcm(*(value for value in odd if value <= LARGEST_FACTOR))
 
 
 def resized(shape: Shape, sizes: Mapping[str, Any]) -> Shape:

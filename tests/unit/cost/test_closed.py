@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import pytest
@@ -58,6 +60,58 @@ def test_a_parameter_that_follows_n_becomes_a_symbol() -> None:
 def test_a_parameter_of_the_scheme_becomes_a_symbol() -> None:
     forms = closed_forms(catalog.find("linformer"), shape_of("linformer")).forms
     assert forms["forward_core"].text == f"{8 * 64}*n*rank"
+
+
+def test_a_factor_that_divides_the_length_stands_below_the_line() -> None:
+    form = closed_forms(catalog.find("pooled"), shape_of("pooled")).forms["forward_core"]
+    assert form.text == f"{4 * 64}*n**2/factor"
+    assert form.valid == "n a multiple of 1536, n >= 12288"
+    assert (
+        form(n=1536 * 11, factor=3)
+        == count(catalog.find("pooled"), shape_of("pooled", 1536 * 11), "forward").cost.flops_core_executed
+    )
+
+
+def test_what_is_no_symbol_of_a_form_is_named_beside_it() -> None:
+    form = closed_forms(catalog.find("image_1d"), shape_of("image_1d")).forms["forward_core"]
+    assert (form.names, dict(form.at)) == (("n", "memory_block"), {"query_block": 256})
+    form = closed_forms(catalog.find("sparse_fixed"), shape_of("sparse_fixed")).forms["forward_core"]
+    assert (form.names, dict(form.at)) == (("n", "stride"), {"summary": 8})
+
+
+EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
+
+
+@pytest.mark.parametrize("name", EXECUTED)
+def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
+    """At a length that no form was drawn through: a multiple of the blocks, a square, or a power of two."""
+    target = catalog.find(name)
+    forms = closed_forms(target, shape_of(name)).forms
+    figures = {
+        "forward_core": ("forward", "flops_core_executed"),
+        "forward_flops": ("forward", "flops_executed"),
+        "train_core": ("train", "flops_core_executed"),
+        "train_flops": ("train", "flops_executed"),
+        "saved_bytes": ("train", "saved_bytes"),
+    }
+    assert set(figures) <= set(forms)
+    for figure, (pass_, counted) in figures.items():
+        form = forms[figure]
+        n = next(n for n in (2**18, 512 * 3 * 21, (56 * 9) ** 2, 512 * 9) if covers(form.valid, n))
+        symbols = {k: v for k, v in target.resolve(n).items() if k in form.names and isinstance(v, int)}
+        cost = count(target, shape_of(name, n), pass_).cost  # type: ignore[arg-type]
+        assert form(n=n, **symbols) == getattr(cost, counted), (figure, form.text, n)
+
+
+def covers(valid: str, n: int) -> bool:
+    """Whether a form's words about where it is valid mean this length."""
+    below = re.search(r"n < (\d+)", valid)
+    if below and n >= int(below[1]):
+        return False
+    if valid.startswith("n a power"):
+        return n & (n - 1) == 0
+    number = int(re.findall(r"\d+", valid)[0])
+    return (isqrt(n) ** 2 == n and isqrt(n) % number == 0) if valid.startswith("n the square") else n % number == 0
 
 
 def test_a_pinned_trace_says_so_and_integers_take_its_place() -> None:
