@@ -7,9 +7,11 @@ from math import ceil, isqrt
 import numpy as np
 import pytest
 
+from attnprof import catalog
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
+from attnprof.model import Shape
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -220,32 +222,6 @@ def test_a_star_is_universal_with_the_fewest_edges(n: int) -> None:
     assert reach(n, star).layers_to_full == 2
 
 
-def longnet(n: int, levels: list[tuple[int, int]], offset: int = 0) -> Expr:
-    """Segments of w tokens in which every r-th token reads every r-th."""
-    from attnprof.pattern import Explicit, Slices
-
-    rows, keys = [], []
-    for width, rate in levels:
-        i = np.arange(offset % rate, n, rate)
-        for first in range(0, n, width):
-            inside = i[(i >= first) & (i < first + width)]
-            inside = inside[(inside - first) % rate == offset % rate]
-            rows.append(np.repeat(inside, len(inside)))
-            keys.append(np.tile(inside, len(inside)))
-    return Explicit(Slices.from_pairs(n, np.concatenate(rows), np.concatenate(keys)))
-
-
-def test_longnet_costs_less_than_its_bound_and_leaves_holes_when_causal() -> None:
-    n, w0, a = 256, 4, 2
-    levels = [(w0 * a**k, a**k) for k in range(7)]
-    expr = longnet(n, levels)
-    assert edges(expr, n) <= n * w0 * a // (a - 1)
-    assert reach(n, expr).layers_to_full == 7
-    causal = reach(n, expr.past(), causal=True)
-    assert causal.layers_to_full is None
-    assert int(causal.histogram.sum()) / causal.pairs == pytest.approx(0.148, abs=0.002)
-
-
 TABLE = {
     "dense": (Dense(), 1_048_576, 16_777_216, 1),
     "dense-causal": (Dense(True), 524_800, 8_390_656, 1),
@@ -315,6 +291,52 @@ def test_a_fixed_summary_alone_leaves_queries_with_nothing_to_read() -> None:
     assert degree.mean() == pytest.approx(62.31, abs=0.005)
 
 
-def test_longnet_of_the_table() -> None:
-    levels = [(64, 1), (256, 4), (1024, 16)]
-    assert (edges(longnet(1024, levels), 1024), edges(longnet(4096, levels), 4096)) == (80_896, 323_584)
+DEGREES = {
+    "dense": (1024, 1024, 1024),
+    "dense-causal": (1, 512.5, 1024),
+    "block": (64, 64, 64),
+    "block-causal": (1, 32.5, 64),
+    "window": (33, 63.97, 65),
+    "window-causal": (1, 62.03, 64),
+    "window-exact": (1, 62.97, 65),
+    "look-back": (1, 92.5, 128),
+    "dilated": (33, 62.94, 65),
+    "longformer-64": (34, 65.9, 1024),
+    "longformer-512": (258, 450.25, 1024),
+    "etc": (38, 73.63, 1024),
+    "log-sparse": (1, 10, 11),
+    "sinks": (1, 65.78, 68),
+    "strided-near": (1, 32.48, 33),
+    "strided-far": (1, 16.5, 32),
+    "strided-merged": (1, 47.02, 63),
+    "fixed-own": (1, 16.5, 32),
+    "fixed-summary": (0, 62.31, 128),
+    "fixed-merged": (1, 78.5, 156),
+    "axial": (63, 63, 63),
+    "axial-past": (1, 32, 63),
+    "swin": (64, 64, 64),
+    "swin-shifted": (16, 49, 64),
+}
+
+
+@pytest.mark.parametrize("name", DEGREES)
+def test_degrees_of_the_table(name: str) -> None:
+    expr = TABLE[name][0] if name in TABLE else by_root(1024)[name][0]
+    degree = expr.slices(1024).out_degree()
+    least, mean, most = DEGREES[name]
+    assert (degree.min(), degree.max()) == (least, most)
+    assert degree.mean() == pytest.approx(mean, abs=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("block", "n", "blocks", "density"), [(16, 1024, 622, 0.1519), (16, 4096, 2542, 0.03879), (64, 4096, 622, 0.1519)]
+)
+def test_bigbird_of_the_catalogue_has_the_edges_of_the_table(block: int, n: int, blocks: int, density: float) -> None:
+    target = catalog.find("bigbird", params={"block": block})
+    pattern = target.graph(Shape(n, heads=1, dim=8))  # type: ignore[attr-defined]
+    assert pattern.edges(0, 0) == blocks * block**2
+    assert pattern.edges(0, 0) / n**2 == pytest.approx(density, rel=1e-3)
+    assert solve(Stack.of(pattern), Ask(), "auto").layers_to_full == 2
+    if (block, n) == (16, 1024):
+        degree = pattern.slices(0, 0).out_degree()
+        assert (degree.min(), degree.mean(), degree.max()) == (112, 155.5, 1024)
