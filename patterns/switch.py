@@ -16,21 +16,32 @@ CARD = Card(
     paper_n=512,
     notes=(
         "the experts stand in the FFN of level block; at levels core and attention it is dense attention",
-        "each expert computes its full capacity, ceil(n / experts * capacity) tokens of a sequence: "
-        "4 E C D F FLOPs, capacity times those of one FFN",
+        "each expert computes its full capacity, ceil(experts_per_token n / experts * capacity) tokens of a sequence: "
+        "4 E C D F FLOPs, experts_per_token * capacity times those of one FFN",
+        "experts_per_token=2: GShard's two likeliest experts, their chances made to sum to 1 (Lepikhin et al. 2021); "
+        "its random choice whether to try the second one is left out",
         "tokens are dispatched by index; dispatch by one-hot products would cost 4 capacity n^2 D more",
-        "a token beyond its expert's capacity skips the FFN; earlier tokens go first, so that nothing leaks",
+        "a token beyond its expert's capacity skips the FFN; earlier tokens go first, so that nothing leaks "
+        "(GShard queues all first choices before all second ones, which would)",
         "compare at equal FLOPs a token, not at equal parameters: those grow with the experts",
     ),
     sources={
         "experts": "8 (the released base configuration; Fedus et al. 2022, section 2.1)",
+        "experts_per_token": "1 (Fedus et al. 2022, section 2.1; 2 in Lepikhin et al. 2021, section 2.2)",
         "capacity": "1.25 (Fedus et al. 2022, table 1)",
     },
     oracle="transformers SwitchTransformersSparseMLP",
 )
 
 
-def pattern(n: int, *, causal: bool = False, experts: int = 8, capacity: float = 1.25) -> Expr:
+def resolve(n: int, *, experts: int = 8, experts_per_token: int = 1) -> dict[str, int]:
+    """No more experts a token than there are."""
+    return {"experts_per_token": min(max(experts_per_token, 1), experts)}
+
+
+def pattern(
+    n: int, *, causal: bool = False, experts: int = 8, experts_per_token: int = 1, capacity: float = 1.25
+) -> Expr:
     """All pairs, or all pairs with j <= i."""
     return Dense(causal)
 

@@ -1,4 +1,7 @@
-"""A mixture of experts instead of a position-wise FFN: each token goes to one expert (Fedus et al. 2022, section 2)."""
+"""A mixture of experts instead of a position-wise FFN: each token goes to one or two of them.
+
+One expert: Fedus et al. 2022, section 2; two: Lepikhin et al. 2021, section 2.2.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,17 @@ BALANCE = 1e-2
 
 
 class SwitchFeedForward(nn.Module):
-    """`x [b, n, D]` to `[b, n, D]`: y = p_e FFN_e(x) with e the likeliest expert, without bias.
+    """`x [b, n, D]` to `[b, n, D]`: y = sum of g_e FFN_e(x) over the k likeliest experts e, without bias.
 
-    An expert takes `capacity` tokens of a sequence, ceil(n / experts * factor), the earlier ones first; a token beyond
-    that gives 0, so that only the residual is left of it. Tokens are gathered and put back by index, without products.
+    g is the chance p_e of the only expert, or the chances of several made to sum to 1. An expert takes `capacity`
+    tokens of a sequence, ceil(k n / experts * factor), the earlier ones first; a token beyond that gives 0, so that
+    only the residual is left of it. Tokens are gathered and put back by index, without products.
     """
 
-    def __init__(self, n: int, dim: int, hidden: int, experts: int, factor: float) -> None:
+    def __init__(self, n: int, dim: int, hidden: int, experts: int, factor: float, per_token: int = 1) -> None:
         super().__init__()
-        self.experts, self.capacity = experts, ceil(n / experts * factor)
+        self.experts, self.per_token = experts, per_token
+        self.capacity = capacity_of(n, experts, factor, per_token)
         self.router = nn.Linear(dim, experts, bias=False)
         self.inner = nn.Parameter(torch.randn(experts, dim, hidden) * dim**-0.5)
         self.outer = nn.Parameter(torch.randn(experts, hidden, dim) * hidden**-0.5)
@@ -31,20 +36,24 @@ class SwitchFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         chances = self.chances(x)
         expert, slot = decided(lambda: self.slots(chances))
-        tokens = picked(F.pad(x, (0, 0, 0, 1))[:, None], self._sources(slot, x.shape[1]))[:, 0]
+        tokens = picked(F.pad(x, (0, 0, 0, 1))[:, None], self._sources(slot))[:, 0]
         tokens = tokens.unflatten(1, (self.experts, -1)).transpose(0, 1).flatten(1, 2)
-        mixed = (F.relu(tokens @ self.inner) @ self.outer).unflatten(1, (x.shape[0], -1)).transpose(0, 1).flatten(1, 2)
-        back = picked(F.pad(mixed, (0, 0, 0, 1))[:, None], slot[:, None])[:, 0]
-        return back * chances.gather(-1, expert[..., None]).to(x.dtype)
+        inner = F.relu(tokens @ self.inner, inplace=True)
+        mixed = (inner @ self.outer).unflatten(1, (x.shape[0], -1)).transpose(0, 1).flatten(1, 2)
+        back = picked(F.pad(mixed, (0, 0, 0, 1))[:, None], slot.flatten(1)[:, None])[:, 0]
+        weighed = back.unflatten(1, slot.shape[1:]) * self.gates(chances, expert)[..., None].to(x.dtype)
+        return weighed.sum(2) if self.per_token > 1 else weighed[:, :, 0]
 
     def reference(self, x: Tensor) -> Tensor:
         """Every expert on every token, and of that the part of the expert that took it."""
         chances = self.chances(x)
         expert, slot = self.slots(chances)
+        gates = self.gates(chances, expert).to(x.dtype)
         out = torch.zeros_like(x)
         for at in range(self.experts):
-            taken = ((expert == at) & (slot < self.experts * self.capacity))[..., None]
-            out = out + taken * chances[..., at, None].to(x.dtype) * (F.relu(x @ self.inner[at]) @ self.outer[at])
+            taken = (expert == at) & (slot < self.experts * self.capacity)
+            weight = (gates * taken).sum(-1, keepdim=True)
+            out = out + weight * (F.relu(x @ self.inner[at]) @ self.outer[at])
         return out
 
     def chances(self, x: Tensor) -> Tensor:
@@ -52,29 +61,46 @@ class SwitchFeedForward(nn.Module):
         scores = self.router(x)
         return scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
+    def gates(self, chances: Tensor, expert: Tensor) -> Tensor:
+        """The weights `[b, n, k]` of the chosen experts: the one chance, or several divided by their sum."""
+        chosen = chances.gather(-1, expert)
+        return chosen / chosen.sum(-1, keepdim=True) if self.per_token > 1 else chosen
+
     @torch.no_grad()
     def slots(self, chances: Tensor) -> tuple[Tensor, Tensor]:
-        """For each token its expert, and its place among `experts * capacity`, or one behind all if there is none."""
-        expert = chances.argmax(-1)
-        chosen = F.one_hot(expert, self.experts)
-        rank = chosen.cumsum(1).gather(-1, expert[..., None]).squeeze(-1) - 1
+        """The experts of each token, `[b, n, k]`, and its places among `experts * capacity`; one behind all for none.
+
+        All choices of a token queue before those of the next one, so that no place depends on a later token.
+        """
+        several = self.per_token > 1
+        expert = chances.topk(self.per_token).indices if several else chances.argmax(-1, keepdim=True)
+        queue = expert.flatten(1)
+        rank = F.one_hot(queue, self.experts).cumsum(1).gather(-1, queue[..., None]).view_as(expert) - 1
         slot = expert * self.capacity + rank
         return expert, torch.where(rank < self.capacity, slot, self.experts * self.capacity)
 
     def balance(self, x: Tensor) -> Tensor:
-        """The auxiliary loss 0.01 E sum over experts of (share of tokens) * (mean chance) (equation 4)."""
+        """The auxiliary loss 0.01 E sum over experts of (share of tokens) * (mean chance) (equation 4).
+
+        With two experts a token the share counts its first choice, as Lepikhin et al. 2021 do.
+        """
         chances = self.chances(x)
         share = F.one_hot(chances.argmax(-1), self.experts).to(chances.dtype).mean((0, 1))
         return BALANCE * self.experts * (share * chances.mean((0, 1))).sum()
 
-    def _sources(self, slot: Tensor, n: int) -> Tensor:
+    def _sources(self, slot: Tensor) -> Tensor:
         """The token in each place, `[b, 1, experts * capacity]`; n where a place stays empty."""
-        places = self.experts * self.capacity
+        places, n = self.experts * self.capacity, slot.shape[1]
         source = torch.full((slot.shape[0], places + 1), n, dtype=torch.int64, device=slot.device)
-        token = torch.arange(n, device=slot.device).expand_as(slot)
-        return source.scatter(1, slot, token)[:, None, :places]
+        token = torch.arange(n, device=slot.device)[:, None].expand_as(slot).flatten(1)
+        return source.scatter(1, slot.flatten(1), token)[:, None, :places]
 
 
-def flops_experts(batch: int, n: int, dim: int, hidden: int, experts: int, factor: float) -> int:
+def capacity_of(n: int, experts: int, factor: float, per_token: int = 1) -> int:
+    """Tokens of a sequence that an expert takes: ceil(k n / E * factor) (Fedus et al. 2022, equation 3)."""
+    return ceil(per_token * n / experts * factor)
+
+
+def flops_experts(batch: int, n: int, dim: int, hidden: int, experts: int, factor: float, per_token: int = 1) -> int:
     """2 n D E to route, 4 E C D F for the experts, each at its full capacity C."""
-    return batch * (2 * n * dim * experts + 4 * experts * ceil(n / experts * factor) * dim * hidden)
+    return batch * (2 * n * dim * experts + 4 * experts * capacity_of(n, experts, factor, per_token) * dim * hidden)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of, random_streams
+from attnprof.layers.softmax import hide
 from attnprof.layers.sorting import SortedProjections, as_blocks, balanced, blocks_of, mixed_blocks
 from attnprof.layers.tables import table
 from attnprof.scheme import Spec
@@ -34,9 +35,9 @@ class Core(nn.Module):
         k, v = (torch.cat([mixed_blocks(weights, x), x], 3) for x in (k, v))
         logits = q @ k.transpose(-2, -1)
         if self.causal:
-            logits = logits.masked_fill_(self.hidden, float("-inf"))
+            hide(logits, self.hidden)
         if self.absent is not None:
-            logits = logits.masked_fill_(self.absent, float("-inf"))
+            hide(logits, self.absent)
         return (logits.softmax(-1) @ v).flatten(2, 3)[:, :, : self.n]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.experts import SwitchFeedForward
-from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.softmax import hide, softmax_attention
 from attnprof.scheme import Spec
 
 WIDENING = 4
@@ -25,7 +25,7 @@ class Core(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         if self.hidden is not None:
-            scores = scores.masked_fill_(self.hidden, float("-inf"))
+            hide(scores, self.hidden)
         return scores.softmax(-1) @ v
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -39,7 +39,8 @@ class FeedForward(SwitchFeedForward):
     def __init__(self, spec: Spec) -> None:
         shape, factor = spec.shape, spec.params["capacity"]
         assert isinstance(factor, (int, float))
-        super().__init__(shape.n, shape.dim, WIDENING * shape.dim, spec.number("experts"), factor)
+        experts, chosen = spec.number("experts"), spec.number("experts_per_token")
+        super().__init__(shape.n, shape.dim, WIDENING * shape.dim, experts, factor, chosen)
 
 
 def flops_core(spec: Spec) -> int:

@@ -15,7 +15,9 @@ from attnprof.layers.reversible import Reversible
 from attnprof.model import Shape
 from tests.laws.cases import Case, as_params, built, cases, gradients
 
-BLOCKS = as_params([case for case in cases(variants=False) if case.runner != "masked"])
+TWO_EXPERTS = [Case("switch", causal, {"experts_per_token": 2}) for causal in (False, True)]
+PLAIN = [*(case for case in cases(variants=False) if case.runner != "masked"), *TWO_EXPERTS]
+BLOCKS = as_params(PLAIN)
 
 
 @pytest.mark.parametrize("case", BLOCKS)
@@ -148,13 +150,7 @@ def gradients_again(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]
 
 @pytest.mark.parametrize(
     "case",
-    as_params(
-        [
-            case
-            for case in cases(variants=False)
-            if case.causal and case.runner != "masked" and not catalog.entry(case.name).card.leaks
-        ]
-    ),
+    as_params([case for case in PLAIN if case.causal and not catalog.entry(case.name).card.leaks]),
 )
 def test_a_causal_block_sees_nothing_of_the_future(case: Case) -> None:
     module, _, (x,) = built(case, case.shape(64, depth=2).replace(level="block"))
