@@ -29,9 +29,7 @@ def forward_saved(module: nn.Module, leaves: Sequence[Tensor]) -> tuple[int, Ten
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
         output = first_tensor(module(*leaves))
     gc.collect(1)
-    permanent = {
-        _address(tensor) for tensor in module.state_dict(keep_vars=True).values() if isinstance(tensor, Tensor)
-    }
+    permanent = {_address(tensor) for tensor in (*module.parameters(), *module.buffers())}
     storages = {_address(holder.tensor): holder.tensor.untyped_storage().nbytes() for holder in kept}
     return sum(size for address, size in storages.items() if address not in permanent), output.detach()
 

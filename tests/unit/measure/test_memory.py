@@ -74,6 +74,18 @@ def test_saved_storages_count_once_without_parameters_and_buffers() -> None:
     assert saved(Product(), x) == 64 * KIB
 
 
+def test_a_buffer_that_no_state_dict_has_lives_anyway() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("waves", torch.randn(4, 256), persistent=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.waves
+
+    assert saved(Positions(), torch.randn(4, 256)) == 0
+
+
 def test_views_of_one_storage_count_once() -> None:
     assert saved(Views(), torch.randn(4, 256)) == 4 * KIB
 
