@@ -14,8 +14,7 @@ from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 ALL = as_params(cases())
 CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entry(case.name).card.leaks])
 PLAIN = as_params([case for case in cases(variants=False) if case.runner != "masked"])
-FUSED = frozenset({"flash"})
-STATED = as_params([case for case in cases() if case.runner != "masked" and case.name not in FUSED])
+STATED = as_params([case for case in cases() if case.runner != "masked"])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 0.1}
 
 
