@@ -13,10 +13,10 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
@@ -57,6 +57,11 @@ class Entry:
     def has_maths(self) -> bool:
         """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
         return is_written(self.name, self.card)
+
+    def takes_list(self, name: str) -> bool:
+        """Whether a parameter may be a list of integers: its annotation is `int | str`."""
+        given = inspect.signature(self.draw).parameters.get(name) if self.draw else None
+        return given is not None and {int, str} <= set(get_args(given.annotation))
 
 
 def names() -> tuple[str, ...]:
@@ -112,17 +117,39 @@ def load(path: Path) -> Entry:
             f"{path} defines no function `pattern`",
             hint="it needs `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
         )
+    own = {name: guarded(path, getattr(module, name, None)) for name in ("edges", "resolve", "flops_paper", "layers")}
     return Entry(
         name=path.stem,
         path=path,
         card=card,
-        draw=draw,
-        edges=getattr(module, "edges", None) or (borrowed.edges if borrowed else None),
-        rules=getattr(module, "resolve", None) or (borrowed.rules if borrowed else None),
-        paper=getattr(module, "flops_paper", None) or (borrowed.paper if borrowed else None),
-        layers=getattr(module, "layers", None) or (borrowed.layers if borrowed else None),
+        draw=draw if borrowed else guarded(path, draw),
+        edges=own["edges"] or (borrowed.edges if borrowed else None),
+        rules=own["resolve"] or (borrowed.rules if borrowed else None),
+        paper=own["flops_paper"] or (borrowed.paper if borrowed else None),
+        layers=own["layers"] or (borrowed.layers if borrowed else None),
         defaults=parameters_of(draw),
     )
+
+
+def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A function of a pattern file whose mistakes come as one clear error that names the file and the line."""
+    if call is None:
+        return None
+
+    @wraps(call)
+    def safe(*args: Any, **values: Any) -> Any:
+        try:
+            return call(*args, **values)
+        except AttnprofError:
+            raise
+        except Exception as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in values.items())
+            raise AttnprofError(
+                f"{path}{_line_in(error, path)} fails: {type(error).__name__}: {error}",
+                hint=f"it was called as {call.__name__}({', '.join(map(str, args))}, {given})",
+            ) from error
+
+    return safe
 
 
 def run_file(path: Path) -> ModuleType:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attnprof.catalog import RUNNERS, Entry, accepted, runners_of
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.model import Shape, Value
-from attnprof.pattern import Card, Pattern
+from attnprof.pattern import Card, Pattern, numbers
 from attnprof.scheme import Spec
 
 if TYPE_CHECKING:
@@ -247,8 +247,14 @@ def torch_dtype(shape: Shape) -> Any:
 
 
 def check_value(entry: Entry, name: str, value: Value) -> None:
-    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or not positive."""
+    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or negative.
+
+    A parameter annotated `int | str` takes one integer, or several joined by commas.
+    """
     default = entry.defaults[name]
+    if isinstance(value, str) and entry.takes_list(name):
+        numbers(value)
+        return
     if isinstance(default, str) != isinstance(value, str) and default is not None:
         raise AttnprofError(
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",

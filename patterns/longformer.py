@@ -1,6 +1,6 @@
 """A sliding window, and a few global tokens that read all and are read by all."""
 
-from attnprof.pattern import Band, Card, Expr, Global
+from attnprof.pattern import Band, Card, Expr, Global, of_head
 
 CARD = Card(
     title="Longformer",
@@ -15,13 +15,14 @@ CARD = Card(
     paper_n=4096,
     notes=(
         "global queries have projections of their own (Q, K, V): one global token costs 4 n D^2 more",
+        "window and dilation may differ by head: a list, 64,64,512,512, has one size for each head or equal group of "
+        "heads",
         "the causal form has a window only: the paper's language models use no global tokens",
     ),
     sources={
         "window": "512 (Beltagy et al. 2020, section 4.2)",
         "global_tokens": "1: the classification token (Beltagy et al. 2020, section 3.1)",
-        "dilation": "1; the paper's language models dilate two heads of the upper layers (table 12)",
-        "dilated_heads": "0; 2 in the paper's language models (section 4.2)",
+        "dilation": "1; the paper's language models dilate two heads of the upper layers (section 4.2, table 12)",
     },
     oracle="transformers LongformerSelfAttention",
 )
@@ -32,17 +33,20 @@ def pattern(
     *,
     causal: bool = False,
     head: int = 0,
-    window: int = 512,
+    heads: int = 1,
+    window: int | str = 512,
     global_tokens: int = 1,
-    dilation: int = 1,
-    dilated_heads: int = 0,
+    dilation: int | str = 1,
 ) -> Expr:
-    """The band (dilated in the first `dilated_heads` heads), and the rows and columns of the global tokens."""
-    step = dilation if head < dilated_heads else 1
-    if causal:
-        return Band(window - 1, 0, step)
-    band = Band(window // 2, window // 2, step)
-    return band | Global(min(global_tokens, n)) if global_tokens else band
+    """The window of the head, and the rows and columns of the global tokens."""
+    band = band_of(head, heads, window, dilation, causal)
+    return band if causal or not global_tokens else band | Global(min(global_tokens, n))
+
+
+def band_of(head: int, heads: int, window: int | str, dilation: int | str, causal: bool) -> Band:
+    """The keys of a head's window; causal: itself and those before it, as many as the window is wide."""
+    size, step = of_head(window, head, heads), max(of_head(dilation, head, heads), 1)
+    return Band(max(size - 1, 0), 0, step) if causal else Band(size // 2, size // 2, step)
 
 
 def edges(
@@ -50,30 +54,33 @@ def edges(
     *,
     causal: bool = False,
     head: int = 0,
-    window: int = 512,
+    heads: int = 1,
+    window: int | str = 512,
     global_tokens: int = 1,
-    dilation: int = 1,
-    dilated_heads: int = 0,
+    dilation: int | str = 1,
 ) -> int:
     """The band's keys, plus the global rows and columns that the band does not have already."""
-    step = dilation if head < dilated_heads else 1
+    band = band_of(head, heads, window, dilation, causal)
+    within = _side(band.before, n, band.dilation) + _side(band.after, n, band.dilation) + n
     if causal:
-        return sum(n - lag * step for lag in range(window) if lag * step < n)
-    half = min(window // 2, (n - 1) // step)
-    band = n * (2 * half + 1) - step * half * (half + 1)
+        return within
     tokens = min(global_tokens, n)
-    crossing = sum(_band_row(t, n, half, step) for t in range(tokens))
-    inside = sum(
-        1 for t in range(tokens) for s in range(tokens) if abs(t - s) % step == 0 and abs(t - s) <= half * step
-    )
-    return band + (2 * tokens * n - tokens**2) - (2 * crossing - inside)
+    crossing = sum(_band_row(t, n, band) for t in range(tokens))
+    inside = sum(_band_row(t, tokens, band) for t in range(tokens))
+    return within + (2 * tokens * n - tokens**2) - (2 * crossing - inside)
 
 
-def _band_row(i: int, n: int, half: int, step: int) -> int:
-    """Keys that row i of the band has."""
-    return 1 + min(half, i // step) + min(half, (n - 1 - i) // step)
+def _side(reach: int, n: int, step: int) -> int:
+    """Pairs with i - j = k step for 1 <= k <= reach."""
+    reach = min(reach, (n - 1) // step)
+    return reach * n - step * reach * (reach + 1) // 2
 
 
-def flops_paper(n: int, *, dim: int, window: int = 512) -> int:
-    """4 n w D: linear in n (Beltagy et al. 2020, section 3.1)."""
-    return 4 * n * window * dim
+def _band_row(i: int, n: int, band: Band) -> int:
+    """Keys below n that row i of the band has."""
+    return 1 + min(band.before, i // band.dilation) + min(band.after, (n - 1 - i) // band.dilation)
+
+
+def flops_paper(n: int, *, dim: int, heads: int = 1, window: int | str = 512) -> int:
+    """4 n w D: linear in n (Beltagy et al. 2020, section 3.1); w the mean of the heads'."""
+    return 4 * n * dim * sum(of_head(window, head, heads) for head in range(heads)) // heads

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices, Sum
+from attnprof.pattern import Card, Explicit, Expr, Slices, Sum, numbers
 
 CARD = Card(
     title="LongNet",
@@ -43,11 +43,6 @@ def resolve(n: int, *, segments: str = "2048,4096,8192,16384,32768", dilations: 
             break
     lengths, steps = zip(*kept, strict=True)
     return {"segments": ",".join(map(str, lengths)), "dilations": ",".join(map(str, steps))}
-
-
-def numbers(text: str) -> list[int]:
-    """Integers joined by commas."""
-    return [int(part) for part in str(text).split(",")]
 
 
 def pattern(

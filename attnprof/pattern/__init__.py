@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from attnprof.pattern.card import Card
     from attnprof.pattern.expr import Expr, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
+    from attnprof.pattern.listed import numbers, of_head
     from attnprof.pattern.pattern import Pattern
     from attnprof.pattern.primitives import (
         Band,
@@ -53,9 +54,11 @@ __all__ = [
     "Sum",
     "Summary",
     "Union",
+    "numbers",
+    "of_head",
 ]
 
-MODULES = ("card", "expr", "slices", "primitives", "framed", "slots", "pattern")
+MODULES = ("card", "expr", "slices", "primitives", "framed", "slots", "pattern", "listed")
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "compressive": [{"memory": 0}, {"segment": 40}],
     "linear": [{"feature": "relu"}, {"feature": "poly2"}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
-    "longformer": [{"dilation": 2, "dilated_heads": 1}],
+    "longformer": [{"dilation": "2,1"}, {"window": "8,16", "dilation": "1,3"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
     "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
     "reformer": [{"duplicates": "once"}, {"hashes": 1}],

@@ -33,7 +33,11 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "image_2d": [{"query_block": 4, "memory_block": 2}],
     "linformer": [{"rank": 8}],
     "long_short": [{"window": 16, "rank": 4}, {"window": 8, "chunk": 8, "chunk_rank": 2}],
-    "longformer": [{"window": 16, "global_tokens": 3}, {"window": 16, "dilation": 2, "dilated_heads": 2}],
+    "longformer": [
+        {"window": 16, "global_tokens": 3},
+        {"window": 16, "dilation": "2,1"},
+        {"window": "4,8,16,64", "dilation": "3,2,1,1", "global_tokens": 7},
+    ],
     "longnet": [{"segments": "8,16,32,64", "dilations": "1,2,4,8"}, {"segments": "8,64", "dilations": "2,3"}],
     "memory_compressed": [{"block": 16, "factor": 4}],
     "moba": [{"block": 16}, {"block": 8, "topk": 1}],
