@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.errors import AttnprofError
 from attnprof.pattern.slices import Slices
 
+AT_LEAST_ONE = ("size", "stride", "dilation")
 AsArray = Callable[[np.ndarray], Any]
 
 
@@ -20,6 +22,14 @@ class Expr:
 
     `a | b` is the union (one softmax over both); `a + b` keeps both (two softmaxes, or two rounds of one).
     """
+
+    def __post_init__(self) -> None:
+        for name in AT_LEAST_ONE:
+            value = getattr(self, name, 1)
+            if isinstance(value, (int, np.integer)) and value < 1:
+                raise AttnprofError(
+                    f"{type(self).__name__} has {name} = {value}, but a {name} is at least 1", hint=f"{name}=1, or more"
+                )
 
     def slices(self, n: int) -> Slices:
         """The edges as slices, none named twice."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import Expr
 from attnprof.pattern.primitives import Drawn
 from attnprof.pattern.slices import Bools, Slices
@@ -33,8 +34,17 @@ class Pattern:
         """The expression of one layer and head."""
         at = (layer % self.layers, head % self.heads)
         if at not in self._seen:
-            self._seen[at] = self.draw(*at)
+            self._seen[at] = self._drawn(*at)
         return self._seen[at]
+
+    def _drawn(self, layer: int, head: int) -> Expr:
+        expr = self.draw(layer, head)
+        if not isinstance(expr, Expr):
+            raise AttnprofError(
+                f"the pattern of {self.name} is {expr!r}, no expression of `attnprof.pattern`",
+                hint="return one, e.g. Band(256) | Global(4); Explicit(Slices.from_pairs(n, rows, keys)) for any edges",
+            )
+        return expr
 
     def slices(self, layer: int = 0, head: int = 0) -> Slices:
         """The edges of one layer and head as slices, each edge once."""
