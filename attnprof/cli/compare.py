@@ -20,7 +20,7 @@ Examples:
   attnprof compare attnprof-runs/before attnprof-runs/after
   attnprof compare A B --metric backward_s --tolerance 0.1
 """
-MACHINE = ("device_name", "cpu", "threads")
+MACHINE = ("device_name", "cpu", "threads", "settings")
 
 
 @click.command(epilog=EXAMPLES)
@@ -40,7 +40,9 @@ MACHINE = ("device_name", "cpu", "threads")
     show_default=True,
     help="Ratios within a factor of 1 + this count as the same.",
 )
-@click.option("--across-machines", is_flag=True, help="Compare even where processor, device or threads differ.")
+@click.option(
+    "--across-machines", is_flag=True, help="Compare even where processor, device, threads or settings differ."
+)
 @AS_JSON
 def command(a: Path, b: Path, metric: str, tolerance: float, across_machines: bool, as_json: bool) -> int:
     """Is run B faster or slower than run A? SAME, FASTER, SLOWER or AMBIGUOUS for each point that both measured.
@@ -67,7 +69,7 @@ def command(a: Path, b: Path, metric: str, tolerance: float, across_machines: bo
 def refuse_other_machine(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
     """Raise `AttnprofError` where the two runs say that they were measured on different machines."""
     ours, theirs = a.get("environment") or {}, b.get("environment") or {}
-    differing = [name for name in MACHINE if ours.get(name) != theirs.get(name)]
+    differing = [name for name in MACHINE if (ours.get(name) or None) != (theirs.get(name) or None)]
     if differing:
         what = "; ".join(f"{name} {ours.get(name)} and {theirs.get(name)}" for name in differing)
         raise AttnprofError(

@@ -15,6 +15,7 @@ import psutil
 from attnprof.measure.sensors import Sensors
 
 PACKAGES = ("torch", "numpy", "triton")
+SETTINGS = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "THP_MEM_", "OMP_", "MKL_", "KMP_", "PYTORCH_", "NVIDIA_TF32")
 CROWDED = 0.25
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -35,10 +36,22 @@ def environment(device: str = "cpu", *, sensors: Sensors | None = None, folder: 
         "load_1min": os.getloadavg()[0],
         "memory_bytes": memory_bytes(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "settings": settings(os.environ),
         "git": git_state(folder or Path.cwd()),
         **_torch_state(device),
         **_sensed(sensors),
     }
+
+
+def settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables that change what is measured: the allocator's, the thread pools', torch's.
+
+    Libraries that are loaded first are named without their folders.
+    """
+    found = {name: variables[name] for name in sorted(variables) if name.startswith(SETTINGS)}
+    if "LD_PRELOAD" in found:
+        found["LD_PRELOAD"] = " ".join(Path(part).name for part in found["LD_PRELOAD"].replace(":", " ").split())
+    return found
 
 
 def free_bytes(device: str = "cpu", *, limits: Path = CGROUP) -> int:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ import psutil
 
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
-from attnprof.measure.environment import cpu_model, free_bytes, memory_bytes, usable_cores
+from attnprof.measure.environment import cpu_model, free_bytes, memory_bytes, settings, usable_cores
 from attnprof.measure.sensors import NullSensors, Sensors
 from attnprof.units import format_bytes
 
@@ -25,6 +25,7 @@ Grade = Literal["ok", "note", "unfit"]
 OLDEST_TORCH = (2, 9)
 LITTLE_MEMORY = 4 * 2**30
 BUSY = 0.25
+ALLOCATOR = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "THP_MEM_")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 TOOLS = {
     "chromium": "only the browser tests need it; Debian: apt install chromium",
@@ -51,6 +52,7 @@ def findings(device: str, folder: Path, sensors: Sensors) -> list[Finding]:
         shipped_folders(),
         processor(),
         memory(),
+        allocator(settings(os.environ)),
         writable(folder),
         accelerator(device, sensors),
         tools(),
@@ -125,6 +127,16 @@ def memory(free: Callable[[], int] = free_bytes, swap: Callable[[], int] | None 
         yield Finding(
             "swap", "note", f"{format_bytes(swapped)} are swapped out; times may include paging", "swapoff -a"
         )
+
+
+def allocator(chosen: Mapping[str, str], libc: str = platform.libc_ver()[0]) -> Iterator[Finding]:
+    """Who hands out the memory of a CPU's tensors: glibc's default adds page faults to the times of large ones."""
+    own = {name: value for name, value in chosen.items() if name.startswith(ALLOCATOR)}
+    if own:
+        yield Finding("allocator", "ok", ", ".join(f"{name}={value}" for name, value in own.items()))
+    elif libc == "glibc":
+        text = "glibc's default: tensors above 32 MiB are mapped anew at each use, and their times hold the page faults"
+        yield Finding("allocator", "ok", text)
 
 
 def writable(folder: Path) -> Iterator[Finding]:

@@ -8,7 +8,18 @@ from typing import Any, Protocol
 
 from attnprof.model import Record, content_hash
 
-MACHINE = ("cpu", "device_name", "cores_usable", "memory_bytes", "threads", "packages", "cuda", "cudnn", "accelerator")
+MACHINE = (
+    "cpu",
+    "device_name",
+    "cores_usable",
+    "memory_bytes",
+    "threads",
+    "packages",
+    "settings",
+    "cuda",
+    "cudnn",
+    "accelerator",
+)
 DRIFTING = ("power_w", "clock_mhz", "load_1min")
 
 

@@ -105,6 +105,14 @@ def test_another_machine_is_refused_unless_asked_for(write: Write, capsys: pytes
     assert run(capsys, a, b, "--across-machines")[0] == 0
 
 
+def test_another_allocator_is_another_machine(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = {"MALLOC_MMAP_THRESHOLD_": "8589934592"}
+    ended, _, err = run(capsys, write("a", record(0.01)), write("b", record(0.01), settings=kept))
+    assert ended == 1
+    assert "settings None and {'MALLOC_MMAP_THRESHOLD_'" in " ".join(err.split())
+    assert run(capsys, write("c", record(0.01), settings={}), write("d", record(0.01)))[0] == 0
+
+
 def test_a_point_that_no_longer_runs_is_a_regression(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     broken = dataclasses.replace(record(None), status="oom", reasons={"measured": "the process was killed"})
     a, b = write("a", record(0.01)), write("b", broken)

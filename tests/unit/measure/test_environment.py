@@ -21,6 +21,11 @@ def test_the_environment_is_plain_json_and_names_the_machine() -> None:
     assert found["accelerator"] is None
 
 
+def test_variables_that_change_a_measurement_are_recorded_without_folders() -> None:
+    given = {"HOME": "/home/me", "MALLOC_ARENA_MAX": "1", "LD_PRELOAD": "/home/me/libjemalloc.so:/opt/x.so"}
+    assert env.settings(given) == {"LD_PRELOAD": "libjemalloc.so x.so", "MALLOC_ARENA_MAX": "1"}
+
+
 def test_an_accelerator_is_identified_with_its_power_before_anything_runs() -> None:
     sensors = open_sensors("cuda", nvml=FakeNvml(), uuid="aa11", environ={})
     found = env.environment("cpu", sensors=sensors)

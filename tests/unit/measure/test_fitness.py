@@ -106,3 +106,11 @@ def test_missing_tools_say_how_to_get_them() -> None:
     missing = list(fitness.tools(lambda name: None))
     assert all(f.grade == "note" and f.fix for f in missing)
     assert grades(fitness.tools(lambda name: f"/usr/bin/{name}")) == {"chromium": "ok", "pdflatex": "ok"}
+
+
+def test_the_allocator_is_named_and_what_its_default_adds() -> None:
+    (default,) = fitness.allocator({"OMP_NUM_THREADS": "2"}, "glibc")
+    assert "page faults" in default.text
+    (own,) = fitness.allocator({"MALLOC_MMAP_THRESHOLD_": "8589934592"}, "glibc")
+    assert own.text == "MALLOC_MMAP_THRESHOLD_=8589934592"
+    assert list(fitness.allocator({}, "")) == []
