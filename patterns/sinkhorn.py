@@ -19,16 +19,21 @@ CARD = Card(
     paper_n=1024,
     notes=(
         "the sorting is soft: block I reads a weighted sum of all blocks, S K with S nearly doubly stochastic, which "
-        "costs 4 n^2 D / B: a quadratic term; the drawn pattern is its hard limit, one block each",
+        "costs 4 n^2 D / B: a quadratic term; hard=true takes the block of the largest weight by index, without that "
+        "term (the scores of block pairs stay), and passes the gradient straight through to that weight",
+        "the drawn pattern is that of hard sorting, one block each",
         "causal: S mixes earlier blocks only, its scores come from earlier tokens, and its columns are normalised over "
         "the places so far, so that nothing leaks; the first block reads itself alone",
         "a short last block enters the sums filled up with zeros",
-        "no Gumbel noise is added to the scores; one sorting serves all heads",
+        "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
+        "have none; one sorting serves all heads",
     ),
     sources={
         "block": "64 (Tay et al. 2020, section 4: blocks of 16 to 64 tokens)",
         "temperature": "0.75 (Tay et al. 2020, section 4.6)",
         "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
+        "gumbel": "1: standard noise (Tay et al. 2020, section 3.2)",
+        "hard": "false (Tay et al. 2020, section 3.2: soft while training)",
     },
     oracle="sinkhorn_transformer, the causal form",
 )
@@ -48,6 +53,8 @@ def pattern(
     block: int = 64,
     temperature: float = 0.75,
     iterations: int = 8,
+    gumbel: float = 1.0,
+    hard: bool = False,
 ) -> Expr:
     """The own block and that of a random permutation; causal: a random earlier one."""
     count = -(-n // block)
@@ -58,6 +65,6 @@ def pattern(
     return BlockTable(block, np.stack([beside, own], axis=1), causal=causal)
 
 
-def flops_paper(n: int, *, dim: int, block: int = 64) -> int:
-    """4 n 2 B D for the two blocks, 4 (n / B)^2 B D to sort keys and values (Tay et al. 2020, section 3.3)."""
-    return 8 * n * block * dim + 4 * n * n * dim // block
+def flops_paper(n: int, *, dim: int, block: int = 64, hard: bool = False) -> int:
+    """4 n 2 B D for the two blocks, 4 (n / B)^2 B D to sort keys and values softly (Tay et al. 2020, section 3.3)."""
+    return 8 * n * block * dim + (0 if hard else 4 * n * n * dim // block)

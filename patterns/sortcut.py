@@ -19,15 +19,19 @@ CARD = Card(
     paper_n=1024,
     notes=(
         "an encoder's scheme: the blocks that are kept are chosen among all",
-        "the sorting is soft: a kept block is a weighted sum of all; the drawn pattern is its hard limit",
+        "the sorting is soft: a kept block is a weighted sum of all; hard=true keeps the blocks of the largest weights "
+        "by index, with the gradient straight through to those weights; the drawn pattern is that",
         "a short last block enters the sums filled up with zeros",
-        "no Gumbel noise is added to the scores; one sorting serves all heads",
+        "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
+        "have none; one sorting serves all heads",
     ),
     sources={
         "block": "16 (Tay et al. 2020, section 4.4: 2 blocks of 16 tokens)",
         "sorted_blocks": "2 (Tay et al. 2020, section 4.4)",
         "temperature": "0.75 (Tay et al. 2020, section 4.6)",
         "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
+        "gumbel": "1: standard noise (Tay et al. 2020, section 3.2)",
+        "hard": "false (Tay et al. 2020, section 3.2: soft while training)",
     },
 )
 
@@ -47,6 +51,8 @@ def pattern(
     sorted_blocks: int = 2,
     temperature: float = 0.75,
     iterations: int = 8,
+    gumbel: float = 1.0,
+    hard: bool = False,
 ) -> Expr:
     """A few random blocks, read by all."""
     count = -(-n // block)

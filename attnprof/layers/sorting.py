@@ -1,4 +1,4 @@
-"""Soft sorting of blocks of keys: a network that scores pairs of blocks, and Sinkhorn's balancing (Tay et al. 2020)."""
+"""Sorting of blocks of keys: a network that scores pairs of blocks, and Sinkhorn's balancing (Tay et al. 2020)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import QKV
+from attnprof.layers.decisions import decided
+from attnprof.layers.rows import rows
 from attnprof.scheme import Spec
 
 NOWHERE = -1e9
@@ -41,6 +43,61 @@ class SortedProjections(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return (*self.to_qkv(x), self.sort(x))
+
+
+class Sorter(nn.Module):
+    """Blocks of keys and values in the places that the scores give them: the first `kept` places, or all.
+
+    Soft: sums of all blocks. Hard: the block of the largest weight, by index; the gradient goes straight through to
+    that weight (Bengio et al. 2013), so that the network still learns. In training mode Gumbel noise of the scale
+    `gumbel` is added to the scores before the temperature.
+    """
+
+    def __init__(self, spec: Spec, kept: int | None = None) -> None:
+        super().__init__()
+        self.causal, self.hard, self.kept = spec.shape.causal, bool(spec.params["hard"]), kept
+        self.temperature, self.iterations = float(spec.params["temperature"] or 1), spec.number("iterations")
+        self.gumbel = float(spec.params["gumbel"] or 0)
+
+    def forward(self, scores: Tensor, *streams: Tensor) -> tuple[Tensor, ...]:
+        """`scores [b, blocks, blocks]`, streams `[b, h, blocks, size, d]`: the streams `[b, h, places, size, d]`."""
+        weights = self.weights(scores)
+        if not self.hard:
+            return tuple(mixed_blocks(weights, x) for x in streams)
+        chosen = decided(lambda: weights.argmax(-1))
+        one = straight_through(weights, chosen)[:, None, ..., None]
+        return tuple(chosen_blocks(chosen, x) * one for x in streams)
+
+    def weights(self, scores: Tensor) -> Tensor:
+        """Of each block in each place, `[b, places, blocks]`."""
+        if self.training and self.gumbel:
+            scores = scores + decided(lambda: self.gumbel * gumbel_like(scores))
+        return balanced(scores, self.temperature, self.iterations, self.causal)[:, : self.kept]
+
+    def matrix(self, scores: Tensor) -> Tensor:
+        """The weights that the places are mixed by, for oracles: 0 and 1 where the sorting is hard."""
+        weights = self.weights(scores)
+        if not self.hard:
+            return weights
+        chosen = weights.argmax(-1)
+        return F.one_hot(chosen, weights.shape[-1]) * straight_through(weights, chosen)
+
+
+def gumbel_like(scores: Tensor) -> Tensor:
+    """Independent standard Gumbel noise, -log of exponential draws."""
+    return -torch.empty_like(scores).exponential_().log()
+
+
+def straight_through(weights: Tensor, chosen: Tensor) -> Tensor:
+    """1 for each place, `[b, places, 1]`, with the gradient of its chosen weight."""
+    share = weights.gather(-1, chosen[..., None])
+    return 1 + (share - share.detach())
+
+
+def chosen_blocks(chosen: Tensor, x: Tensor) -> Tensor:
+    """Of the blocks `x [b, h, blocks, size, d]` those of `chosen [b, places]`."""
+    index = chosen[:, None].expand(-1, x.shape[1], -1)
+    return rows(x.flatten(3), index).unflatten(3, x.shape[3:])
 
 
 def balanced(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:

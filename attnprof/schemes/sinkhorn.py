@@ -1,4 +1,4 @@
-"""Sinkhorn attention: the own block and a softly sorted one under one softmax (Tay et al. 2020, section 3)."""
+"""Sinkhorn attention: the own block and a sorted one under one softmax (Tay et al. 2020, section 3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.softmax import hide
-from attnprof.layers.sorting import SortedProjections, as_blocks, balanced, blocks_of, mixed_blocks
+from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
 from attnprof.layers.tables import table
 from attnprof.scheme import Spec
 
@@ -24,15 +24,14 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.causal, self.n, self.size = spec.shape.causal, spec.shape.n, spec.number("block")
-        self.temperature, self.iterations = float(spec.params["temperature"] or 1), spec.number("iterations")
+        self.sort = Sorter(spec)
         own = np.triu(np.ones((self.size, self.size), dtype=np.bool_), 1) & self.causal
         self.register_buffer("hidden", table(np.concatenate([np.zeros_like(own), own], axis=1)))
         self.register_buffer("absent", absent_keys(spec))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
-        weights = balanced(scores, self.temperature, self.iterations, self.causal)
         q, k, v = (as_blocks(x, self.size) for x in (q * q.shape[-1] ** -0.5, k, v))
-        k, v = (torch.cat([mixed_blocks(weights, x), x], 3) for x in (k, v))
+        k, v = (torch.cat(pair, 3) for pair in zip(self.sort(scores, k, v), (k, v), strict=True))
         logits = q @ k.transpose(-2, -1)
         if self.causal:
             hide(logits, self.hidden)
@@ -42,7 +41,7 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
         """All sorted keys and all own keys side by side, those of other blocks masked."""
-        weights = balanced(scores, self.temperature, self.iterations, self.causal)
+        weights = self.sort.matrix(scores)
         q, k, v = (as_blocks(x, self.size).flatten(2, 3) for x in (q, k, v))
         moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype))[:, None]
         place = torch.arange(q.shape[2])
@@ -72,6 +71,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 b^2 B d to sort keys and values of b blocks, 4 b B 2 B d to mix."""
+    """A head: 4 b^2 B d to sort keys and values of b blocks softly (0 hard), 4 b B 2 B d to mix."""
     shape, size, blocks = spec.shape, spec.number("block"), blocks_of(spec)
-    return shape.batch * shape.heads * shape.head_dim * (4 * blocks**2 * size + 8 * blocks * size**2)
+    sorting = 0 if spec.params["hard"] else 4 * blocks**2 * size
+    return shape.batch * shape.heads * shape.head_dim * (sorting + 8 * blocks * size**2)

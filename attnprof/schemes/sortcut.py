@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.softmax import softmax_attention
-from attnprof.layers.sorting import SortedProjections, as_blocks, balanced, blocks_of, mixed_blocks
+from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
 from attnprof.scheme import Spec
 
 Projections = SortedProjections
@@ -19,19 +19,18 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.size, self.kept = spec.number("block"), spec.number("sorted_blocks")
-        self.temperature, self.iterations = float(spec.params["temperature"] or 1), spec.number("iterations")
+        self.sort = Sorter(spec, self.kept)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
-        weights = balanced(scores, self.temperature, self.iterations)[:, : self.kept]
-        k, v = (mixed_blocks(weights, as_blocks(x, self.size)).flatten(2, 3) for x in (k, v))
+        k, v = (x.flatten(2, 3) for x in self.sort(scores, as_blocks(k, self.size), as_blocks(v, self.size)))
         return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
         """Dense attention to the kept part of all sorted keys."""
-        weights = balanced(scores, self.temperature, self.iterations)
+        weights = self.sort.matrix(scores)
         moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype))[:, None]
         k, v = (moved @ as_blocks(x, self.size).flatten(2, 3) for x in (k, v))
-        return softmax_attention(q, k[:, :, : self.kept * self.size], v[:, :, : self.kept * self.size])
+        return softmax_attention(q, k, v)
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:
@@ -41,6 +40,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 c b B d to sort keys and values of b blocks into c, 4 n c B d to mix."""
+    """A head: 4 c b B d to sort keys and values of b blocks softly into c (0 hard), 4 n c B d to mix."""
     shape, size, kept = spec.shape, spec.number("block"), spec.number("sorted_blocks")
-    return shape.batch * shape.heads * shape.head_dim * 4 * kept * size * (blocks_of(spec) + shape.n)
+    mixed = 0 if spec.params["hard"] else blocks_of(spec)
+    return shape.batch * shape.heads * shape.head_dim * 4 * kept * size * (mixed + shape.n)

@@ -49,6 +49,8 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "set_transformer": [{"variant": "official"}],
     "sparse_fixed": [{"combine": "alternate"}, {"combine": "heads"}],
     "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
+    "sinkhorn": [{"hard": True}],
+    "sortcut": [{"hard": True}],
     "swin": [{"merging": True}],
     "transformer_xl": [{"same_length": True}, {"memory": 0}, {"segment": 48}],
 }
@@ -104,9 +106,9 @@ def as_params(found: list[Case]) -> list[object]:
 
 
 def built(case: Case, shape: Shape) -> tuple[nn.Module, nn.Module, tuple[Tensor, ...]]:
-    """The module, its reference with the same parameters, and inputs, from a fixed seed."""
+    """The module, its reference with the same parameters, and inputs, from a fixed seed, in evaluation mode."""
     torch.manual_seed(shape.n)
-    module, reference = case.target.build(shape), case.target.reference(shape)
+    module, reference = case.target.build(shape).eval(), case.target.reference(shape).eval()
     reference.load_state_dict(module.state_dict())
     return module, reference, case.target.inputs(shape)
 

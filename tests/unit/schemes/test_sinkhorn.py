@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from attnprof import catalog
-from attnprof.layers.sorting import balanced
+from attnprof.layers.sorting import balanced, gumbel_like
 from attnprof.model import Shape
 
 
@@ -45,7 +46,7 @@ def test_a_hard_permutation_reads_one_block_besides_the_own() -> None:
     moved = [x.unflatten(2, (3, 4))[:, :, order] for x in (k, v)]
     keys, values = (torch.cat([m, x.unflatten(2, (3, 4))], 3) for m, x in zip(moved, (k, v), strict=True))
     expected = ((q.unflatten(2, (3, 4)) @ keys.transpose(-2, -1)) * 4**-0.5).softmax(-1) @ values
-    torch.testing.assert_close(target.build(shape)(q, k, v, scores), expected.flatten(2, 3))
+    torch.testing.assert_close(target.build(shape).eval()(q, k, v, scores), expected.flatten(2, 3))
 
 
 def test_the_drawn_pattern_is_two_blocks_a_block() -> None:
@@ -53,3 +54,70 @@ def test_the_drawn_pattern_is_two_blocks_a_block() -> None:
     assert set(pattern.slices().out_degree().tolist()) <= {64, 128}
     causal = catalog.find("sinkhorn").pattern(Shape(1000, causal=True)).slices()
     assert (causal.stop - 1 <= causal.row).all()
+
+
+def made(name: str, n: int = 24, causal: bool = False, **params: float) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """A core on blocks of four tokens, in training mode, with random streams."""
+    target = catalog.find(name, params={"block": 4, **params})
+    shape = Shape(n, batch=2, dim=8, heads=2, level="core", dtype="float64", causal=causal)
+    torch.manual_seed(0)
+    return target.build(shape), target.inputs(shape)
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "sortcut"])
+def test_training_adds_noise_to_the_scores_and_evaluation_none(name: str) -> None:
+    module, (q, k, v, scores) = made(name)
+    torch.manual_seed(5)
+    noisy = module(q, k, v, scores)
+    torch.manual_seed(5)
+    shifted = scores + gumbel_like(scores)
+    module.eval()
+    assert (noisy - module(q, k, v, scores)).abs().max() > 1e-3
+    torch.testing.assert_close(noisy, module(q, k, v, shifted))
+    torch.testing.assert_close(module(q, k, v, scores), module(q, k, v, scores), rtol=0, atol=0)
+    quiet, streams = made(name, gumbel=0.0)
+    torch.testing.assert_close(quiet(*streams), quiet.eval()(*streams), rtol=0, atol=0)
+
+
+def test_the_noise_is_standard_gumbel() -> None:
+    torch.manual_seed(0)
+    draws = gumbel_like(torch.empty(400_000, dtype=torch.float64))
+    assert float(draws.mean()) == pytest.approx(0.5772, abs=0.01)
+    assert float(draws.var()) == pytest.approx(torch.pi**2 / 6, abs=0.03)
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+def test_a_causal_layer_sees_nothing_of_the_future_while_it_trains_either(hard: bool) -> None:
+    target = catalog.find("sinkhorn", params={"block": 4, "hard": hard})
+    module = target.build(Shape(24, dim=8, heads=2, causal=True, dtype="float64"))
+    x = torch.randn(1, 24, 8, dtype=torch.float64)
+    for cut in (1, 7, 16, 23):
+        outs = []
+        for later in (x[:, cut:], -x[:, cut:]):
+            torch.manual_seed(3)
+            outs.append(module(torch.cat([x[:, :cut], later], 1))[:, :cut])
+        torch.testing.assert_close(*outs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["both ways", "causal"])
+def test_hard_sorting_puts_the_block_of_the_largest_weight_beside_each(causal: bool) -> None:
+    module, (q, k, v, scores) = made("sinkhorn", causal=causal, hard=True)
+    out = module.eval()(q, k, v, scores)
+    chosen = balanced(scores, 0.75, 8, causal).argmax(-1)
+    for item, block in ((0, 1), (1, 3), (1, 5)):
+        here = range(4 * block, 4 * block + 4)
+        there = range(4 * int(chosen[item, block]), 4 * int(chosen[item, block]) + 4)
+        for row in here:
+            keys = [*there, *(j for j in here if j <= row or not causal)]
+            weights = (k[item, :, keys] @ q[item, :, row, :, None] * 4**-0.5).softmax(1)
+            torch.testing.assert_close(out[item, :, row], (weights * v[item, :, keys]).sum(1))
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "sortcut"])
+def test_hard_sorting_has_no_quadratic_term_and_teaches_the_network(name: str) -> None:
+    target = catalog.find(name, params={"hard": True})
+    assert target.flops_core(Shape(65536)) == 64 * target.flops_core(Shape(1024))
+    module, (q, k, v, scores) = made(name, hard=True)
+    scores.requires_grad_()
+    (gradient,) = torch.autograd.grad(module(q, k, v, scores).square().sum(), scores)
+    assert gradient.abs().max() > 0
