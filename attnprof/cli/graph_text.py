@@ -63,6 +63,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("without globals", _without(facts)),
         ("influence", _influence(facts)),
         ("spectral gap", _gap(facts)),
+        ("clustering", _clustering(facts)),
         ("lanes", _lanes(facts)),
         ("bottleneck", _bottleneck(facts)),
         ("structure", ", ".join(facts["flags"]) or "none of the known kinds"),
@@ -167,6 +168,14 @@ def _gap(facts: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else "")
+
+
+def _clustering(facts: Mapping[str, Any]) -> str:
+    if facts["clustering"] is None:
+        return ""
+    found = facts["clustering_interval"]
+    between = f" [{found['low']:.3f}, {found['high']:.3f}], {found['wedges']} wedges sampled" if found else ""
+    return f"{facts['clustering']:.3f}{between}: how often two neighbours are neighbours themselves"
 
 
 def _lanes(facts: Mapping[str, Any]) -> str:

@@ -118,5 +118,6 @@ NAMES = {
     "radius": "radius",
     "reached_share": "share of allowed pairs ever reached",
     "hubs": "global tokens",
+    "clustering": "clustering coefficient",
     "edges_per_reached_pair": "edges per reached pair",
 }

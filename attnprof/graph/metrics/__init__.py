@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from attnprof.graph.metrics.bandwidth import bandwidth
 from attnprof.graph.metrics.baseline import baseline
+from attnprof.graph.metrics.clustering import clustering
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import degrees
 from attnprof.graph.metrics.distances import hops, reach_curve
@@ -36,6 +37,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("hubs", hubs),
     Metric("mixing", mixing),
     Metric("spectrum", spectral_gap),
+    Metric("clustering", clustering),
     Metric("bandwidth", bandwidth),
     Metric("bottleneck", bottleneck),
     Metric("baseline", baseline),

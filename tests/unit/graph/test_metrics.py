@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from attnprof.graph.metrics.bandwidth import lanes
+from attnprof.graph.metrics.clustering import clustering, of_tokens
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import gini
 from attnprof.graph.metrics.flags import structure
@@ -30,6 +31,7 @@ from attnprof.pattern import (
     KeyTable,
     Offsets,
     Pattern,
+    Slices,
     Slots,
     Strided,
     Summary,
@@ -125,6 +127,54 @@ def test_the_gap_of_a_ring() -> None:
     second, _, _ = eigenvalues(Offsets(lags).slices(n))
     exact = np.sin(np.pi * (2 * h + 1) / n) / ((2 * h + 1) * np.sin(np.pi / n))
     assert second == pytest.approx(exact)
+
+
+def watts_strogatz(slices: Slices) -> float:
+    import networkx as nx
+
+    mask = slices.dense() | slices.dense().T
+    np.fill_diagonal(mask, val=False)
+    return nx.average_clustering(nx.from_numpy_array(mask))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        Band(5, 5),
+        Band(4),
+        Global(2) | Band(1, 1),
+        Strided(8),
+        Dense(),
+        Blocks(8, 1, 1),
+        KeyTable(RNG.integers(0, 64, (64, 3))),
+    ],
+    ids=["window", "causal", "longformer", "strided", "dense", "blocks", "random"],
+)
+def test_clustering_is_that_of_networkx(expr: Expr) -> None:
+    found = clustering(subject(64, expr))
+    assert found.values["clustering"] == pytest.approx(watts_strogatz(expr.slices(64)))
+    assert found.certainty.get("clustering", "exact") == "exact"
+
+
+@pytest.mark.parametrize("k", [4, 12])
+def test_a_ring_clusters_by_its_closed_form(k: int) -> None:
+    lags = tuple(lag for lag in range(-k // 2, k // 2 + 1))
+    ring = Offsets(lags) | Offsets(tuple(lag - 200 for lag in lags)) | Offsets(tuple(lag + 200 for lag in lags))
+    assert of_tokens(ring.slices(200)) == pytest.approx(3 * (k - 2) / (4 * (k - 1)))
+
+
+def test_a_sample_of_wedges_brackets_the_exact_coefficient() -> None:
+    expr = Band(32, 32) | Global(4)
+    found = clustering(subject(2048, expr)).values
+    interval = found["clustering_interval"]
+    assert interval["low"] <= of_tokens(expr.slices(2048)) <= interval["high"]
+    assert clustering(subject(2048, expr)).values == found
+
+
+def test_tokens_that_meet_in_slots_have_no_neighbours() -> None:
+    found = clustering(subject(64, Slots.full(64, 4)))
+    assert found.values["clustering"] is None
+    assert "slots" in found.reasons["clustering"]
 
 
 def test_blocks_have_the_eigenvalues_of_their_tokens() -> None:
