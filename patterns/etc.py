@@ -18,10 +18,14 @@ CARD = Card(
         "n counts the nodes of both inputs: the first global_tokens are the global input, the others the long one",
         "one softmax over both pieces of a query, global and long keys together",
         "the two inputs have projections of their own (Q, K, V), each token is projected once",
-        "unstructured masks: every long token reads every global one; relative position labels are left out",
+        "unstructured masks: every long token reads every global one",
+        "relative position labels (Shaw et al. 2018) are added to the keys: 2 clip + 1 lags for two long tokens, and "
+        "one for each other kind of pair, global to global, global to long, long to global: 2 n (2 clip + 1) D FLOPs, "
+        "and no gather a pair",
     ),
     sources={
         "window": "168: radius 84, so that a block of 84 meets three (Ainslie et al. 2020, section 4)",
+        "clip": "12: the largest lag that is told apart (Ainslie et al. 2020, appendix; the released configuration)",
         "global_tokens": "256; 230 to 430 by task (Ainslie et al. 2020, appendix)",
     },
 )
@@ -32,7 +36,7 @@ def resolve(n: int, *, global_tokens: int = 256) -> dict[str, int]:
     return {"global_tokens": min(global_tokens, n // 2)}
 
 
-def pattern(n: int, *, window: int = 168, global_tokens: int = 256) -> Expr:
+def pattern(n: int, *, window: int = 168, global_tokens: int = 256, clip: int = 12) -> Expr:
     """A band among the long tokens, and the rows and columns of the global ones."""
     tokens = min(global_tokens, n // 2)
     band = Band(window // 2, window // 2)

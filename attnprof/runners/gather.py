@@ -6,6 +6,8 @@ softmax are merged by their maxima and sums, as in online softmax (Milakov and G
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -165,6 +167,7 @@ class Tiles(nn.Module):
         self.keys = Blocked(part.k_view, part.n, part.k_block)
         self.register_buffer("tiles", None if part.tiles is None else table(part.tiles))
         self.whole = self.live = all(every_row_reads(p) for p in parts)
+        self.added: Callable[[Tensor, Tensor], None] | None = None
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Partial:
         scores = self.scores(q, k)
@@ -180,6 +183,7 @@ class Tiles(nn.Module):
     def scores(self, q: Tensor, k: Tensor) -> Tensor:
         """Products of all pairs of all tiles, `[b, h, tiles, q_block, width]`, -inf where there is no edge.
 
+        A scheme may set `added(q, scores)`, which adds in place what else its scores are made of.
         Such a score gets weight 0, which lets no gradient through, so that the graph need not know of the mask, except
         where a row reads nothing at all.
         """
@@ -190,6 +194,8 @@ class Tiles(nn.Module):
             scores = (q.flatten(2, 3)[:, :, None] @ k.transpose(-2, -1)).squeeze(2).unflatten(2, q.shape[2:4])
         else:
             scores = q @ k.transpose(-2, -1)
+        if self.added is not None:
+            self.added(q, scores)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.live):
             for mask in (self.forbidden, self.hidden):
                 if mask is not None:

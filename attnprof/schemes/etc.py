@@ -1,37 +1,99 @@
-"""ETC: global and long input with projections of their own, mixed in four pieces (Ainslie et al. 2020, section 3.2)."""
+"""ETC: global and long input with projections of their own, mixed in four pieces (Ainslie et al. 2020, section 3.2).
+
+Relative position labels are vectors that a key has for a query: score(i, j) = q_i (k_j + a_(i, j)) / sqrt(d) (Shaw et
+al. 2018, equation 4). Of two long tokens the label is the lag j - i, clipped; of each other kind of pair there is one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import QKV
-from attnprof.layers.softmax import softmax_attention
-from attnprof.runners.gather import GatherCore
+from attnprof.layers.labels import by_lag
+from attnprof.runners.gather import GatherCore, Tiles
 from attnprof.runners.gather import flops_core as gathered_flops
-from attnprof.runners.masked import MaskedCore
+from attnprof.runners.masked import pattern_mask
+from attnprof.runners.tiling import Part
 from attnprof.scheme import Spec
+
+OTHERS = 3  # global to global, global to long, long to global
+SCALE = 0.02
 
 
 class Core(nn.Module):
-    """Streams `q, k, v [b, h, n, d]` of both inputs, the global one first."""
+    """Streams `q [b, h, n, d]`, `k, v [b, g, n, d]` of both inputs, the global one first."""
+
+    mask: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        shape, clip = spec.shape, spec.number("clip")
         self.tokens, self.radius = spec.number("global_tokens"), spec.number("window") // 2
-        self.mix = MaskedCore(spec) if spec.runner == "masked" else GatherCore(spec)
+        self.heads = shape.heads // shape.groups
+        self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.head_dim) * SCALE)
+        self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.head_dim) * SCALE)
+        self.mix = None if spec.runner == "masked" else GatherCore(spec)
+        if self.mix is None:
+            self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
+        for part in self.modules():
+            if isinstance(part, Tiles):
+                part.added = self.labels_of(part.part)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return self.mix(q, k, v)
+        if self.mix is not None:
+            return self.mix(q, k, v)
+        bias = self.dense_labels(q * q.shape[-1] ** -0.5).masked_fill(~self.mask, float("-inf"))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Global queries over everything; long queries over the global keys and a window of the long ones."""
-        place = torch.arange(q.shape[2] - self.tokens)
-        window = (place - place[:, None]).abs() <= self.radius
-        whole = torch.ones(len(place), self.tokens, dtype=torch.bool)
-        top = softmax_attention(q[:, :, : self.tokens], k, v)
-        rest = softmax_attention(q[:, :, self.tokens :], k, v, torch.cat([whole, window], 1))
-        return torch.cat([top, rest], 2)
+        place = torch.arange(q.shape[2])
+        far = (place - place[:, None]).abs() > self.radius
+        hidden = far & (place >= self.tokens) & (place[:, None] >= self.tokens)
+        k, v = (x.repeat_interleave(self.heads, 1) for x in (k, v))
+        scores = (q @ k.transpose(-2, -1) + self.dense_labels(q)) * q.shape[-1] ** -0.5
+        return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+
+    def dense_labels(self, q: Tensor) -> Tensor:
+        """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""
+        clip = self.lags.shape[1] // 2
+        place = torch.arange(q.shape[2], device=q.device)
+        hub, kind = place < self.tokens, (place - place[:, None]).clamp(-clip, clip) + clip
+        kind = torch.where(
+            hub[:, None], torch.where(hub, 2 * clip + 1, 2 * clip + 2), torch.where(hub, 2 * clip + 3, kind)
+        )
+        products = q @ self._by_head(torch.cat([self.lags, self.others], 1)).transpose(-2, -1)
+        return products.gather(-1, kind.expand(*q.shape[:2], -1, -1))
+
+    def labels_of(self, part: Part) -> Callable[[Tensor, Tensor], None]:
+        """What adds the products with their labels to the scores `[b, h, tiles, rows, width]` of a part's tiles."""
+        if part.shifts is not None:
+            return partial(self._add_lags, part)
+        return self._add_to_columns if part.q_view.tokens is None else self._add_to_rows
+
+    def _add_lags(self, part: Part, q: Tensor, scores: Tensor) -> None:
+        assert part.shifts is not None
+        scores.add_(by_lag(self._products(q, self.lags), part.width, part.shifts[0] * part.k_block))
+
+    def _add_to_columns(self, q: Tensor, scores: Tensor) -> None:
+        scores.add_(self._products(q, self.others[:, 2:]))
+
+    def _add_to_rows(self, q: Tensor, scores: Tensor) -> None:
+        # What a softmax adds to all of its keys has no effect, so only the difference of the two labels is added.
+        label = self.others[:, :1] - self.others[:, 1:2]
+        scores[..., : self.tokens].add_(self._products(q, label))
+
+    def _products(self, q: Tensor, labels: Tensor) -> Tensor:
+        return q @ self._by_head(labels)[:, None].transpose(-2, -1)
+
+    def _by_head(self, labels: Tensor) -> Tensor:
+        """Labels of KV heads `[g, l, d]` for each query head, `[h, l, d]`."""
+        return labels.repeat_interleave(self.heads, 0) if self.heads > 1 else labels
 
 
 class Projections(nn.Module):
@@ -51,8 +113,14 @@ class Projections(nn.Module):
 
 
 def flops_core(spec: Spec) -> int:
-    """The tiles of the window and the global columns, and the global rows."""
+    """The tiles of the window, of global columns and of global rows, and 2 d FLOPs for each of their rows and labels.
+
+    A row of the window has 2 k + 1 labels, any other row one.
+    """
+    shape, labels = spec.shape, 2 * spec.number("clip") + 1
+    per_label = 2 * shape.batch * shape.heads * shape.head_dim
     if spec.runner == "masked":
-        shape = spec.shape
-        return 4 * shape.batch * shape.heads * shape.n * shape.n * shape.head_dim
-    return gathered_flops(spec)
+        return per_label * shape.n * (2 * shape.n + labels + OTHERS)
+    parts = [part for stack in GatherCore(spec).groups[0][1][0].stacks for part in stack.parts]
+    rows = sum(part.count * part.q_block * (1 if part.shifts is None else labels) for part in parts)
+    return gathered_flops(spec) + per_label * rows

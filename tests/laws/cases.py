@@ -18,7 +18,7 @@ SMALL: dict[str, dict[str, Value]] = {
     "block_local": {"block": 16, "look_back": 1},
     "compressive": {"segment": 16, "memory": 24, "compressed": 10, "rate": 3},
     "dilated_window": {"window": 8, "dilation": 3},
-    "etc": {"window": 8, "global_tokens": 3},
+    "etc": {"window": 8, "global_tokens": 3, "clip": 2},
     "image_1d": {"query_block": 16, "memory_block": 8},
     "image_2d": {"query_block": 4, "memory_block": 2},
     "linear": {"chunk": 16},
@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Value]] = {
 VARIANTS: dict[str, list[dict[str, Value]]] = {
     "axial": [{"combine": "merge"}],
     "compressive": [{"memory": 0}, {"segment": 40}],
+    "etc": [{"clip": 9}],
     "linear": [{"feature": "relu"}, {"feature": "poly2"}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": "2,1"}, {"window": "8,16", "dilation": "1,3"}],
