@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,30 @@ from attnprof.pattern import Explicit, Expr, Slices
 from attnprof.targets import CatalogTarget
 
 SUFFIXES = (".npz", ".pt")
+PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
 
 
-def captured(path: Path) -> CatalogTarget:
+@dataclass(frozen=True, eq=False)
+class CapturedTarget(CatalogTarget):
+    """A mask from a file; `sure` are the edges that it certainly has, where its tiles hide some."""
+
+    sure: Slices | None = None
+
+
+def captured(path: Path) -> CapturedTarget:
     """The pattern in a file, of the length that it was captured at. Raises `AttnprofError` for any other content."""
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
-    slices, note = (load_csr(path), "") if path.suffix == ".npz" else block_mask(path)
+    slices, sure = (load_csr(path), None) if path.suffix == ".npz" else block_mask(path)
 
     def draw(n: int) -> Expr:
         if n != slices.n:
             raise AttnprofError(f"{path} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
         return Explicit(slices)
 
-    card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=(note,) if note else ())
-    return CatalogTarget.of(Entry(path.stem, path, card, draw), {}, None)
+    notes = () if sure is None else (PARTIAL,)
+    card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
+    return replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, None), sure=sure)
 
 
 def load_csr(path: Path) -> Slices:
@@ -61,10 +70,10 @@ def _checked(path: Path, held: dict[str, Any]) -> Slices:
     return Slices.from_pairs(n, row[kept], indices[kept])
 
 
-def block_mask(path: Path) -> tuple[Slices, str]:
-    """The edges of a saved BlockMask: full tiles as they are, partial ones through its mask_mod.
+def block_mask(path: Path) -> tuple[Slices, Slices | None]:
+    """The edges of a saved BlockMask: all that it may have, and those that it surely has where these are fewer.
 
-    A mask without a mask_mod leaves its partial tiles unknown: they are taken as full, and the note says so.
+    Its mask_mod is code and not in the file, so that what its partial tiles hold is not known.
     """
     import torch
     from torch.nn.attention.flex_attention import BlockMask, noop_mask
@@ -84,8 +93,7 @@ def block_mask(path: Path) -> tuple[Slices, str]:
     query, key = fields["BLOCK_SIZE"]
     full = _tiles(fields["full_kv_num_blocks"], fields["full_kv_indices"], n, query, key)
     partial = _tiles(fields["kv_num_blocks"], fields["kv_indices"], n, query, key)
-    note = "an upper bound: its partial tiles are taken as full, since their mask_mod is not in the file"
-    return full.joined(partial).disjoint(), note if partial.edges else ""
+    return full.joined(partial).disjoint(), full if partial.edges else None
 
 
 NAMES = ("seq_lengths", "kv_num_blocks", "kv_indices", "full_kv_num_blocks", "full_kv_indices")

@@ -57,6 +57,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("keys a query reads", _degree(facts)),
         ("pieces", _pieces(facts)),
         ("reach by layer", _curve(facts["reach"], facts["n"])),
+        ("bounds", _bounds(facts)),
         ("layers to full reach", _value(facts, "layers_to_full")),
         ("hops", _hops(facts)),
         ("diameter, radius", f"{_value(facts, 'diameter')}" + _radius(facts)),
@@ -176,6 +177,17 @@ def _clustering(facts: Mapping[str, Any]) -> str:
     found = facts["clustering_interval"]
     between = f" [{found['low']:.3f}, {found['high']:.3f}], {found['wedges']} wedges sampled" if found else ""
     return f"{facts['clustering']:.3f}{between}: how often two neighbours are neighbours themselves"
+
+
+def _bounds(facts: Mapping[str, Any]) -> str:
+    found = facts.get("bounds")
+    if not found:
+        return ""
+    edges, full = found["edges"], found["layers_to_full"]
+    reach = "  ".join(f"L{at['layer']} {at['low']:.2%}-{at['high']:.2%}" for at in found["reach"][:SHOWN])
+    most = "without an upper bound" if full["at_most"] is None else f"at most {full['at_most']}"
+    least = "never" if full["at_least"] is None else f"at least {full['at_least']} layers, {most}"
+    return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least} (the rest: all tiles as full)"
 
 
 def _lanes(facts: Mapping[str, Any]) -> str:

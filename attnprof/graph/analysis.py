@@ -17,6 +17,7 @@ from attnprof.graph.metrics.hubs import hub_tokens, remove
 from attnprof.graph.randomness import Trials, trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
+from attnprof.graph.sandwich import bounds, certified
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
@@ -83,7 +84,10 @@ def analyze(target: Target, request: Request) -> Analysis:
     if request.without_globals:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
-    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed}
+    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None}
+    sure = getattr(target, "sure", None)
+    if sure is not None:
+        facts = certified(facts, bounds(sure, subject.pattern.slices(), subject.ask, shape.causal))
     if request.n is None and target.card.data_dependent:
         facts["reasons"]["n"] = (
             f"drawn for random data with several seeds, so at no more than {DRAWN_N} tokens unless asked"
