@@ -93,7 +93,7 @@ def _edges(facts: Mapping[str, Any]) -> str:
         "" if closed is None else ", closed form agrees" if closed == facts["edges"] else f", closed form {closed:,}!"
     )
     twice = f", {facts['edges_sum']:,} over its softmaxes" if facts["edges_sum"] != facts["edges"] else ""
-    return f"{facts['edges']:,} in one head ({facts['density']:.4%} of n x n{agrees}){twice}"
+    return f"{facts['edges']:,}{_sure(facts, 'edges')} in one head ({facts['density']:.4%} of n x n{agrees}){twice}"
 
 
 def _degree(facts: Mapping[str, Any]) -> str:
@@ -187,7 +187,7 @@ def _bounds(facts: Mapping[str, Any]) -> str:
     reach = "  ".join(f"L{at['layer']} {at['low']:.2%}-{at['high']:.2%}" for at in found["reach"][:SHOWN])
     most = "without an upper bound" if full["at_most"] is None else f"at most {full['at_most']}"
     least = "never" if full["at_least"] is None else f"at least {full['at_least']} layers, {most}"
-    return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least} (the rest: all tiles as full)"
+    return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least}; below, all tiles are full ones"
 
 
 def _lanes(facts: Mapping[str, Any]) -> str:

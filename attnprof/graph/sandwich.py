@@ -23,17 +23,21 @@ def bounds(sure: Slices, possible: Slices, ask: Ask | None = None, causal: bool 
     """Edges, reach by layer, and layers to full reach, each from below and from above."""
     wanted = ask or Ask()
     least, most = (solve(Stack.single(slices, causal), wanted) for slices in (sure, possible))
-    depth = max(len(least.layers), len(most.layers))
+    depth, pairs = max(len(least.layers), len(most.layers)), most.pairs
+    rows = [(at, _reached(least, at) / pairs, _reached(most, at) / pairs) for at in range(1, depth + 1)]
     return {
         "edges": {"low": sure.edges, "high": possible.edges},
-        "reach": [{"layer": at, "low": _share(least, at), "high": _share(most, at)} for at in range(1, depth + 1)],
-        "layers_to_full": {"at_least": most.layers_to_full, "at_most": least.layers_to_full},
+        "reach": [{"layer": at, "low": low, "high": high} for at, low, high in rows],
+        "layers_to_full": {
+            "at_least": most.layers_to_full,
+            "at_most": least.layers_to_full if least.pairs == pairs else None,
+        },
     }
 
 
-def _share(reach: Reach, layer: int) -> float:
-    known = [entry.share for entry in reach.layers if entry.layer <= layer]
-    return known[-1] if known else reach.n / reach.pairs
+def _reached(reach: Reach, layer: int) -> int:
+    """Pairs within so many layers, counted and not as a share: full tiles alone may look causal."""
+    return int(reach.histogram[: layer + 1].sum())
 
 
 def certified(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
