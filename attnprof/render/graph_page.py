@@ -93,13 +93,18 @@ def _cone(cone: Any, views: Any) -> dict[str, Any]:
 
 
 def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
-    """Name, value, how sure, reason: the facts that are single numbers."""
+    """Name, value, how sure, reason or interval: the facts that are single numbers."""
     rows = []
     for key, name in NAMES.items():
         value = facts.get(key)
         if key == "components" or value is not None or key in facts["reasons"]:
-            rows.append((name, value, facts["exact"].get(key, ""), facts["reasons"].get(key, "")))
+            why = _interval(facts.get(f"{key}_interval")) or facts["reasons"].get(key, "")
+            rows.append((name, value, facts["exact"].get(key, ""), why))
     return rows
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else f"95% interval {found['low']:.3f} to {found['high']:.3f}, {found['wedges']} wedges"
 
 
 NAMES = {

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from attnprof import catalog
+from attnprof.graph.analysis import Request, analyze
 from attnprof.render import write_page
+from attnprof.render.graph_page import write_graph_page
 from tests.fakes.records import graph, header, records
 
 if TYPE_CHECKING:
@@ -43,6 +46,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(tmp_path_factory.mktemp("page") / "report.html", [*records(), *graphs], header())
 
 
+@pytest.fixture(scope="session")
+def graph_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two real patterns: one with a global token, one of random blocks."""
+    found = []
+    for name in ("longformer", "bigbird"):
+        target = catalog.find(name, params={"window": 32} if name == "longformer" else {"block": 16})
+        made = analyze(target, Request(n=512, seeds=4))
+        found.append((made.facts, made.views()))
+    path = tmp_path_factory.mktemp("graph") / "report.html"
+    return write_graph_page(path, found, {"command": "attnprof graph longformer bigbird --n 512"})
+
+
 class Visit:
     """One opened page with every request that it made and everything that it complained of."""
 
@@ -67,11 +82,11 @@ def visit(browser: Browser, report: Path) -> Iterator[Callable[..., Visit]]:
     """Opens the report in a context of its own; keyword arguments are those of a playwright context."""
     contexts = []
 
-    def opened(**options: Any) -> Visit:
+    def opened(path: Path = report, **options: Any) -> Visit:
         context = browser.new_context(**options)
         contexts.append(context)
         found = Visit(context.new_page())
-        found.page.goto(report.as_uri())
+        found.page.goto(path.as_uri())
         return found
 
     yield opened
