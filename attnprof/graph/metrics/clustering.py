@@ -16,6 +16,7 @@ from attnprof.pattern.slices import Bools, Ints
 
 EXACT = 1024
 WEDGES = 400
+LARGEST = 1 << 18
 MOST_SLICES = 1 << 20
 
 
@@ -29,6 +30,8 @@ def clustering(subject: Subject) -> Facts:
         return _none("tokens meet in slots: they have no neighbours")
     if isinstance(part, Blocked) and not part.causal and part.blocks.n <= EXACT:
         return _exact(of_blocks(part))
+    if part.n > LARGEST:
+        return _none(f"sampled up to {LARGEST:,} tokens")
     slices = part.tokens() if isinstance(part, Blocked) else part
     if slices.n <= EXACT:
         return _exact(of_tokens(slices))
