@@ -108,16 +108,19 @@ class CatalogTarget:
         pattern = self.graph(shape)
         return pattern if pattern.has_edges else None
 
-    def graph(self, shape: Shape) -> Pattern:
-        """The pattern as the graph commands see it, slots and kernels included."""
-        draw, params = self.entry.draw, self.resolve(shape.n)
+    def graph(self, shape: Shape, later: int = 0) -> Pattern:
+        """The pattern as the graph commands see it, slots and kernels included.
+
+        With `later`, that of as many tokens more, at the parameters of n: its last row is what decoding reads.
+        """
+        draw, params, n = self.entry.draw, self.resolve(shape.n), shape.n + later
         assert draw is not None
 
         def bound(layer: int, head: int) -> Any:
-            return draw(shape.n, **accepted(draw, **context_of(shape, layer, head), **params))
+            return draw(n, **accepted(draw, **context_of(shape, layer, head), **params))
 
         heads = shape.heads if "head" in accepted(draw, head=0) else 1
-        return Pattern(self.name, shape.n, shape.causal, bound, self.layers, heads)
+        return Pattern(self.name, n, shape.causal, bound, self.layers, heads)
 
     def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
         """The closed count of distinct edges of one layer and head; None where the file states none."""

@@ -12,7 +12,6 @@ CARD = Card(
     complexity_ours="O(n (T + M + C)): quadratic in the segment, linear in n",
     causality=(True,),
     maths="own",
-    kv_heads=False,
     rule="0 <= i - j and j >= T floor(i / T) - M; and the last C slots of `rate` tokens each before that",
     edges_text="between tokens those of Transformer-XL; n to slots, at most n C back",
     notes=(

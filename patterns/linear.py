@@ -11,7 +11,6 @@ CARD = Card(
     causality=(True, False),
     maths="own",
     decode=True,
-    kv_heads=False,
     rule="phi(q_i) S / (phi(q_i) z), S = sum of phi(k_j) v_j^T, z = sum of phi(k_j); causal: over j <= i",
     edges_text="none: every weight is positive, their matrix has rank d",
     notes=(

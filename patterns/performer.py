@@ -11,7 +11,6 @@ CARD = Card(
     causality=(False, True),
     maths="own",
     decode=True,
-    kv_heads=False,
     rule="phi(q_i) S / (phi(q_i) z), phi(x) = (exp(w x - |x|^2 / 2 - c) + eps) / sqrt(m), x scaled by d^(-1/4)",
     edges_text="none: every weight is positive, their matrix has rank m",
     paper_n=8192,

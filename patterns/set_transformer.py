@@ -9,7 +9,6 @@ CARD = Card(
     complexity="O(k n)",
     causality=(False,),
     maths="own",
-    kv_heads=False,
     rule="MAB(X, MAB(I, X)): inducing points read all tokens, all tokens read the inducing points",
     edges_text="none between tokens: n m from tokens to points, m n back",
     notes=(

@@ -13,13 +13,13 @@ CARD = Card(
     causality=(True,),
     maths="own",
     decode=True,
-    kv_heads=False,
     rule="0 <= i - j and j >= T floor(i / T) - M; same_length: and i - j <= M",
     edges_text="sum over i of i - max(0, T floor(i / T) - M) + 1; same_length: n (M + 1) - M (M + 1) / 2",
     paper_n=512,
     notes=(
         "no gradient passes into the memory: in training its keys and values are projected once more, without",
         "positions are relative: one product more a pair, 6 T (M + T) D a segment instead of 4",
+        "fewer KV heads share the keys of positions too; u and w are those of each query head",
         "reach grows by M a layer, gradient stays within the segment",
         "the state of decoding counts the projected positions too, (T + M + 1) D numbers, which all sequences share",
     ),
@@ -33,9 +33,8 @@ CARD = Card(
 
 
 def resolve(n: int, *, segment: int = 512, memory: int = 512) -> dict[str, int]:
-    """No segment longer than the sequence, no memory longer than what comes before the last segment."""
-    size = min(segment, n)
-    return {"segment": size, "memory": min(memory, (n - 1) // size * size)}
+    """No memory longer than the sequence, no segment longer than that and the token that decoding adds."""
+    return {"segment": min(segment, n + 1), "memory": min(memory, n)}
 
 
 def pattern(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = False) -> Expr:

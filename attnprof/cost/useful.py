@@ -15,7 +15,8 @@ BACKWARD = 2
 def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
     """`batch * sum over layers and heads of 2 (d_k + d_v) edges`, three times that for `train`; or why there is none.
 
-    An edge counts once for each softmax that reads it. `decode` counts the edges of the last query.
+    An edge counts once for each softmax that reads it. `decode` counts the edges of the query
+    that comes after n tokens.
     """
     pattern = target.pattern(shape)
     if pattern is None:
@@ -23,7 +24,7 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     if shape.keys != shape.n:
         edges = shape.heads * target.layers * rectangle(shape, pass_)
     else:
-        edges = last_row(pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
+        edges = next_row(target, pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
     flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
     return flops * (1 + BACKWARD) if pass_ == "train" else flops, ""
 
@@ -59,8 +60,10 @@ def _counted_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
     return _over_heads(pattern, shape, edges)
 
 
-def last_row(pattern: Pattern, shape: Shape) -> int:
-    """Edges of the last query."""
+def next_row(target: Target, pattern: Pattern, shape: Shape) -> int:
+    """Edges of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+    graph = getattr(target, "graph", None)
+    pattern = graph(shape, later=1) if graph else pattern
 
     def degree(layer: int, head: int) -> int:
         terms = pattern.expr(layer, head).terms()

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from attnprof.layers.softmax import unfold
+
 
 def chunked(x: Tensor, size: int) -> Tensor:
     """`[b, h, n, d]` as `[b, h, chunks, size, d]`; a ragged end is filled with zeros."""
@@ -30,11 +32,21 @@ def normalised(mixed: Tensor, epsilon: float = 0.0) -> Tensor:
 def causal_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q_i times the sums over j <= i that `summed` names, `[b, h, chunks, C, d + 1]`.
 
-    `q, k [b, h, chunks, C, m]`, `v [b, h, chunks, C, d]`.
+    `q [b, h, chunks, C, m]`, `k [b, g, chunks, C, m]`, `v [b, g, chunks, C, d]`.
     """
-    weights = (q @ k.transpose(-2, -1)).tril_()
+    groups, heads, rows = k.shape[1], q.shape[1] // k.shape[1], q.shape[3]
+    q = q.unflatten(1, (groups, heads)).transpose(2, 3).flatten(3, 4) if heads > 1 else q
+    weights = q @ k.transpose(-2, -1)
+    weights = weights.unflatten(3, (heads, rows)).tril().flatten(3, 4) if heads > 1 else weights.tril_()
     near = torch.cat([weights @ v, weights.sum(-1, keepdim=True)], -1)
-    return near + q @ before(summed(k, v))
+    mixed = near + q @ before(summed(k, v))
+    return mixed.unflatten(3, (heads, rows)).transpose(2, 3).flatten(1, 2) if heads > 1 else mixed
+
+
+def read(q: Tensor, sums: Tensor) -> Tensor:
+    """`q [b, h, n, m]` times the sums of its KV head, `[b, g, m, d + 1]`: `[b, h, n, d + 1]`."""
+    heads, rows = q.shape[1] // sums.shape[1], q.shape[2]
+    return unfold(q.unflatten(1, (-1, heads)).flatten(2, 3) @ sums, heads, rows) if heads > 1 else q @ sums
 
 
 def before(states: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class DecoderCores(Decoders):
     """The mixings alone: the values pass through all three, queries and keys are those of every layer."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         outer = self.columns(q, k, self.rows(q, k, v))
         return self.inner(q, k, v + shifted_down(outer, self.width))
 

@@ -18,7 +18,7 @@ from attnprof.scheme import Spec
 
 
 class Core(nn.Module):
-    """`q, k, v [b, h, n, d]`; with slots `k_c, v_c [b, h, slots, d]`; in training `k_m, v_m [b, h, n, d]` too."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`; with slots `k_c, v_c [b, g, slots, d]`; in training `k_m, v_m` too."""
 
     hidden: Tensor
     missing: Tensor
@@ -37,7 +37,7 @@ class Core(nn.Module):
             np.arange(self.segment)[:, None]
             + self.compressed
             + self.memory
-            - np.arange(self.relative.before + self.segment)
+            - np.arange(self.compressed + self.memory + self.segment)
         )
         self.register_buffer("hidden", table(lag < 0), persistent=False)
         self.register_buffer("missing", table(np.concatenate([slots, tokens], 1)[:, None] < 0), persistent=False)
@@ -49,9 +49,10 @@ class Core(nn.Module):
         k, v = self._window(k, k_m, k_c), self._window(v, v_m, v_c)
         return self.relative(q, k, v, self.hidden, self.missing).flatten(2, 3)[:, :, : self.n]
 
-    def reference(self, q: Tensor, k: Tensor, v: Tensor, *rest: Tensor) -> Tensor:
+    def reference(self, q: Tensor, k: Tensor, v: Tensor, *others: Tensor) -> Tensor:
         """Segment by segment, as a language model reads: slots, memory and itself, one softmax a segment."""
-        (k_c, v_c), (k_m, v_m) = self._memories(k, v, rest)
+        k, v, *rest = (self.relative.by_head(x) for x in (k, v, *others))
+        (k_c, v_c), (k_m, v_m) = self._memories(k, v, tuple(rest))
         r, done = self.relative.positions()[:, :-1], []
         for start in range(0, self.n, self.segment):
             stop = min(start + self.segment, self.n)
@@ -106,7 +107,7 @@ class Projections(nn.Module):
         return streams + self._keys(x.detach()) if self.memory and torch.is_grad_enabled() else streams
 
     def _keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return split_heads(self.qkv.to_k(x), self.qkv.heads), split_heads(self.qkv.to_v(x), self.qkv.heads)
+        return split_heads(self.qkv.to_k(x), self.qkv.groups), split_heads(self.qkv.to_v(x), self.qkv.groups)
 
 
 def slots(spec: Spec) -> int:
@@ -127,8 +128,8 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A segment and head 2 T d (3 W + 1), W = T + M + C: content, positions, values; 2 W D^2 for positions."""
+    """A segment and head 2 T d (3 W + 1), W = T + M + C: content, positions, values; 2 W D g d for positions."""
     shape, segment = spec.shape, spec.number("segment")
     width, count = segment + spec.number("memory") + spec.number("compressed"), -(-shape.n // segment)
     mixing = shape.batch * shape.heads * count * 2 * segment * shape.head_dim * (3 * width + 1)
-    return mixing + 2 * width * shape.dim * shape.dim
+    return mixing + 2 * width * shape.dim * shape.groups * shape.head_dim

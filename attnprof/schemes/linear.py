@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.errors import unknown
-from attnprof.layers.scan import causal_sums, chunked, normalised, summed
+from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 from attnprof.scheme import Spec
 
 EPSILON = 1e-6
@@ -15,7 +15,7 @@ FEATURES = ("elu", "relu", "poly2")
 
 
 class Core(nn.Module):
-    """`q, k, v [b, h, n, d]`: two products, or, causal, chunks with running sums."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`: two products, or, causal, chunks with running sums."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -30,10 +30,11 @@ class Core(nn.Module):
         if self.causal:
             q, k, v = (chunked(x, self.chunk) for x in (self.phi(q), self.phi(k), v))
             return normalised(causal_sums(q, k, v), EPSILON).flatten(2, 3)[:, :, :rows]
-        return normalised(self.phi(q) @ summed(self.phi(k), v), EPSILON)
+        return normalised(read(self.phi(q), summed(self.phi(k), v)), EPSILON)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """All weights phi(q_i) phi(k_j), masked, normalised, applied."""
+        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
         weights = self.phi(q) @ self.phi(k).transpose(-2, -1)
         weights = weights.tril() if self.causal else weights
         return weights @ v / (weights.sum(-1, keepdim=True) + EPSILON)
@@ -45,19 +46,19 @@ class Core(nn.Module):
         return x.relu() if self.feature == "relu" else (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)
 
     def state(self, n: int) -> Tensor:
-        """The sum of phi(k) [v, 1]^T over n tokens, of random content, `[b, h, m, d + 1]`: the same for every n."""
+        """The sum of phi(k) [v, 1]^T over n tokens, of random content, `[b, g, m, d + 1]`: the same for every n."""
         shape = self.spec.shape
         dtype = getattr(torch, shape.dtype)
-        return torch.rand(shape.batch, shape.heads, width(self.spec), shape.head_dim + 1, dtype=dtype)
+        return torch.rand(shape.batch, shape.groups, width(self.spec), shape.head_dim + 1, dtype=dtype)
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The state after the tokens `k, v [b, h, n, d]`."""
+        """The state after the tokens `k, v [b, g, n, d]`."""
         return summed(self.phi(k), v)
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token more: the state takes it in and is read (Katharopoulos et al. 2020, equations 18 to 20)."""
         state = state + summed(self.phi(k), v)
-        return normalised(self.phi(q) @ state, EPSILON), state
+        return normalised(read(self.phi(q), state), EPSILON), state
 
 
 def width(spec: Spec) -> int:
@@ -67,9 +68,9 @@ def width(spec: Spec) -> int:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 n m d + 2 n m; causal, with n in whole chunks of C, 2 n C (m + d) more."""
+    """2 n m d a KV head, 2 n m (d + 1) a query head, and causal, with n in whole chunks of C, 2 n C (m + d) more."""
     shape, m, d = spec.shape, width(spec), spec.shape.head_dim
     chunk = spec.number("chunk")
     rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
     near = 2 * rows * chunk * (m + d) if shape.causal else 0
-    return shape.batch * shape.heads * (near + 4 * rows * m * d + 2 * rows * m)
+    return shape.batch * (shape.heads * (near + 2 * rows * m * (d + 1)) + shape.groups * 2 * rows * m * d)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import unknown
-from attnprof.layers.scan import causal_sums, chunked, normalised, summed
+from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 from attnprof.layers.tables import counting
 from attnprof.scheme import Spec
 
@@ -24,7 +24,10 @@ State = tuple[Tensor, Tensor, Tensor]
 
 
 class Core(nn.Module):
-    """`q, k, v [b, h, n, d]`; one random projection `[features, d]` for all heads. The factor 1/sqrt(m) cancels."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`; one random projection `[features, d]` for all heads.
+
+    The factor 1/sqrt(m) cancels.
+    """
 
     projection: Tensor
 
@@ -41,7 +44,7 @@ class Core(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if not self.causal:
             keys = self.keys(k)
-            return normalised(self.queries(q) @ summed(keys, v.to(keys.dtype))).to(v.dtype)
+            return normalised(read(self.queries(q), summed(keys, v.to(keys.dtype)))).to(v.dtype)
         rows, (q, k, v) = q.shape[2], (chunked(x, self.chunk) for x in (q, k, v))
         queries, (keys, peak), values = self.queries(q), self.bare(k), v.to(working(v.dtype))
         mixed = causal_sums(queries, keys, values).flatten(2, 3)
@@ -53,6 +56,7 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """All weights phi(q_i) phi(k_j), each row with the stabiliser of the keys that it reads."""
+        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
         if self.kernel == "relu":
             weights = self.queries(q) @ self.keys(k).transpose(-2, -1)
         else:
@@ -98,12 +102,12 @@ class Core(nn.Module):
         """Sums over n tokens, of random content: of features and values, of values alone, and the maximum."""
         shape, width = self.spec.shape, self.spec.shape.head_dim + 1
         dtype = getattr(torch, shape.dtype)
-        size = (shape.batch, shape.heads)
+        size = (shape.batch, shape.groups)
         sums = torch.rand(*size, columns(self.spec), width, dtype=working(dtype))
         return sums, torch.rand(*size, 1, width, dtype=wide(dtype)), torch.rand(*size, 1, 1, dtype=wide(dtype))
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> State:
-        """The state after the tokens `k, v [b, h, n, d]`."""
+        """The state after the tokens `k, v [b, g, n, d]`."""
         keys, peak = self.bare(k)
         values = v.to(keys.dtype)
         plain = with_count(values).sum(2, keepdim=True, dtype=wide(v.dtype))
@@ -116,7 +120,7 @@ class Core(nn.Module):
         sums, plain, peak = self.prefill(q, k, v)
         state = state[0] + sums, state[1] + plain, torch.maximum(state[2], peak)
         queries = self.queries(q)
-        mixed = queries @ state[0]
+        mixed = read(queries, state[0])
         if self.kernel != "relu":
             mixed = floored(mixed, queries, state[1], state[2])
         return normalised(mixed).to(v.dtype), state
@@ -141,9 +145,13 @@ class RaisedExp(torch.autograd.Function):
 def floored(mixed: Tensor, queries: Tensor, plain: Tensor, peak: Tensor) -> Tensor:
     """Sums over bare key features as sums over stabilised ones with eps: `mixed [..., d + 1]`, times exp(-peak).
 
-    `queries [..., m]`; `plain [..., d + 1]` holds the sums of the values read and their number.
+    `queries [b, h, n, m]`; `plain [b, g, n, d + 1]` holds the sums of the values read and their number.
     """
-    return mixed * (-peak).exp() + queries.sum(-1, keepdim=True) * (EPSILON * plain)
+    heads = queries.shape[1] // plain.shape[1]
+    scale, floor = (-peak).exp(), EPSILON * plain
+    if heads > 1:
+        scale, floor = (x.repeat_interleave(heads, 1) for x in (scale, floor))
+    return mixed * scale + queries.sum(-1, keepdim=True) * floor
 
 
 def with_count(values: Tensor) -> Tensor:
@@ -182,9 +190,12 @@ def columns(spec: Spec) -> int:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 n f d for the scores of f directions, 4 n m d + 2 n m; causal 2 n C (m + d) more, n in whole chunks."""
+    """2 n d (f + m) a KV head, with f directions, 2 n (f d + m d + m) a query head; causal 2 n C (m + d) more.
+
+    There n is in whole chunks of C.
+    """
     shape, m, d, chunk = spec.shape, columns(spec), spec.shape.head_dim, spec.number("chunk")
     rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
     near = 2 * rows * chunk * (m + d) if shape.causal else 0
-    head = near + 4 * rows * spec.number("features") * d + 4 * rows * m * d + 2 * rows * m
-    return shape.batch * shape.heads * head
+    each = 2 * rows * d * (spec.number("features") + m)
+    return shape.batch * (shape.heads * (near + each + 2 * rows * m) + shape.groups * each)

@@ -15,7 +15,7 @@ VARIANTS = ("paper", "official")
 
 
 class Core(nn.Module):
-    """The two mixings alone: points `[b, h, m, d]` over `k, v [b, h, n, d]`, then `q [b, h, n, d]` over the points."""
+    """The two mixings alone: points `[b, h, m, d]` over `k, v [b, g, n, d]`, then `q [b, h, n, d]` over the points."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class ProjectedResidual(Attention):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape, QKV(shape), Softmax())
-        for name in ("to_q", "to_k", "to_v"):
-            setattr(self.project, name, nn.Linear(shape.dim, shape.dim))
+        for name, heads in (("to_q", shape.heads), ("to_k", shape.groups), ("to_v", shape.groups)):
+            setattr(self.project, name, nn.Linear(shape.dim, heads * shape.head_dim))
         self.out = nn.Identity()  # type: ignore[assignment]
         self.ratio = (shape.head_dim / shape.dim) ** 0.5
 

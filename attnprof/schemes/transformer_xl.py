@@ -21,7 +21,10 @@ State = tuple[Tensor, Tensor, Tensor, int]
 
 
 class Core(nn.Module):
-    """`q, k, v [b, h, n, d]`, and `k_m, v_m [b, h, n, d]` as the memory sees them (else k and v without gradient)."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`, and `k_m, v_m` as the memory sees them (else k and v without gradient).
+
+    A segment and a memory that are longer than what n tokens fill count for decoding; going forward they are cut.
+    """
 
     future: Tensor
     missing: Tensor
@@ -31,17 +34,18 @@ class Core(nn.Module):
         self.spec, self.n = spec, spec.shape.n
         self.segment, self.memory = spec.number("segment"), spec.number("memory")
         self.same_length = bool(spec.params["same_length"])
-        self.count = -(-self.n // self.segment)
+        self.rows, self.before = filled(spec)
+        self.count = -(-self.n // self.rows)
         self.relative = RelativeAttention(spec.shape, self.segment, self.memory)
-        future, missing = masks(self.segment, self.memory, self.count, self.same_length)
+        future, missing = masks(self.rows, self.before, self.count, self.memory if self.same_length else None)
         self.register_buffer("future", table(future), persistent=False)
         self.register_buffer("missing", table(missing), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> Tensor:
         k_m, v_m = memory or (k.detach(), v.detach())
-        q, k, v = (chunked(x, self.segment) for x in (q, k, v))
-        if self.memory:
-            past = (windows(x, self.memory, self.segment, self.count) for x in (k_m, v_m))
+        q, k, v = (chunked(x, self.rows) for x in (q, k, v))
+        if self.before:
+            past = (windows(x, self.before, self.rows, self.count) for x in (k_m, v_m))
             k, v = (torch.cat([old, new], 3) for old, new in zip(past, (k, v), strict=True))
         return self.relative(q, k, v, self.future, self.missing).flatten(2, 3)[:, :, : self.n]
 
@@ -53,6 +57,7 @@ class Core(nn.Module):
         own = start <= i.T
         seen = (lag >= 0) & (lag <= self.memory if self.same_length else start - self.memory <= i.T)
         relative, width = self.relative, self.segment + self.memory
+        k, v, k_m, v_m = (relative.by_head(x) for x in (k, v, k_m, v_m))
         content = torch.where(own, (q + relative.u) @ k.transpose(-2, -1), (q + relative.u) @ k_m.transpose(-2, -1))
         position = (q + relative.w) @ relative.positions().transpose(-2, -1)
         position = position.gather(3, (width - 1 - lag).clamp(0, width).expand(*q.shape[:2], -1, -1))
@@ -63,11 +68,11 @@ class Core(nn.Module):
         """Keys and values that token n reads, of random content, the positions' projections, and n."""
         shape, rows = self.spec.shape, n - self._first(n)
         dtype = getattr(torch, shape.dtype)
-        k = torch.randn(shape.batch, shape.heads, rows, shape.head_dim, dtype=dtype)
+        k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype)
         return k, torch.randn_like(k), self.relative.positions(), n
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> State:
-        """The state after the tokens `k, v [b, h, n, d]`."""
+        """The state after the tokens `k, v [b, g, n, d]`."""
         first = self._first(k.shape[2])
         return k[:, :, first:].clone(), v[:, :, first:].clone(), self.relative.positions(), k.shape[2]
 
@@ -76,10 +81,10 @@ class Core(nn.Module):
         old_k, old_v, positions, n = rest[-1]
         k, v = torch.cat([old_k, k], 2), torch.cat([old_v, v], 2)
         keys = k[:, :, -self.memory - 1 :] if self.same_length else k
-        content = (q + self.relative.u) @ keys.transpose(-2, -1)
+        content = (q + self.relative.u) @ self.relative.by_head(keys).transpose(-2, -1)
         position = (q + self.relative.w) @ positions[:, -1 - keys.shape[2] : -1].transpose(-2, -1)
         weights = ((content + position) * q.shape[-1] ** -0.5).softmax(-1)
-        mixed = weights @ v[:, :, -keys.shape[2] :]
+        mixed = weights @ self.relative.by_head(v[:, :, -keys.shape[2] :])
         dropped = self._first(n + 1) - self._first(n)
         if dropped:
             k, v = k[:, :, dropped:].clone(), v[:, :, dropped:].clone()
@@ -95,7 +100,7 @@ class Projections(QKV):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.shape)
-        self.memory = spec.number("memory")
+        _, self.memory = filled(spec)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
         streams = super().forward(x, context)
@@ -104,17 +109,26 @@ class Projections(QKV):
         return *streams, *super().forward(x.detach(), context)[1:]
 
 
-def masks(segment: int, memory: int, count: int, same_length: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What no query sees: of a window, the future `[T, W]`; of a segment, tokens before the first `[count, 1, W]`."""
+def filled(spec: Spec) -> tuple[int, int]:
+    """Segment and memory as far as n tokens fill them."""
+    segment = min(spec.number("segment"), spec.shape.n)
+    return segment, min(spec.number("memory"), (spec.shape.n - 1) // segment * segment)
+
+
+def masks(segment: int, memory: int, count: int, longest: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """What no query sees: of a window, the future `[T, W]`; of a segment, tokens before the first `[count, 1, W]`.
+
+    Of a window, lags beyond `longest` too.
+    """
     lag = np.arange(segment)[:, None] + memory - np.arange(segment + memory)
-    hidden = (lag < 0) | (lag > memory) if same_length else lag < 0
+    hidden = lag < 0 if longest is None else (lag < 0) | (lag > longest)
     position = np.arange(count)[:, None] * segment - memory + np.arange(segment + memory)
     return hidden, (position < 0)[:, None]
 
 
 def flops_core(spec: Spec) -> int:
-    """A segment and head 2 T d (3 W + 1), W = T + M: content, positions (one lag to spare), values; 2 W D^2 for r."""
-    shape, segment = spec.shape, spec.number("segment")
-    width, count = segment + spec.number("memory"), -(-shape.n // segment)
+    """A segment and head 2 T d (3 W + 1), W = T + M: content, positions (one lag to spare), values; 2 W D g d for r."""
+    shape, (segment, memory) = spec.shape, filled(spec)
+    width, count = segment + memory, -(-shape.n // segment)
     mixing = shape.batch * shape.heads * count * 2 * segment * shape.head_dim * (3 * width + 1)
-    return mixing + 2 * width * shape.dim * shape.dim
+    return mixing + 2 * width * shape.dim * shape.groups * shape.head_dim

@@ -53,7 +53,7 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "sinkhorn": [{"hard": True}],
     "sortcut": [{"hard": True}],
     "swin": [{"merging": True}],
-    "transformer_xl": [{"same_length": True}, {"memory": 0}, {"segment": 48}],
+    "transformer_xl": [{"same_length": True}, {"same_length": True, "memory": 200}, {"memory": 0}, {"segment": 48}],
 }
 # Work or memory that grows as n^2 by design.
 QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled", "switch"})

@@ -46,14 +46,42 @@ def sizes(state: object) -> list[torch.Size]:
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_fewer_kv_heads_decode_as_they_run_forward(heads: int) -> None:
-    for name in ("dense", "sliding_window"):
-        target = catalog.find(name, params={"window": 16} if name == "sliding_window" else {})
-        shape = Shape(n=40, batch=2, dim=32, heads=4, kv_heads=heads, causal=True, dtype="float64")
-        module, (x,) = target.build(shape), target.inputs(shape)
-        assert isinstance(module, Attention)
-        row, _ = module.step(x[:, 39:], module.prefill(x[:, :39]))
+@pytest.mark.parametrize("name", DECODING)
+def test_fewer_kv_heads_decode_as_they_run_forward_with_a_smaller_state(name: str, heads: int) -> None:
+    case = Case(name, True)
+    module, _, (x,) = built(case, case.shape(40, dim=32, heads=4, kv_heads=heads))
+    assert isinstance(module, Attention)
+    with torch.no_grad():
+        left = module.prefill(x[:, :39])
+        assert sizes(left) == sizes(module.state(39))
+        row, _ = module.step(x[:, 39:], left)
         torch.testing.assert_close(row, module(x)[:, 39:], rtol=1e-10, atol=1e-10)
+    shape = case.shape(40, "float32", dim=32, heads=4)
+    few, all_ = (count(case.target, shape.replace(kv_heads=g), "decode").cost.state_bytes for g in (heads, 4))
+    assert few is not None
+    assert all_ is not None
+    assert few == all_ * heads // 4 if name != "transformer_xl" else few <= all_
+
+
+def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:
+    """All that a step executes is useful; relative positions take one product of three more, which no edge asks for."""
+    for name in DECODING:
+        for n in (1, 100, 511, 512, 513, 1000, 1024):
+            cost = count(catalog.find(name), Shape(n, dim=64, heads=2, causal=True), "decode").cost
+            if name in ("linear", "performer"):
+                assert cost.flops_core_useful is None
+                continue
+            assert cost.flops_core_executed is not None
+            assert cost.flops_core_useful is not None
+            ratio = 2 if name == "transformer_xl" else 3
+            assert 3 * cost.flops_core_useful == ratio * cost.flops_core_executed, (name, n)
+
+
+def test_a_memory_of_transformer_xl_holds_the_segments_before_whatever_n_was_counted() -> None:
+    shape = Shape(1, dim=64, heads=2, causal=True)
+    for n, keys in ((100, 101), (511, 512), (512, 513), (1023, 1024), (1024, 513)):
+        cost = count(catalog.find("transformer_xl"), shape.replace(n=n), "decode").cost
+        assert cost.flops_core_useful == 4 * 64 * keys
 
 
 @pytest.mark.parametrize("n", [100, 4096])

@@ -41,7 +41,19 @@ def test_the_core_alone_equals_the_reference(case: Case) -> None:
     torch.testing.assert_close(module(*streams), reference(*streams), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("case", as_params([c for c in cases() if catalog.entry(c.name).card.kv_heads]))
+SHARED = [case for case in cases() if catalog.entry(case.name).card.kv_heads]
+
+
+@pytest.mark.parametrize("case", as_params([case for case in SHARED if case.runner != "masked"]))
+def test_the_core_alone_takes_fewer_kv_heads_at_its_stated_cost(case: Case) -> None:
+    shape = case.shape(37, dim=32, heads=4, kv_heads=2)
+    module, reference, streams = built(case, shape.replace(level="core"))
+    torch.testing.assert_close(module(*streams), reference(*streams), rtol=1e-10, atol=1e-10)
+    shape = shape.replace(dtype="float32")
+    assert count(case.target, shape, "forward").cost.flops_core_executed == case.target.flops_core(shape)
+
+
+@pytest.mark.parametrize("case", as_params(SHARED))
 def test_query_heads_that_share_a_kv_head_equal_the_reference(case: Case) -> None:
     module, reference, inputs = built(case, case.shape(37, heads=4, kv_heads=2))
     out, grads = gradients(module, inputs)
