@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,17 @@ Plan = Callable[[Words, Words], None]
 """`plan(source [m, W], out [n, W])` ORs into each row of `out` the rows of `source` that it reads."""
 
 Planner = Callable[[Slices], Plan]
+
+Counter = Callable[[Words, Words, NDArray[np.uint8], NDArray[np.uint32], Words], int]
+"""`count(state, grown, pops, counts, touched)` leaves the new bits in `state`; says how many there are, and where."""
+
+
+class Search(NamedTuple):
+    """How a search goes about it: the plan of a relation, how new bits are counted, words a row (0: by the cache)."""
+
+    plan: Planner
+    count: Counter
+    words: int = 0
 
 
 @dataclass(eq=False)
@@ -47,6 +59,7 @@ class Job:
 
     stack: Stack
     plans: list[Plan]
+    count: Counter
     width: int
     layers: int | None
     grid: Grid | None
@@ -68,13 +81,14 @@ def relation(layer: Layer, planner: Planner) -> Plan:
     return through
 
 
-def search(stack: Stack, ask: Ask, planner: Planner, targets: Ints | None = None) -> Found:
+def search(stack: Stack, ask: Ask, means: Planner | Search, targets: Ints | None = None) -> Found:
     """Which queries come to depend on the targets (default: all tokens), layer by layer, over threads."""
+    planner, count, words = means if isinstance(means, Search) else Search(means, count_new)
     wanted = np.arange(stack.n) if targets is None else targets
-    width = chunk_words(stack.n, len(wanted))
+    width = words or chunk_words(stack.n, len(wanted))
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
     plans = [relation(kind, planner) for kind in stack.kinds]
-    job = Job(stack, plans, width, ask.layers, ask.grid(stack.n) if targets is None else None)
+    job = Job(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None)
     workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
     if workers == 1:
         return _work(job, chunks)
@@ -108,31 +122,40 @@ def _chunk(job: Job, chunk: Ints, found: Found) -> None:
             break
         np.copyto(grown, state)
         plans[layer % len(plans)](state, grown)
-        np.bitwise_xor(grown, state, out=state)
-        np.bitwise_count(state, out=pops)
-        new = _count(found, layer, state, pops, chunk, job.grid)
+        new = _counted(found, layer, job, (state, grown, pops), chunk)
         state, grown = grown, state
         layer += 1
         left -= new
         idle = 0 if new else idle + 1
 
 
-def _count(found: Found, layer: int, fresh: Words, pops: NDArray[np.uint8], chunk: Ints, grid: Grid | None) -> int:
+def count_new(state: Words, grown: Words, pops: NDArray[np.uint8], counts: NDArray[np.uint32], touched: Words) -> int:
+    """The counter in NumPy: one pass over the words for each thing to know."""
+    np.bitwise_xor(grown, state, out=state)
+    np.bitwise_count(state, out=pops)
+    mine = pops[:, 0] if pops.shape[1] == 1 else pops.sum(axis=1, dtype=np.uint32)
+    new = int(mine.sum(dtype=np.int64))
+    if new:
+        counts += mine
+        touched |= np.bitwise_or.reduce(state, axis=0)
+    return new
+
+
+def _counted(found: Found, layer: int, job: Job, words: tuple[Words, Words, NDArray[np.uint8]], chunk: Ints) -> int:
     """Add one layer's new bits to the tallies; returns how many there are."""
+    state, grown, pops = words
     if len(found.fresh) == layer:
-        found.fresh.append(np.zeros(len(fresh), dtype=np.uint32))
-        if grid is not None:
-            found.images.append(np.zeros((grid.side, grid.side), dtype=np.int64))
-    counts = pops[:, 0] if pops.shape[1] == 1 else pops.sum(axis=1, dtype=np.uint32)
-    new = int(counts.sum(dtype=np.int64))
+        found.fresh.append(np.zeros(len(state), dtype=np.uint32))
+        if job.grid is not None:
+            found.images.append(np.zeros((job.grid.side, job.grid.side), dtype=np.int64))
+    touched = np.zeros(state.shape[1], dtype=np.uint64)
+    new = int(job.count(state, grown, pops, found.fresh[layer], touched))
     if new == 0:
         return 0
-    found.fresh[layer] += counts
-    touched = np.bitwise_or.reduce(fresh, axis=0)
     bits = np.unpackbits(touched.view(np.uint8), bitorder="little")[: len(chunk)]
     found.into[chunk[bits.astype(np.bool_)]] = layer + 1
-    if grid is not None:
-        _paint(found.images[layer], fresh, pops, chunk, grid)
+    if job.grid is not None:
+        _paint(found.images[layer], state, pops, chunk, job.grid)
     return new
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
+from attnprof.graph.engines import compiled
 from attnprof.graph.engines.bits import Plan, Words, search, to_reach
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
@@ -16,7 +18,10 @@ GATHER = 1 << 21
 
 def run(stack: Stack, ask: Ask) -> Reach:
     """The exact answer for any stack; time grows with the number of edges."""
-    return to_reach(stack, ask, search(stack, ask, plan))
+    if not compiled.usable(stack.n):
+        return to_reach(stack, ask, search(stack, ask, plan))
+    reach = to_reach(stack, ask, search(stack, ask, compiled.edges_search()))
+    return replace(reach, engine="csr (numba)")
 
 
 def plan(slices: Slices) -> Plan:

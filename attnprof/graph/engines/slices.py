@@ -6,11 +6,13 @@ those of the level below by a single OR: the sparse table of range queries, walk
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from attnprof.graph.engines import compiled
 from attnprof.graph.engines.bits import Plan, Words, search, to_reach
+from attnprof.graph.engines.coarse import coarse
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
@@ -44,11 +46,19 @@ class Level:
 
 def run(stack: Stack, ask: Ask) -> Reach:
     """The exact answer for any stack."""
-    return to_reach(stack, ask, search(stack, ask, plan))
+    if not compiled.usable(stack.n):
+        return to_reach(stack, ask, search(stack, ask, plan))
+    reach = to_reach(stack, ask, search(stack, ask, compiled.slices_search()))
+    return replace(reach, engine="slices (numba)")
 
 
 def plan(slices: Slices) -> Plan:
-    """The range-OR of one relation, prepared."""
+    """The range-OR of one relation, prepared: over its blocks where it has some."""
+    blocks = coarse(slices)
+    return _plan(slices) if blocks is None else blocks.plan(_plan)
+
+
+def _plan(slices: Slices) -> Plan:
     steps = [(step, _levels(slices.take(slices.step == step))) for step in np.unique(slices.step).tolist()]
 
     def into(source: Words, out: Words) -> None:

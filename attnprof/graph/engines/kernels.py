@@ -1,0 +1,63 @@
+"""Loops over words that numba compiles; imported on demand only."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from attnprof.graph.engines.bits import Words
+from attnprof.pattern.slices import Ints
+
+ODD = np.uint64(0x5555555555555555)
+PAIRS = np.uint64(0x3333333333333333)
+NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+WORDS = 8  # known when compiled: a row is one vector
+BYTES = np.uint64(0x0101010101010101)
+
+
+@numba.njit(nogil=True, cache=True)
+def or_edges(indptr: Ints, keys: np.ndarray, source: Words, out: Words) -> None:
+    """OR into each row of `out` the rows of `source` that it reads."""
+    for row in range(len(indptr) - 1):
+        for at in range(indptr[row], indptr[row + 1]):
+            key = keys[at]
+            for word in range(WORDS):
+                out[row, word] |= source[key, word]
+
+
+@numba.njit(nogil=True, cache=True)
+def or_runs(step: int, rows: Ints, low: Ints, high: Ints, begins: Ints, source: Words, runs: Words, out: Words) -> None:
+    """The same by runs that double from level to level: `runs[i]` is the OR of 2^level rows from i on, a step apart."""
+    runs[:] = source
+    levels = len(begins) - 1
+    for level in range(levels):
+        for at in range(begins[level], begins[level + 1]):
+            row, first, second = rows[at], low[at], high[at]
+            for word in range(WORDS):
+                out[row, word] |= runs[first, word] | runs[second, word]
+        if level + 1 < levels:
+            shift = step << level
+            for row in range(len(runs) - shift):
+                for word in range(WORDS):
+                    runs[row, word] |= runs[row + shift, word]
+
+
+@numba.njit(nogil=True, cache=True)
+def tally(state: Words, grown: Words, pops: np.ndarray, counts: np.ndarray, touched: Words) -> int:
+    """Leave in `state` the bits that are new in `grown`, count them by word and row, and say which bits any row got."""
+    total = 0
+    for row in range(state.shape[0]):
+        mine = np.uint32(0)
+        for word in range(WORDS):
+            fresh = grown[row, word] ^ state[row, word]
+            state[row, word] = fresh
+            touched[word] |= fresh
+            half = fresh - ((fresh >> np.uint64(1)) & ODD)
+            half = (half & PAIRS) + ((half >> np.uint64(2)) & PAIRS)
+            half = (half + (half >> np.uint64(4))) & NIBBLES
+            count = np.uint32((half * BYTES) >> np.uint64(56))
+            pops[row, word] = count
+            mine += count
+        counts[row] += mine
+        total += mine
+    return int(total)
