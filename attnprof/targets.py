@@ -263,5 +263,7 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
             hint=f"e.g. --set {entry.name}.{name}={default}",
         )
+    if name in entry.card.choices and value not in entry.card.choices[name]:
+        raise unknown(f"{name} of {entry.name}", str(value), entry.card.choices[name])
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:
         raise AttnprofError(f"{entry.name}.{name} is {value}, but a size is not negative")

@@ -18,6 +18,7 @@ CARD = Card(
         "the factor saved over dense attention is n^((d - 1) / d) / d for d axes",
         "combine=merge: row and column under one softmax (the union), in one layer",
     ),
+    choices={"combine": ("alternate", "merge")},
     sources={
         "stride": "the width W of the grid, from n: a square image (Ho et al. 2019, section 4: 64 x 64)",
         "combine": "alternate (Ho et al. 2019, section 3.1: row and column layers in turn)",

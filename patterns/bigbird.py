@@ -17,6 +17,7 @@ CARD = Card(
         "random blocks are drawn once, for each head and layer, outside the window and the global blocks",
         "global blocks are the first and the last (layout=ends, as released) or the first ones (layout=prefix)",
     ),
+    choices={"layout": ("ends", "prefix")},
     sources={
         "block": "64 (Zaheer et al. 2020, appendix E.1)",
         "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8)",

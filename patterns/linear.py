@@ -18,6 +18,7 @@ CARD = Card(
         "bidirectional: two products; causal: chunks with running sums; decoding: a state of d (d + 1) numbers a head",
         "chunk >= n is the quadratic parallel form: one masked n x n product",
     ),
+    choices={"feature": ("elu", "relu", "poly2")},
     sources={
         "feature": "elu: elu(x) + 1 (Katharopoulos et al. 2020, equation 7); poly2 is x (x) x (section 3.2.1)",
         "chunk": "64: ours; the paper's kernel goes token by token",

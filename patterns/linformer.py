@@ -18,6 +18,7 @@ CARD = Card(
         "cheaper than dense attention for n > 2 rank, the projections of keys and values counted",
         "sharing=none: E and F for every head; headwise: one E and one F; kv: E = F; layerwise: one E for all layers",
     ),
+    choices={"sharing": ("none", "headwise", "kv", "layerwise")},
     sources={
         "rank": "256 (Wang et al. 2020, table 2)",
         "sharing": "headwise (Wang et al. 2020, section 4, with kv and layerwise; none is equation 7 as it stands)",

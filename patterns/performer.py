@@ -19,6 +19,7 @@ CARD = Card(
         "so a causal row is the bidirectional result over its prefix: a maximum over all keys would show it the future",
         "kernel=hyperbolic has 2 m features, exp(u) and exp(-u); relu: relu(w x) + 1e-3 (generalised attention)",
     ),
+    choices={"kernel": ("softmax", "relu", "hyperbolic")},
     sources={
         "features": "256 (released code of Choromanski et al. 2021)",
         "kernel": "softmax (Choromanski et al. 2021, lemma 1, which has hyperbolic too; relu: section 4.2)",

@@ -21,6 +21,7 @@ CARD = Card(
         "a ragged end is pooled from the tokens there are; causal, an unfinished slot is seen by nobody",
         "causal queries are computed in groups of k that see the same slots; half of the products are masked",
     ),
+    choices={"pooling": ("mean", "max", "conv")},
     sources={
         "factor": "3 (Liu et al. 2018, section 4.2.4)",
         "pooling": "mean; the strided convolution is Liu et al. 2018's",

@@ -36,6 +36,7 @@ CARD = Card(
         "computed back from the output, equal up to rounding, are not hashed elsewhere",
         "the pattern is drawn for random tokens, one head for all",
     ),
+    choices={"duplicates": ("kept", "once")},
     sources={
         "chunk": "64 (released code; Kitaev et al. 2020, section 5 does not name it)",
         "hashes": "4 (Kitaev et al. 2020, section 5: training with 1 to 8 rounds)",

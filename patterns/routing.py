@@ -34,6 +34,7 @@ CARD = Card(
         "centroids move by an exponential average of the tokens routed to them, between training steps (Core.learn)",
         "all heads route here; the paper's models keep half of their heads local",
     ),
+    choices={"sharing": ("causal", "always", "never")},
     sources={
         "clusters": "about sqrt(n), a function of n in the paper (Roy et al. 2021, section 4.1)",
         "window": "n / clusters tokens of each centroid (Roy et al. 2021, algorithm 1)",

@@ -17,6 +17,7 @@ CARD = Card(
         "variant=official is the authors' code: no normalisation, the residual adds the projected queries, scaled by "
         "1 / sqrt(D), biases, no output projection; the row-wise layer is relu(linear) in both",
     ),
+    choices={"variant": ("paper", "official")},
     sources={
         "points": "32 (Lee et al. 2019, section 5, which uses 16 to 64)",
         "variant": "paper (Lee et al. 2019, equations 6 to 9)",

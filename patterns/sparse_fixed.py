@@ -21,6 +21,7 @@ CARD = Card(
         "the order of layers matters: summaries first reach a fraction of the past only",
         "every head reads the same summary columns; the paper also lets heads read distinct ones, at the same cost",
     ),
+    choices={"combine": ("merge", "alternate", "heads")},
     sources={
         "stride": "about sqrt(n) (Child et al. 2019, section 4.3); 128 there for text",
         "summary": "8 (Child et al. 2019, section 4.3: 8, 16 or 32 for strides of 128 and 256)",

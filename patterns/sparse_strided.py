@@ -17,6 +17,7 @@ CARD = Card(
         "stride is the power of two at or above sqrt(n), a function of n in the paper",
         "combine=merge: both steps in every head; alternate: a layer each, window first; heads: even and odd heads",
     ),
+    choices={"combine": ("merge", "alternate", "heads")},
     sources={
         "stride": "about sqrt(n) (Child et al. 2019, section 4.3); 128 there for images",
         "combine": "merge (Child et al. 2019, section 5.2, which names all three)",

@@ -18,6 +18,7 @@ CARD = Card(
         "the synthesized scores are not scaled by 1 / sqrt(d)",
         "random and factorised weights do not depend on the input: a fixed weighted graph",
     ),
+    choices={"variant": ("dense", "random", "factorised")},
     sources={
         "variant": "dense (Tay et al. 2021); random and factorised are its others",
         "rank": "8, of the factorised variant (Tay et al. 2021)",

@@ -15,7 +15,8 @@ class Card:
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
     is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
-    fewer or more keys than queries. `sources` says, for each parameter, where its default comes from.
+    fewer or more keys than queries. `sources` says, for each parameter, where its default comes from; `choices`, for
+    each that is a word, which words there are.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Card:
     dead_queries: str = ""
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     runners: tuple[str, ...] = ()
     kv_heads: bool = True
     cross: bool = False

@@ -7,6 +7,7 @@ A published static pattern needs only a few of them a row, whatever the length.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,14 @@ class Slices:
     @property
     def counts(self) -> Ints:
         """Keys in each slice."""
-        return (self.stop - self.start - 1) // self.step + 1
+        span = self.stop - self.start
+        return span if bool((self.step == 1).all()) else (span - 1) // self.step + 1
+
+    def by_step(self) -> Iterator[tuple[int, Slices]]:
+        """The slices of each step; those of one step alone as they are."""
+        steps = [1] if bool((self.step == 1).all()) else np.unique(self.step).tolist()
+        for step in steps:
+            yield step, self if len(steps) == 1 else self.take(self.step == step)
 
     @property
     def edges(self) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import unknown
 from attnprof.layers.attention import merge_heads, split_heads
 from attnprof.layers.softmax import attend, softmax_attention
 from attnprof.scheme import Spec
-
-SHARING = ("none", "headwise", "kv", "layerwise")
 
 
 class Core(nn.Module):
@@ -19,8 +16,6 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         sharing, rank, keys = str(spec.params["sharing"]), spec.number("rank"), spec.shape.keys
-        if sharing not in SHARING:
-            raise unknown("sharing of linformer", sharing, SHARING)
         size = (spec.shape.groups, rank, keys) if sharing == "none" else (rank, keys)
         self.e = nn.Parameter(torch.randn(size) * rank**-0.5)
         self.f = nn.Parameter(torch.randn(size) * rank**-0.5) if sharing in ("none", "headwise") else None

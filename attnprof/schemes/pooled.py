@@ -5,11 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import unknown
 from attnprof.layers.pooling import Convolved, SlotAttention, pooled
 from attnprof.scheme import Spec
-
-POOLING = ("mean", "max", "conv")
 
 
 class Core(nn.Module):
@@ -18,8 +15,6 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, self.factor, self.kind = spec.shape, spec.number("factor"), str(spec.params["pooling"])
-        if self.kind not in POOLING:
-            raise unknown("pooling of pooled", self.kind, POOLING)
         width = shape.groups * shape.head_dim
         self.convolved = Convolved(width, self.factor) if self.kind == "conv" else None
         self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.head_dim)

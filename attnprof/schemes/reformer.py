@@ -8,14 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.errors import AttnprofError, unknown
+from attnprof.errors import AttnprofError
 from attnprof.layers.attention import dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.rows import inverse, ordered, restored
 from attnprof.scheme import Spec
 
 SELF = -1e5
-DUPLICATES = ("kept", "once")
 
 
 class Core(nn.Module):
@@ -29,8 +28,6 @@ class Core(nn.Module):
         self.size, self.rounds = spec.number("chunk"), spec.number("hashes")
         self.factors = factors(spec)
         self.once = spec.params["duplicates"] == "once"
-        if spec.params["duplicates"] not in DUPLICATES:
-            raise unknown("treatment of duplicates", str(spec.params["duplicates"]), DUPLICATES)
         draw = torch.Generator().manual_seed(spec.shape.seed * 1009 + spec.layer)
         columns = self.rounds * sum(f // 2 for f in self.factors)
         self.register_buffer("rotations", torch.randn(spec.shape.heads, spec.shape.head_dim, columns, generator=draw))

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.errors import unknown
 from attnprof.layers.attention import QKV, dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.rows import picked, put_back
@@ -14,7 +13,6 @@ from attnprof.scheme import Spec
 
 SELF = -1e5
 DECAY = 0.999
-SHARING = ("causal", "always", "never")
 
 
 class Core(nn.Module):
@@ -128,8 +126,6 @@ class Projections(nn.Module):
 def shared(spec: Spec) -> bool:
     """Whether keys are the queries."""
     sharing = str(spec.params["sharing"])
-    if sharing not in SHARING:
-        raise unknown("sharing of routing", sharing, SHARING)
     return sharing == "always" or (sharing == "causal" and spec.shape.causal)
 
 

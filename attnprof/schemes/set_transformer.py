@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import unknown
 from attnprof.layers.attention import QKV, Attention, merge_heads, random_streams
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
 from attnprof.model import Shape
 from attnprof.scheme import Spec
-
-VARIANTS = ("paper", "official")
 
 
 class Core(nn.Module):
@@ -35,12 +32,9 @@ class Layer(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        variant = str(spec.params["variant"])
-        if variant not in VARIANTS:
-            raise unknown("variant of set_transformer", variant, VARIANTS)
         self.points = nn.Parameter(torch.empty(spec.number("points"), spec.shape.dim))
         nn.init.xavier_uniform_(self.points)
-        block = Block if variant == "paper" else OfficialBlock
+        block = Block if spec.params["variant"] == "paper" else OfficialBlock
         self.reading, self.writing = block(spec.shape), block(spec.shape)
 
     def forward(self, x: Tensor) -> Tensor:

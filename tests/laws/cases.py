@@ -38,9 +38,10 @@ SMALL: dict[str, dict[str, Value]] = {
 # Settings beyond the defaults that are other maths.
 VARIANTS: dict[str, list[dict[str, Value]]] = {
     "axial": [{"combine": "merge"}],
+    "bigbird": [{"layout": "prefix"}],
     "compressive": [{"memory": 0}, {"segment": 40}],
     "etc": [{"clip": 9}],
-    "linear": [{"feature": "relu"}, {"feature": "poly2"}],
+    "linear": [{"feature": "relu"}, {"feature": "poly2"}, {"chunk": 4096}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": "2,1"}, {"window": "8,16", "dilation": "1,3"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],

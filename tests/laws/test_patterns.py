@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from attnprof import catalog
+from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
 from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern, Slices
@@ -19,7 +20,7 @@ HEADS = 4
 LENGTHS = (1, 2, 5, 37, 64, 100, 128, 200, 1000, 1024, 4096)
 SMALL = (37, 64, 128, 200)
 VARIANTS: dict[str, list[dict[str, Value]]] = {
-    "axial": [{"stride": 8}, {"combine": "heads"}],
+    "axial": [{"stride": 8}, {"combine": "merge"}],
     "bigbird": [{"block": 8}, {"block": 16, "global_blocks": 0}, {"block": 8, "global_blocks": 3, "layout": "prefix"}],
     "block_local": [{"block": 16}, {"block": 16, "look_back": 1}],
     "clustered": [{"clusters": 7, "topk": 0}, {"clusters": 7, "topk": 5}],
@@ -194,6 +195,9 @@ def test_card_is_complete(name: str) -> None:
     assert card.complexity or card.complexity_ours
     assert (shipped("reports") / "bib" / f"{card.bib}.bib").is_file()
     assert set(card.sources) == set(entry.defaults), "every parameter has a source, every source a parameter"
+    words = {name for name, default in entry.defaults.items() if isinstance(default, str) and not default[0].isdigit()}
+    assert set(card.choices) == words, "every parameter that is a word has its choices"
+    assert all(entry.defaults[name] in card.choices[name] for name in words)
     assert entry.path.read_text().startswith('"""')
 
 
@@ -216,3 +220,11 @@ def test_paper_formula_is_an_integer_that_grows(name: str) -> None:
         short, long = (value for value in values if value is not None)
         assert isinstance(short, int)
         assert 0 < short < long
+
+
+@pytest.mark.parametrize(("name", "param"), [(name, word) for name in NAMES for word in catalog.card(name).choices])
+def test_a_word_that_is_no_choice_is_refused_with_those_that_are(name: str, param: str) -> None:
+    with pytest.raises(AttnprofError, match=f"unknown {param} of {name} 'other'"):
+        catalog.find(name, params={param: "other"})
+    for word in catalog.card(name).choices[param]:
+        assert catalog.find(name, params={param: word}).graph(shape_of(64, catalog.card(name).native_causal))
