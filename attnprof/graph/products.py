@@ -13,8 +13,7 @@ Vector = NDArray[np.float64]
 def pull(slices: Slices, x: NDArray) -> NDArray:
     """A x: for each query the sum of `x [m]` over the keys that it reads, `[n]`. Integers wrap, floats round."""
     total = np.zeros(slices.n, dtype=x.dtype)
-    for step in np.unique(slices.step).tolist():
-        mine = slices.take(slices.step == step)
+    for step, mine in slices.by_step():
         padded = np.pad(x, (step, -len(x) % step))
         runs = padded.reshape(-1, step).cumsum(axis=0, dtype=x.dtype).ravel()
         last = mine.start + (mine.counts - 1) * step
@@ -25,8 +24,7 @@ def pull(slices: Slices, x: NDArray) -> NDArray:
 def push(slices: Slices, w: NDArray) -> NDArray:
     """A^T w: each query hands its `w [n]` to every key that it reads, `[m]`."""
     total = np.zeros(slices.m, dtype=w.dtype)
-    for step in np.unique(slices.step).tolist():
-        mine = slices.take(slices.step == step)
+    for step, mine in slices.by_step():
         diff = np.zeros(-(-(slices.m + step) // step) * step, dtype=w.dtype)
         np.add.at(diff, mine.start, w[mine.row])
         np.subtract.at(diff, mine.start + mine.counts * step, w[mine.row])
