@@ -30,14 +30,16 @@ PATTERNS = ("sliding_window", "dilated_window", "sparse_strided", "sparse_fixed"
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
-@pytest.mark.parametrize("n", [4096, 16384])
 @pytest.mark.parametrize("name", PATTERNS)
-def test_gather_is_faster_than_dense_attention_under_a_mask(benchmark: Any, name: str, n: int, pass_: str) -> None:
-    """The mask given to torch's fused attention is how these patterns run without a kernel of their own."""
-    shape = Shape(n, causal=catalog.entry(name).card.causality[0])
+def test_gather_is_faster_than_dense_attention_under_a_mask(benchmark: Any, name: str, pass_: str) -> None:
+    """The mask given to torch's attention is how these patterns run without a kernel of their own.
+
+    At 4096 only: under a mask torch trains with every score in memory, more than 24 GB at 16384.
+    """
+    shape = Shape(4096, causal=catalog.entry(name).card.causality[0])
     sparse, masked = catalog.find(name), catalog.find(name, runner="masked")
     torch.manual_seed(0)
     inputs = sparse.inputs(shape)
     theirs = passes(masked.build(shape), inputs, pass_)
     ours = passes(sparse.build(shape), inputs, pass_)
-    assert benchmarked(benchmark, theirs, ours, scheme=name, n=n, pass_=pass_) > 1
+    assert benchmarked(benchmark, theirs, ours, scheme=name, n=shape.n, pass_=pass_) > 1
