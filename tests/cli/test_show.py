@@ -33,6 +33,14 @@ def test_it_tells_rule_parameters_count_picture_and_bibtex() -> None:
     assert run.err == ""
 
 
+@pytest.mark.parametrize("name", [name for name in catalog.names() if catalog.card(name).leaks])
+def test_a_leak_of_the_published_scheme_is_shown_and_not_hidden(name: str) -> None:
+    text, data = attnprof("show", name).out, attnprof("show", name, "--json").data
+    for leak in catalog.card(name).leaks:
+        assert leak in " ".join(text.split())
+        assert leak in data["leaks"]
+
+
 def test_json_holds_the_card_and_the_counts() -> None:
     data = attnprof("show", "sinks", "--n", "1k", "--set", "window=64", "--json").data
     assert data["schema_version"] == 1
