@@ -27,10 +27,11 @@ class SortingNetwork(nn.Module):
         self.places = nn.Linear(spec.shape.dim, blocks_of(spec), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        sums = F.pad(x, (0, 0, 0, -x.shape[1] % self.size)).unflatten(1, (-1, self.size)).sum(2)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        sums = F.pad(x, (0, 0, 0, -x.shape[1] % self.size)).unflatten(1, (-1, self.size)).sum(2, dtype=wide)
         if self.causal:
             sums = F.pad(sums.cumsum(1)[:, :-1], (0, 0, 1, 0))
-        return self.places(F.relu(self.hidden(sums)))
+        return self.places(F.relu(self.hidden(sums.to(x.dtype))))
 
 
 class SortedProjections(nn.Module):
@@ -103,20 +104,21 @@ def chosen_blocks(chosen: Tensor, x: Tensor) -> Tensor:
 def balanced(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:
     """Nearly doubly stochastic weights of `scores [b, places, blocks]`: rows and columns normalised in turn, in logs.
 
-    Causal: place I takes blocks before I only, and its share of a column is normalised over the places up to I.
+    Causal: place I takes blocks before I only, and its share of a column is normalised over the places up to I. The
+    logs are float32 at least: their rounding would add up.
     """
-    logs = scores / temperature
+    logs = scores.to(torch.promote_types(scores.dtype, torch.float32)) / temperature
     if not causal:
         for _ in range(iterations):
             logs = logs - logs.logsumexp(-1, keepdim=True)
             logs = logs - logs.logsumexp(-2, keepdim=True)
-        return logs.exp()
+        return logs.exp().to(scores.dtype)
     later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu()
     logs = logs.masked_fill(later, NOWHERE)
     for _ in range(iterations):
         logs = (logs - logs.logsumexp(-1, keepdim=True)).masked_fill(later, NOWHERE)
         logs = (logs - logs.logcumsumexp(-2)).masked_fill(later, NOWHERE)
-    return logs.exp()
+    return logs.exp().to(scores.dtype)
 
 
 def as_blocks(x: Tensor, size: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.built import build
+from attnprof.layers.decisions import Decisions, keeping, replaying
 from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 
 ALL = as_params(cases())
@@ -94,19 +95,26 @@ def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("case", PLAIN)
 def test_lower_precision_stays_within_its_tolerance(case: Case, dtype: str) -> None:
-    if catalog.entry(case.name).card.data_dependent and dtype == "bfloat16":
-        pytest.skip("rounding may select other keys, which is another result and not a worse one")
+    """What tokens choose (buckets, clusters) is held: rounding may choose otherwise, which is no worse.
+
+    In bfloat16 a unit of the network that sorts blocks may fall to the other side of its ReLU: one of its 32.
+    """
+    allowed = 1 / 32 if case.name == "sinkhorn" and dtype == "bfloat16" else 0
     exact, _, inputs = built(case, case.shape(100, "float32", dim=32))
     exact = exact.double()
     rounded = case.target.build(case.shape(100, dtype, dim=32)).eval()
     rounded.load_state_dict(exact.state_dict())
     exact.load_state_dict(rounded.state_dict())
     inputs = tuple(x.to(getattr(torch, dtype)) if x.is_floating_point() else x for x in inputs)
-    out, grads = gradients(rounded, inputs)
-    expected, expected_grads = gradients(exact, tuple(x.double() if x.is_floating_point() else x for x in inputs))
+    chosen = Decisions()
+    with keeping(chosen):
+        expected, expected_grads = gradients(exact, tuple(x.double() if x.is_floating_point() else x for x in inputs))
+    with replaying(chosen):
+        out, grads = gradients(rounded, inputs)
     assert out.dtype == getattr(torch, dtype)
     for ours, theirs in zip((out, *grads), (expected, *expected_grads), strict=True):
-        assert (ours.double() - theirs).abs().max() <= TOLERANCE[dtype] * max(1e-3, float(theirs.abs().max()))
+        far = (ours.double() - theirs).abs() > TOLERANCE[dtype] * max(1e-3, float(theirs.abs().max()))
+        assert float(far.double().mean()) <= allowed
 
 
 @pytest.mark.parametrize("n", [1, 37, 256, 1000])
