@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from attnprof.errors import AttnprofError, unknown
 from attnprof.graph.engines import closed, csr, intervals, quotient, sampled, sinks, slices, toeplitz
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.stack import Stack
 
 ALL_PAIRS = 1 << 18
 MANY_SLICES = 64
@@ -39,8 +39,7 @@ def _worth_csr(stack: Stack) -> bool:
 
 
 def _slices_a_row(stack: Stack) -> float:
-    parts = [(k.reads, k.writes, k.direct) if isinstance(k, Slotted) else (k,) for k in stack.kinds]
-    return max(sum(len(piece.row) for piece in part) for part in parts) / stack.n
+    return max(sum(len(part.row) for part in parts) for parts in stack.relations) / stack.n
 
 
 ENGINES: tuple[Engine, ...] = (

@@ -28,6 +28,11 @@ class Slotted:
     writes: Slices
     direct: Slices
 
+    @property
+    def relations(self) -> tuple[Slices, ...]:
+        """The three, in the order in which a layer applies them."""
+        return self.reads, self.writes, self.direct
+
 
 Layer = Slices | Slotted
 Part = Slices | Slotted | Blocked
@@ -73,6 +78,11 @@ class Stack:
     def kinds(self) -> tuple[Layer, ...]:
         """The layer kinds as relations between tokens (and slots), blocks spelled out."""
         return tuple(part.tokens() if isinstance(part, Blocked) else part for part in self.parts)
+
+    @cached_property
+    def relations(self) -> tuple[tuple[Slices, ...], ...]:
+        """The relations that make up each layer kind."""
+        return tuple(kind.relations if isinstance(kind, Slotted) else (kind,) for kind in self.kinds)
 
     @cached_property
     def blocked(self) -> tuple[Blocked, ...] | None:

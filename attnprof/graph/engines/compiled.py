@@ -13,9 +13,11 @@ import numpy as np
 
 from attnprof.graph.engines.bits import Plan, Search, Words
 from attnprof.graph.engines.coarse import coarse
+from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
 
-WORTH = 4096
+WORTH = 1 << 26
+"""Word operations of one layer from which loading numba pays (some 0.3 s)."""
 
 
 @cache
@@ -24,9 +26,10 @@ def installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def usable(n: int) -> bool:
-    """Whether a search over so many tokens should be compiled: below that NumPy is done before numba is loaded."""
-    return n >= WORTH and installed()
+def usable(stack: Stack, edges: bool) -> bool:
+    """Whether a search of so much work, edge by edge or slice by slice, should be compiled: small ones end sooner."""
+    reads = max(sum(part.edges if edges else len(part.row) for part in parts) for parts in stack.relations)
+    return stack.n * reads // 64 >= WORTH and installed()
 
 
 def slices_search() -> Search:

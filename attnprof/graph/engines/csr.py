@@ -18,7 +18,7 @@ GATHER = 1 << 21
 
 def run(stack: Stack, ask: Ask) -> Reach:
     """The exact answer for any stack; time grows with the number of edges."""
-    if not compiled.usable(stack.n):
+    if not compiled.usable(stack, edges=True):
         return to_reach(stack, ask, search(stack, ask, plan))
     reach = to_reach(stack, ask, search(stack, ask, compiled.edges_search()))
     return replace(reach, engine="csr (numba)")

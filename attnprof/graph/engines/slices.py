@@ -46,7 +46,7 @@ class Level:
 
 def run(stack: Stack, ask: Ask) -> Reach:
     """The exact answer for any stack."""
-    if not compiled.usable(stack.n):
+    if not compiled.usable(stack, edges=False):
         return to_reach(stack, ask, search(stack, ask, plan))
     reach = to_reach(stack, ask, search(stack, ask, compiled.slices_search()))
     return replace(reach, engine="slices (numba)")

@@ -1,47 +1,79 @@
-"""The compiled loops give the bits that NumPy gives, whatever the mask; without numba they are not used."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from attnprof.graph.engines import compiled, csr, slices
+from attnprof.graph.engines import compiled
+from attnprof.graph.engines.coarse import coarse
 from attnprof.graph.ladder import solve
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
-from attnprof.pattern import Band, Global, KeyTable
-from tests.unit.graph.zoo import stack_of, zoo
-
-needs_numba = pytest.mark.skipif(not compiled.installed(), reason="numba is not installed (pip install attnprof[fast])")
+from attnprof.pattern import Band, BlockTable, Expr, Global, Slices
+from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 
 
-@needs_numba
-@pytest.mark.parametrize("engine", [slices, csr], ids=["slices", "csr"])
-@pytest.mark.parametrize("n", [37, 700])
-@pytest.mark.parametrize("name", list(zoo(64)))
-def test_compiled_and_numpy_agree_bit_for_bit(
-    monkeypatch: pytest.MonkeyPatch, name: str, n: int, engine: object
-) -> None:
-    stack, ask = stack_of(name, n), Ask(side=16)
-    plain = engine.run(stack, ask)  # type: ignore[attr-defined]
+def answer(stack: Stack, engine: str, ask: Ask) -> tuple[Reach, dict[str, object]]:
+    reach = solve(stack, ask, engine)
+    numbers = {
+        "histogram": reach.histogram.tolist(),
+        "out": reach.farthest_out.tolist(),
+        "into": reach.farthest_in.tolist(),
+        "layers": reach.layers,
+        "images": {layer: image.tolist() for layer, image in reach.images.items()},
+    }
+    return reach, numbers
+
+
+@pytest.mark.parametrize("engine", ["slices", "csr"])
+@pytest.mark.parametrize("name", list(zoo(128)))
+def test_compiled_loops_give_numpys_bits(name: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="the extra attnprof[fast] is not installed")
+    stack, ask = stack_of(name, 128), Ask(side=16)
     monkeypatch.setattr(compiled, "WORTH", 0)
-    fast = engine.run(stack, ask)  # type: ignore[attr-defined]
-    assert "numba" in fast.engine
-    assert plain.engine == ""
-    assert fast.layers == plain.layers
-    for field in ("histogram", "farthest_out", "farthest_in"):
-        assert np.array_equal(getattr(fast, field), getattr(plain, field))
-    assert fast.images.keys() == plain.images.keys()
-    assert all(np.array_equal(fast.images[k], plain.images[k]) for k in plain.images)
-
-
-@needs_numba
-def test_a_long_sequence_is_searched_compiled_and_says_so() -> None:
-    table = np.random.default_rng(0).integers(0, 4096, (4096, 3))
-    assert solve(Stack.single((KeyTable(table) | Band(2, 2)).slices(4096)), engine="csr").engine == "csr (numba)"
-
-
-def test_without_numba_numpy_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, expected = answer(stack, engine, ask)
     monkeypatch.setattr(compiled, "installed", lambda: False)
-    found = solve(Stack.single((Band(64, 64) | Global(1)).slices(4096)), engine="slices")
-    assert (found.engine, found.layers_to_full) == ("slices", 2)
+    plain, numbers = answer(stack, engine, ask)
+    assert (fast.engine, plain.engine) == (f"{engine} (numba)", engine)
+    assert numbers == expected
+
+
+def test_without_numba_or_for_little_work_numpy_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = (Stack.single(Band(8, 8).slices(n)) for n in (512, 1 << 17))
+    monkeypatch.setattr(compiled, "installed", lambda: True)
+    assert not compiled.usable(small, edges=True)
+    assert compiled.usable(large, edges=False)
+    monkeypatch.setattr(compiled, "installed", lambda: False)
+    assert not compiled.usable(large, edges=False)
+
+
+def scattered_blocks(blocks: int, size: int) -> Slices:
+    """Blocks that read two random ones, often not their own."""
+    table = np.random.default_rng(1).integers(0, blocks, (blocks, 2))
+    return BlockTable(size, table).slices(blocks * size)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_blocks_inside_the_range_or_do_not_change_the_bits(causal: bool) -> None:
+    slices = scattered_blocks(16, 16)
+    assert coarse(slices) is not None
+    mixed = [slices, Band(3, 3).slices(256)]
+    kinds = tuple(kind.past().disjoint() if causal else kind for kind in mixed)
+    stack = Stack(256, kinds, causal)
+    hops = brute_hops(stack)
+    found = solve(stack, Ask(), "slices")
+    assert found.histogram.tolist() == np.bincount(hops[hops >= 0]).tolist()
+    assert found.farthest_out.tolist() == hops.max(axis=1).tolist()
+
+
+def test_a_row_without_keys_stays_without_them_among_blocks() -> None:
+    slices = scattered_blocks(16, 16)
+    cut = slices.take((slices.row < 64) | (slices.row >= 96))
+    assert coarse(cut) is not None
+    stack = Stack.single(cut)
+    hops = brute_hops(stack)
+    assert solve(stack, Ask(), "slices").histogram.tolist() == np.bincount(hops[hops >= 0]).tolist()
+
+
+@pytest.mark.parametrize("expr", [Band(40, 40) | Global(2), Band(7, 7, 2)], ids=["window", "dilated"])
+def test_token_patterns_are_not_taken_for_blocks(expr: Expr) -> None:
+    assert coarse(expr.slices(512)) is None
