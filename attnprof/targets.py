@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,10 @@ from attnprof.scheme import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+# What the blocks of every scheme may be asked for, by `--set` like a parameter of its own; of use at level block.
+OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"ffn": ("plain", "switch")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class CatalogTarget:
     def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
         """The entry with some parameters set. Raises `AttnprofError` for one that it does not have."""
         for name, value in params.items():
-            if name not in entry.defaults:
+            if name not in entry.defaults and name not in OF_BLOCKS:
                 raise unknown(f"parameter of {entry.name}", name, entry.defaults)
             check_value(entry, name, value)
         target = cls(entry, {**entry.defaults, **params})
@@ -171,11 +175,21 @@ class CatalogTarget:
             inner = shape.replace(m=None)
             encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
         layers, after = self._repeated(inner)
-        made = getattr(self._scheme(), "FeedForward", None)
-        ffn = (lambda: made(self.spec(inner))) if made else None
+        ffn = self._feed_forward(inner)
         chosen = accepted(blocks, **self.resolve(shape.n))
         reads = hasattr(self._scheme(), "inputs")
         return blocks(inner, layers, ffn, encoder=encoder, reads_context=reads, after=after, **chosen)
+
+    def _feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
+        """What makes the FFN of a block: the experts of `switch` where they are asked for; None for the plain one."""
+        asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
+        if asked == "plain":
+            return None
+        from attnprof.catalog import entry
+        from attnprof.schemes.switch import FeedForward
+
+        owner = self if self.name == "switch" else type(self).of(entry("switch"), {}, None)
+        return lambda: FeedForward(owner.spec(shape))
 
     def _repeated(self, shape: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
         """The attention layers of a stack of blocks, each to stand in one, and what the scheme puts after them."""
@@ -254,7 +268,10 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
 
     A parameter annotated `int | str` takes one integer, or several joined by commas.
     """
-    default = entry.defaults[name]
+    choices = entry.card.choices.get(name) or OF_BLOCKS.get(name)
+    if choices and value not in choices:
+        raise unknown(f"{name} of {entry.name}", str(value), choices)
+    default = entry.defaults.get(name, value)
     if isinstance(value, str) and entry.takes_list(name):
         numbers(value)
         return
@@ -263,7 +280,5 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
             hint=f"e.g. --set {entry.name}.{name}={default}",
         )
-    if name in entry.card.choices and value not in entry.card.choices[name]:
-        raise unknown(f"{name} of {entry.name}", str(value), entry.card.choices[name])
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:
         raise AttnprofError(f"{entry.name}.{name} is {value}, but a size is not negative")

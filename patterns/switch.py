@@ -16,6 +16,7 @@ CARD = Card(
     paper_n=512,
     notes=(
         "the experts stand in the FFN of level block; at levels core and attention it is dense attention",
+        "--set NAME.ffn=switch gives the blocks of any other scheme these experts, at their defaults",
         "each expert computes its full capacity, ceil(experts_per_token n / experts * capacity) tokens of a sequence: "
         "4 E C D F FLOPs, experts_per_token * capacity times those of one FFN",
         "experts_per_token=2: GShard's two likeliest experts, their chances made to sum to 1 (Lepikhin et al. 2021); "

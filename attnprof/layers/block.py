@@ -36,13 +36,13 @@ def blocks(
     cross-attention: `(x, source [b, m, D])`. `reads_context`: the attention layers themselves read a context.
     `after` follows the last block (patch merging).
     `reversible`: the blocks keep no activations (Kitaev et al. 2020, section 4); `ffn_chunks`: the FFN in that many
-    stretches of the sequence.
+    stretches of the sequence, if it is position-wise; another one, `feed_forward`, sees the whole of it.
     """
     tie(layers)
     make = feed_forward or (lambda: FeedForward(shape.dim))
 
     def ffn() -> nn.Module:
-        return ChunkedFeedForward(make(), ffn_chunks) if ffn_chunks > 1 else make()
+        return ChunkedFeedForward(make(), ffn_chunks) if ffn_chunks > 1 and feed_forward is None else make()
 
     if reversible:
         pairs: list[tuple[nn.Module, nn.Module]] = [

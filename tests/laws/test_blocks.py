@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from attnprof import catalog
 from attnprof.cost import count
-from attnprof.errors import Unsupported
+from attnprof.errors import AttnprofError, Unsupported
 from attnprof.layers.block import Block, Positions
+from attnprof.layers.experts import flops_experts
 from attnprof.layers.reversible import Reversible
 from attnprof.model import Shape
 from tests.laws.cases import Case, as_params, built, cases, gradients
@@ -100,6 +101,29 @@ def test_layerwise_sharing_is_one_matrix_for_all_layers() -> None:
     for sharing, matrices in (("layerwise", 1), ("kv", 3), ("headwise", 6)):
         module = catalog.find("linformer", params={"sharing": sharing, "rank": 8}).build(shape)
         assert sum(p.shape == (8, 64) for p in module.parameters()) == matrices
+
+
+@pytest.mark.parametrize("name", ["longformer", "reformer", "dense"])
+def test_any_scheme_may_have_experts_for_its_ffn(name: str) -> None:
+    case = Case(name, catalog.card(name).causality[0], {"ffn": "switch"})
+    module, reference, inputs = built(case, case.shape(37, depth=2).replace(level="block"))
+    out, grads = gradients(module, inputs)
+    expected, expected_grads = gradients(reference, inputs)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(grads, expected_grads, rtol=1e-9, atol=1e-8)
+    shape = case.shape(37, "float32").replace(level="block", batch=1)
+    plain, experts = (
+        count(catalog.find(name, params={**case.target.parameters, "ffn": ffn}), shape, "forward").cost.flops_executed
+        for ffn in ("plain", "switch")
+    )
+    assert plain is not None
+    assert experts is not None
+    assert experts - plain == flops_experts(1, 37, 16, 64, 8, 1.25) - 16 * 37 * 16**2
+
+
+def test_an_ffn_that_there_is_not_is_refused() -> None:
+    with pytest.raises(AttnprofError, match="unknown ffn of dense 'gated'"):
+        catalog.find("dense", params={"ffn": "gated"})
 
 
 def test_blocks_may_be_reversible_and_their_ffn_in_stretches() -> None:
