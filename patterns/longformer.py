@@ -17,7 +17,8 @@ CARD = Card(
         "global queries have projections of their own (Q, K, V): one global token costs 4 n D^2 more",
         "window and dilation may differ by head: a list, 64,64,512,512, has one size for each head or equal group of "
         "heads",
-        "the causal form has a window only: the paper's language models use no global tokens",
+        "the causal form has a window only: the paper's language models use no global tokens; only that form could be "
+        "decoded token by token, as sliding_window is",
     ),
     sources={
         "window": "512 (Beltagy et al. 2020, section 4.2)",

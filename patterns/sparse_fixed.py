@@ -59,8 +59,7 @@ def pattern(
     combine: str = "merge",
 ) -> Expr:
     """The own block A1, the summary columns A2, or both (Child et al. 2019, section 4.3)."""
-    sizes = resolve(n, stride=stride, summary=summary)
-    size, columns = sizes["stride"], sizes["summary"]
+    size, columns = resolve(n, stride=stride, summary=summary).values()
     near, far = Blocks(size, causal=True), Summary(size, size - columns, size, causal=True)
     return {"block": near, "summary": far, "both": near | far}[step(layer, head, combine)]
 
@@ -75,8 +74,7 @@ def edges(
     combine: str = "merge",
 ) -> int:
     """Triangles of the own blocks, and the summary columns of all earlier ones; alone, a step also has its own part."""
-    sizes = resolve(n, stride=stride, summary=summary)
-    size, columns = sizes["stride"], sizes["summary"]
+    size, columns = resolve(n, stride=stride, summary=summary).values()
     whole, rest = divmod(n, size)
     near = whole * size * (size + 1) // 2 + rest * (rest + 1) // 2
     far = columns * (size * whole * (whole - 1) // 2 + rest * whole)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attnprof import catalog
+from attnprof.cost.useful import useful_flops
+from attnprof.model import Shape
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
 from attnprof.runners.lower import lower
 from attnprof.runners.tiling import Part, Plan
+from attnprof.targets import CatalogTarget
+from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import LENGTHS, NAMES, expressions
 
 
@@ -73,6 +78,30 @@ WASTE = {
 def test_published_patterns_execute_little_beyond_their_edges(name: str, n: int) -> None:
     expr, bound = WASTE[name]
     assert lower(expr, n).executed <= bound * expr.slices(n).edges
+
+
+# A window of three keys, less than the smallest tile; and a memory shorter than the segment that is cut by the query.
+NARROW = ("star", "transformer_xl-same_length=True,memory=200-causal")
+FIXED = [
+    case
+    for case in cases()
+    if case.runner != "masked" and not catalog.card(case.name).data_dependent and not str(case).startswith(NARROW)
+]
+
+
+@pytest.mark.parametrize("n", [4096, 16384])
+@pytest.mark.parametrize("case", as_params(FIXED))
+def test_fixed_patterns_of_the_catalogue_execute_little_beyond_their_edges(case: Case, n: int) -> None:
+    """Of relative positions, a third product, no edge is asked; they come on top."""
+    target, shape = catalog.find(case.name, params=case.params, runner=case.runner), Shape(n, causal=case.causal)
+    assert isinstance(target, CatalogTarget)
+    executed, (useful, why) = target.flops_core(shape), useful_flops(target, shape, "forward")
+    if useful is None:
+        assert why
+        return
+    assert executed is not None
+    relative = 1.5 if case.name in ("transformer_xl", "compressive") else 1.0
+    assert 0.99 * useful <= executed <= 2.5 * relative * useful
 
 
 @pytest.mark.parametrize("expr", [Band(256, 256), Band(256, 256) | Global(4)], ids=["window", "globals"])
