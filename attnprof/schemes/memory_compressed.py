@@ -12,12 +12,12 @@ from attnprof.scheme import Spec
 
 
 class Core(nn.Module):
-    """`q [b, h, n, d]`, `k, v [b, g, n, d]`: blocks in even layers, slots in odd ones."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`: blocks in layers L, slots in layers M."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, factor = spec.shape, spec.number("factor")
-        self.local = GatherCore(blocks(spec)) if spec.layer % 2 == 0 else None
+        self.local = GatherCore(blocks(spec)) if is_local(spec) else None
         if self.local is None:
             self.convolved = Convolved(shape.groups * shape.head_dim, factor)
             self.slots = SlotAttention(shape.n, factor, shape.causal, shape.groups, shape.head_dim)
@@ -34,6 +34,12 @@ class Core(nn.Module):
         return self.slots.reference(q, *self.convolved.reference(k, v))
 
 
+def is_local(spec: Spec) -> bool:
+    """Whether this layer of the stack is one of local blocks."""
+    stack = str(spec.params["stack"])
+    return stack[spec.layer % len(stack)] == "L"
+
+
 def blocks(spec: Spec) -> Spec:
     """The spec of a local layer, whose pattern is between tokens."""
     shape, expr = spec.shape, Blocks(spec.number("block"), causal=spec.shape.causal)
@@ -43,7 +49,7 @@ def blocks(spec: Spec) -> Spec:
 
 def flops_core(spec: Spec) -> int:
     """Local: 4 b d a query and head. Compressed: 4 d for each query, slot and head, 4 k D_kv^2 a slot to make them."""
-    if spec.layer % 2 == 0:
+    if is_local(spec):
         return gathered_flops(blocks(spec))
     shape, factor = spec.shape, spec.number("factor")
     width = shape.groups * shape.head_dim

@@ -44,6 +44,7 @@ VARIANTS: dict[str, list[dict[str, Value]]] = {
     "linear": [{"feature": "relu"}, {"feature": "poly2"}, {"chunk": 4096}],
     "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
     "longformer": [{"dilation": "2,1"}, {"window": "8,16", "dilation": "1,3"}],
+    "memory_compressed": [{"stack": "LMLML"}],
     "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
     "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
     "reformer": [{"duplicates": "once"}, {"hashes": 1}],

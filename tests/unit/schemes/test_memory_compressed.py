@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from attnprof import catalog
+from attnprof.cost import count
 from attnprof.layers.softmax import softmax_attention
 from attnprof.model import Shape
 
@@ -32,3 +33,21 @@ def test_a_slot_is_a_weighted_sum_of_its_three_tokens() -> None:
     k[:, :, 9:12] += 1
     moved = (compressed.convolved(k, v)[0] - before).abs().amax((0, 1, 3))  # type: ignore[operator, union-attr]
     assert (moved > 0).nonzero().flatten().tolist() == [3]
+
+
+def test_the_papers_stack_is_three_local_layers_around_two_compressed_ones() -> None:
+    shape, target = (
+        Shape(64, dim=16, heads=2, causal=True),
+        catalog.find("memory_compressed", params={"stack": "LMLML"}),
+    )
+    layers: Any = target.build(shape)
+    assert ["L" if layer.core.local is not None else "M" for layer in layers] == list("LMLML")
+    pair = catalog.find("memory_compressed")
+    one, five = (count(each, shape, "forward").cost.flops_core_executed for each in (pair, target))
+    first = count(catalog.find("block_local", params={"block": 64}), shape, "forward").cost.flops_core_executed
+    assert one is not None
+    assert first is not None
+    assert five == 2 * one + first
+    twice: Any = target.build(shape.replace(level="block", depth=2))
+    kinds = ["L" if block.attention.core.local is not None else "M" for block in list(twice)[1:]]
+    assert kinds == list("LMLML" * 2)
