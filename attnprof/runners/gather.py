@@ -46,7 +46,7 @@ class GatherCore(BandDecoding, nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Softmax over the densely masked scores."""
-        return softmax_attention(q, k, v, pattern_mask(self.spec)[0])
+        return softmax_attention(q, k, v, pattern_mask(self.spec)[0].to(q.device))
 
     @property
     def executed(self) -> int:

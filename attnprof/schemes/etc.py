@@ -52,7 +52,7 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Global queries over everything; long queries over the global keys and a window of the long ones."""
-        place = torch.arange(q.shape[2])
+        place = torch.arange(q.shape[2], device=q.device)
         far = (place - place[:, None]).abs() > self.radius
         hidden = far & (place >= self.tokens) & (place[:, None] >= self.tokens)
         k, v = (x.repeat_interleave(self.heads, 1) for x in (k, v))

@@ -35,7 +35,7 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, *hub: Tensor) -> Tensor:
         """Local rows by one masked softmax, global rows by another over all tokens."""
-        mask = pattern_mask(self.local)[0]
+        mask = pattern_mask(self.local)[0].to(q.device)
         near = softmax_attention(q, k, v, mask)
         return near if not hub else torch.cat([softmax_attention(*hub), near[:, :, self.hubs :]], 2)
 

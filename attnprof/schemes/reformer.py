@@ -54,12 +54,12 @@ class Core(nn.Module):
         order, back = self.order(self.buckets(qk))
         count, total = order.shape[-1] // self.size, self.rounds * (order.shape[-1] // self.size)
         chunk = back[..., : self.n] // self.size
-        read = torch.zeros(*chunk.shape, self.n, dtype=v.dtype)
+        read = torch.zeros(*chunk.shape, self.n, dtype=v.dtype, device=v.device)
         for at in range(self.rounds):
             key = chunk[:, :, at, None, None, :]
             read += (key == chunk[..., None]).to(v.dtype)
             read += (key == (chunk[..., None] - 1) % total).to(v.dtype) if count > 1 else 0
-        position = torch.arange(self.n)
+        position = torch.arange(self.n, device=v.device)
         read = read.tril() if self.causal else read
         scores = (qk @ F.normalize(qk, dim=-1).transpose(-2, -1)).masked_fill(position == position[:, None], SELF)
         scores = scores[:, :, None] - (read.sum(2, keepdim=True).clamp(min=1).log() if self.once else 0) + read.log()

@@ -45,7 +45,7 @@ class Core(nn.Module):
     def reference(self, *streams: Tensor) -> Tensor:
         """One masked softmax over all pairs for each centroid; a token gets the mean of those it reads something in."""
         q, k, v = self.normed(*streams)
-        places = torch.arange(q.shape[2])
+        places = torch.arange(q.shape[2], device=q.device)
         takes = [(index[..., None] == places).any(-2) for index in self.members(q, k)]
         scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
         scores = scores.masked_fill(places == places[:, None], SELF) if self.shared else scores

@@ -43,8 +43,8 @@ class Core(nn.Module):
         """All sorted keys and all own keys side by side, those of other blocks masked."""
         weights = self.sort.matrix(scores)
         q, k, v = (as_blocks(x, self.size).flatten(2, 3) for x in (q, k, v))
-        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype))[:, None]
-        place = torch.arange(q.shape[2])
+        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype, device=q.device))[:, None]
+        place = torch.arange(q.shape[2], device=q.device)
         block = place // self.size
         same = block == block[:, None]
         own = same & (place < self.n) & ((place <= place[:, None]) | (not self.causal))

@@ -28,7 +28,7 @@ class Core(nn.Module):
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
         """Dense attention to the kept part of all sorted keys."""
         weights = self.sort.matrix(scores)
-        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype))[:, None]
+        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype, device=q.device))[:, None]
         k, v = (moved @ as_blocks(x, self.size).flatten(2, 3) for x in (k, v))
         return softmax_attention(q, k, v)
 

@@ -51,14 +51,14 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """One masked softmax over all pairs, the bias looked up by the offset of rows and columns."""
-        place = torch.arange(self.n)
+        place = torch.arange(self.n, device=q.device)
         row, column = place // self.width, place % self.width
         reach = self.window - 1
         down = (row[:, None] - row).clamp(-reach, reach) + reach
         right = (column[:, None] - column).clamp(-reach, reach) + reach
         bias = self.bias[down * (2 * reach + 1) + right].permute(2, 0, 1)
         scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 + bias
-        return scores.masked_fill(~pattern_mask(self.spec)[0], float("-inf")).softmax(-1) @ v
+        return scores.masked_fill(~pattern_mask(self.spec)[0].to(q.device), float("-inf")).softmax(-1) @ v
 
     def windows(self, x: Tensor) -> Tensor:
         """`[b, h, n, d]` as `[b, h, windows, M^2, d]`: filled up to whole windows, moved up and left."""

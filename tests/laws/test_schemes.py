@@ -10,6 +10,7 @@ from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
+from attnprof.model import Level
 from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 
 ALL = as_params(cases())
@@ -90,6 +91,16 @@ def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
         (grad,) = torch.autograd.grad(out[:, row].sum(), x, retain_graph=True)
         assert row == 0 or grad[:, : row + 1].abs().sum() > 0
         assert grad[:, row + 1 :].abs().max() == 0
+
+
+@pytest.mark.parametrize("level", ["core", "attention"])
+@pytest.mark.parametrize("case", ALL)
+def test_module_and_reference_make_nothing_on_another_device(case: Case, level: Level) -> None:
+    """The gate runs both where the module lies; `meta` stands for any device but the CPU, and refuses its tensors."""
+    module, reference, inputs = built(case, case.shape(100, "float32").replace(level=level))
+    far = tuple(x.to("meta") for x in inputs)
+    for made in (module, reference):
+        assert made.to("meta")(*far).device.type == "meta"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
