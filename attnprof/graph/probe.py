@@ -20,6 +20,7 @@ from attnprof.pattern.slices import Bools, Ints
 SCORES = 1 << 20
 GRADIENT = 1e-12
 CHANGE = 1e-10
+ALONE = 8
 
 Run = Callable[..., Tensor]
 
@@ -64,7 +65,7 @@ def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) ->
     changed = _changes(probe, streams, trial)[known.rows]
     new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
     value, selection = known.value.copy(), known.selection.copy()
-    value[new] |= _gradients(probe, streams, known.rows[new])
+    value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
     selection[new] |= changed[new]
     return Recovered(known.rows, value, selection & ~value, trial + 1)
 
@@ -91,23 +92,66 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
     return Probe(run, axis, n, heads)
 
 
-def _gradients(probe: Probe, streams: list[Tensor], rows: Ints) -> Bools:
-    """Whether output i has a gradient in token j, `[rows, n]`: one forward, its backward for many rows at once."""
+def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
+    """Whether output i has a gradient in token j, `[rows, n]`.
+
+    Rows that no token changes together share a backward, as columns do in a compressed Jacobian (Curtis, Powell and
+    Reid 1974). A few rows are asked alone first: where one has a gradient without a change (a straight-through
+    estimator), every row is.
+    """
+    few = np.unique(np.linspace(0, len(rows) - 1, min(ALONE, len(rows))).astype(np.int64))
+    alone = _attributed(probe, streams, rows[few], np.ones((len(few), probe.n), dtype=np.bool_))
+    silent = bool((alone & ~changed[few]).any())
+    return _attributed(probe, streams, rows, np.ones_like(changed) if silent else changed)
+
+
+def _attributed(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
+    """The gradients of groups of rows, each given to the row that its token changes; strays are asked one by one."""
+    value = np.zeros((len(rows), probe.n), dtype=np.bool_)
+    groups = _strangers(changed)
+    sizes = _group_gradients(probe, streams, rows, groups)
+    strange: list[Ints] = []
+    for group, size in zip(groups, sizes, strict=True):
+        reads = changed[group] if len(group) > 1 else np.ones((1, probe.n), dtype=np.bool_)
+        most = (size * reads).max(axis=1, keepdims=True)
+        value[group] = (size > GRADIENT * most) & reads
+        if (size > GRADIENT * size.max())[~reads.any(axis=0)].any():
+            strange.extend(group[:, None])
+    for row, size in zip(strange, _group_gradients(probe, streams, rows, strange), strict=True):
+        value[row] = size > GRADIENT * size.max()
+    return value
+
+
+def _strangers(changed: Bools) -> list[Ints]:
+    """Groups of rows that have no token in common, each row in the first group that it fits."""
+    groups: list[list[int]] = []
+    taken = np.zeros(changed.shape, dtype=np.bool_)
+    for row, reads in enumerate(changed):
+        free = np.flatnonzero(~taken[: len(groups), reads].any(axis=1))
+        at = int(free[0]) if len(free) else len(groups)
+        if at == len(groups):
+            groups.append([])
+        groups[at].append(row)
+        taken[at] |= reads
+    return [np.asarray(group) for group in groups]
+
+
+def _group_gradients(probe: Probe, streams: list[Tensor], rows: Ints, groups: list[Ints]) -> np.ndarray:
+    """The largest gradient in each token of the sum of each group's outputs, `[groups, n]`."""
+    if not groups:
+        return np.zeros((0, probe.n))
     given = [stream.detach().requires_grad_() for stream in streams]
     out = probe.run(*given)
     weights = torch.randn(out.shape[1:], dtype=out.dtype, generator=torch.Generator().manual_seed(1))
-    if len(rows) == 0:
-        return np.zeros((0, probe.n), dtype=np.bool_)
     found = []
-    for at in range(0, len(rows), probe.batch):
-        some = torch.as_tensor(rows[at : at + probe.batch])
+    for at in range(0, len(groups), probe.batch):
+        some = groups[at : at + probe.batch]
         seeds = torch.zeros((len(some), *out.shape), dtype=out.dtype)
-        for k, row in enumerate(some.tolist()):
-            seeds[k, ..., row, :] = weights[..., row, :]
+        for k, group in enumerate(some):
+            mine = torch.as_tensor(rows[group])
+            seeds[k][..., mine, :] = weights[..., mine, :]
         found.append(_sizes(probe, _backward(out, given, seeds)))
-    size = torch.cat(found)
-    most = size.amax(dim=1, keepdim=True)
-    return (size > GRADIENT * most).numpy() & (most > 0).numpy()
+    return torch.cat(found).numpy()
 
 
 def _backward(out: Tensor, given: list[Tensor], seeds: Tensor) -> list[Tensor]:

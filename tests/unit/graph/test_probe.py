@@ -145,3 +145,30 @@ class Streams(nn.Module):
 def test_a_core_on_streams_is_probed_by_its_tokens() -> None:
     found = recover(Streams(), lambda: [torch.randn(1, 2, N, 8) for _ in range(3)], 2, 1)
     assert found.value.tolist() == Dense(True).slices(N).dense().tolist()
+
+
+class SilentGradient(nn.Module):
+    """Each output is its own token, with a gradient in the fifth before it that no change of that token shows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        far = x.roll(5, dims=1)
+        return x + far - far.detach()
+
+
+def test_rows_asked_together_lose_no_gradient() -> None:
+    found = recover(SilentGradient(), lambda: (torch.randn(1, 16, 4),), heads=1, trials=1)
+    own = np.arange(16)
+    expected = np.zeros((16, 16), dtype=np.bool_)
+    expected[own, own] = expected[own, own - 5] = True
+    assert found.value.tolist() == expected.tolist()
+    assert not found.selection.any()
+
+
+def test_rows_that_read_nothing_in_common_share_a_backward() -> None:
+    from attnprof.graph.probe import _strangers
+
+    near = np.abs(np.subtract.outer(np.arange(64), np.arange(64))) <= 2
+    groups = _strangers(near)
+    assert len(groups) == 5
+    assert sorted(np.concatenate(groups).tolist()) == list(range(64))
+    assert all(near[group].sum(axis=0).max() == 1 for group in groups)
