@@ -13,7 +13,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from attnprof import catalog
-from attnprof.graph.analysis import Request, analyze
+from attnprof.graph.analysis import Request, analyze, is_random
+from attnprof.graph.blocked import Blocked
 from attnprof.graph.export import digraph
 from attnprof.graph.ladder import ENGINES
 from attnprof.graph.metrics.components import weak_components
@@ -131,14 +132,21 @@ def test_weak_components_are_those_of_scipy(name: str, causal: bool, params: dic
 
 @pytest.mark.parametrize("n", [37, 64, 200])
 @each_case
-def test_every_view_of_the_first_layer_has_the_same_edges(
+def test_every_view_of_every_layer_has_the_same_edges(
     name: str, causal: bool, params: dict[str, Value], n: int
 ) -> None:
-    pattern = pattern_of(name, causal, params, n)
-    part = Stack.of(pattern).parts[0]
-    if isinstance(part, Slotted):
-        pytest.skip("tokens meet in slots")
-    mask = np.logical_or.reduce([pattern.dense(0, head) for head in range(pattern.heads)])
+    """One head after the other is held to its rule by the laws of patterns; here their union, as a layer has it."""
+    for seed in (0, 7) if is_random(CatalogTarget.of(catalog.entry(name), params, None)) else (0,):
+        pattern = pattern_of(name, causal, params, n, seed)
+        parts = Stack.of(pattern).parts
+        if any(isinstance(part, Slotted) for part in parts):
+            pytest.skip("tokens meet in slots")
+        for layer, part in enumerate(parts):
+            assert isinstance(part, (Slices, Blocked))
+            one_layer(part, np.logical_or.reduce([pattern.dense(layer, head) for head in range(pattern.heads)]), n)
+
+
+def one_layer(part: Slices | Blocked, mask: np.ndarray, n: int) -> None:
     slices = part if isinstance(part, Slices) else part.tokens()
     assert slices.dense().tolist() == mask.tolist()
     assert part.edges == mask.sum()
