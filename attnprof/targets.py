@@ -263,8 +263,15 @@ def torch_dtype(shape: Shape) -> Any:
     return getattr(torch, shape.dtype)
 
 
+# Whatever divides a length, or counts what there must be one of.
+AT_LEAST_ONE = frozenset(
+    "block buckets chunk clusters dilation experts experts_per_token factor features ffn_chunks hashes landmarks latents "
+    "packed points query_block rank rate segment sorted_blocks stride tokens".split()
+)
+
+
 def check_value(entry: Entry, name: str, value: Value) -> None:
-    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or negative.
+    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or too small.
 
     A parameter annotated `int | str` takes one integer, or several joined by commas.
     """
@@ -280,5 +287,9 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
             hint=f"e.g. --set {entry.name}.{name}={default}",
         )
-    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-        raise AttnprofError(f"{entry.name}.{name} is {value}, but a size is not negative")
+    least = 1 if name in AT_LEAST_ONE else 0
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
+        raise AttnprofError(
+            f"{entry.name}.{name} is {value}, but it is at least {least}",
+            hint=f"its default is {'a function of n' if default is None else default}",
+        )

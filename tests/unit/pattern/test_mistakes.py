@@ -43,3 +43,13 @@ def test_an_error_of_ours_passes_as_it_is(tmp_path: Path) -> None:
 def test_sizes_are_at_least_one(made: object) -> None:
     with pytest.raises(AttnprofError, match="is at least 1"):
         made()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("name", "param"), [("linformer", "rank"), ("transformer_xl", "segment"), ("axial", "stride")])
+def test_a_parameter_that_divides_or_counts_is_at_least_one(name: str, param: str) -> None:
+    with pytest.raises(AttnprofError, match=f"^{name}.{param} is 0, but it is at least 1$"):
+        catalog.find(name, params={param: 0})
+
+
+def test_there_may_be_none_of_what_is_added() -> None:
+    assert catalog.find("transformer_xl", params={"memory": 0}).parameters["memory"] == 0  # type: ignore[attr-defined]
