@@ -264,10 +264,30 @@ def torch_dtype(shape: Shape) -> Any:
 
 
 # Whatever divides a length, or counts what there must be one of.
-AT_LEAST_ONE = frozenset(
-    "block buckets chunk clusters dilation experts experts_per_token factor features ffn_chunks hashes landmarks latents "
-    "packed points query_block rank rate segment sorted_blocks stride tokens".split()
-)
+AT_LEAST_ONE = {
+    "block",
+    "buckets",
+    "chunk",
+    "clusters",
+    "dilation",
+    "experts",
+    "experts_per_token",
+    "factor",
+    "features",
+    "ffn_chunks",
+    "hashes",
+    "landmarks",
+    "latents",
+    "packed",
+    "points",
+    "query_block",
+    "rank",
+    "rate",
+    "segment",
+    "sorted_blocks",
+    "stride",
+    "tokens",
+}
 
 
 def check_value(entry: Entry, name: str, value: Value) -> None:
