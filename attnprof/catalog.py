@@ -143,10 +143,10 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
         except AttnprofError:
             raise
         except Exception as error:
-            given = ", ".join(f"{name}={value!r}" for name, value in values.items())
+            given = ", ".join([*map(str, args), *(f"{name}={value!r}" for name, value in values.items())])
             raise AttnprofError(
                 f"{path}{_line_in(error, path)} fails: {type(error).__name__}: {error}",
-                hint=f"it was called as {call.__name__}({', '.join(map(str, args))}, {given})",
+                hint=f"it was called as {call.__name__}({given})",
             ) from error
 
     return safe

@@ -14,8 +14,7 @@ from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
 
-UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing")
-EXACT = ("hubs", "hubs_at")
+UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing", "structure")
 WHY = "the tiles do not say: it may rise or fall with the edges inside of them"
 
 
@@ -42,7 +41,7 @@ def _reached(reach: Reach, layer: int) -> int:
 
 def certified(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of the largest mask that the tiles allow, marked as the bounds that they are."""
-    exact = {key: how if key in EXACT else "bound" for key, how in facts["exact"].items() if key not in UNBOUNDED}
+    exact = {key: "bound" for key in facts["exact"] if key not in UNBOUNDED}
     missing = [key for key in UNBOUNDED if key in facts]
     return {
         **facts,
@@ -50,4 +49,5 @@ def certified(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, A
         "exact": exact,
         "reasons": {**facts["reasons"], **dict.fromkeys(missing, WHY)},
         "bounds": found,
+        "flags": [flag for flag in facts["flags"] if flag == "causal"],  # fewer edges read no more of the future
     }

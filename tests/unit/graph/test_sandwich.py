@@ -67,5 +67,6 @@ def test_what_is_not_monotone_is_left_out_with_a_reason_and_the_rest_is_called_a
     facts = analyze(target, Request(n=128)).facts
     assert facts["bounds"]["edges"] == {"low": full.edges, "high": some.edges}
     assert facts["exact"]["edges"] == facts["exact"]["reach"] == "bound"
-    assert facts["clustering"] is None
+    assert facts["exact"]["hubs"] == "bound"
+    assert facts["clustering"] is facts["structure"] is None
     assert "inside" in facts["reasons"]["clustering"]
