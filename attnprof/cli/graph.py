@@ -142,4 +142,12 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
 def _next(found: Sequence[Any], name: str) -> str:
     if len(found) == 1 and (found[0].facts.get("hubs") or 0) and not found[0].facts.get("globals_removed"):
         return f"attnprof graph {name} --without-globals"
-    return f"attnprof sweep {name} dense --lengths 1k-8k"
+    return f"attnprof sweep {name} dense --lengths 1k-8k" if _runs(name) else f"attnprof graph {name} --csr edges.npz"
+
+
+def _runs(name: str) -> bool:
+    """Whether `sweep` can execute it: not a captured mask, nor a scheme of which the graph alone is known."""
+    from attnprof.captured import SUFFIXES
+    from attnprof.catalog import card, is_written, names
+
+    return Path(name).suffix not in SUFFIXES and (name not in names() or is_written(name, card(name)))

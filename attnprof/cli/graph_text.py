@@ -67,7 +67,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("clustering", _clustering(facts)),
         ("lanes", _lanes(facts)),
         ("bottleneck", _bottleneck(facts)),
-        ("structure", ", ".join(facts["flags"]) or "none of the known kinds"),
+        ("structure", ", ".join(facts["flags"]) or _unknown(facts)),
         ("edges / reached pair", _cost(facts)),
         ("engine", f"{facts['engine']}, {facts['engine_seconds']:.3f} s of {facts['seconds']:.2f} s"),
     ]
@@ -177,6 +177,10 @@ def _clustering(facts: Mapping[str, Any]) -> str:
     found = facts["clustering_interval"]
     between = f" [{found['low']:.3f}, {found['high']:.3f}], {found['wedges']} wedges sampled" if found else ""
     return f"{facts['clustering']:.3f}{between}: how often two neighbours are neighbours themselves"
+
+
+def _unknown(facts: Mapping[str, Any]) -> str:
+    return "not known: the tiles do not say" if facts.get("bounds") else "none of the known kinds"
 
 
 def _bounds(facts: Mapping[str, Any]) -> str:

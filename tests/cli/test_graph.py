@@ -4,12 +4,14 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from attnprof.cli.graph import ENGINES as OFFERED
+from attnprof.cli.graph import _next
 from attnprof.cli.main import cli
 from attnprof.errors import AttnprofError
 from attnprof.graph.ladder import ENGINES
@@ -167,3 +169,12 @@ def test_64k_tokens_are_a_matter_of_seconds(folder: Path) -> None:
     began = time.process_time()
     graph("longformer", "--n", "64k", "--set", "global_tokens=4", "--out", "big")
     assert time.process_time() - began < 4.0
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("nsa", "attnprof graph nsa --csr"), ("sliding_window", "attnprof sweep sliding_window")]
+)
+def test_the_next_command_is_one_that_works(name: str, command: str) -> None:
+
+    found = SimpleNamespace(facts={"hubs": 0, "globals_removed": 0})
+    assert _next([found], name).startswith(command)
