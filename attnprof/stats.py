@@ -18,10 +18,11 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.model import CONFIDENCE, Interval, Point, Record, coverage
+from attnprof.words import RecordKind, Status
 
 Quantity = float | Interval
 FEWEST_RANKED = 4  # the fewest samples on each side with which a rank sum can reach 95%
-BROKEN = ("oom", "timeout", "failed")
+BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED)
 ALIKE = ("target", "runner", "n", "pass")
 
 
@@ -199,7 +200,7 @@ def compare_runs(
 
 
 def _measured_points(records: Iterable[Record]) -> dict[str, Record]:
-    return {json.dumps(r.point.to_json(), sort_keys=True): r for r in records if r.kind == "cost"}
+    return {json.dumps(r.point.to_json(), sort_keys=True): r for r in records if r.kind is RecordKind.COST}
 
 
 def _interval_of(record: Record, metric: str) -> Interval | None:

@@ -14,6 +14,7 @@ from attnprof.cost.storages import unique_bytes
 from attnprof.layers.attention import Attention
 from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ class Built:
 
     def origin(self, shape: Shape) -> Origin:
         """How to tell the core's products from the rest."""
-        if shape.level == "core":
+        if shape.level is Level.CORE:
             return Origin()
         marked = [m.core for m in self.module.modules() if isinstance(m, Attention)]
         return MarkedOrigin(marked) if marked else FactorOrigin(self.module.parameters())

@@ -10,8 +10,9 @@ from torch import nn
 from attnprof.cost.built import build
 from attnprof.cost.counting import run_pass
 from attnprof.cost.origin import Origin, current_node, next_sequence
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 REST = "(elsewhere)"
 

@@ -13,6 +13,7 @@ from attnprof.graph.reach import Ask, Certainty, Reach
 from attnprof.graph.stack import LEAST_BLOCK, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
+from attnprof.words import EngineName
 
 Relation = Slices | Blocked
 
@@ -26,7 +27,7 @@ class Subject:
 
     pattern: Pattern
     ask: Ask = field(default_factory=Ask)
-    engine: str = "auto"
+    engine: EngineName = EngineName.AUTO
     edges_text: str = ""
     edges_value: int | None = None
     depth: int = 12

@@ -21,6 +21,7 @@ from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.masked import pattern_mask
 from attnprof.scheme import Spec
+from attnprof.words import Device
 
 BLOCK = 128
 
@@ -38,7 +39,7 @@ class FlexCore(BandDecoding, nn.Module):
         self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.device.type == "cpu":
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.model import Level
 from attnprof.pattern import Blocks, Expr, Pattern, Strided
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.scheme import Spec
+from attnprof.words import Level
 
 
 class Core(GatherCore):
@@ -51,7 +51,7 @@ def shifted_down(x: Tensor, width: int) -> Tensor:
 def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
     """The three layers as the pair of decoders."""
     width = next(core.width for layer in layers for core in layer.modules() if isinstance(core, Core))
-    return (DecoderCores if level == "core" else Decoders)(layers, width)
+    return (DecoderCores if level is Level.CORE else Decoders)(layers, width)
 
 
 def mixing(spec: Spec) -> Spec:

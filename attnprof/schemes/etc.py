@@ -20,6 +20,7 @@ from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.runners.masked import pattern_mask
 from attnprof.runners.tiling import Part
 from attnprof.scheme import Spec
+from attnprof.words import Runner
 
 OTHERS = 3  # global to global, global to long, long to global
 SCALE = 0.02
@@ -37,7 +38,7 @@ class Core(nn.Module):
         self.heads = shape.heads // shape.groups
         self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.head_dim) * SCALE)
         self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.head_dim) * SCALE)
-        self.mix = None if spec.runner == "masked" else GatherCore(spec)
+        self.mix = None if spec.runner is Runner.MASKED else GatherCore(spec)
         if self.mix is None:
             self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
         for part in self.modules():
@@ -119,7 +120,7 @@ def flops_core(spec: Spec) -> int:
     """
     shape, labels = spec.shape, 2 * spec.number("clip") + 1
     per_label = 2 * shape.batch * shape.heads * shape.head_dim
-    if spec.runner == "masked":
+    if spec.runner is Runner.MASKED:
         return per_label * shape.n * (2 * shape.n + labels + OTHERS)
     parts = [part for stack in GatherCore(spec).groups[0][1][0].stacks for part in stack.parts]
     rows = sum(part.count * part.q_block * (1 if part.shifts is None else labels) for part in parts)

@@ -15,6 +15,7 @@ from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.runners.masked import MaskedCore, pattern_mask
 from attnprof.scheme import Spec
+from attnprof.words import Runner
 
 
 class Core(nn.Module):
@@ -24,7 +25,7 @@ class Core(nn.Module):
         super().__init__()
         self.hubs = hubs(spec)
         self.local = spec
-        runner = MaskedCore if spec.runner == "masked" else GatherCore
+        runner = MaskedCore if spec.runner is Runner.MASKED else GatherCore
         self.near = runner(local(spec))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *hub: Tensor) -> Tensor:
@@ -88,6 +89,6 @@ def flops_core(spec: Spec) -> int:
     """The tiles of the window and the global columns, plus 4 g n d a head for the global rows."""
     shape = spec.shape
     far = 4 * shape.batch * shape.heads * hubs(spec) * shape.n * shape.head_dim
-    if spec.runner == "masked":
+    if spec.runner is Runner.MASKED:
         return far + 4 * shape.batch * shape.heads * shape.n * shape.n * shape.head_dim
     return far + gathered_flops(local(spec))

@@ -9,6 +9,7 @@ from attnprof.pattern import Blocks, Pattern
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.scheme import Spec
+from attnprof.words import Runner
 
 
 class Core(nn.Module):
@@ -44,7 +45,7 @@ def blocks(spec: Spec) -> Spec:
     """The spec of a local layer, whose pattern is between tokens."""
     shape, expr = spec.shape, Blocks(spec.number("block"), causal=spec.shape.causal)
     near = Pattern("blocks", shape.n, shape.causal, lambda layer, head: expr)
-    return Spec(shape, spec.params, near, "gather", spec.layer)
+    return Spec(shape, spec.params, near, Runner.GATHER, spec.layer)
 
 
 def flops_core(spec: Spec) -> int:

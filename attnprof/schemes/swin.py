@@ -13,9 +13,9 @@ from attnprof.layers.rows import arranged
 from attnprof.layers.softmax import hide
 from attnprof.layers.stack import stacked as in_order
 from attnprof.layers.tables import table
-from attnprof.model import Level
 from attnprof.runners.masked import pattern_mask
 from attnprof.scheme import Spec
+from attnprof.words import Level
 
 
 class Core(nn.Module):
@@ -107,7 +107,7 @@ class PatchMerging(nn.Module):
 def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
     """Both layers, and patch merging after them on request (not at level `core`, which has no width to double)."""
     core = next(part for layer in layers for part in layer.modules() if isinstance(part, Core))
-    if level == "core" or not core.merging:
+    if level is Level.CORE or not core.merging:
         return in_order(layers, level)
     return nn.Sequential(*layers, PatchMerging(core.spec.shape.dim, core.height, core.width))
 

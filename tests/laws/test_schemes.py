@@ -10,7 +10,7 @@ from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
-from attnprof.model import Level
+from attnprof.words import Level
 from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 
 ALL = as_params(cases())
