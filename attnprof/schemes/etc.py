@@ -52,13 +52,24 @@ class Core(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Global queries over everything; long queries over the global keys and a window of the long ones."""
-        place = torch.arange(q.shape[2], device=q.device)
-        far = (place - place[:, None]).abs() > self.radius
-        hidden = far & (place >= self.tokens) & (place[:, None] >= self.tokens)
-        k, v = (x.repeat_interleave(self.heads, 1) for x in (k, v))
-        scores = (q @ k.transpose(-2, -1) + self.dense_labels(q)) * q.shape[-1] ** -0.5
-        return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+        """Global queries over everything; long queries over the global keys and a window of the long ones.
+
+        Kind of pair by kind of pair: what its label adds to the score.
+        """
+        i = torch.arange(q.shape[2], device=q.device)[:, None]
+        lag, clip, repeat = i.T - i, self.lags.shape[1] // 2, q.shape[1] // k.shape[1]
+        from_top, to_top = (i < self.tokens).expand_as(lag), (self.tokens > i.T).expand_as(lag)
+        between = ~from_top & ~to_top
+        kinds = [(between & (lag.clamp(-clip, clip) == at), self.lags[:, at + clip]) for at in range(-clip, clip + 1)]
+        others = (from_top & to_top, from_top & ~to_top, ~from_top & to_top)
+        kinds += [(pairs, self.others[:, at]) for at, pairs in enumerate(others)]
+        k, v = (x.repeat_interleave(repeat, 1) for x in (k, v))
+        scores = torch.einsum("bhid,bhjd->bhij", q, k)
+        for pairs, label in kinds:
+            product = torch.einsum("bhid,hd->bhi", q, label.repeat_interleave(repeat, 0))
+            scores = scores + product[..., None] * pairs
+        scores = (scores / q.shape[-1] ** 0.5).masked_fill(between & (lag.abs() > self.radius), float("-inf"))
+        return scores.softmax(-1) @ v
 
     def dense_labels(self, q: Tensor) -> Tensor:
         """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""
