@@ -119,7 +119,7 @@ class Projections(nn.Module):
             with torch.no_grad():
                 blocks = self.compress.weight.view(x.shape[-1], self.rate, x.shape[-1]).unbind(1)
                 stop = self.used * self.rate
-                old = sum(x[:, s : stop : self.rate] @ block.T for s, block in enumerate(blocks))
+                old = torch.stack([x[:, s : stop : self.rate] @ block.T for s, block in enumerate(blocks)]).sum(0)
             streams += [project(old, to_k), project(old, to_v)]
         if self.memory and torch.is_grad_enabled():
             streams += [project(x.detach(), to_k), project(x.detach(), to_v)]

@@ -54,22 +54,18 @@ class Core(nn.Module):
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Global queries over everything; long queries over the global keys and a window of the long ones.
 
-        Kind of pair by kind of pair: what its label adds to the score.
+        Each key with the label of its lag, or of its kind of pair.
         """
-        i = torch.arange(q.shape[2], device=q.device)[:, None]
-        lag, clip, repeat = i.T - i, self.lags.shape[1] // 2, q.shape[1] // k.shape[1]
-        from_top, to_top = (i < self.tokens).expand_as(lag), (self.tokens > i.T).expand_as(lag)
-        between = ~from_top & ~to_top
-        kinds = [(between & (lag.clamp(-clip, clip) == at), self.lags[:, at + clip]) for at in range(-clip, clip + 1)]
-        others = (from_top & to_top, from_top & ~to_top, ~from_top & to_top)
-        kinds += [(pairs, self.others[:, at]) for at, pairs in enumerate(others)]
-        k, v = (x.repeat_interleave(repeat, 1) for x in (k, v))
-        scores = torch.einsum("bhid,bhjd->bhij", q, k)
-        for pairs, label in kinds:
-            product = torch.einsum("bhid,hd->bhi", q, label.repeat_interleave(repeat, 0))
-            scores = scores + product[..., None] * pairs
-        scores = (scores / q.shape[-1] ** 0.5).masked_fill(between & (lag.abs() > self.radius), float("-inf"))
-        return scores.softmax(-1) @ v
+        i, clip, repeat = torch.arange(q.shape[2], device=q.device), self.lags.shape[1] // 2, q.shape[1] // k.shape[1]
+        lag, top = i - i[:, None], i < self.tokens
+        kind = (lag.clamp(-clip, clip) + clip).masked_fill(top, 2 * clip + 3).masked_fill(top[:, None], 2 * clip + 2)
+        kind = kind.masked_fill(top[:, None] & top, 2 * clip + 1)
+        label = torch.cat([self.lags, self.others], 1)
+        k, v, label = (x.repeat_interleave(repeat, -3) for x in (k, v, label))
+        products = torch.einsum("bhid,hld->bhil", q, label)
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) + products.gather(3, kind.expand(*q.shape[:2], -1, -1))
+        unseen = (lag.abs() > self.radius) & ~top & ~top[:, None]
+        return (scores / q.shape[-1] ** 0.5).masked_fill(unseen, float("-inf")).softmax(-1) @ v
 
     def dense_labels(self, q: Tensor) -> Tensor:
         """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""

@@ -55,9 +55,8 @@ class Core(nn.Module):
         scores = scores.masked_fill(place == place[:, None], SELF) if self.shared else scores
         out, found = torch.zeros_like(v), torch.zeros_like(v[..., :1])
         for centroid in self.centroids.unbind(1):
-            near = [torch.einsum("bhid,hd->bhi", x.detach(), centroid) for x in (q, k)]
-            before = [(x[..., None, :] > x[..., None]).sum(-1) for x in near]
-            query, key = (rank < self.window for rank in before)
+            far = [-torch.einsum("bhid,hd->bhi", x.detach(), centroid) for x in (q, k)]
+            query, key = (x.argsort(-1, stable=True).argsort(-1) < self.window for x in far)
             edge = query[..., None] & key[..., None, :]
             edge = edge & (place <= place[:, None]) if self.causal else edge
             reads = edge.any(-1, keepdim=True)
