@@ -56,7 +56,7 @@ class Core(nn.Module):
         out, found = torch.zeros_like(v), torch.zeros_like(v[..., :1])
         for centroid in self.centroids.unbind(1):
             far = [-torch.einsum("bhid,hd->bhi", x.detach(), centroid) for x in (q, k)]
-            query, key = (x.argsort(-1, stable=True).argsort(-1) < self.window for x in far)
+            query, key = (x.sort(stable=True, dim=-1).indices.argsort(-1) < self.window for x in far)
             edge = query[..., None] & key[..., None, :]
             edge = edge & (place <= place[:, None]) if self.causal else edge
             reads = edge.any(-1, keepdim=True)
