@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.locate import PACKAGE, shipped
-from attnprof.model import Level, Shape
+from attnprof.model import Shape
+from attnprof.words import Level
 from tests.laws.cases import Case, cases
 
 Function = tuple[str, int, str]  # file, first line, name
 
 # What a reference may share: how a parameter is looked up, and the run of several layers one after the other.
-LOOK_UP = ("attnprof/scheme.py", "attnprof/model.py", "attnprof/layers/stack.py")
+LOOK_UP = ("attnprof/scheme.py", "attnprof/model.py", "attnprof/words.py", "attnprof/layers/stack.py")
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
 # A runner is given a pattern, and so is its reference. What each pattern must be stands in test_definitions.py.
@@ -31,9 +32,10 @@ GIVEN = ("attnprof/pattern/", "attnprof/targets.py", "attnprof/catalog.py", "pat
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}
 BLOCKS = [Case("switch", causal, {"experts_per_token": k}) for causal in (False, True) for k in (1, 2)]
-LEVELS = [(case, level) for case in cases() for level in ("core", "attention")] + [(case, "block") for case in BLOCKS]
+LEVELS = [(case, level) for case in cases() for level in (Level.CORE, Level.ATTENTION)]
 each = pytest.mark.parametrize(
-    ("case", "level"), [pytest.param(case, level, id=f"{case}-{level}") for case, level in LEVELS]
+    ("case", "level"),
+    [pytest.param(case, level, id=f"{case}-{level}") for case, level in [*LEVELS, *((b, Level.BLOCK) for b in BLOCKS)]],
 )
 
 
@@ -84,7 +86,7 @@ def small(case: Case, level: Level) -> Shape:
 def allowed(part: nn.Module, level: Level) -> tuple[str, ...]:
     """The files whose functions the reference of a part may run although the part runs them too."""
     runner = GIVEN if type(part).__module__.startswith("attnprof.runners.") else ()
-    return LOOK_UP + runner + (() if level == "core" else AROUND)
+    return LOOK_UP + runner + (() if level is Level.CORE else AROUND)
 
 
 @each
