@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from attnprof.errors import Unsupported
-from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
-from attnprof.runners.masked import pattern_mask
+from attnprof.runners.reference import softmax_over_edges
 from attnprof.scheme import Spec
 from attnprof.words import Device
 
@@ -46,8 +45,8 @@ class FlexCore(BandDecoding, nn.Module):
         return mixed
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the densely masked scores."""
-        return softmax_attention(q, k, v, pattern_mask(self.spec)[0].to(q.device))
+        """Softmax over the edges of the pattern."""
+        return softmax_over_edges(self.spec, q, k, v)
 
 
 def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
