@@ -90,9 +90,15 @@ def rank_one(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **__: Any) -
 
 
 @register(
-    aten.linear, aten.mkldnn_linear, aten._mixed_dtypes_linear, aten._weight_int4pack_mm,
-    aten._weight_int4pack_mm_for_cpu, aten._weight_int4pack_mm_with_scales_and_zeros, aten._weight_int8pack_mm, aten._dyn_quant_matmul_4bit,
-)  # fmt: skip
+    aten.linear,
+    aten.mkldnn_linear,
+    aten._mixed_dtypes_linear,
+    aten._weight_int4pack_mm,
+    aten._weight_int4pack_mm_for_cpu,
+    aten._weight_int4pack_mm_with_scales_and_zeros,
+    aten._weight_int8pack_mm,
+    aten._dyn_quant_matmul_4bit,
+)
 def linear(x: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """A linear layer, its weight packed in whatever way: as many products as the result is wide."""
     return applied(x, out.shape[-1])
