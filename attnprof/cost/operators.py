@@ -45,7 +45,7 @@ COPIES = words(
     _philox_key_split _philox_normal _philox_uniform _pin_memory _reshape_copy _resize_output _sample_dirichlet
     _sobol_engine_ff_ _sobol_engine_initialize_state_ _sobol_engine_scramble_
     _sparse_coo_tensor_with_dims_and_tensors _spdiags _stack _standard_gamma _to_copy _to_dense _to_sparse
-    _to_sparse_bsc _to_sparse_bsr _to_sparse_csc _to_sparse_csr _weight_norm_interface_copy as_strided_scatter
+    _to_sparse_bsc _to_sparse_bsr _to_sparse_csc _to_sparse_csr as_strided_scatter
     bernoulli binomial block_diag cat cauchy channel_shuffle clone col2im complex constant_pad_nd contiguous copy
     copy_sparse_to_sparse diag_embed diagonal_backward diagonal_scatter empty_like expand_copy exponential fill
     fill_diagonal_ flip full_like geometric im2col int_repr linspace log_normal logspace lu_unpack
@@ -198,7 +198,6 @@ COMPOSITES: dict[str, tuple[int, int]] = {
     "nll_loss_backward": (0, 1),
     "binary_cross_entropy": (2, 4),
     "linalg_vector_norm": (0, 2),
-    "threshold_backward": (0, 1),
     "linalg_cross": (0, 5),
     "std": (0, 3),
     "std_mean": (0, 3),

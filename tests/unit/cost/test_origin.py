@@ -385,7 +385,9 @@ class Inside(nn.Module):
         return torch.func.grad(loss)(weights)["qkv.weight"]
 
 
-@pytest.mark.parametrize("change", [lambda w: w, lambda w: w * 0.9, lambda w: w.clone()], ids=["leaf", "scaled", "copy"])
+@pytest.mark.parametrize(
+    "change", [lambda w: w, lambda w: w * 0.9, lambda w: w.clone()], ids=["leaf", "scaled", "copy"]
+)
 def test_gradients_of_functional_weights_are_the_projections(change: Callable[[Tensor], Tensor]) -> None:
     # The input asks for no gradient, so the first projection has one gradient, its weight's.
     assert counted(lambda: Inside(change), "forward") == (3 * CORE, 3 * CORE + 3 * REST - 3 * LINEAR)
