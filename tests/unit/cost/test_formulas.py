@@ -338,9 +338,9 @@ ROWS3 = (t(1, 2, 5, 4),) * 3  # heads first
         (aten._efficient_attention_forward, (q, k, k, None, None, None, 5, 7, 0.0, 0), {}, 35),
         (aten._efficient_attention_forward, (q, k, k, None, None, None, 5, 7, 0.0, 1), {}, 15),
         (aten._efficient_attention_forward, (q, k, k, None, None, None, 5, 7, 0.0, 2), {}, 25),
-        (aten._cudnn_attention_forward, ROWS3 + (None, None, None, 5, 5, False, 0.0, True), {}, 15),
-        (aten._scaled_dot_product_flash_attention.quantized, ROWS3 + (None, None, None, 0.0, True), {}, 15),
-        (aten._scaled_dot_product_attention_math_for_mps, ROWS3 + (None, 0.0, True), {}, 25),
+        (aten._cudnn_attention_forward, (*ROWS3, None, None, None, 5, 5, False, 0.0, True), {}, 15),
+        (aten._scaled_dot_product_flash_attention.quantized, (*ROWS3, None, None, None, 0.0, True), {}, 15),
+        (aten._scaled_dot_product_attention_math_for_mps, (*ROWS3, None, 0.0, True), {}, 25),
         (aten._triton_scaled_dot_attention, ROWS3, {}, 25),
     ],
 )  # fmt: skip
