@@ -187,7 +187,7 @@ def record(
             reasons["state_bytes"] = error.message
     complete = not tally.uncounted
     if not complete:
-        names = ", ".join(tally.uncounted)
+        names = tally.why_uncounted()
         reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
     useful, why = useful_flops(target, shape, pass_)
     if why:
