@@ -67,6 +67,11 @@ class Shape:
         """Key length: `m`, or `n` for self-attention."""
         return self.n if self.m is None else self.m
 
+    @property
+    def repeats(self) -> int:
+        """How often the layers stand one after the other: `depth` at level `block`, once below it."""
+        return self.depth if self.level == "block" else 1
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -73,4 +73,4 @@ def flops_paper(
     if causal:
         slots = n * n * chunk_rank // (2 * chunk)
         return 4 * dim * (n * window + slots) + 6 * n * dim * chunk_rank
-    return 4 * n * (2 * window + rank) * dim + 6 * n * dim * rank
+    return 4 * n * (min(2 * window, n) + rank) * dim + 6 * n * dim * rank

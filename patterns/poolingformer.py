@@ -44,5 +44,8 @@ def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int
 
 
 def flops_paper(n: int, *, dim: int, window: int = 256, pooled_window: int = 1024, stride: int = 4) -> int:
-    """4 n (window + pooled_window / stride) D (Zhang et al. 2021), the second projections apart."""
-    return 4 * n * (window + 1 + pooled_window // stride) * dim
+    """4 n (window + 1 + pooled_window / stride) D, the token's own key counted, the second projections apart.
+
+    Zhang et al. 2021.
+    """
+    return 4 * n * (min(window + 1, n) + min(pooled_window, n) // stride) * dim

@@ -15,6 +15,7 @@ from attnprof.cost.built import Built, built_once, tensors_in
 from attnprof.cost.counter import Counter
 from attnprof.cost.decode import one_step, state_sizes
 from attnprof.cost.origin import Origin
+from attnprof.cost.paper import paper_flops
 from attnprof.cost.saved import kept_by_graph
 from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
@@ -192,11 +193,11 @@ def record(
     useful, why = useful_flops(target, shape, pass_)
     if why:
         reasons["flops_core_useful"] = why
-    paper = target.flops_paper(shape)
-    if paper is None:
-        reasons["flops_paper"] = "the scheme states no formula of its own"
+    paper, why = paper_flops(target, shape, pass_)
+    if why:
+        reasons["flops_paper"] = why
     if not core:
-        reasons.setdefault("flops_core_executed", "the core was not asked for")
+        reasons.setdefault("flops_core_executed", "left out of this count: it was called with core=False")
     cost = Cost(
         flops_executed=tally.flops if complete else None,
         flops_core_executed=tally.core if complete and core else None,
