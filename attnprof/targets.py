@@ -220,6 +220,11 @@ class CatalogTarget(Stated):
                 raise Unsupported(f"{self.name} has no bidirectional form to encode a source with")
         elif shape.keys != shape.n and not self.card.cross:
             raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
+        elif shape.causal and shape.keys < shape.n:
+            raise Unsupported(
+                f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
+                hint=f"--keys {shape.n} or more, the last of which are the queries' own",
+            )
 
 
 def runner_core(runner: Runner | None) -> type[nn.Module]:

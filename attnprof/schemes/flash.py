@@ -13,19 +13,29 @@ from attnprof.scheme import Spec
 
 
 class Core(Decoding, nn.Module):
-    """`q [b, h, n, d]`, `k, v [b, g, n, d]`, with the flash backend pinned: it fails rather than falls back."""
+    """`q [b, h, n, d]`, `k, v [b, g, m, d]`, with the flash backend pinned: it fails rather than falls back.
+
+    Causal with n < m the last queries align. The kernel's own causality aligns the first ones, so there it has a mask.
+    """
+
+    mask: Tensor | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.shape = spec.shape
-        self.causal = spec.shape.causal
+        rows, keys = spec.shape.n, spec.shape.keys
+        self.causal = spec.shape.causal and rows == keys
+        masked = spec.shape.causal and not self.causal
+        self.register_buffer("mask", torch.ones(rows, keys, dtype=torch.bool).tril(keys - rows) if masked else None)
         self.grouped = spec.shape.groups != spec.shape.heads
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=self.grouped)
+            return F.scaled_dot_product_attention(
+                q, k, v, attn_mask=self.mask, is_causal=self.causal, enable_gqa=self.grouped
+            )
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The same attention with every score in memory."""
-        visible = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
-        return softmax_attention(q, k, v, visible if self.causal else None)
+        """softmax(q k^T / sqrt(d)) v; causal: query i reads the keys j <= i + m - n."""
+        i, j = (torch.arange(x.shape[2], device=q.device) for x in (q, k))
+        return softmax_attention(q, k, v, j - i[:, None] <= len(j) - len(i) if self.shape.causal else None)

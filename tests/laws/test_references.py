@@ -27,7 +27,7 @@ Function = tuple[str, int, str]  # file, first line, name
 LOOK_UP = ("attnprof/scheme.py", "attnprof/model.py", "attnprof/words.py", "attnprof/layers/stack.py")
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
-# A runner is given a pattern, and so is its reference. What each pattern must be stands in test_definitions.py.
+# A runner is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
 GIVEN = ("attnprof/pattern/", "attnprof/targets.py", "attnprof/catalog.py", "patterns/")
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}

@@ -1,4 +1,4 @@
-"""Every fixed pattern of the catalogue is that of its paper, as `definitions` writes it down."""
+"""Every fixed pattern of the catalogue is that of its paper, as `papers` writes it down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnprof.pattern import Pattern
 from attnprof.pattern.slots import Slots
 from attnprof.targets import CatalogTarget
 from attnprof.units import Value
-from tests.laws.definitions import DEFINITIONS, HEADS, Through
+from tests.laws.papers import DEFINITIONS, HEADS, Through
 
 LENGTHS = (1, 2, 5, 16, 37, 64, 101)
 # Given by a draw: the definition has a known part, and one that is held to its statistics and its form below.
