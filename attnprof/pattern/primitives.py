@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.pattern.expr import AsArray, Expr
+from attnprof.pattern.expr import AsArray, Expr, Globals
 from attnprof.pattern.slices import Ints, Slices
 
 
@@ -96,6 +96,10 @@ class Summary(Expr):
         column = (place >= self.first) & (place < self.last) & (i >= 0)
         return column & (j <= i) if self.causal else column
 
+    def declares(self, n: int) -> Globals:
+        place = np.arange(n) % self.stride
+        return Globals(np.zeros(n, dtype=np.bool_), (place >= self.first) & (place < self.last))
+
 
 @dataclass(frozen=True)
 class Blocks(Expr):
@@ -140,6 +144,10 @@ class Global(Expr):
         row = (i >= self.first) & (i < self.last) & self.rows
         column = (j >= self.first) & (j < self.last) & self.columns
         return (row | column) & (j <= i) if self.causal else row | column
+
+    def declares(self, n: int) -> Globals:
+        named = (np.arange(n) >= self.first) & (np.arange(n) < self.last)
+        return Globals(named & self.rows, named & self.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +194,12 @@ class BlockTable(Expr):
     def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
+
+    def declares(self, n: int) -> Globals:
+        full = np.isin(np.arange(n) // self.size, self.full)
+        others = np.delete(self.table, list(self.full), axis=0)
+        read = [block for block in self.full if bool((others == block).any(axis=1).all())]
+        return Globals(full, np.isin(np.arange(n) // self.size, read))
 
     def _matrix(self) -> np.ndarray:
         count = len(self.table)
