@@ -19,7 +19,7 @@ from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
 from attnprof.graph.stack import signature
-from attnprof.graph.subject import Subject
+from attnprof.graph.subject import Closed, Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern
@@ -119,15 +119,32 @@ def shape_of(target: Target, request: Request) -> Shape:
 
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     """The pattern bound to a shape, with what is asked of it."""
-    edges = getattr(target, "edges", None)
     return Subject(
         pattern_of(target, shape, request.layers),
         Ask(request.layers, request.side, seed=request.seed),
         request.engine,
         target.card.edges_text,
-        (lambda layer, head: edges(shape, layer, head)) if edges else None,
+        closed_of(target, shape),
         redrawn=redrawn(target),
     )
+
+
+def closed_of(target: Target, shape: Shape) -> Closed | None:
+    """The closed count of a layer and head, computed once for those that its formula does not tell apart."""
+    edges = getattr(target, "edges", None)
+    if edges is None:
+        return None
+    formula = getattr(getattr(target, "entry", None), "edges", None)
+    told = set(inspect.signature(formula).parameters) if formula else {"layer", "head"}
+    known: dict[tuple[int, int], int | None] = {}
+
+    def closed(layer: int, head: int) -> int | None:
+        at = (layer if "layer" in told else 0, head if "head" in told else 0)
+        if at not in known:
+            known[at] = edges(shape, *at)
+        return known[at]
+
+    return closed
 
 
 def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, dict[str, Any]]:
@@ -154,7 +171,9 @@ def without_globals(subject: Subject) -> tuple[Subject, int]:
     if count == 0:
         raise AttnprofError(f"{pattern.name} has no global tokens to take out", hint="leave the option out")
     if count == pattern.n:
-        raise AttnprofError(f"all {count:,} tokens of {pattern.name} are global: none is left", hint="choose a longer --n")
+        raise AttnprofError(
+            f"all {count:,} tokens of {pattern.name} are global: none is left", hint="choose a longer --n"
+        )
 
     made: dict[Hashable, Expr] = {}
 

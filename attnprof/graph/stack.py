@@ -46,19 +46,22 @@ class Stack:
 
     The residual stream is a self-loop on every token, whether or not the mask has the diagonal. `declared` is the
     causality that was asked for; `causal` is what the edges themselves say. `parts` are unions over heads, which is
-    what reach follows; what the heads weigh is in `walk`, from `pattern` (None: each layer is one head).
+    what reach follows; what the heads weigh is in `walk`, from `pattern` (None: each layer is one head), whose
+    expressions `forms` has made into relations.
     """
 
     n: int
     parts: tuple[Part, ...]
     declared: bool = False
     pattern: Pattern | None = None
+    forms: Forms | None = None
 
     @classmethod
     def of(cls, pattern: Pattern) -> Stack:
         """The stack of a pattern: each layer is the union over its heads."""
-        parts = tuple(layer_of(pattern, layer) for layer in range(pattern.layers))
-        return cls(pattern.n, parts, pattern.causal, pattern)
+        forms = Forms(pattern.n)
+        parts = tuple(layer_of(pattern, layer, forms) for layer in range(pattern.layers))
+        return cls(pattern.n, parts, pattern.causal, pattern, forms)
 
     @classmethod
     def single(cls, slices: Slices, declared: bool = False) -> Stack:
@@ -80,8 +83,8 @@ class Stack:
     @cached_property
     def _walks(self) -> tuple[Walk, ...]:
         if self.pattern is None:
-            return tuple(walk_of([_alone(part)]) for part in self.parts)
-        return tuple(_walk(self.pattern, layer) for layer in range(self.period))
+            return tuple(walk_of([_head(part)]) for part in self.parts)
+        return tuple(_walk(self.pattern, layer, self.forms or Forms(self.n)) for layer in range(self.period))
 
     @property
     def period(self) -> int:
@@ -131,37 +134,57 @@ class Stack:
         return self.n * (self.n + 1) // 2 if self.causal else self.n * self.n
 
 
-def layer_of(pattern: Pattern, layer: int) -> Part:
+class Forms:
+    """The expressions of a pattern at one length as relations, each made once, however many heads share it."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._blocks: dict[Hashable, Blocked | None] = {}
+        self._alone: dict[Hashable, Part] = {}
+
+    def blocks(self, expr: Expr) -> Blocked | None:
+        """An expression as blocks, where it is made of some."""
+        name = signature(expr)
+        if name not in self._blocks:
+            self._blocks[name] = blocked_form(expr, self.n)
+        return self._blocks[name]
+
+    def alone(self, expr: Expr) -> Part:
+        """The relation of one head."""
+        name = signature(expr)
+        if name not in self._alone:
+            self._alone[name] = self.union([expr])
+        return self._alone[name]
+
+    def union(self, exprs: Sequence[Expr]) -> Part:
+        """The union of some expressions: as blocks where it is made of blocks, with its slots where it has some."""
+        n, slots = self.n, [part for expr in exprs for part in slots_of(expr)]
+        if slots:
+            direct = [piece.slices(n) for expr in exprs for piece in direct_of(expr)]
+            return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+        blocks = [self.blocks(expr) for expr in exprs]
+        found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
+        whole = union(found) if len(found) == len(exprs) else None
+        if whole is not None and LEAST_BLOCK <= whole.size < n:
+            return whole
+        first, *rest = (expr.slices(n) for expr in exprs)
+        return first.joined(*rest).disjoint() if rest else first
+
+
+def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> Part:
     """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
-    return part_of(pattern.n, distinct([pattern.expr(layer, head) for head in range(pattern.heads)]))
+    exprs = distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
+    made = forms or Forms(pattern.n)
+    return made.alone(exprs[0]) if len(exprs) == 1 else made.union(exprs)
 
 
-def part_of(n: int, exprs: Sequence[Expr]) -> Part:
-    """The union of some expressions as one relation."""
-    slots = [part for expr in exprs for part in slots_of(expr)]
-    if slots:
-        direct = [piece.slices(n) for expr in exprs for piece in direct_of(expr)]
-        return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
-    blocks = [blocked_form(expr, n) for expr in exprs]
-    found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
-    whole = union(found) if len(found) == len(exprs) else None
-    if whole is not None and LEAST_BLOCK <= whole.size < n:
-        return whole
-    first, *rest = (expr.slices(n) for expr in exprs)
-    return first.joined(*rest).disjoint() if rest else first
-
-
-def _walk(pattern: Pattern, layer: int) -> Walk:
+def _walk(pattern: Pattern, layer: int, forms: Forms) -> Walk:
     exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
     counts = Counter(signature(expr) for expr in exprs)
-    return walk_of([_head(pattern.n, expr, counts[signature(expr)]) for expr in distinct(exprs)])
+    return walk_of([_head(forms.alone(expr), counts[signature(expr)]) for expr in distinct(exprs)])
 
 
-def _head(n: int, expr: Expr, count: int) -> Head:
-    return _alone(part_of(n, [expr]), count)
-
-
-def _alone(part: Part, count: int = 1) -> Head:
+def _head(part: Part, count: int = 1) -> Head:
     if isinstance(part, Slotted):
         return Head(part.direct, count, part.writes, part.reads)
     return Head(part, count)

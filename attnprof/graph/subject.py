@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Certainty, Reach
-from attnprof.graph.stack import Part, Slotted, Stack, part_of, signature
+from attnprof.graph.stack import Part, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 
@@ -87,17 +87,11 @@ class Subject:
         """Whether a layer goes through slots."""
         return any(isinstance(part, Slotted) for part in self.stack.parts)
 
-    @cached_property
-    def _parts(self) -> dict[Hashable, Part]:
-        return {}
-
     def part(self, layer: int = 0, head: int = 0) -> Part:
         """One layer and head, with its slots where it has some; heads that share a pattern share the object."""
-        expr = self.pattern.expr(layer, head)
-        name = signature(expr)
-        if name not in self._parts:
-            self._parts[name] = part_of(self.n, [expr])
-        return self._parts[name]
+        forms = self.stack.forms
+        assert forms is not None
+        return forms.alone(self.pattern.expr(layer, head))
 
     def relation(self, layer: int = 0, head: int = 0) -> Relation:
         """The edges between tokens of one layer and head: as blocks where it is made of blocks; none of a kernel."""

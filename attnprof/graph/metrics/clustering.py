@@ -1,7 +1,7 @@
 """Clustering: how often two neighbours of a token are neighbours themselves (Watts and Strogatz 1998).
 
-Of the undirected graph of a layer, its heads united, self-edges left out; mean over the layers, random draws of one kind
-told by the first. A token with fewer than two neighbours counts as 0.
+Of the undirected graph of a layer, its heads united, self-edges left out; mean over the layers (of random draws of one
+kind: the first). A token with fewer than two neighbours counts as 0.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def of_blocks(part: Blocked) -> float:
     joined = part.blocks.dense()
     joined |= joined.T
     own = np.diag(joined)
-    members = np.where(joined, part.size, 0) - np.diag(own * 1)
-    pairs = np.einsum("ij,jk,ik->i", members, joined, members, optimize=True) - members @ own
+    members = np.where(joined, float(part.size), 0.0) - np.diag(own * 1.0)
+    pairs = ((members @ joined.astype(np.float64)) * members).sum(axis=1) - members @ own
     degree = members.sum(1)
     return float((pairs / np.maximum(degree * (degree - 1), 1)).mean())
 

@@ -36,9 +36,13 @@ def why_not_full(reach: Reach) -> str:
     """Why full reach is not there: it never comes, or the search ended before it."""
     missing = reach.pairs - int(reach.histogram.sum())
     share = missing / reach.pairs
+    percent = f"{share:.2%}" if share >= 5e-5 else f"{100 * share:.2g}%"
     if not reach.closed:
-        return f"not within the {len(reach.histogram) - 1} layers asked for: {share:.2%} of pairs are missing"
-    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({share:.2%}) are out of reach at any depth"
+        depth = len(reach.histogram) - 1
+        within = "not within the 1 layer" if depth == 1 else f"not within the {depth} layers"
+        return f"{within} asked for: {percent} of pairs are missing"
+    are = "is" if missing == 1 else "are"
+    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({percent}) {are} out of reach at any depth"
 
 
 def idle_layers(reach: Reach) -> list[int]:

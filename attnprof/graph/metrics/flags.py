@@ -13,7 +13,7 @@ from attnprof.pattern import Slices
 
 
 def structure(subject: Subject) -> Facts:
-    """What is true of the layers, heads united: each flag holds of every layer, but for the path, which all may build."""
+    """What is true of the layers, heads united: a flag holds of every layer, but for the path, which all may build."""
     parts = [part for part in subject.stack.parts if not isinstance(part, Slotted)]
     if len(parts) < subject.stack.period:
         return Facts({"structure": None}, reasons={"structure": "tokens meet in slots"})
