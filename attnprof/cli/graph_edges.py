@@ -20,7 +20,7 @@ def edges_text(facts: Mapping[str, Any]) -> str:
         return f"- ({facts['reasons']['edges']})"
     closed = facts["edges_closed_form"]["value"]
     agrees = "" if closed is None else ", closed form agrees"
-    if "closed-form-differs" in facts["flags"]:
+    if closed is not None and "closed-form-differs" in facts["flags"]:
         agrees = f", closed form {number(closed)}!"
     twice = f", {number(facts['edges_sum'])} over its softmaxes" if facts["edges_sum"] != facts["edges"] else ""
     rows = facts["edges_by_layer"]

@@ -116,7 +116,7 @@ class Subject:
             groups.setdefault(None if self.redrawn else self._named(layer), []).append(layer)
         return tuple(self._kind(layers) for layers in groups.values())
 
-    def _named(self, layer: int) -> Hashable:
+    def _named(self, layer: int) -> tuple[Hashable, ...]:
         return tuple(signature(self.pattern.expr(layer, head)) for head in range(self.pattern.heads))
 
     def _kind(self, layers: list[int]) -> LayerKind:

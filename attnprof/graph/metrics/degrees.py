@@ -160,7 +160,7 @@ def _histogram(subject: Subject, degree: Callable[[Any], Ints]) -> NDArray[np.in
     total = np.zeros(subject.n + 1, dtype=np.int64)
     for layer, head, count in subject.each_head():
         total += count * np.bincount(degree(subject.relation(layer, head)), minlength=subject.n + 1)
-    return total // np.gcd.reduce(total)
+    return total
 
 
 def _spread(counts: NDArray[np.int64]) -> dict[str, object]:

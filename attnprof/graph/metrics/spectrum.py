@@ -17,6 +17,8 @@ LARGEST = 4096
 TOLERANCE = 1e-8
 SMALL = 256
 ROUNDS = 4000
+SMALL_MEAN = 1024
+ROUNDS_MEAN = 200
 
 
 def spectral_gap(subject: Subject) -> Facts:
@@ -82,7 +84,7 @@ def mean_eigenvalues(walk: Walk) -> tuple[float, float, float]:
         flat = np.asarray(x, dtype=np.float64).ravel()
         return walk.steps.push(flat) * walk.size if walk.size > 1 else walk.down(flat[None])[0]
 
-    if n <= SMALL:
+    if n <= SMALL_MEAN:
         values = np.sort(np.linalg.eigvals(np.stack([apply(row) for row in np.eye(n)])).real)
         return float(values[-2]), float(values[0]), 0.0
     return _iterated_mean(lambda x: _signed(apply, x), n)
@@ -98,16 +100,18 @@ def _iterated_mean(apply: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[f
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
     operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)  # pyright: ignore[reportCallIssue]
-    settings = {"v0": np.random.default_rng(0).standard_normal(n), "maxiter": ROUNDS}
+    settings = {"v0": np.random.default_rng(0).standard_normal(n), "maxiter": ROUNDS_MEAN}
     try:
-        values, vectors = eigs(operator, k=3, which="LR", tol=TOLERANCE, **settings)  # pyright: ignore[reportArgumentType]
+        found = eigs(operator, k=3, which="LR", tol=TOLERANCE, **settings)  # pyright: ignore[reportArgumentType]
         least = eigs(operator, k=1, which="SR", tol=1e-4, return_eigenvectors=False, **settings)  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as error:
-        raise ArithmeticError(f"no convergence within {ROUNDS} rounds: the gap is too small to resolve") from error
-    second = int(np.argsort(values.real)[-2])
+        raise ArithmeticError(f"no convergence within {ROUNDS_MEAN} rounds: the gap is too small to resolve") from error
+    values, vectors = np.asarray(found[0]), np.asarray(found[1])
+    second = int(np.argsort(np.real(values))[-2])
     vector = vectors[:, second]
-    product = operator.matvec(vector.real) + 1j * operator.matvec(vector.imag)
-    return float(values[second].real), float(least[0].real), float(np.linalg.norm(product - values[second] * vector))
+    product = operator.matvec(np.real(vector)) + 1j * operator.matvec(np.imag(vector))
+    residual = float(np.linalg.norm(product - values[second] * vector))
+    return float(np.real(values[second])), float(np.real(least[0])), residual
 
 
 def eigenvalues(slices: Slices, symmetrised: bool = False) -> tuple[float, float, float]:
