@@ -179,9 +179,11 @@ def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], l
     """A command line with the options that were given, those that make the target what it is first."""
     from attnprof.units import parse_setting
 
+    own = Path(options["targets"][0]).stem if options else ""
     for text in options.get("settings", ()):
-        setting = parse_setting(text)
-        words += ["--set", text if setting.target else f"{Path(options['targets'][0]).stem}.{text}"]
+        owner = parse_setting(text).target
+        if owner in (None, own):
+            words += ["--set", text if owner else f"{own}.{text}"]
     words += [word for text in options.get("arguments", ()) for word in ("--arg", text)]
     for flag in named:
         value = options.get("length" if flag == "--n" else flag[2:])
