@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attnprof import catalog
-from attnprof.model import Pass, Shape, Value
+from attnprof.errors import AttnprofError, unknown
+from attnprof.model import Shape, Value
 from attnprof.scheme import Target
+from attnprof.words import Device, Pass
 
 if TYPE_CHECKING:
     from attnprof.cost import Counted
@@ -17,41 +20,53 @@ if TYPE_CHECKING:
 def target(name: str | Target, *, runner: str | None = None, **parameters: Value) -> Target:
     """The target of this name (a scheme, `file.py`, `file.py:Class`, ...), with parameters of its own set.
 
-    Raises `AttnprofError` for an unknown name or parameter. A target is returned as it is.
+    Raises `AttnprofError` for an unknown name, runner or parameter. A target is returned as it is.
     """
     return catalog.find(name, params=parameters, runner=runner) if isinstance(name, str) else name
 
 
-def count(scheme: str | Target, n: int, pass_: Pass = "forward", **sizes: Any) -> Counted:
+def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
     """What a target must spend at length n, counted on fake tensors: `.cost`, and `.reasons` for what is missing.
 
-    `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, causal, level, dtype, depth, seed. FLOPs count a
-    multiply-add as 2; memory is in bytes. Nothing is allocated and no device is needed.
+    `pass_` is `forward`, `train` or `decode`. `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, causal,
+    level, dtype, depth, seed. FLOPs count a multiply-add as 2; memory is in bytes. Nothing is allocated and no device
+    is needed. Raises `AttnprofError` for a word or a size that cannot be.
     """
     from attnprof.cost import count as counted
 
+    asked = Pass(pass_)
     found = target(scheme)
-    return counted(found, shape_of(found, n, sizes), pass_)
+    return counted(found, shape_of(found, n, sizes), asked)
 
 
 def profile(
-    scheme: str | Target, n: int, pass_: Pass = "forward", *, device: str = "cpu", budget_s: float = 2.0, **sizes: Any
+    scheme: str | Target,
+    n: int,
+    pass_: Pass | str = Pass.FORWARD,
+    *,
+    device: Device | str = Device.CPU,
+    budget_s: float = 2.0,
+    **sizes: Any,
 ) -> Outcome:
     """What a device does spend on a target at length n: `.measured`, in seconds and bytes, after it passed the gate.
 
-    Runs in this process. Raises `AttnprofError` where the target does not compute what its reference does.
+    Runs in this process, on `cpu`, `cuda` or what `auto` finds. Raises `AttnprofError` where the target does not
+    compute what its reference does, and for a word or a size that cannot be.
     """
     from attnprof.measure import measure_target
+    from attnprof.measure.devices import available
 
+    asked, where = Pass(pass_), available(Device(device))
+    if where is Device.NONE:
+        raise AttnprofError("nothing can be profiled on the device 'none'", hint="attnprof.count needs no device")
     found = target(scheme)
     shape = shape_of(found, n, sizes)
     check(found, n, **sizes)
-    return measure_target(found, shape, pass_, device, budget_s=budget_s)
+    return measure_target(found, shape, asked, where, budget_s=budget_s)
 
 
 def check(scheme: str | Target, n: int, **sizes: Any) -> None:
     """Raise `AttnprofError` where a target is not its reference: forward, gradients, causality, sampled rows at n."""
-    from attnprof.errors import AttnprofError
     from attnprof.measure.gate import check as gate
 
     found = target(scheme)
@@ -64,10 +79,13 @@ def analyze(scheme: str | Target, n: int | None = None, **options: Any) -> Mappi
     """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`."""
     from attnprof.graph import analyze as analysed
 
-    found = target(scheme)
-    return analysed(found, n, **options)
+    return analysed(target(scheme), n, **options)
 
 
 def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
     """A checked shape; the causal setting is the scheme's native one unless given."""
+    known = [field.name for field in dataclasses.fields(Shape) if field.name != "n"]
+    for name in sizes:
+        if name not in known:
+            raise unknown("size", name, known)
     return catalog.checked(Shape(n=n, **{"causal": found.card.native_causal, **sizes}))

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
-from attnprof.model import DTYPE_BYTES, Shape, Value
+from attnprof.model import Shape, Value
 from attnprof.pattern.card import Card
 from attnprof.scheme import Target
+from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
 
-RUNNERS = ("gather", "masked", "flex")
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 OWN_CARD = Card(
     title="user's pattern",
@@ -94,12 +94,12 @@ def card(name: str) -> Card:
 
 def is_written(name: str, card: Card) -> bool:
     """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of that name."""
-    return card.maths == "pattern" or (PACKAGE / "schemes" / f"{name}.py").is_file()
+    return card.maths is Maths.PATTERN or (PACKAGE / "schemes" / f"{name}.py").is_file()
 
 
-def runners_of(card: Card) -> tuple[str, ...]:
+def runners_of(card: Card) -> tuple[Runner, ...]:
     """The runners that can execute a scheme, the default first; none for one with maths of its own alone."""
-    return card.runners or (RUNNERS if card.maths == "pattern" else ())
+    return tuple(Runner(name) for name in card.runners) or (tuple(Runner) if card.maths is Maths.PATTERN else ())
 
 
 @cache
@@ -233,12 +233,17 @@ def _imported(name: str) -> ModuleType:
 
 
 def checked(shape: Shape) -> Shape:
-    """The shape, if its sizes can be: positive, heads dividing the width, KV heads dividing the heads."""
+    """The shape, if its sizes can be: whole and positive, heads dividing the width, KV heads dividing the heads."""
     for label in ("n", "batch", "dim", "heads", "groups", "depth", "keys"):
-        if getattr(shape, label) < 1:
-            raise AttnprofError(
-                f"{label} is {getattr(shape, label)}, but a size is at least 1", hint=f"e.g. --{label} 8"
-            )
+        size = getattr(shape, label)
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
+        if size < 1:
+            raise AttnprofError(f"{label} is {size}, but a size is at least 1", hint=f"e.g. --{label} 8")
+    if not isinstance(shape.causal, bool):
+        raise AttnprofError(
+            f"causal is {shape.causal!r}, but it is True or False", hint="leave it out for the native one"
+        )
     if shape.dim % shape.heads:
         near = [h for h in range(1, shape.dim + 1) if shape.dim % h == 0]
         best = sorted(near, key=lambda h: abs(h - shape.heads))[:2]
@@ -252,8 +257,6 @@ def checked(shape: Shape) -> Shape:
             f"{shape.groups} KV heads do not divide {shape.heads} query heads",
             hint=f"KV heads that do: {', '.join(map(str, near))}",
         )
-    if shape.dtype not in DTYPE_BYTES:
-        raise unknown("dtype", shape.dtype, DTYPE_BYTES)
     return shape
 
 

@@ -18,6 +18,7 @@ from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Explicit, Expr, Pattern, Slices
 from attnprof.scheme import Target
 from attnprof.targets import CatalogTarget, torch_dtype
+from attnprof.words import Runner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,8 +100,8 @@ class ModuleTarget:
     arguments: Mapping[str, Value] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     function: bool = False
-    runner: str | None = None
-    runners: tuple[str, ...] = ()
+    runner: Runner | None = None
+    runners: tuple[Runner, ...] = ()
     layers: int = 1
 
     @property

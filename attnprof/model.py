@@ -14,33 +14,26 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from attnprof.errors import AttnprofError
 from attnprof.units import Value
+from attnprof.words import Device, DType, Level, Pass, RecordKind, Runner, Status
 
 SCHEMA_VERSION = 1
 CONFIDENCE = 0.95
 FEWEST_SAMPLES = 6  # the fewest whose range covers the median with 95%: 1 - 2^(1-6)
 T = TypeVar("T")
 
-Level = Literal["core", "attention", "block"]
-Pass = Literal["forward", "train", "decode"]
-Kind = Literal["cost", "graph"]
-Status = Literal["ok", "predicted_oom", "oom", "over_budget", "timeout", "unsupported", "failed"]
-
-LEVELS: tuple[Level, ...] = typing.get_args(Level)
-PASSES: tuple[Pass, ...] = typing.get_args(Pass)
-STATUSES: tuple[Status, ...] = typing.get_args(Status)
 BASELINES = ("dense", "flash")
-DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
 
-    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only).
+    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only). Raises `AttnprofError`
+    for a level or dtype that is none.
     """
 
     n: int
@@ -49,11 +42,15 @@ class Shape:
     heads: int = 8
     kv_heads: int | None = None
     causal: bool = False
-    level: Level = "attention"
+    level: Level = Level.ATTENTION
     m: int | None = None
-    dtype: str = "float32"
+    dtype: DType = DType.FLOAT32
     seed: int = 0
     depth: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level", Level(self.level))
+        object.__setattr__(self, "dtype", DType(self.dtype))
 
     @property
     def head_dim(self) -> int:
@@ -77,15 +74,29 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n."""
+    """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n.
+
+    `machine` tells apart the machines of several runs that are read together; it is no part of a record.
+    """
 
     target: str
     shape: Shape
-    pass_: Pass = "forward"
-    device: str = "cpu"
-    runner: str | None = None
+    pass_: Pass = Pass.FORWARD
+    device: Device = Device.CPU
+    runner: Runner | None = None
     layers: int = 1
     params: Mapping[str, Value] = field(default_factory=dict)
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pass_", Pass(self.pass_))
+        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+
+    @property
+    def place(self) -> str:
+        """The device, and the machine where there are several."""
+        return f"{self.device}, {self.machine}" if self.machine else self.device.value
 
     def to_json(self) -> dict[str, Any]:
         """The flat object that a record holds under `point`."""
@@ -243,16 +254,20 @@ class Measured:
 class Record:
     """One JSON line of a run: a point with its cost and measurement, or with its graph metrics."""
 
-    kind: Kind
+    kind: RecordKind
     key: str
     point: Point
     cost: Cost | None = None
     measured: Measured | None = None
     metrics: Mapping[str, Any] | None = None
-    status: Status = "ok"
+    status: Status = Status.OK
     reasons: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", RecordKind(self.kind))
+        object.__setattr__(self, "status", Status(self.status))
 
     def to_json(self) -> dict[str, Any]:
         """The record as one JSON object."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.model import Shape, Value
+from attnprof.words import Runner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Spec:
     shape: Shape
     params: Mapping[str, Value] = field(default_factory=dict)
     pattern: Pattern | None = None
-    runner: str | None = None
+    runner: Runner | None = None
     layer: int = 0
 
     def number(self, name: str) -> int:
@@ -56,12 +57,12 @@ class Target(Protocol):
         ...
 
     @property
-    def runner(self) -> str | None:
+    def runner(self) -> Runner | None:
         """How its pattern is executed; None for a scheme that has no choice."""
         ...
 
     @property
-    def runners(self) -> tuple[str, ...]:
+    def runners(self) -> tuple[Runner, ...]:
         """The runners that can execute it, the default first."""
         ...
 

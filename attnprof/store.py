@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from attnprof.errors import AttnprofError
-from attnprof.model import SCHEMA_VERSION, STATUSES, Record, plain
+from attnprof.model import SCHEMA_VERSION, Record, plain
+from attnprof.words import Status
 
 HEADER = "run.json"
 LOCK = "run.lock"
-RETRIED = ("failed",)
+RETRIED = (Status.FAILED,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,10 @@ def _parsed(shard: Path, number: int, line: bytes) -> tuple[str, Record]:
     _check_version(data.get("schema_version"), f"{shard}, line {number}")
     try:
         record = Record.from_json(data)
+    except AttnprofError as error:
+        raise _corrupt(shard, number, f"{error.message}, {error.hint}") from error
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise _corrupt(shard, number, f"it is not a record ({type(error).__name__}: {error})") from error
-    if record.status not in STATUSES:
-        raise _corrupt(shard, number, f"its status is {record.status!r}")
     return str(data.get("recorded_at") or ""), record
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from attnprof.catalog import RUNNERS, Entry, accepted, runners_of
+from attnprof.catalog import Entry, accepted, runners_of
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern, numbers
 from attnprof.scheme import Spec
+from attnprof.words import Level, Maths, Runner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,7 @@ class CatalogTarget:
 
     entry: Entry
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    runner: str | None = None
+    runner: Runner | None = None
 
     @classmethod
     def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
@@ -37,9 +38,8 @@ class CatalogTarget:
                 raise unknown(f"parameter of {entry.name}", name, entry.defaults)
             check_value(entry, name, value)
         target = cls(entry, {**entry.defaults, **params})
-        if runner is not None and runner not in RUNNERS:
-            raise unknown("runner", runner, RUNNERS)
-        chosen = runner if runner in target.runners else next(iter(target.runners), None)
+        asked = None if runner is None else Runner(runner)
+        chosen = asked if asked in target.runners else next(iter(target.runners), None)
         return replace(target, runner=chosen)
 
     @property
@@ -59,7 +59,7 @@ class CatalogTarget:
         return 1 if count is None else count(**accepted(count, **self.parameters))
 
     @property
-    def runners(self) -> tuple[str, ...]:
+    def runners(self) -> tuple[Runner, ...]:
         """The runners that can execute it, the default first; none for a scheme with maths of its own alone."""
         return runners_of(self.card)
 
@@ -73,7 +73,7 @@ class CatalogTarget:
     def build(self, shape: Shape) -> nn.Module:
         """The core, the attention layer, or the block, of all layers that the scheme repeats."""
         self._check(shape)
-        if shape.level == "block":
+        if shape.level is Level.BLOCK:
             return self._blocks(shape).to(torch_dtype(shape))
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
         from attnprof.layers.stack import stacked
@@ -87,7 +87,7 @@ class CatalogTarget:
 
         from attnprof.layers.attention import random_streams
 
-        if shape.level == "core":
+        if shape.level is Level.CORE:
             streams = getattr(self._scheme(), "streams", None)
             return streams(self.spec(shape)) if streams else random_streams(shape)
         own = getattr(self._scheme(), "inputs", None)
@@ -155,12 +155,12 @@ class CatalogTarget:
             assert within is not None
             crossing = 4 * shape.batch * shape.n * shape.keys * shape.dim * self.layers * shape.depth
             return source + within + crossing
-        repeats = shape.depth if shape.level == "block" else 1
+        repeats = shape.depth if shape.level is Level.BLOCK else 1
         return repeats * sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
 
     def _encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
-        return shape.level == "block" and shape.m is not None and not hasattr(self._scheme(), "inputs")
+        return shape.level is Level.BLOCK and shape.m is not None and not hasattr(self._scheme(), "inputs")
 
     def spec(self, shape: Shape, layer: int = 0) -> Spec:
         """What a core is built from."""
@@ -199,7 +199,7 @@ class CatalogTarget:
         layers, after = [], []
         for first in range(0, shape.depth * self.layers, self.layers):
             group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
-            whole = stack(group, "attention") if stack else nn.Sequential(*group)
+            whole = stack(group, Level.ATTENTION) if stack else nn.Sequential(*group)
             parts = list(whole) if isinstance(whole, nn.Sequential) else [whole]
             layers += parts[: self.layers]
             after += parts[self.layers :]
@@ -211,17 +211,17 @@ class CatalogTarget:
         from attnprof.layers.attention import QKV, Attention
 
         scheme, spec = self._scheme(), self.spec(shape, layer)
-        if hasattr(scheme, "Layer") and shape.level != "core":
+        if hasattr(scheme, "Layer") and shape.level is not Level.CORE:
             return scheme.Layer(spec)
         core = scheme.Core(spec) if scheme else runner_core(self.runner)(spec)
-        if shape.level == "core":
+        if shape.level is Level.CORE:
             return core
         project = scheme.Projections(spec) if hasattr(scheme, "Projections") else QKV(shape)
         return Attention(shape, project, core)
 
     def _scheme(self) -> Any:
         """The module with the scheme's own maths, or None where a runner is all that it takes."""
-        return importlib.import_module(f"attnprof.schemes.{self.name}") if self.card.maths == "own" else None
+        return importlib.import_module(f"attnprof.schemes.{self.name}") if self.card.maths is Maths.OWN else None
 
     def _check(self, shape: Shape) -> None:
         if not self.entry.has_maths:
@@ -250,7 +250,7 @@ def context_of(shape: Shape, layer: int, head: int) -> dict[str, Value]:
     }
 
 
-def runner_core(runner: str | None) -> type[nn.Module]:
+def runner_core(runner: Runner | None) -> type[nn.Module]:
     """The core that executes a pattern with this runner."""
     module = importlib.import_module(f"attnprof.runners.{runner}")
     return getattr(module, f"{str(runner).capitalize()}Core")
@@ -263,12 +263,14 @@ def torch_dtype(shape: Shape) -> Any:
     return getattr(torch, shape.dtype)
 
 
-# Whatever divides a length, or counts what there must be one of.
+# Whatever divides a length, or counts what there must be one of: in every scheme, or in the one that is named.
 AT_LEAST_ONE = {
     "block",
     "buckets",
     "chunk",
     "clusters",
+    "clusterformer.window",
+    "compress",
     "dilation",
     "experts",
     "experts_per_token",
@@ -276,6 +278,7 @@ AT_LEAST_ONE = {
     "features",
     "ffn_chunks",
     "hashes",
+    "kernel",
     "landmarks",
     "latents",
     "packed",
@@ -283,9 +286,11 @@ AT_LEAST_ONE = {
     "query_block",
     "rank",
     "rate",
+    "routing.window",
     "segment",
     "sorted_blocks",
     "stride",
+    "swin.window",
     "tokens",
 }
 
@@ -307,7 +312,7 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
             hint=f"e.g. --set {entry.name}.{name}={default}",
         )
-    least = 1 if name in AT_LEAST_ONE else 0
+    least = 1 if {name, f"{entry.name}.{name}"} & AT_LEAST_ONE else 0
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
         raise AttnprofError(
             f"{entry.name}.{name} is {value}, but it is at least {least}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.api import shape_of
 from attnprof.scheme import Target
 
 FIGURES: Mapping[str, str] = {
@@ -47,7 +47,7 @@ def assert_scaling(
     claims = {"flops": flops, "core": core, "forward_flops": forward_flops, "saved": saved, "params": params}
     claims["state"] = state
     found = catalog.find(scheme) if isinstance(scheme, str) else scheme
-    shape = catalog.checked(Shape(n=SHORT, **{"causal": found.card.native_causal, **sizes}))
+    shape = shape_of(found, SHORT, sizes)
     wrong = []
     for name, claim in claims.items():
         if claim is None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from attnprof import catalog
 from attnprof.cli.options import pairs, shape_of
-from attnprof.errors import AttnprofError, unknown
-from attnprof.model import PASSES, Pass, Shape
+from attnprof.errors import unknown
+from attnprof.model import Shape
 from attnprof.scheme import Target
 from attnprof.sweep.plan import label, settings_of
 
@@ -30,16 +30,3 @@ def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
     """The shape at length n; without `--causal` or `--no-causal` the target's native setting."""
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
     return shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
-
-
-def asked_passes(text: str) -> tuple[Pass, ...]:
-    """Passes joined by commas, each once. Raises `AttnprofError` for an unknown one."""
-    passes: list[Pass] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if part not in PASSES:
-            raise unknown("pass", part, PASSES)
-        if part not in passes:
-            passes.append(part)
-    if not passes:
-        raise AttnprofError("no pass is named", hint=f"of {', '.join(PASSES)}")
-    return tuple(passes)

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import AS_JSON, emit, notes
+from attnprof.cli.options import AS_JSON, Closed, emit, notes
 from attnprof.errors import AttnprofError
 from attnprof.model import Interval
 from attnprof.stats import Compared, Comparison, compare_runs
 from attnprof.store import Run
 from attnprof.units import format_length, format_seconds
+from attnprof.words import Timing
 
 EXAMPLES = """\b
 Examples:
@@ -28,7 +29,7 @@ MACHINE = ("device_name", "cpu", "threads", "settings")
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option(
     "--metric",
-    type=click.Choice(["wall_s", "forward_s", "backward_s"]),
+    type=Closed(Timing),
     default="wall_s",
     show_default=True,
     help="The measured seconds to compare.",
@@ -44,7 +45,7 @@ MACHINE = ("device_name", "cpu", "threads", "settings")
     "--across-machines", is_flag=True, help="Compare even where processor, device, threads or settings differ."
 )
 @AS_JSON
-def command(a: Path, b: Path, metric: str, tolerance: float, across_machines: bool, as_json: bool) -> int:
+def command(a: Path, b: Path, metric: Timing, tolerance: float, across_machines: bool, as_json: bool) -> int:
     """Is run B faster or slower than run A? SAME, FASTER, SLOWER or AMBIGUOUS for each point that both measured.
 
     The verdict is that of the whole 95% interval of the ratio; where it lies across the tolerance it is AMBIGUOUS. Exit

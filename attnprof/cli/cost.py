@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from attnprof.cli.asked import asked_passes, asked_shape, asked_target
-from attnprof.cli.options import ARGUMENTS, AS_JSON, SETTINGS, emit, sizes
+from attnprof.cli.asked import asked_shape, asked_target
+from attnprof.cli.options import ARGUMENTS, AS_JSON, PASSES, RUNNER, SETTINGS, emit, sizes
 from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
+from attnprof.words import Pass
 
 EXAMPLES = """\b
 Examples:
@@ -25,8 +26,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--lengths", default="1k-64k", show_default=True, help="1k, 1k-64k (doubling), 1k,3k,10k; 1k = 1024.")
-@click.option("--pass", "passes", default="forward,train", show_default=True, help="forward, train, decode.")
-@click.option("--runner", help="How patterns are executed: gather, masked or flex.")
+@PASSES
+@RUNNER
 @click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
 @click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
 @click.option("--symbols", metavar="b,h,d", default="", help="Batch, heads, head width as symbols of the forms too.")
@@ -104,9 +105,7 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     lengths = parse_lengths(options["lengths"])
     shape = asked_shape(target, lengths[0], options)
     known = cache if name in names() else None
-    question = Question(
-        target, shape, lengths, asked_passes(options["passes"]), known, asked_symbols(options["symbols"])
-    )
+    question = Question(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]))
     derived = derivation(question) if options["forms"] else dict
     found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
     found.update(derived())
@@ -115,11 +114,14 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
             {"n": n, "pass": p, "flops": module_flops(question, n, p)}
             for n in lengths
             for p in question.passes
-            if p != "decode"
+            if p != Pass.DECODE
         ]
     if options["memory"]:
         found["memory"] = [
-            {"n": n, "pass": p, **peak_parts(question, n, p)} for n in lengths for p in question.passes if p != "decode"
+            {"n": n, "pass": p, **peak_parts(question, n, p)}
+            for n in lengths
+            for p in question.passes
+            if p != Pass.DECODE
         ]
     if options["roofline"]:
         found["roofline"] = rooflines(options["roofline"], found["table"], question)
@@ -159,7 +161,7 @@ def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> lis
     name, flops_per_s, bytes_per_s = peaks(device, question.shape.dtype)
     found = []
     for row in rows:
-        if row["flops_executed"] is not None and row["pass"] != "decode":
+        if row["flops_executed"] is not None and row["pass"] != Pass.DECODE:
             least = must_move(row["pass"], peak_parts(question, row["n"], row["pass"]))
             line = Roofline(name, row["flops_executed"], row["moved_bytes"], least, flops_per_s, bytes_per_s)
             found.append({"n": row["n"], "pass": row["pass"], **line.to_json()})
@@ -174,7 +176,7 @@ def peaks(device: str, dtype: str) -> tuple[str, float, float]:
         known = accelerator(device)
         return f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s
     from attnprof.measure.calibrate import calibrate
-    from attnprof.measure.devices import accelerators
+    from attnprof.measure.devices import best_device
 
-    measured = calibrate("cuda" if accelerators() else "cpu", dtype)
+    measured = calibrate(best_device(), dtype)
     return f"{measured.device} (measured)", measured.matmul_flops_per_s, measured.copy_bytes_per_s

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attnprof.cli.options import AS_JSON, OUT, emit
+from attnprof.cli.options import AS_JSON, OUT, Closed, emit
+from attnprof.words import Device
 
 if TYPE_CHECKING:
     from attnprof.measure.fitness import Finding
@@ -19,21 +20,21 @@ UNFIT = 5
 
 @click.command()
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="To measure on."
+    "--device", type=Closed(Device, without=(Device.NONE,)), default="auto", show_default=True, help="To measure on."
 )
 @OUT
 @AS_JSON
-def command(device: str, out: Path | None, as_json: bool) -> int:
+def command(device: Device, out: Path | None, as_json: bool) -> int:
     """Look at torch, the processor, memory, the accelerator and its sensors, the folder for runs, optional programs.
 
     A note may cost precision; UNFIT means that nothing can be measured, and makes the exit code 5.
     """
-    from attnprof.measure.devices import accelerators
+    from attnprof.measure.devices import accelerators, best_device
     from attnprof.measure.fitness import findings
     from attnprof.measure.sensors import open_sensors
 
-    chosen = ("cuda" if accelerators() else "cpu") if device == "auto" else device
-    sensors = open_sensors(chosen if accelerators() else "cpu")
+    chosen = best_device() if device is Device.AUTO else device
+    sensors = open_sensors(chosen if accelerators() else Device.CPU)
     found = findings(chosen, out or Path("attnprof-runs"), sensors)
     fit = all(finding.grade != "unfit" for finding in found)
     if as_json:

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, emit, notes, pairs
+from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, Closed, emit, notes, pairs
+from attnprof.words import EngineName
 
 EXAMPLES = """\b
 Examples:
@@ -21,7 +22,6 @@ Examples:
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
-ENGINES = ("auto", "closed", "sinks", "toeplitz", "quotient", "intervals", "slices", "csr", "sampled")
 
 
 @click.command(epilog=EXAMPLES)
@@ -33,7 +33,7 @@ ENGINES = ("auto", "closed", "sinks", "toeplitz", "quotient", "intervals", "slic
 @click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
 @click.option("--seeds", type=click.IntRange(0), default=100, show_default=True, help="Seeds of the ablation.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who answers.")
+@click.option("--engine", type=Closed(EngineName), default="auto", show_default=True, help="Who answers.")
 @click.option("--without-globals", is_flag=True, help="Take the global tokens out, with all their edges.")
 @click.option(
     "--csr",

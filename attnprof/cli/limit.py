@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target
-from attnprof.cli.options import ARGUMENTS, AS_JSON, SETTINGS, emit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, Closed, emit, sizes
 from attnprof.errors import AttnprofError
-from attnprof.model import PASSES
 from attnprof.units import format_bytes, format_length, parse_size
+from attnprof.words import Pass
 
 EXAMPLES = """\b
 Examples:
@@ -25,10 +25,17 @@ LAYER_STEP = 512
 @click.command(epilog=EXAMPLES)
 @click.argument("target")
 @click.option("--memory", required=True, metavar="SIZE", help="80GB, 80GiB, 512MiB, or an accelerator: h100, a100, ...")
-@click.option("--pass", "pass_", type=click.Choice(PASSES[:2]), default="train", show_default=True, help="Which pass.")
+@click.option(
+    "--pass",
+    "pass_",
+    type=Closed(Pass, without=(Pass.DECODE,)),
+    default="train",
+    show_default=True,
+    help="Which pass.",
+)
 @click.option("--checkpoint", is_flag=True, help="Run every block again in backward, with --level block.")
 @click.option("--verify", is_flag=True, help="Try the answer, and one step more, on this machine.")
-@click.option("--runner", help="How patterns are executed: gather, masked or flex.")
+@RUNNER
 @sizes
 @SETTINGS
 @ARGUMENTS
@@ -75,12 +82,12 @@ def memory_of(text: str) -> int:
 
 def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:
     """The peak as measured at this length on this machine's device, beside the predicted one."""
-    from attnprof.measure.devices import accelerators
+    from attnprof.measure.devices import best_device
     from attnprof.measure.environment import free_bytes
     from attnprof.measure.memory import peak
     from attnprof.measure.passes import passage
 
-    device = "cuda" if accelerators() else "cpu"
+    device = best_device()
     free = free_bytes(device)
     if predicted > free:
         raise AttnprofError(

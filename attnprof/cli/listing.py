@@ -13,6 +13,7 @@ from attnprof.cli.options import AS_JSON, emit
 from attnprof.errors import unknown
 from attnprof.locate import shipped
 from attnprof.pattern.card import Card
+from attnprof.words import Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
 WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
@@ -87,7 +88,7 @@ def facts(name: str, it: Card) -> dict[str, Any]:
         "decode": it.decode,
         "data_dependent": it.data_dependent,
         "runners": list(runners_of(it)),
-        "own_maths": it.maths == "own" and is_written(name, it),
+        "own_maths": it.maths is Maths.OWN and is_written(name, it),
         "graph_only": not is_written(name, it),
         "oracle": it.oracle or None,
     }
@@ -123,7 +124,7 @@ def causality(it: Card) -> str:
 
 def run_by(name: str, it: Card) -> str:
     """What computes the scheme."""
-    own = ("own code",) if it.maths == "own" and is_written(name, it) else ()
+    own = ("own code",) if it.maths is Maths.OWN and is_written(name, it) else ()
     return ", ".join((*own, *runners_of(it))) if is_written(name, it) else "graph only"
 
 

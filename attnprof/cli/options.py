@@ -9,12 +9,38 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnprof.model import LEVELS, SCHEMA_VERSION, Shape, Value, plain
+from attnprof.errors import AttnprofError
+from attnprof.model import SCHEMA_VERSION, Shape, Value, plain
+from attnprof.words import DType, Level, Pass, Runner, Word
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Closed(click.ParamType):
+    """A closed word as an option's value; `several` of them joined by commas."""
+
+    def __init__(self, kind: type[Word], *, several: bool = False, without: tuple[Word, ...] = ()) -> None:
+        self.kind, self.several, self.without = kind, several, without
+        self.name = kind.noun()
+
+    def get_metavar(self, param: click.Parameter, *_: Any) -> str:
+        """The words to choose from."""
+        choice = "|".join(word.value for word in self.kind if word not in self.without)
+        return f"{choice},..." if self.several else f"[{choice}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or a tuple of words. Raises `AttnprofError` for one that is not to be had."""
+        if isinstance(value, (Word, tuple)):
+            return value
+        found = self.kind.several(value) if self.several else self.kind(value)
+        if found in self.without:
+            left = ", ".join(word.value for word in self.kind if word not in self.without)
+            raise AttnprofError(f"the {self.name} {value!r} cannot be asked for here", hint=f"of {left}")
+        return found
+
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
@@ -32,6 +58,15 @@ ARGUMENTS = click.option(
     metavar="KEY=VALUE",
     help="Constructor argument of a module target; {n} stands for the length.",
 )
+PASSES = click.option(
+    "--pass",
+    "passes",
+    type=Closed(Pass, several=True),
+    default="forward,train",
+    show_default=True,
+    help="What is run, joined by commas.",
+)
+RUNNER = click.option("--runner", type=Closed(Runner), help="How patterns are executed. Default: the device's best.")
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
 
 
@@ -44,12 +79,8 @@ def sizes(command: F) -> F:
             click.option("--heads", type=int, default=8, show_default=True, help="Query heads, h."),
             click.option("--kv-heads", type=int, help="KV heads, g (grouped queries); default: as many as heads."),
             click.option("--keys", "m", type=int, help="Keys, m, of cross attention and encoder-decoder blocks."),
-            click.option(
-                "--level", type=click.Choice(LEVELS), default="attention", show_default=True, help="How much."
-            ),
-            click.option(
-                "--dtype", type=click.Choice(["float32", "bfloat16", "float16", "float64"]), help="Precision."
-            ),
+            click.option("--level", type=Closed(Level), default="attention", show_default=True, help="How much."),
+            click.option("--dtype", type=Closed(DType), help="Precision."),
             click.option("--depth", type=int, default=1, show_default=True, help="Blocks, with --level block."),
             click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns and weights."),
             CAUSAL,
@@ -59,11 +90,11 @@ def sizes(command: F) -> F:
     return command
 
 
-def shape_of(n: int, *, causal: bool, dtype: str | None = None, **sizes: Any) -> Shape:
+def shape_of(n: int, *, causal: bool, dtype: DType | None = None, **sizes: Any) -> Shape:
     """A checked shape from the options of `sizes`."""
     from attnprof.catalog import checked
 
-    return checked(Shape(n=n, causal=causal, dtype=dtype or "float32", **sizes))
+    return checked(Shape(n=n, causal=causal, dtype=dtype or DType.FLOAT32, **sizes))
 
 
 def emit(data: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from attnprof.cli.options import AS_JSON, CAUSAL, SETTINGS, emit, shape_of
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
 from attnprof.units import format_value, parse_length, parse_setting
+from attnprof.words import Maths
 
 if TYPE_CHECKING:
     from attnprof.model import Shape, Value
@@ -163,7 +164,7 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
 def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The one-line facts that are there."""
     forms = ["causal" if causal else "bidirectional" for causal in facts["causality"]]
-    own = "own code" if facts["maths"] == "own" else ""
+    own = "own code" if facts["maths"] is Maths.OWN else ""
     run_by = (
         "nothing yet: its graph alone is known"
         if facts["graph_only"]

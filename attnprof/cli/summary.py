@@ -10,6 +10,7 @@ from pathlib import Path
 from attnprof.cli.options import emit, notes
 from attnprof.model import Record
 from attnprof.units import format_bytes, format_flops, format_length, format_seconds
+from attnprof.words import Status
 
 REASONS_SHOWN = 12
 
@@ -17,7 +18,7 @@ REASONS_SHOWN = 12
 def summary(path: Path, page: Path | None, records: Sequence[Record], *, as_json: bool) -> int:
     """Print what came out; the exit code is 3 where points failed."""
     counts = Counter(record.status for record in records)
-    failed = counts["failed"] + counts["timeout"]
+    failed = counts[Status.FAILED] + counts[Status.TIMEOUT]
     if as_json:
         emit({"run": str(path), "page": str(page) if page else None, "records": [r.to_json() for r in records]})
     else:
@@ -36,7 +37,7 @@ def missing(records: Sequence[Record]) -> list[str]:
     """For each target and pass that was not measured at some length: from which on, with what status, and why."""
     first: dict[tuple[str, str, str], Record] = {}
     for record in records:
-        if record.status != "ok":
+        if record.status is not Status.OK:
             first.setdefault((record.point.target, record.point.pass_, record.status), record)
     return [
         f"{name} {pass_}: {status} from n={format_length(record.point.shape.n)} on: "

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from attnprof import __version__
-from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, SETTINGS, emit, notes, pairs, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, PASSES, RUNNER, SETTINGS, Closed, emit, notes, pairs, sizes
 from attnprof.cli.progress import Progress
 from attnprof.cli.summary import summary
-from attnprof.errors import AttnprofError, unknown
-from attnprof.model import PASSES, Record, Shape, content_hash, plain
+from attnprof.errors import AttnprofError
+from attnprof.model import Record, Shape, content_hash, plain
 from attnprof.units import format_length, parse_lengths
+from attnprof.words import Device, DType, Executor, Preset, RecordKind
 
 EXAMPLES = """\b
 Examples:
@@ -35,17 +36,17 @@ Examples:
     show_default=True,
     help="1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k; 1k = 1024.",
 )
-@click.option("--pass", "passes", default="forward,train", show_default=True, help=f"Of {', '.join(PASSES)}.")
-@click.option("--runner", help="How patterns are executed: gather, masked or flex. Default: the device's best.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or none (count, run nothing).")
-@click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
+@PASSES
+@RUNNER
 @click.option(
-    "--preset", type=click.Choice(["by-length"]), help="What practitioners set by length (no exponent is fitted)."
+    "--device", type=Closed(Device), default="auto", show_default=True, help="To measure on; none counts, runs nothing."
 )
+@click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
+@click.option("--preset", type=Closed(Preset), help="What practitioners set by length (no exponent is fitted).")
 @click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
 @click.option("--jobs", type=int, help="Children at once, with --device none. Default: one a core.")
-@click.option("--on", "executor", help="Where to run: local or slurm, one submitit job a target.")
+@click.option("--on", "executor", type=Closed(Executor), help="Where to run: one submitit job a target.")
 @click.option("--job-option", "job_options", multiple=True, metavar="KEY=VALUE", help="Handed to submitit, with --on.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
 @click.option("--fresh", is_flag=True, help="Measure everything again in a new folder; nothing is deleted.")
@@ -76,11 +77,12 @@ def command(**options: Any) -> int:
 
 def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
+    from attnprof.measure.devices import available
     from attnprof.sweep.plan import Ask, settings_of
 
     targets = tuple(options["targets"])
-    device = device_of(options["device"])
-    dtype = options["dtype"] or ("bfloat16" if device not in ("cpu", "none") else "float32")
+    device = available(options["device"])
+    dtype = options["dtype"] or (DType.BFLOAT16 if device is Device.CUDA else DType.FLOAT32)
     names = ("batch", "dim", "heads", "kv_heads", "m", "level", "depth", "seed")
     lengths = parse_lengths(options["lengths"])
     return Ask(
@@ -88,7 +90,7 @@ def asked(options: Mapping[str, Any]) -> Any:
         targets=targets,
         shape=Shape(n=lengths[0], dtype=dtype, **{name: options[name] for name in names}),
         causal=options["causal"],
-        passes=tuple(dict.fromkeys(part.strip() for part in options["passes"].split(","))),
+        passes=options["passes"],
         runner=options["runner"],
         device=device,
         tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
@@ -96,24 +98,6 @@ def asked(options: Mapping[str, Any]) -> Any:
         arguments=pairs(options["arguments"]),
         preset=options["preset"],
     )
-
-
-def device_of(name: str) -> str:
-    """The device that `auto` stands for on this machine; an error for one that it does not have."""
-    from attnprof.sweep.plan import DEVICES
-
-    if name not in DEVICES:
-        raise unknown("device", name, DEVICES)
-    if name == "none" or name == "cpu":
-        return name
-    from attnprof.measure.devices import accelerators
-
-    present = accelerators()
-    if name == "cuda" and not present:
-        raise AttnprofError(
-            "there is no CUDA device on this machine", hint="--device cpu, or --device none to count only"
-        )
-    return "cuda" if present else "cpu"
 
 
 def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
@@ -129,7 +113,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
             console.print(notice)
         if left < len(known):
             console.print(f"resuming: {len(known) - left} of {len(known)} points are done")
-        seconds = options["time_budget"] or (2.0 if ask.device == "cpu" else 10.0)
+        seconds = options["time_budget"] or (2.0 if ask.device is Device.CPU else 10.0)
         budget = Budget(seconds=seconds, timeout_s=options["timeout"])
         with Progress(left) as watch:
             do(options, ask, jobs, run, budget, watch)
@@ -145,7 +129,7 @@ def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
     with console.status("who can reach whom"):
         add_graphs(jobs, run, console.print)
     names = {job.name for job in jobs}
-    return [record for record in run.records() if record.kind == "graph" and record.point.target in names]
+    return [record for record in run.records() if record.kind is RecordKind.GRAPH and record.point.target in names]
 
 
 def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
@@ -154,7 +138,7 @@ def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budg
     from attnprof.sweep.cluster import submit
     from attnprof.sweep.run import sweep
 
-    static = ask.device == "none"
+    static = ask.device is Device.NONE
     if options["executor"]:
         given = pairs(options["job_options"])
         submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
@@ -192,11 +176,12 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     return Run.create(path, header).lock()
 
 
-def surroundings(job: Any, device: str) -> dict[str, Any]:
+def surroundings(job: Any, device: Device) -> dict[str, Any]:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
     from attnprof.sweep.worker import Worker
 
-    request = {"do": "surroundings", "device": "cpu" if device == "none" else device, "calibrate": device != "none"}
+    static = device is Device.NONE
+    request = {"do": "surroundings", "device": Device.CPU if static else device, "calibrate": not static}
     worker = Worker(job)
     try:
         answer = worker.ask(request, timeout_s=120.0)

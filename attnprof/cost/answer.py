@@ -8,8 +8,9 @@ from typing import Any
 
 from attnprof.cost.cache import Cache
 from attnprof.errors import Unsupported
-from attnprof.model import Pass, Point, Shape, plain
+from attnprof.model import Point, Shape, plain
 from attnprof.scheme import Target
+from attnprof.words import Device, Pass
 
 ROW = (
     "flops_executed",
@@ -146,4 +147,4 @@ def point(question: Question) -> dict[str, Any]:
     shape = question.shape.replace(n=question.lengths[0])
     target = question.target
     params = target.resolve(shape.n)
-    return Point(target.name, shape, question.passes[0], "none", target.runner, target.layers, params).to_json()
+    return Point(target.name, shape, question.passes[0], Device.NONE, target.runner, target.layers, params).to_json()

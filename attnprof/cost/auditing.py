@@ -12,8 +12,9 @@ from attnprof.cost.counters import COUNTERS, OtherCounter, quiet
 from attnprof.cost.counting import count
 from attnprof.cost.explain import Exact, explain
 from attnprof.errors import AttnprofError
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def audited(target: Target, shape: Shape, counters: Sequence[OtherCounter] = COU
 
     A counter that crashes is a row that says so. Raises `AttnprofError` where the exact count is not complete.
     """
-    exact = {pass_: exact_of(target, shape, pass_) for pass_ in ("forward", "train")}
+    exact = {pass_: exact_of(target, shape, pass_) for pass_ in (Pass.FORWARD, Pass.TRAIN)}
     present = [(counter, version) for counter in counters if (version := counter.version)]
     rows = [row(counter, version, target, shape, exact) for counter, version in present]
     absent = [counter.name for counter in counters if counter.version is None]
@@ -57,10 +58,10 @@ def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
     return Exact.of(counted.cost, shape, pass_)
 
 
-def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: dict[str, Exact]) -> AuditRow:
+def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: dict[Pass, Exact]) -> AuditRow:
     """What one counter says of both passes."""
-    passes: tuple[Pass, ...] = ("forward", "train") if counter.trains else ("forward",)
-    figures: dict[str, int | None] = {"forward": None, "train": None}
+    passes = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
+    figures: dict[Pass, int | None] = {Pass.FORWARD: None, Pass.TRAIN: None}
     statuses, reasons = [], []
     for pass_ in passes:
         figures[pass_], status, why = _one(counter, target, shape, pass_, exact[pass_])
@@ -70,12 +71,12 @@ def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact
     if not counter.trains:
         reasons.append("train: it counts no backward")
     status = next((s for s in ("failed", "differs") if s in statuses), "agrees")
-    return AuditRow(counter.name, version, figures["forward"], figures["train"], status, "; ".join(reasons))
+    return AuditRow(counter.name, version, figures[Pass.FORWARD], figures[Pass.TRAIN], status, "; ".join(reasons))
 
 
 def _one(counter: OtherCounter, target: Target, shape: Shape, pass_: Pass, exact: Exact) -> tuple[int | None, str, str]:
     module, inputs = target.build(shape), target.inputs(shape)
-    module.train(pass_ == "train")
+    module.train(pass_ == Pass.TRAIN)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             figure = counter.tally(pass_)(module, inputs)

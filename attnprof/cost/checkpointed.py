@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Level
 
 
 class Again(nn.Module):
@@ -41,7 +42,7 @@ class Checkpointed:
 
     def build(self, shape: Shape) -> nn.Module:
         """The target's module, its blocks wrapped. Raises `AttnprofError` where it is not a stack of blocks."""
-        if shape.level != "block":
+        if shape.level is not Level.BLOCK:
             raise AttnprofError("checkpointing wraps blocks", hint="add --level block")
         module = self.inner.build(shape)
         if isinstance(module, nn.Sequential):

@@ -20,8 +20,9 @@ from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.model import Cost, Pass, Shape
+from attnprof.model import Cost, Shape
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 NUMBER_BYTES = 16
 
@@ -60,6 +61,7 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     against the state of n tokens. Nothing is allocated. `second_opinion` asks fvcore too, which takes longer than the
     count. Raises `Unsupported` where the target has no such pass.
     """
+    pass_ = Pass(pass_)
     built = built_once(target, shape)
     flags = ("mha_fast_path_off",) if has_fast_path(built) else ()
     run = run_pass(built, shape, pass_, built.origin(shape) if core else Origin())
@@ -70,17 +72,18 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
 def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin) -> Run:
     """Run one pass under the counter."""
     Counter.calibrate()
-    built.module.train(pass_ == "train")
+    pass_ = Pass(pass_)
+    built.module.train(pass_ == Pass.TRAIN)
     try:
         with slow_path(), built.mode:
-            if pass_ == "decode":
+            if pass_ == Pass.DECODE:
                 sizes = state_sizes(built, shape.n)
                 tally, lives, read = one_step(built, shape.n, origin)
                 return Run(tally, lives, state={**sizes, "decode_read_bytes": read})
             run = _once(built, pass_, origin)
             if any(run.lives.made(t) for t in attributes(built)):
                 run = _once(built, pass_, origin)  # tables that the first pass made live before every later one
-            run.recomputes = pass_ == "train" and recomputed(run)
+            run.recomputes = pass_ == Pass.TRAIN and recomputed(run)
     finally:
         origin.close()
     return run
@@ -91,7 +94,7 @@ def _once(built: Built, pass_: Pass, origin: Origin) -> Run:
     lived = [*built.module.parameters(), *built.module.buffers(), *attributes(built), *tensors_in(built.inputs)]
     run.lives.before(lived)
     counter = Counter(run.tally, run.lives, origin, built.mode)
-    if pass_ == "train":
+    if pass_ == Pass.TRAIN:
         train(built, run, counter)
     else:
         with torch.no_grad(), counter:
@@ -184,7 +187,7 @@ def record(
             reasons["state_bytes"] = error.message
     complete = not tally.uncounted
     if not complete:
-        names = ", ".join(tally.uncounted)
+        names = tally.why_uncounted()
         reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
     useful, why = useful_flops(target, shape, pass_)
     if why:

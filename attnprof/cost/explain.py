@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnprof.model import DTYPE_BYTES, Cost, Pass, Shape
+from attnprof.model import Cost, Shape
+from attnprof.words import Pass
 
 SLIGHTLY = 0.05
 
@@ -33,10 +34,10 @@ class Exact:
             total=cost.flops_executed,
             core=cost.flops_core_executed or 0,
             fused=fused,
-            fused_dense=round(square * (3.5 if pass_ == "train" else 1)) if fused else 0,
-            fused_unrepeated=round(fused * 3 / 3.5) if pass_ == "train" else fused,
+            fused_dense=round(square * (3.5 if pass_ == Pass.TRAIN else 1)) if fused else 0,
+            fused_unrepeated=round(fused * 3 / 3.5) if pass_ == Pass.TRAIN else fused,
             other_ops=(cost.exp_ops or 0) + (cost.arith_ops or 0),
-            weights=(cost.param_bytes or 0) // DTYPE_BYTES[shape.dtype] * shape.batch,
+            weights=(cost.param_bytes or 0) // shape.dtype.bytes * shape.batch,
         )
 
 

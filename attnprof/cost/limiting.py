@@ -12,9 +12,10 @@ from attnprof.cost.counting import run_pass
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
 from attnprof.errors import AttnprofError
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
 from attnprof.units import format_bytes, format_length
+from attnprof.words import Pass
 
 UNIT = 512
 LENGTHS = tuple(UNIT * m for m in (8, 9, 10, 12, 16))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from attnprof.words import Pass
+
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
@@ -73,7 +75,7 @@ class Roofline:
         }
 
 
-def must_move(pass_: str, parts: Mapping[str, int]) -> int:
+def must_move(pass_: Pass, parts: Mapping[str, int]) -> int:
     """Bytes that no fusion saves: what goes in and comes out of a pass, from the parts of its waterfall.
 
     Forward: parameters, buffers and inputs in, a result as large as the inputs out. Train: that twice (the backward
@@ -81,6 +83,6 @@ def must_move(pass_: str, parts: Mapping[str, int]) -> int:
     """
     inside = parts["parameters"] + parts["buffers"] + parts["inputs"]
     forward = inside + parts["inputs"]
-    if pass_ == "forward":
+    if pass_ == Pass.FORWARD:
         return forward
     return forward + inside + parts["grad_output"] + parts["parameters"] + parts["inputs"]

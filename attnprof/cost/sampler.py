@@ -14,6 +14,7 @@ from attnprof.cost.decode import state_sizes
 from attnprof.errors import Unsupported
 from attnprof.model import Shape, Value
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_bytes", "param_bytes")
 STATE = "state_bytes"
@@ -40,7 +41,7 @@ class Sampler:
         """FLOPs of a forward without a graph, and of its core: counted apart where a training forward does more."""
         if self.alike:
             return trained.forward_flops, trained.forward_core
-        run = run_pass(built, shape, "forward", built.origin(shape))
+        run = run_pass(built, shape, Pass.FORWARD, built.origin(shape))
         self.calls += run.calls
         figures = run.tally.flops, run.tally.core
         self.alike = self.alike is None and figures == (trained.forward_flops, trained.forward_core)
@@ -71,7 +72,7 @@ class Sampler:
         shape = resized(self.shape.replace(n=n), sizes)
         own = {name: value for name, value in changed.items() if name not in SIZES}
         built = build(with_parameters(self.target, own), shape)
-        run = run_pass(built, shape, "train", built.origin(shape))
+        run = run_pass(built, shape, Pass.TRAIN, built.origin(shape))
         self.calls += run.calls
         self.longest = max(self.longest, run.calls)
         if run.tally.uncounted:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.cost.built import Built, build
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 
 def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -24,7 +25,7 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
 
     Traced on `meta` tensors. Fused attention and unknown operators of weight give no figure.
     """
-    if pass_ != "forward":
+    if pass_ != Pass.FORWARD:
         return None, f"fvcore counts a forward only, not {pass_}"
     built = build(target, shape)
     try:

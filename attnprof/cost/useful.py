@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.pattern import Pattern
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 BACKWARD = 2
 
@@ -24,14 +25,14 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     if shape.keys != shape.n:
         edges = shape.heads * target.layers * rectangle(shape, pass_)
     else:
-        edges = next_row(target, pattern, shape) if pass_ == "decode" else all_edges(target, pattern, shape)
+        edges = next_row(target, pattern, shape) if pass_ == Pass.DECODE else all_edges(target, pattern, shape)
     flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
-    return flops * (1 + BACKWARD) if pass_ == "train" else flops, ""
+    return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 
 def rectangle(shape: Shape, pass_: Pass) -> int:
     """Edges of a head where keys and queries differ in number: all pairs, or, if causal, those of the last queries."""
-    if pass_ == "decode":
+    if pass_ == Pass.DECODE:
         return shape.keys
     if not shape.causal:
         return shape.n * shape.keys

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from attnprof.cost.built import Built, build, tensors_in
 from attnprof.cost.counting import Run, run_pass
 from attnprof.cost.storages import unique_bytes
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Pass
 
 
 @dataclass(frozen=True, slots=True)

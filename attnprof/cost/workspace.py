@@ -55,7 +55,7 @@ def gemm_ready(t: Tensor) -> bool:
 
 def product(a: Tensor, b: Tensor, **__: Any) -> int:
     """A product copies an operand that BLAS cannot read; a batched one does so item by item."""
-    return sum(nbytes(t) // (t.shape[0] if t.dim() == 3 else 1) for t in (a, b) if not gemm_ready(t))
+    return sum(nbytes(t) // (max(1, t.shape[0]) if t.dim() == 3 else 1) for t in (a, b) if not gemm_ready(t))
 
 
 def added_product(_: Tensor, a: Tensor, b: Tensor, **__: Any) -> int:
@@ -94,8 +94,8 @@ MKLDNN_ELEMENTS = 20480
 
 def log_sum_exp(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
     """The exponentials of the input beside their maxima."""
-    reduced = math.prod(x.shape[d] for d in dims)
-    return nbytes(x) + nbytes(x) // reduced
+    reduced = math.prod(x.shape[d] for d in dims) if dims and x.dim() else x.numel()
+    return nbytes(x) + nbytes(x) // max(1, reduced)
 
 
 def convolution(

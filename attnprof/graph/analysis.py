@@ -24,6 +24,7 @@ from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern
 from attnprof.scheme import Target
+from attnprof.words import EngineName
 
 DEFAULT_N = 4096
 DRAWN_N = 1024
@@ -52,7 +53,7 @@ class Request:
     dim: int | None = None
     seed: int = 0
     seeds: int = 100
-    engine: str = "auto"
+    engine: EngineName = EngineName.AUTO
     side: int = 256
     without_globals: bool = False
     trials: int = 3

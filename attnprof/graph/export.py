@@ -24,24 +24,25 @@ MOST_DIGRAPH = 2_000_000
 def chosen_edges(subject: Subject, layer: int | None = None, head: int | None = None) -> tuple[Slices, str]:
     """The edges of one layer and head, both counted from 1, as one relation, and in words what it is.
 
-    Without a layer those of all layers united (of random draws of one kind: of the first), without a head those of all
-    heads. Raises `AttnprofError` for a layer or head that there is not, and where tokens meet in slots or a kernel.
+    Without a layer those of all layers united (of layers that are drawn alike: of the first), without a head those of
+    all heads. Raises `AttnprofError` for a layer or head that there is not, and where tokens meet in slots or a kernel.
     """
     pattern = subject.pattern
     for name, value, most in (("layer", layer, pattern.layers), ("head", head, pattern.heads)):
         if value is not None and not 1 <= value <= most:
             raise AttnprofError(f"{pattern.name} has no {name} {value}", hint=f"counted from 1: 1 to {most}")
     drawn = layer is None and any(kind.drawn for kind in subject.layer_kinds)
-    layers = range(pattern.layers) if layer is None and not drawn else [(layer or 1) - 1]
+    layers = [kind.layers[0] - 1 for kind in subject.layer_kinds] if layer is None else [layer - 1]
     heads = range(pattern.heads) if head is None else [head - 1]
     parts = {id(part): part for part in (_edges_of(subject, at, one) for at in layers for one in heads)}
     first, *rest = parts.values()
-    words = [_which("layer", layer or (1 if drawn else None), pattern.layers), _which("head", head, pattern.heads)]
+    named = ", ".join(str(at + 1) for at in layers) if drawn or layer else None
+    words = [_which("layer", named, pattern.layers), _which("head", head, pattern.heads)]
     text = ", ".join([*words, *(["each layer is drawn anew"] if drawn else [])])
     return first.joined(*rest).disjoint() if rest else first, f"{pattern.name} at n = {pattern.n}: {text}"
 
 
-def _which(name: str, chosen: int | None, count: int) -> str:
+def _which(name: str, chosen: int | str | None, count: int) -> str:
     if count == 1:
         return f"its one {name}"
     return f"{counted(count, name)} united" if chosen is None else f"{name} {chosen} of {count}"

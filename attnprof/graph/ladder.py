@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attnprof.errors import AttnprofError, unknown
+from attnprof.errors import AttnprofError
 from attnprof.graph.engines import closed, csr, intervals, quotient, sampled, sinks, slices, toeplitz
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
+from attnprof.words import EngineName
 
 ALL_PAIRS = 1 << 18
 MANY_SLICES = 64
@@ -20,7 +21,7 @@ MANY_SLICES = 64
 class Engine:
     """A way to find the reach: its name, what it understands, and whether the ladder should try it on a stack."""
 
-    name: str
+    name: EngineName
     what: str
     run: Callable[[Stack, Ask], Reach | None]
     tries: Callable[[Stack], bool] = lambda stack: True
@@ -43,29 +44,40 @@ def _slices_a_row(stack: Stack) -> float:
 
 
 ENGINES: tuple[Engine, ...] = (
-    Engine("quotient", "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is not None),
-    Engine("closed", "complete layers, bands and hubs, by formula", closed.run),
-    Engine("sinks", "causal windows with sinks, by formula", sinks.run),
-    Engine("toeplitz", "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
-    Engine("quotient", "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None),
-    Engine("intervals", "windows and other masks whose reach stays in few intervals", intervals.run, _worth_intervals),
-    Engine("slices", "any mask of few slices a row, 64 targets at a time", slices.run, _worth_slices),
-    Engine("csr", "any mask, edge by edge, 64 targets at a time", csr.run, _worth_csr),
-    Engine("sampled", "any mask, over a sample of tokens", sampled.run),
+    Engine(
+        EngineName.QUOTIENT,
+        "block-constant masks, on their blocks",
+        quotient.run,
+        lambda stack: stack.blocked is not None,
+    ),
+    Engine(EngineName.CLOSED, "complete layers, bands and hubs, by formula", closed.run),
+    Engine(EngineName.SINKS, "causal windows with sinks, by formula", sinks.run),
+    Engine(EngineName.TOEPLITZ, "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
+    Engine(
+        EngineName.QUOTIENT, "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None
+    ),
+    Engine(
+        EngineName.INTERVALS,
+        "windows and other masks whose reach stays in few intervals",
+        intervals.run,
+        _worth_intervals,
+    ),
+    Engine(EngineName.SLICES, "any mask of few slices a row, 64 targets at a time", slices.run, _worth_slices),
+    Engine(EngineName.CSR, "any mask, edge by edge, 64 targets at a time", csr.run, _worth_csr),
+    Engine(EngineName.SAMPLED, "any mask, over a sample of tokens", sampled.run),
 )
 
 
-def solve(stack: Stack, ask: Ask | None = None, engine: str = "auto") -> Reach:
+def solve(stack: Stack, ask: Ask | None = None, engine: EngineName = EngineName.AUTO) -> Reach:
     """The reach of a stack by the first engine that understands it, or by the one named.
 
     Raises `AttnprofError` for a name that is not an engine, or an engine that does not understand the stack.
     """
     wanted = ask or Ask()
     names = {each.name: each for each in ENGINES}
-    if engine != "auto" and engine not in names:
-        raise unknown("engine", engine, [*names, "auto"])
-    for rung in ENGINES if engine == "auto" else (names[engine],):
-        if engine == "auto" and not rung.tries(stack):
+    forced = EngineName(engine) is not EngineName.AUTO
+    for rung in (names[engine],) if forced else ENGINES:
+        if not forced and not rung.tries(stack):
             continue
         began = time.perf_counter()
         reach = rung.run(stack, wanted)

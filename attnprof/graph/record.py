@@ -13,6 +13,7 @@ from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
 from attnprof.model import Point, Record, Value, content_hash
+from attnprof.words import Device, RecordKind
 
 
 def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> dict[str, Any]:
@@ -58,12 +59,12 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
 def graph_record(analysis: Any) -> Record:
     """The record of an analysis for the store, with a small picture of the pattern under `metrics["image"]`."""
     facts, shape = analysis.facts, analysis.shape
-    point = Point(facts["target"], shape, device="none", layers=facts["layers"], params=facts["params"])
+    point = Point(facts["target"], shape, device=Device.NONE, layers=facts["layers"], params=facts["params"])
     asked = {"layers": analysis.subject.ask.layers, "engine": analysis.subject.engine, "seeds": facts.get("random")}
     key = content_hash({"kind": "graph", "point": point.to_json(), "asked": asked})
     image = small_image(analysis.subject)
     return Record(
-        kind="graph",
+        kind=RecordKind.GRAPH,
         key=key,
         point=point,
         metrics={**facts, "image": image},

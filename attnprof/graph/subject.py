@@ -14,6 +14,7 @@ from attnprof.graph.reach import Ask, Certainty, Reach
 from attnprof.graph.stack import Part, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
+from attnprof.words import EngineName
 
 Relation = Slices | Blocked
 Closed = Callable[[int, int], int | None]
@@ -50,7 +51,7 @@ class Subject:
 
     pattern: Pattern
     ask: Ask = field(default_factory=Ask)
-    engine: str = "auto"
+    engine: EngineName = EngineName.AUTO
     edges_text: str = ""
     closed: Closed | None = None
     depth: int = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from attnprof.model import Level
+from attnprof.words import Level
 
 
 class Cores(nn.Module):
@@ -24,4 +24,4 @@ def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
     """One module that runs the layers in order; a single layer as it is."""
     if len(layers) == 1:
         return layers[0]
-    return Cores(layers) if level == "core" else nn.Sequential(*layers)
+    return Cores(layers) if level is Level.CORE else nn.Sequential(*layers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from attnprof.measure.clock import Clock, clock_for
 from attnprof.measure.sampling import sample
+from attnprof.words import Device, DType
 
 MATMUL_SIDE = {"cpu": 1024}
 COPY_BYTES = {"cpu": 64 * 2**20}
@@ -32,7 +33,7 @@ def calibrate(device: str, dtype: str = "", *, clock: Clock | None = None) -> Ca
     """
     import torch
 
-    dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
+    dtype = dtype or (DType.FLOAT32 if device == Device.CPU else DType.BFLOAT16)
     clock = clock or clock_for(device)
     side = MATMUL_SIDE.get(device, DEVICE_SIDE)
     size = COPY_BYTES.get(device, DEVICE_BYTES)

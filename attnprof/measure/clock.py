@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from attnprof.words import Device
+
 Step = Callable[[], object]
 
 
@@ -81,7 +83,7 @@ class AcceleratorClock:
 
 def clock_for(device: str) -> Clock:
     """The clock of a device: the host's for `cpu`, device events for anything else."""
-    return HostClock() if device == "cpu" else AcceleratorClock(device)
+    return HostClock() if device == Device.CPU else AcceleratorClock(device)
 
 
 def _event_maker(device: str) -> Callable[[], Any]:

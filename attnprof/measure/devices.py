@@ -8,7 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attnprof.errors import AttnprofError
+from attnprof.words import Device
+
 CUDA_LIBRARY = "libtorch_cuda*"
+
+
+def best_device() -> Device:
+    """The device that `auto` stands for on this machine."""
+    return Device.CUDA if accelerators() else Device.CPU
+
+
+def available(device: Device) -> Device:
+    """The device asked for, `auto` resolved. Raises `AttnprofError` for one that this machine does not have."""
+    if device is Device.AUTO:
+        return best_device()
+    if device is Device.CUDA and not accelerators():
+        raise AttnprofError(
+            "there is no CUDA device on this machine", hint="--device cpu, or --device none to count only"
+        )
+    return device
 
 
 def accelerators(

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from attnprof.measure.sensors import Sensors
+from attnprof.words import Device
 
 PACKAGES = ("torch", "numpy", "triton")
 SETTINGS = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "THP_MEM_", "OMP_", "MKL_", "KMP_", "PYTORCH_", "NVIDIA_TF32")
@@ -56,7 +57,7 @@ def settings(variables: Mapping[str, str]) -> dict[str, str]:
 
 def free_bytes(device: str = "cpu", *, limits: Path = CGROUP) -> int:
     """Bytes that can still be allocated: on a CPU without swapping and within the control group's limit."""
-    if device != "cpu":
+    if device != Device.CPU:
         return _free_on(device)
     free = psutil.virtual_memory().available
     limit, used = _number(limits / "memory.max"), _number(limits / "memory.current")
@@ -121,7 +122,7 @@ def _torch_state(device: str) -> dict[str, Any]:
 
     return {
         "device": device,
-        "device_name": cpu_model() if device == "cpu" else torch.cuda.get_device_name(device),
+        "device_name": cpu_model() if device == Device.CPU else torch.cuda.get_device_name(device),
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cuda": torch.version.cuda,

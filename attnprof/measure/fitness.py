@@ -19,6 +19,7 @@ from attnprof.locate import shipped
 from attnprof.measure.environment import cpu_model, free_bytes, memory_bytes, settings, usable_cores
 from attnprof.measure.sensors import NullSensors, Sensors
 from attnprof.units import format_bytes
+from attnprof.words import Device
 
 Grade = Literal["ok", "note", "unfit"]
 
@@ -157,7 +158,7 @@ def accelerator(device: str, sensors: Sensors) -> Iterator[Finding]:
     from attnprof.measure.devices import built_for_cuda, device_names
 
     present, built = device_names(), built_for_cuda()
-    if device == "cpu":
+    if device == Device.CPU:
         if present and not built:
             fix = "install torch's CUDA build (see pytorch.org) to measure on it"
             yield Finding("cuda", "note", f"{present[0]} is there, but this torch has no CUDA", fix)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from attnprof.errors import Unsupported
 from attnprof.measure.rows import rows_off
 from attnprof.measure.saved import first_tensor
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.words import Device, DType, Pass, Runner
 
 SMALL = (64, 77)
 WHOLE = 1024
@@ -29,7 +30,7 @@ class Gate:
 
     seen: Cache = field(default_factory=dict)
 
-    def check(self, target: Target, shape: Shape, pass_: Pass, device: str = "cpu", *, sources: str) -> Reasons:
+    def check(self, target: Target, shape: Shape, pass_: Pass, device: str = Device.CPU, *, sources: str) -> Reasons:
         """`check`, unless the target with these sources was checked in this form; `sources` is a hash of its code."""
         parts = (shape.level, shape.causal, shape.heads, shape.groups, shape.dim, shape.dtype, pass_, device)
         key = (sources, target.name, target.runner, *sorted(target.parameters.items()), *parts)
@@ -38,7 +39,7 @@ class Gate:
         return self.seen[key]
 
 
-def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cpu") -> Reasons:
+def check(target: Target, shape: Shape, pass_: Pass = Pass.TRAIN, device: str = Device.CPU) -> Reasons:
     """Why a target must not be timed, by the name of the check that it fails; empty when it passes.
 
     With a reference: at two small lengths, `precisely`, outputs and (pass `train`) gradients agree; in the timed dtype
@@ -46,6 +47,7 @@ def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cp
     A causal target is perturbed after a position, before which nothing may change, unless its card names a leak. For
     pass `decode` one step is compared with the whole forward.
     """
+    pass_ = Pass(pass_)
     if not _has_reference(target, shape):
         return _unaided(target, shape, pass_, device)
     found: Reasons = {}
@@ -55,19 +57,19 @@ def check(target: Target, shape: Shape, pass_: Pass = "train", device: str = "cp
         found |= _against_reference(target, small, compared, where)
         if _is_causal(target, shape):
             found |= _future(target, small, where)
-        if pass_ == "decode" and small.n > 1:
+        if pass_ == Pass.DECODE and small.n > 1:
             found |= _decoding(target, small, where)
     return found or at_length(target, shape, device)
 
 
-def precisely(target: Target, pass_: Pass, device: str) -> tuple[str, str, Pass]:
+def precisely(target: Target, pass_: Pass, device: str) -> tuple[DType, str, Pass]:
     """The dtype, device and pass in which a target is compared at small lengths: float64 on the CPU, as asked.
 
     FlexAttention takes no float64, and on a CPU it has no backward.
     """
-    if target.runner == "flex":
-        return "float32", device, "forward" if device == "cpu" else pass_
-    return "float64", "cpu", pass_
+    if target.runner == Runner.FLEX:
+        return DType.FLOAT32, device, Pass.FORWARD if device == Device.CPU else pass_
+    return DType.FLOAT64, Device.CPU, pass_
 
 
 def _has_reference(target: Target, shape: Shape) -> bool:
@@ -142,9 +144,9 @@ def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
     return changed
 
 
-def at_length(target: Target, shape: Shape, device: str = "cpu") -> Reasons:
+def at_length(target: Target, shape: Shape, device: str = Device.CPU) -> Reasons:
     """Why the output is wrong in the dtype, on the backend and at the length to be timed; empty when it is not."""
-    if shape.n > WHOLE or shape.dtype == "float64":
+    if shape.n > WHOLE or shape.dtype is DType.FLOAT64:
         off = rows_off(target, shape, device)
     else:
         run = _Run.of(target, shape, device)
@@ -194,7 +196,7 @@ class _Run:
 
     def everything(self, pass_: Pass) -> dict[str, Tensor]:
         """The output and, for `train`, the gradients of the inputs and parameters for one fixed output gradient."""
-        return self._gradients() if pass_ == "train" else {"output": self.output()}
+        return self._gradients() if pass_ == Pass.TRAIN else {"output": self.output()}
 
     def _gradients(self) -> dict[str, Tensor]:
         leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in self.inputs]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from attnprof.measure.passes import Passage
+from attnprof.words import Device
 
 CPU_METHOD = "exact allocation events of the CPU allocator"
 ACCELERATOR_METHOD = "the device allocator's peak over its baseline (blocks rounded to 512 bytes)"
@@ -34,7 +35,7 @@ def peak(ready: Passage, device: str, *, backend: Any = None) -> Memory:
     """The memory of one pass, run once. `backend` stands in for `torch.accelerator` in tests."""
     ready.before()
     gc.collect(YOUNG)
-    found = _cpu_peak(ready) if device == "cpu" else _accelerator_peak(ready, device, backend or torch.accelerator)
+    found = _cpu_peak(ready) if device == Device.CPU else _accelerator_peak(ready, device, backend or torch.accelerator)
     ready.after()
     return found
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from attnprof.errors import Unsupported
 from attnprof.measure.clock import Step
 from attnprof.measure.saved import first_tensor, forward_saved
-from attnprof.model import Pass
+from attnprof.words import Device, Pass
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Passage
     `module.state(n)`. Raises `Unsupported` for `decode` where the module has no such state.
     """
     makers: dict[Pass, Callable[[nn.Module, Sequence[Tensor]], Passage]] = {
-        "forward": _forward,
-        "train": _train,
-        "decode": _decode,
+        Pass.FORWARD: _forward,
+        Pass.TRAIN: _train,
+        Pass.DECODE: _decode,
     }
-    return makers[pass_](module, inputs)
+    return makers[Pass(pass_)](module, inputs)
 
 
 def _forward(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
@@ -62,7 +62,7 @@ def _forward(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
         module(*fixed)
 
     forward()
-    return Passage("forward", ("forward",), (forward,), _nothing, _nothing)
+    return Passage(Pass.FORWARD, ("forward",), (forward,), _nothing, _nothing)
 
 
 def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
@@ -86,8 +86,8 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
     def backward() -> None:
         torch.autograd.backward(graph.pop(), grad_output)
 
-    ready = Passage("train", ("forward", "backward"), (forward, backward), clear, clear, saved)
-    if grad_output.device.type != "cpu":
+    ready = Passage(Pass.TRAIN, ("forward", "backward"), (forward, backward), clear, clear, saved)
+    if grad_output.device.type != Device.CPU:
         ready.run()  # an accelerator's libraries take their workspaces on first use
         clear()
     return ready
@@ -115,7 +115,7 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
     def one() -> None:
         step(*tokens, held[0])
 
-    ready = Passage("decode", ("step",), (one,), fresh, held.clear)
+    ready = Passage(Pass.DECODE, ("step",), (one,), fresh, held.clear)
     ready.run()
     return ready
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from attnprof.measure.clock import Clock, Step, clock_for
 from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
-from attnprof.model import Measured, Pass, Shape
+from attnprof.model import Measured, Shape
 from attnprof.scheme import Target
+from attnprof.words import Device, Pass
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +95,7 @@ def measure(
 def _warnings(device: str, sensors: Sensors) -> dict[str, str]:
     import torch
 
-    if device == "cpu":
+    if device == Device.CPU:
         return crowded(torch.get_num_threads())
     return threatened(sensors.throttle(), sensors.processes())
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from attnprof.model import Shape
 from attnprof.pattern import Pattern, Slices
 from attnprof.scheme import Target
+from attnprof.words import Level, Maths
 
 ROWS = 8
 
@@ -18,9 +19,9 @@ def rows_off(target: Target, shape: Shape, device: str) -> float | None:
     None where the rows of a target are not one softmax over the keys that its pattern names (kernels, slots, several
     softmaxes, several layers, streams beside q, k and v).
     """
-    core = shape.replace(level="core")
+    core = shape.replace(level=Level.CORE)
     pattern = target.pattern(core)
-    plain = target.card.maths == "pattern" or bool(target.card.pattern_of)
+    plain = target.card.maths is Maths.PATTERN or bool(target.card.pattern_of)
     if pattern is None or not plain or target.layers > 1 or pattern.layers > 1 or len(pattern.expr().terms()) > 1:
         return None
     torch.manual_seed(shape.seed)

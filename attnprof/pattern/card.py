@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-Maths = Literal["pattern", "own"]
+from attnprof.words import Maths, Runner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +15,7 @@ class Card:
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
     is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
     fewer or more keys than queries. `sources` says, for each parameter, where its default comes from; `choices`, for
-    each that is a word, which words there are.
+    each that is a word, which words there are. Raises `AttnprofError` for maths or a runner that is none.
     """
 
     title: str
@@ -25,7 +24,7 @@ class Card:
     complexity: str
     causality: tuple[bool, ...]
     rule: str
-    maths: Maths = "pattern"
+    maths: Maths | str = Maths.PATTERN
     complexity_ours: str = ""
     decode: bool = False
     data_dependent: bool = False
@@ -37,10 +36,14 @@ class Card:
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    runners: tuple[str, ...] = ()
+    runners: tuple[Runner | str, ...] = ()
     kv_heads: bool = True
     cross: bool = False
     oracle: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "maths", Maths(self.maths))
+        object.__setattr__(self, "runners", tuple(map(Runner, self.runners)))
 
     @property
     def native_causal(self) -> bool:

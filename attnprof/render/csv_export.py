@@ -57,7 +57,7 @@ def _panel_row(label: str, record: Record, metric: Metric) -> list[Any]:
 
 
 def _point_row(label: str, record: Record) -> list[Any]:
-    point = record.point.to_json()
+    point = {**record.point.to_json(), "device": record.point.place}
     cost = [None if record.cost is None else getattr(record.cost, name) for name in COST]
     measured = [None if record.measured is None else getattr(record.measured, name) for name in MEASURED]
     params = "; ".join(f"{k}={v}" for k, v in sorted(point["params"].items()))

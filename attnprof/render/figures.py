@@ -12,6 +12,7 @@ from attnprof.render.growth import last_exponent
 from attnprof.render.metrics import DECODE_PANELS, PANELS, Metric, Reading
 from attnprof.render.palette import Style
 from attnprof.render.series import Conditions, Group, Series
+from attnprof.words import Pass, Status
 
 MOST_HIGHLIGHTED = 9
 
@@ -79,7 +80,7 @@ class Figure:
 def figure(group: Group, styles: Mapping[str, Style], name: str) -> Figure:
     """The figure of a group; panels for which no series has a value are left out."""
     strong = highlighted(group)
-    metrics = DECODE_PANELS if group.conditions.pass_ == "decode" else PANELS
+    metrics = DECODE_PANELS if group.conditions.pass_ is Pass.DECODE else PANELS
     panels = [p for m in metrics if (p := _panel(group, m, styles, strong)) is not None]
     legend = tuple((s.label, styles[s.label], s.label in strong) for s in group.series)
     runners = tuple(sorted({s.runner for s in group.series if s.runner}))
@@ -141,4 +142,4 @@ def _marks(group: Group, metric: Metric, styles: Mapping[str, Style]) -> tuple[M
 
 
 def _why(record: Record) -> str:
-    return "missing" if record.status == "ok" else record.status
+    return "missing" if record.status is Status.OK else record.status

@@ -13,6 +13,7 @@ from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAV
 from attnprof.render.numbers import around, ratio
 from attnprof.render.series import Conditions, Group, Series, why
 from attnprof.render.verdicts import Kind, Verdict, opponents, verdicts
+from attnprof.words import Pass, Status
 
 SPARSE_IN_NAME = 2.5
 DISAGREES = 0.01
@@ -105,7 +106,7 @@ def fits(groups: Sequence[Group]) -> list[Finding]:
     """The longest length that fits the device, where a longer one of the sweep does not."""
     cases = []
     for group in groups:
-        full = [(s, _first(s.records, ("oom", "predicted_oom"))) for s in group.series]
+        full = [(s, _first(s.records, (Status.OOM, Status.PREDICTED_OOM))) for s in group.series]
         stopped = [(s, r) for s, r in full if r is not None]
         if stopped:
             rest = [s.label for s, r in full if r is None]
@@ -122,7 +123,7 @@ def _first(records: Iterable[Record], statuses: Sequence[str]) -> Record | None:
 
 def _limit(series: Series, record: Record) -> dict[str, Any]:
     n = record.point.shape.n
-    shorter = [r.point.shape.n for r in series.records if r.point.shape.n < n and r.status == "ok"]
+    shorter = [r.point.shape.n for r in series.records if r.point.shape.n < n and r.status is Status.OK]
     need = None if record.cost is None else record.cost.peak_bytes
     return {"label": series.label, "fits": max(shorter, default=None), "n": n, "need": need, "status": record.status}
 
@@ -194,14 +195,14 @@ def unmeasured(groups: Sequence[Group]) -> list[Finding]:
     points = [(s, g.conditions, r) for g in groups for s in g.series for r in s.records]
     by_status: dict[str, list[tuple[Series, Conditions, Record]]] = defaultdict(list)
     for series, conditions, record in points:
-        if record.status != "ok":
+        if record.status is not Status.OK:
             by_status[record.status].append((series, conditions, record))
     facts = []
     for status, members in sorted(by_status.items()):
         labels = sorted({s.label for s, _, _ in members})
         reason = next((text for _, _, r in members if (text := why(r))), "")
         facts.append({"status": status, "count": len(members), "labels": labels, "reason": reason})
-    static = sum(r.status == "ok" and r.measured is None for _, _, r in points)
+    static = sum(r.status is Status.OK and r.measured is None for _, _, r in points)
     return [Finding("unmeasured", {"statuses": facts, "static": static, "total": len(points)})] if points else []
 
 
@@ -225,7 +226,7 @@ def _flops_of_a_layer(record: Record, groups: Sequence[Group]) -> float | None:
     """Executed forward FLOPs of one layer of the scheme that a graph record is of, where the same n was costed."""
     point = record.point
     for group in groups:
-        if group.conditions.pass_ == "forward" and group.conditions.causal == point.shape.causal:
+        if group.conditions.pass_ is Pass.FORWARD and group.conditions.causal == point.shape.causal:
             for series in group.series:
                 if series.target == point.target and (found := series.values(FLOPS).get(point.shape.n)):
                     return found

@@ -35,8 +35,8 @@ class Source(Protocol):
 def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
     """The records of all runs, and one header that holds theirs under `runs` where there are several.
 
-    Records of different machines must not be compared: where environments differ, the device of a record says which
-    run it is of (`cpu, run 2`).
+    Records of different machines must not be compared: where environments differ, the point of a record says which
+    run it is of (`run 2`).
     """
     headers = [dict(run.header) for run in runs]
     if len(headers) == 1:
@@ -45,7 +45,7 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
     several = len(set(machines)) > 1
     records: list[Record] = []
     for run, machine in zip(runs, machines, strict=True):
-        name = f", run {machines.index(machine) + 1}" if several else ""
+        name = f"run {machines.index(machine) + 1}" if several else ""
         records += [_on(record, name) for record in run.records()]
     kept: dict[str, Any] = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
     return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}
@@ -65,6 +65,4 @@ def _steady(value: Any) -> Any:
 
 
 def _on(record: Record, name: str) -> Record:
-    if not name:
-        return record
-    return dataclasses.replace(record, point=dataclasses.replace(record.point, device=record.point.device + name))
+    return dataclasses.replace(record, point=dataclasses.replace(record.point, machine=name)) if name else record

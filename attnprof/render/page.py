@@ -27,6 +27,7 @@ from attnprof.render.spec import spec
 from attnprof.render.svg import draw
 from attnprof.render.verdicts import opponents, verdict
 from attnprof.render.words import definitions
+from attnprof.words import RecordKind, Status
 
 TOOL = "attnprof"
 
@@ -66,7 +67,7 @@ def page(
     from markupsafe import Markup
 
     kept = latest(anonymised(records) if anonymous else records)
-    graphs = [r for r in kept if r.kind == "graph"]
+    graphs = [r for r in kept if r.kind is RecordKind.GRAPH]
     found = groups(kept)
     drawn = _drawn(found)
     style_of = styles(s for g in found for s in g.series)
@@ -79,8 +80,8 @@ def page(
         "labels": list(style_of),
         "total": len(kept),
         "lengths": sorted({r.point.shape.n for r in kept}),
-        "devices": sorted({r.point.device for r in kept if r.kind == "cost"}),
-        "dtypes": sorted({r.point.shape.dtype for r in kept if r.kind == "cost"}),
+        "devices": sorted({r.point.place for r in kept if r.kind is RecordKind.COST}),
+        "dtypes": sorted({r.point.shape.dtype for r in kept if r.kind is RecordKind.COST}),
         "runs": runs(header, anonymous=anonymous),
         "lead": _lead(facts),
         "findings": facts,
@@ -135,7 +136,7 @@ def _caption(found: Figure) -> dict[str, Any] | None:
 def _absent(group: Group, found: Figure) -> list[tuple[Metric, list[tuple[str, int]]]]:
     """Metrics of a device that no point of the figure has, though some were to be measured; with the statuses."""
     shown = {p.metric.key for p in found.panels}
-    counts = Counter(r.status for r in group.records if r.status != "ok")
+    counts = Counter(r.status for r in group.records if r.status is not Status.OK)
     return [(WALL, sorted(counts.items()))] if counts and WALL.key not in shown else []
 
 

@@ -12,6 +12,7 @@ from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.graph.pixels import Grid, pooled
 from attnprof.model import Record
+from attnprof.words import Status
 
 SIDE = 128
 LONGEST = 4096
@@ -52,7 +53,7 @@ def catalogue_pictures(records: Iterable[Record]) -> Pictures:
 def _fitness(record: Record) -> tuple[bool, int, bool]:
     """Prefers what runs, then the longest n that is no longer than a picture can show, then the bidirectional form."""
     n = record.point.shape.n
-    return record.status != "unsupported", n if n <= LONGEST else -n, not record.point.shape.causal
+    return record.status is not Status.UNSUPPORTED, n if n <= LONGEST else -n, not record.point.shape.causal
 
 
 def _picture(record: Record) -> Picture | None:
@@ -62,7 +63,7 @@ def _picture(record: Record) -> Picture | None:
     except AttnprofError:
         return None  # a run of an earlier catalogue, whose parameters this one does not know
     pattern = None if target.card.data_dependent else target.pattern(shape)
-    if pattern is None or record.status == "unsupported":
+    if pattern is None or record.status is Status.UNSUPPORTED:
         return None
     grid = Grid.of(shape.n, SIDE)
     allowed = grid.allowed(shape.causal)

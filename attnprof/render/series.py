@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.model import BASELINES, PASSES, Point, Record, Value, content_hash
+from attnprof.model import BASELINES, Point, Record, Value, content_hash
 from attnprof.render.metrics import Metric, Reading
+from attnprof.words import Pass, RecordKind, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Conditions:
     """What must be equal for two points to be compared. `tokens` replaces `batch` where a sweep keeps b * n fixed."""
 
     level: str
-    pass_: str
+    pass_: Pass
     causal: bool
     batch: int | None
     tokens: int | None
@@ -32,7 +33,7 @@ class Conditions:
     def order(self) -> tuple[Any, ...]:
         """Where a reader expects these conditions: bidirectional first, forward before train before decode."""
         sizes = (self.depth, self.dim, self.heads, self.kv_heads, self.keys or 0, self.batch or 0, self.tokens or 0)
-        return (self.device, self.level, self.causal, PASSES.index(self.pass_), self.dtype, sizes)  # type: ignore[arg-type]
+        return (self.device, self.level, self.causal, list(Pass).index(self.pass_), self.dtype, sizes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,13 @@ class Group:
 
 def latest(records: Iterable[Record]) -> list[Record]:
     """One record a point, the last one written, in a stable order."""
-    by_point = {(r.kind, content_hash(r.point.to_json())): r for r in records}
+    by_point = {(r.kind, r.point.machine, content_hash(r.point.to_json())): r for r in records}
     return sorted(by_point.values(), key=_record_order)
 
 
 def why(record: Record) -> str:
     """The reason for the status of a record; empty where it is ok."""
-    if record.status == "ok":
+    if record.status is Status.OK:
         return ""
     for name in ("status", record.status, "measured", "wall_s", "cost"):
         if name in record.reasons:
@@ -100,7 +101,7 @@ def why(record: Record) -> str:
 
 def groups(records: Iterable[Record]) -> tuple[Group, ...]:
     """The cost records, gathered by the conditions under which they may be compared."""
-    costs = [r for r in latest(records) if r.kind == "cost"]
+    costs = [r for r in latest(records) if r.kind is RecordKind.COST]
     alike: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in costs:
         alike[_all_but_batch(record.point)].append(record)
@@ -120,7 +121,7 @@ def _record_order(record: Record) -> tuple[Any, ...]:
 
 def _all_but_batch(point: Point) -> tuple[Any, ...]:
     s = point.shape
-    return (s.level, point.pass_, s.causal, s.heads, s.groups, s.dim, s.m, s.depth, s.dtype, point.device)
+    return (s.level, point.pass_, s.causal, s.heads, s.groups, s.dim, s.m, s.depth, s.dtype, point.place)
 
 
 def _keeps_tokens(records: Sequence[Record]) -> bool:
@@ -144,7 +145,7 @@ def _conditions(point: Point, fixed_tokens: bool) -> Conditions:
         keys=s.m,
         depth=s.depth,
         dtype=s.dtype,
-        device=point.device,
+        device=point.place,
     )
 
 

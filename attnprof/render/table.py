@@ -10,6 +10,7 @@ from attnprof.model import Record
 from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, Metric
 from attnprof.render.numbers import interval, quantity
 from attnprof.render.series import Conditions, Group, why
+from attnprof.words import Pass
 
 COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
@@ -46,7 +47,7 @@ def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
 
 def columns(groups: Sequence[Group]) -> tuple[Metric, ...]:
     """The metrics that any record holds; state and reads only beside decoding."""
-    decoding = any(g.conditions.pass_ == "decode" for g in groups)
+    decoding = any(g.conditions.pass_ is Pass.DECODE for g in groups)
     shown = [m for m in COLUMNS if decoding or m not in (STATE, READS)]
     return tuple(m for m in shown if any(m.source(r) is not None for g in groups for r in g.records))
 

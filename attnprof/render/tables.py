@@ -11,6 +11,7 @@ from attnprof.render.metrics import COMPARED, SAVED, Metric
 from attnprof.render.numbers import around, quantity
 from attnprof.render.series import Group, Series
 from attnprof.render.verdicts import Verdict, opponents, verdict
+from attnprof.words import Status
 
 
 def table_context(group: Group, citations: Mapping[str, str]) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def _cell(series: Series, metric: Metric, n: int) -> dict[str, Any]:
 
 def _status(series: Series, n: int) -> str:
     found: Record | None = next((r for r in series.records if r.point.shape.n == n), None)
-    return "missing" if found is None or found.status == "ok" else found.status
+    return "missing" if found is None or found.status is Status.OK else found.status
 
 
 def _verdict(series: Series, baseline: Series, metric: Metric) -> str:

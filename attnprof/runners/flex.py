@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from attnprof.errors import Unsupported
-from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
-from attnprof.runners.masked import pattern_mask
+from attnprof.runners.reference import softmax_over_edges
 from attnprof.scheme import Spec
+from attnprof.words import Device
 
 BLOCK = 128
 
@@ -38,15 +38,15 @@ class FlexCore(BandDecoding, nn.Module):
         self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.device.type == "cpu":
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)
         return mixed
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the densely masked scores."""
-        return softmax_attention(q, k, v, pattern_mask(self.spec)[0].to(q.device))
+        """Softmax over the edges of the pattern."""
+        return softmax_over_edges(self.spec, q, k, v)
 
 
 def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:

@@ -20,6 +20,7 @@ from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.runners.masked import pattern_mask
 from attnprof.runners.tiling import Part
 from attnprof.scheme import Spec
+from attnprof.words import Runner
 
 OTHERS = 3  # global to global, global to long, long to global
 SCALE = 0.02
@@ -37,7 +38,7 @@ class Core(nn.Module):
         self.heads = shape.heads // shape.groups
         self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.head_dim) * SCALE)
         self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.head_dim) * SCALE)
-        self.mix = None if spec.runner == "masked" else GatherCore(spec)
+        self.mix = None if spec.runner is Runner.MASKED else GatherCore(spec)
         if self.mix is None:
             self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
         for part in self.modules():
@@ -51,13 +52,20 @@ class Core(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Global queries over everything; long queries over the global keys and a window of the long ones."""
-        place = torch.arange(q.shape[2], device=q.device)
-        far = (place - place[:, None]).abs() > self.radius
-        hidden = far & (place >= self.tokens) & (place[:, None] >= self.tokens)
-        k, v = (x.repeat_interleave(self.heads, 1) for x in (k, v))
-        scores = (q @ k.transpose(-2, -1) + self.dense_labels(q)) * q.shape[-1] ** -0.5
-        return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+        """Global queries over everything; long queries over the global keys and a window of the long ones.
+
+        Each key with the label of its lag, or of its kind of pair.
+        """
+        i, clip, repeat = torch.arange(q.shape[2], device=q.device), self.lags.shape[1] // 2, q.shape[1] // k.shape[1]
+        lag, top = i - i[:, None], i < self.tokens
+        kind = (lag.clamp(-clip, clip) + clip).masked_fill(top, 2 * clip + 3).masked_fill(top[:, None], 2 * clip + 2)
+        kind = kind.masked_fill(top[:, None] & top, 2 * clip + 1)
+        label = torch.cat([self.lags, self.others], 1)
+        k, v, label = (x.repeat_interleave(repeat, -3) for x in (k, v, label))
+        products = torch.einsum("bhid,hld->bhil", q, label)
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) + products.gather(3, kind.expand(*q.shape[:2], -1, -1))
+        unseen = (lag.abs() > self.radius) & ~top & ~top[:, None]
+        return (scores / q.shape[-1] ** 0.5).masked_fill(unseen, float("-inf")).softmax(-1) @ v
 
     def dense_labels(self, q: Tensor) -> Tensor:
         """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""
@@ -119,7 +127,7 @@ def flops_core(spec: Spec) -> int:
     """
     shape, labels = spec.shape, 2 * spec.number("clip") + 1
     per_label = 2 * shape.batch * shape.heads * shape.head_dim
-    if spec.runner == "masked":
+    if spec.runner is Runner.MASKED:
         return per_label * shape.n * (2 * shape.n + labels + OTHERS)
     parts = [part for stack in GatherCore(spec).groups[0][1][0].stacks for part in stack.parts]
     rows = sum(part.count * part.q_block * (1 if part.shifts is None else labels) for part in parts)

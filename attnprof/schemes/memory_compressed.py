@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from attnprof.layers.pooling import Convolved, SlotAttention
+from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.scheme import Spec
+from attnprof.words import Runner
 
 
 class Core(nn.Module):
@@ -17,6 +20,7 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, factor = spec.shape, spec.number("factor")
+        self.block, self.causal = spec.number("block"), shape.causal
         self.local = GatherCore(blocks(spec)) if is_local(spec) else None
         if self.local is None:
             self.convolved = Convolved(shape.groups * shape.head_dim, factor)
@@ -28,10 +32,12 @@ class Core(nn.Module):
         return self.slots(q, *self.convolved(k, v))
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """A masked softmax over tokens, or over slots made by torch's convolution."""
-        if self.local is not None:
-            return self.local.reference(q, k, v)
-        return self.slots.reference(q, *self.convolved.reference(k, v))
+        """A softmax over the tokens of the own block, or over slots made one by one."""
+        if self.local is None:
+            return self.slots.reference(q, *self.convolved.reference(k, v))
+        place = torch.arange(q.shape[2], device=q.device)
+        seen = place // self.block == (place // self.block)[:, None]
+        return softmax_attention(q, k, v, seen & (place <= place[:, None]) if self.causal else seen)
 
 
 def is_local(spec: Spec) -> bool:
@@ -44,7 +50,7 @@ def blocks(spec: Spec) -> Spec:
     """The spec of a local layer, whose pattern is between tokens."""
     shape, expr = spec.shape, Blocks(spec.number("block"), causal=spec.shape.causal)
     near = Pattern("blocks", shape.n, shape.causal, lambda layer, head: expr)
-    return Spec(shape, spec.params, near, "gather", spec.layer)
+    return Spec(shape, spec.params, near, Runner.GATHER, spec.layer)
 
 
 def flops_core(spec: Spec) -> int:

@@ -9,6 +9,7 @@ from attnprof.errors import AttnprofError
 from attnprof.model import Record
 from attnprof.store import Run
 from attnprof.sweep.plan import Job
+from attnprof.words import RecordKind
 
 LONGEST = 4096
 LONGEST_DRAWN = 1024
@@ -19,7 +20,7 @@ def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> li
 
     At most 4096 tokens, 1024 for patterns that depend on data. A pattern that cannot be analysed is told to `note`.
     """
-    known = {record.point.target for record in run.records() if record.kind == "graph"}
+    known = {record.point.target for record in run.records() if record.kind is RecordKind.GRAPH}
     made = []
     for job in {job.name: job for job in jobs}.values():
         if job.name in known:

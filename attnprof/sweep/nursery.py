@@ -7,8 +7,9 @@ from attnprof import catalog
 from attnprof.cost import count
 from attnprof.measure import gate, measure_target
 from attnprof.model import Shape
+from attnprof.words import Pass
 
 for name in ("dense", "sliding_window"):
-    count(catalog.find(name), Shape(n=16, dim=8, heads=2), "train")
+    count(catalog.find(name), Shape(n=16, dim=8, heads=2), Pass.TRAIN)
 
 __all__ = ["gate", "measure_target"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attnprof.model import Cost, Measured, Pass, Point
+from attnprof.model import Cost, Measured, Point
 from attnprof.units import format_bytes, format_seconds
+from attnprof.words import Pass
 
 SAFE_SHARE = 0.8
 

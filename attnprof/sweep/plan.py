@@ -9,14 +9,14 @@ from importlib.metadata import version
 from typing import Any
 
 from attnprof import catalog
-from attnprof.errors import AttnprofError, unknown
-from attnprof.model import BASELINES, PASSES, Pass, Point, Shape, Value, content_hash
+from attnprof.errors import AttnprofError
+from attnprof.model import BASELINES, Point, Shape, Value, content_hash
 from attnprof.pattern import Card
 from attnprof.scheme import Target
 from attnprof.sweep.preset import by_length
+from attnprof.words import Device, Pass, Preset, Runner
 
-DEVICES = ("auto", "cpu", "cuda", "none")
-DEFAULT_PASSES: tuple[Pass, ...] = ("forward", "train")
+DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,18 @@ class Ask:
     shape: Shape = field(default_factory=lambda: Shape(n=1))
     causal: bool | None = None
     passes: tuple[Pass, ...] = DEFAULT_PASSES
-    runner: str | None = None
-    device: str = "cpu"
+    runner: Runner | None = None
+    device: Device = Device.CPU
     tokens: int | None = None
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Value] = field(default_factory=dict)
-    preset: str | None = None
+    preset: Preset | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passes", Pass.distinct(self.passes))
+        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+        object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
     def to_json(self) -> dict[str, Any]:
         """The plain form that names the run's folder and stands in its header."""
@@ -81,9 +87,6 @@ class Job:
 
 def plan(ask: Ask) -> tuple[Job, ...]:
     """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts."""
-    for pass_ in ask.passes:
-        if pass_ not in PASSES:
-            raise unknown("pass", pass_, PASSES)
     catalog.checked(ask.shape.replace(n=min(ask.lengths)))
     names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
     for name in ask.settings:
@@ -139,7 +142,7 @@ def _job(
 
 def _planned(ask: Ask, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
     batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
-    shape = ask.shape.replace(n=n, causal=causal or pass_ == "decode", batch=batch)
+    shape = ask.shape.replace(n=n, causal=causal or pass_ == Pass.DECODE, batch=batch)
     params = target.resolve(n)
     point = Point(target.name, shape, pass_, ask.device, target.runner, target.layers, params)
     flags = [

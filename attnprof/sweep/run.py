@@ -13,11 +13,12 @@ from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.measure.environment import free_bytes
-from attnprof.model import Cost, Measured, Point, Record, Status, revive
+from attnprof.model import Cost, Measured, Point, Record, revive
 from attnprof.store import Run
 from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
 from attnprof.sweep.plan import Job, Planned
 from attnprof.sweep.worker import Died, Worker
+from attnprof.words import Device, RecordKind, Status
 
 ABREAST = 8
 COUNT_TIMEOUT_S = 300.0
@@ -104,7 +105,7 @@ class Attempt:
     budget: Budget
     static: bool
     free_bytes: Callable[[], int]
-    status: Status = "ok"
+    status: Status = Status.OK
     cost: Cost | None = None
     measured: Measured | None = None
     reasons: dict[str, str] = field(default_factory=dict)
@@ -117,7 +118,7 @@ class Attempt:
             self._measure()
         self.lane.outlook.saw(self.point, self.cost, self.measured)
         return Record(
-            kind="cost",
+            kind=RecordKind.COST,
             key=self.planned.key,
             point=self.point,
             cost=self.cost,
@@ -148,14 +149,14 @@ class Attempt:
         too_large = out_of_memory(self.point, self.cost, free) if free is not None else None
         too_slow = self.lane.outlook.over_budget(self.point.pass_, self.cost, self.budget)
         if too_large:
-            self._not_measured("predicted_oom", too_large)
+            self._not_measured(Status.PREDICTED_OOM, too_large)
         elif too_slow:
-            self._not_measured("over_budget", too_slow)
+            self._not_measured(Status.OVER_BUDGET, too_slow)
         return not (too_large or too_slow)
 
     def _free_bytes(self) -> int | None:
         """What is free where the point would run; a device is asked through the child, which alone may touch it."""
-        if self.point.device == "cpu":
+        if self.point.device is Device.CPU:
             return self.free_bytes()
         answer = self._ask("free", COUNT_TIMEOUT_S, device=self.point.device)
         return None if answer is None else answer["bytes"]
@@ -171,7 +172,7 @@ class Attempt:
             self.lane.faults[form] = "; ".join(answer["reasons"].values())
         why = self.lane.faults[form]
         if why:
-            self._not_measured("failed", f"it does not compute what its reference does: {why}")
+            self._not_measured(Status.FAILED, f"it does not compute what its reference does: {why}")
         return not why
 
     def _measure(self) -> None:
@@ -187,7 +188,7 @@ class Attempt:
         try:
             answer = self.lane.worker.ask(request, timeout_s)
         except Died as death:
-            status: Status = "timeout" if death.timed_out else "oom" if death.signal == 9 else "failed"
+            status = Status.TIMEOUT if death.timed_out else Status.OOM if death.signal == 9 else Status.FAILED
             self._not_measured(status, f"{what}: {death}")
             return None
         if answer["ok"]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from attnprof.cli.graph import ENGINES as OFFERED
 from attnprof.cli.main import cli
 from attnprof.errors import AttnprofError
 from attnprof.graph.export import save_csr
 from attnprof.graph.ladder import ENGINES
 from attnprof.pattern import Band
 from attnprof.store import Run
+from attnprof.words import EngineName
 
 MODULE = """
 import torch
@@ -60,7 +60,7 @@ def facts(*args: str) -> dict:
 
 
 def test_the_engines_offered_are_those_there_are() -> None:
-    assert set(OFFERED) == {"auto", *(engine.name for engine in ENGINES)}
+    assert set(EngineName) == {EngineName.AUTO, *(engine.name for engine in ENGINES)}
 
 
 def test_longformer_reads_as_a_summary_and_leaves_a_record_and_a_page(folder: Path) -> None:

@@ -14,7 +14,7 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate"),
+    ("units", "locate", "words"),
     ("model",),
     ("pattern",),
     ("scheme",),
@@ -28,7 +28,20 @@ GROUPS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
 ROOMS = ({"catalog", "targets", "foreign", "captured"}, {"api", "testing"})
-NO_TORCH = ("graph", "render", "store", "stats", "catalog", "targets", "foreign", "pattern", "scheme", "units", "model")
+NO_TORCH = (
+    "graph",
+    "render",
+    "store",
+    "stats",
+    "catalog",
+    "targets",
+    "foreign",
+    "pattern",
+    "scheme",
+    "units",
+    "words",
+    "model",
+)
 TORCH_ON_DEMAND = {"graph/probe.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

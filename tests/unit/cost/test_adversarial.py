@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from attnprof.cost import Counted, count
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
+from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 
 B, N, D = 2, 16, 8

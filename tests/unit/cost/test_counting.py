@@ -16,7 +16,8 @@ from attnprof.cost.counter import Counter
 from attnprof.cost.registry import formulas, rules
 from attnprof.cost.tiles import flash_cpu, staircase
 from attnprof.errors import Unsupported
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
+from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 
 PASSES: tuple[Pass, ...] = ("forward", "train")

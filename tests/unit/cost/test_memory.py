@@ -17,7 +17,8 @@ from attnprof.cost.limiting import bisected, longest, needs
 from attnprof.cost.roofline import Roofline, must_move
 from attnprof.cost.waterfall import waterfall
 from attnprof.errors import AttnprofError
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
+from attnprof.words import Pass
 
 SHAPE = Shape(512, dim=64, heads=4)
 

@@ -30,5 +30,5 @@ def test_runs_of_one_machine_are_compared() -> None:
 def test_runs_of_two_machines_are_never_compared() -> None:
     other = header(environment={"cpu": "another"})
     found, _ = joined([Run(header(), records()), Run(other, records())])
-    assert {r.point.device for r in found} == {"cpu, run 1", "cpu, run 2"}
+    assert {r.point.place for r in found} == {"cpu, run 1", "cpu, run 2"}
     assert len(groups(found)) == 8

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.model import STATUSES, Point, Record, Shape
+from attnprof.model import Point, Record, Shape
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture
 from attnprof.render.words import definitions
+from attnprof.words import Status
 from tests.fakes.records import graph, header, many, records
 
 
@@ -90,7 +91,7 @@ def test_every_definition_is_printed_from_its_one_source() -> None:
 
 
 def test_every_status_has_words() -> None:
-    assert set(STATUSES) | {"missing"} == set(definitions()["status"])
+    assert set(Status.values()) | {"missing"} == set(definitions()["status"])
 
 
 def test_numbers_in_findings_come_from_the_records() -> None:

@@ -104,7 +104,6 @@ def test_settings_are_read(texts: list[str], targets: list[str], expected: dict[
         ({"shape": Shape(n=1, dim=512, heads=7)}, "7 heads do not divide the width 512", "4 and 8"),
         ({"shape": Shape(n=1, heads=8, kv_heads=3)}, "3 KV heads do not divide 8", "1, 2, 4, 8"),
         ({"shape": Shape(n=1, batch=0)}, "batch is 0", "--batch"),
-        ({"shape": Shape(n=1, dtype="float8")}, "unknown dtype 'float8'", "float16"),
         ({"targets": ("nowhere.py",)}, "no such file", "attnprof list"),
     ],
 )

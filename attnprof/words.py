@@ -1,0 +1,164 @@
+"""The closed words: what a caller may choose from, spelled once.
+
+A word is parsed by making it (`Pass("train")`) where it enters: the command line, Python, a record. An unknown one is
+an `AttnprofError` with the nearest valid ones. A word is a `str` too, and is written and compared as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
+
+from attnprof.errors import AttnprofError, unknown
+
+
+class Word(StrEnum):
+    """A kind of closed word; its members are all that there is to choose from."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        raise unknown(cls.noun(), str(value), cls.values())
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls such a word."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def values(cls) -> tuple[str, ...]:
+        """The words as plain text, in order of definition."""
+        return tuple(word.value for word in cls)
+
+    @classmethod
+    def several(cls, text: str) -> tuple[Self, ...]:
+        """Words joined by commas, each once. Raises `AttnprofError` for an unknown one, or for none at all."""
+        return cls.distinct(part.strip() for part in text.split(",") if part.strip())
+
+    @classmethod
+    def distinct(cls, given: Iterable[str]) -> tuple[Self, ...]:
+        """The words given, each once. Raises `AttnprofError` for an unknown one, or for none at all."""
+        found = tuple(dict.fromkeys(cls(word) for word in given))
+        if not found:
+            raise AttnprofError(f"no {cls.noun()} is named", hint=f"of {', '.join(cls.values())}")
+        return found
+
+
+class Pass(Word):
+    """What is run: the forward alone, forward and backward, or one step of decoding."""
+
+    FORWARD = "forward"
+    TRAIN = "train"
+    DECODE = "decode"
+
+
+class Level(Word):
+    """How much is run: the mixing of q, k, v; that with its projections; a pre-norm block with its FFN."""
+
+    CORE = "core"
+    ATTENTION = "attention"
+    BLOCK = "block"
+
+
+class Status(Word):
+    """What became of a point."""
+
+    OK = "ok"
+    PREDICTED_OOM = "predicted_oom"
+    OOM = "oom"
+    OVER_BUDGET = "over_budget"
+    TIMEOUT = "timeout"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+
+
+class RecordKind(Word):
+    """What a record is of: a point with its cost, or a graph."""
+
+    COST = "cost"
+    GRAPH = "graph"
+
+    @classmethod
+    def noun(cls) -> str:
+        return "kind of record"
+
+
+class DType(Word):
+    """The precision of inputs and parameters."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT64 = "float64"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one element."""
+        return {"float64": 8, "float32": 4}.get(self.value, 2)
+
+
+class Device(Word):
+    """Where a point is run; `auto` is the accelerator if there is one, `none` counts and runs nothing."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    NONE = "none"
+
+
+class Runner(Word):
+    """How a pattern is executed: in blocks, under a mask, or by FlexAttention."""
+
+    GATHER = "gather"
+    MASKED = "masked"
+    FLEX = "flex"
+
+
+class Maths(Word):
+    """How a scheme is computed: from its pattern alone, by a runner, or by code of its own."""
+
+    PATTERN = "pattern"
+    OWN = "own"
+
+
+class EngineName(Word):
+    """How the reach of a pattern is found; `auto` takes the first that understands it."""
+
+    AUTO = "auto"
+    CLOSED = "closed"
+    SINKS = "sinks"
+    TOEPLITZ = "toeplitz"
+    QUOTIENT = "quotient"
+    INTERVALS = "intervals"
+    SLICES = "slices"
+    CSR = "csr"
+    SAMPLED = "sampled"
+
+    @classmethod
+    def noun(cls) -> str:
+        return "engine"
+
+
+class Preset(Word):
+    """Parameters that follow the length as practitioners set them."""
+
+    BY_LENGTH = "by-length"
+
+
+class Timing(Word):
+    """The measured seconds that two runs are compared by."""
+
+    WALL_S = "wall_s"
+    FORWARD_S = "forward_s"
+    BACKWARD_S = "backward_s"
+
+    @classmethod
+    def noun(cls) -> str:
+        return "metric"
+
+
+class Executor(Word):
+    """Where the jobs of a sweep run that leave this process: submitit's own names."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
