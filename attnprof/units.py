@@ -111,6 +111,11 @@ def format_length(n: int) -> str:
     return str(n)
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def format_bytes(count: float) -> str:
     """Bytes in binary units to three digits: 1536 → `1.50 KiB`."""
     return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))

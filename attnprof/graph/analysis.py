@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.metrics.components import weak_components
-from attnprof.graph.metrics.hubs import hub_tokens, remove
+from attnprof.graph.metrics.hubs import global_tokens, rest_of
 from attnprof.graph.randomness import Trials, trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
-from attnprof.graph.subject import Subject
+from attnprof.graph.stack import signature
+from attnprof.graph.subject import Closed, Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern
@@ -119,15 +120,32 @@ def shape_of(target: Target, request: Request) -> Shape:
 
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     """The pattern bound to a shape, with what is asked of it."""
-    edges = getattr(target, "edges", None)
     return Subject(
         pattern_of(target, shape, request.layers),
         Ask(request.layers, request.side, seed=request.seed),
         request.engine,
         target.card.edges_text,
-        edges(shape) if edges else None,
+        closed_of(target, shape),
         redrawn=redrawn(target),
     )
+
+
+def closed_of(target: Target, shape: Shape) -> Closed | None:
+    """The closed count of a layer and head, computed once for those that its formula does not tell apart."""
+    edges = getattr(target, "edges", None)
+    if edges is None:
+        return None
+    formula = getattr(getattr(target, "entry", None), "edges", None)
+    told = set(inspect.signature(formula).parameters) if formula else {"layer", "head"}
+    known: dict[tuple[int, int], int | None] = {}
+
+    def closed(layer: int, head: int) -> int | None:
+        at = (layer if "layer" in told else 0, head if "head" in told else 0)
+        if at not in known:
+            known[at] = edges(shape, *at)
+        return known[at]
+
+    return closed
 
 
 def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, dict[str, Any]]:
@@ -148,17 +166,28 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
 
 def without_globals(subject: Subject) -> tuple[Subject, int]:
     """The subject over the tokens that are not global, and how many are; raises `AttnprofError` where none is."""
-    gone = hub_tokens(subject.stack)
+    gone, _ = global_tokens(subject.stack)
     count = int(gone.sum())
-    if count == 0:
-        raise AttnprofError(f"{subject.pattern.name} has no global tokens to take out", hint="leave the option out")
     pattern = subject.pattern
+    if count == 0:
+        raise AttnprofError(f"{pattern.name} has no global tokens to take out", hint="leave the option out")
+    if count == pattern.n:
+        raise AttnprofError(
+            f"all {count:,} tokens of {pattern.name} are global: none is left", hint="choose a longer --n"
+        )
+
+    made: dict[Hashable, Expr] = {}
 
     def draw(layer: int, head: int) -> Expr:
-        return Explicit(remove(pattern.slices(layer, head), gone))
+        """Heads that shared a pattern share what is left of it."""
+        expr = pattern.expr(layer, head)
+        name = signature(expr)
+        if name not in made:
+            made[name] = rest_of(expr, pattern.n, gone)
+        return made[name]
 
     rest = Pattern(pattern.name, pattern.n - count, pattern.causal, draw, pattern.layers, pattern.heads)
-    return dataclasses.replace(subject, pattern=rest, edges_value=None), count
+    return dataclasses.replace(subject, pattern=rest, closed=None), count
 
 
 def pattern_of(target: Target, shape: Shape, layers: int | None) -> Pattern:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnprof.pattern.card import Card
-    from attnprof.pattern.expr import Expr, Past, Sum, Union
+    from attnprof.pattern.expr import Expr, Globals, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
+    from attnprof.pattern.given import Drawn, Explicit
     from attnprof.pattern.listed import numbers, of_head
     from attnprof.pattern.pattern import Pattern
     from attnprof.pattern.primitives import (
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
         Blocks,
         BlockTable,
         Dense,
-        Drawn,
-        Explicit,
         Global,
         GridWindows,
         KeyTable,
@@ -40,6 +39,7 @@ __all__ = [
     "Expr",
     "FramedBlocks",
     "Global",
+    "Globals",
     "GridWindows",
     "Halo",
     "Kernel",
@@ -58,7 +58,7 @@ __all__ = [
     "of_head",
 ]
 
-MODULES = ("card", "expr", "slices", "primitives", "framed", "slots", "pattern", "listed")
+MODULES = ("card", "expr", "slices", "primitives", "framed", "given", "slots", "pattern", "listed")
 
 
 def __getattr__(name: str) -> Any:

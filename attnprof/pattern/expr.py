@@ -6,15 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern.slices import Slices
+from attnprof.pattern.slices import Bools, Slices
 
 AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
 AsArray = Callable[[np.ndarray], Any]
+
+
+class Globals(NamedTuple):
+    """The tokens that a pattern declares to be global, `[n]` each: `rows` read all, `columns` are read by all."""
+
+    rows: Bools
+    columns: Bools
+
+    @classmethod
+    def none(cls, n: int) -> Globals:
+        """No token is."""
+        return cls(np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_))
+
+    def joined(self, other: Globals) -> Globals:
+        """Those of either."""
+        return Globals(self.rows | other.rows, self.columns | other.columns)
 
 
 class Expr:
@@ -49,6 +65,10 @@ class Expr:
     def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
         """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
         return lambda i, j: self.rule(i, j, asarray)
+
+    def declares(self, n: int) -> Globals:
+        """The global tokens that the expression names as such: never guessed from what its edges come to."""
+        return Globals.none(n)
 
     def __or__(self, other: Expr) -> Expr:
         return Union(_flat(Union, self) + _flat(Union, other))
@@ -92,6 +112,9 @@ class Union(Expr):
         rules = [part.bound(asarray) for part in self.parts]
         return lambda i, j: reduce(or_, [rule(i, j) for rule in rules])
 
+    def declares(self, n: int) -> Globals:
+        return reduce(Globals.joined, [part.declares(n) for part in self.parts])
+
 
 @dataclass(frozen=True, eq=False)
 class Sum(Expr):
@@ -104,6 +127,9 @@ class Sum(Expr):
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         return Union(self.parts).rule(i, j, asarray)
+
+    def declares(self, n: int) -> Globals:
+        return Union(self.parts).declares(n)
 
     def terms(self) -> tuple[Expr, ...]:
         return self.parts
@@ -121,3 +147,6 @@ class Past(Expr):
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         rule = self.inner.rule(i, j, asarray)
         return None if rule is None else rule & (j <= i)
+
+    def declares(self, n: int) -> Globals:
+        return self.inner.declares(n)

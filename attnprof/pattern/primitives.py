@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern.expr import AsArray, Expr
+from attnprof.pattern.expr import AsArray, Expr, Globals
 from attnprof.pattern.slices import Ints, Slices
 
 
@@ -108,6 +108,10 @@ class Summary(Expr):
         column = (place >= self.first) & (place < self.last) & (i >= 0)
         return column & (j <= i) if self.causal else column
 
+    def declares(self, n: int) -> Globals:
+        place = np.arange(n) % self.stride
+        return Globals(np.zeros(n, dtype=np.bool_), (place >= self.first) & (place < self.last))
+
 
 @dataclass(frozen=True)
 class Blocks(Expr):
@@ -155,6 +159,10 @@ class Global(Expr):
         row = (i >= self.first) & (i < self.last) & self.rows
         column = (j >= self.first) & (j < self.last) & self.columns
         return (row | column) & (j <= i) if self.causal else row | column
+
+    def declares(self, n: int) -> Globals:
+        named = (np.arange(n) >= self.first) & (np.arange(n) < self.last)
+        return Globals(named & self.rows, named & self.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +219,12 @@ class BlockTable(Expr):
     def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
+
+    def declares(self, n: int) -> Globals:
+        full = np.isin(np.arange(n) // self.size, self.full)
+        others = np.delete(self.table, list(self.full), axis=0)
+        read = [block for block in self.full if bool((others == block).any(axis=1).all())]
+        return Globals(full, np.isin(np.arange(n) // self.size, read))
 
     def _matrix(self) -> np.ndarray:
         count = len(self.table)
@@ -305,39 +319,6 @@ class Segments(Expr):
         for bound in self.bounds:
             same = same & ((i >= bound) == (j >= bound))
         return same & (j <= i) if self.causal else same
-
-
-@dataclass(frozen=True, eq=False)
-class Explicit(Expr):
-    """Edges given as slices: a captured mask, a CSR file, a tabulated rule, a drawn sample; each counts once."""
-
-    given: Slices
-
-    def slices(self, n: int) -> Slices:
-        return _square("Explicit", self.given, n)
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn(Expr):
-    """A random sample of edges, drawn when somebody asks for it: `draw()` gives its slices, `count()` their number."""
-
-    draw: Callable[[], Slices]
-    count: Callable[[], int] | None = None
-
-    def slices(self, n: int) -> Slices:
-        return _square("Drawn", self.draw(), n)
-
-    def edges(self, n: int) -> int:
-        return self.slices(n).edges if self.count is None else self.count()
-
-
-def _square(kind: str, given: Slices, n: int) -> Slices:
-    """The slices with no edge named twice. Raises `AttnprofError` where they are of another length."""
-    if (given.n, given.m) != (n, n):
-        raise AttnprofError(
-            f"{kind} holds {given.n} queries over {given.m} keys, not {n} of each", hint=f"make its slices for n = {n}"
-        )
-    return given.disjoint()
 
 
 def _in_range(kind: str, what: str, table: Ints, count: int | None, least: int = -1) -> None:

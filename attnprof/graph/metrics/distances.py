@@ -36,9 +36,13 @@ def why_not_full(reach: Reach) -> str:
     """Why full reach is not there: it never comes, or the search ended before it."""
     missing = reach.pairs - int(reach.histogram.sum())
     share = missing / reach.pairs
+    percent = f"{share:.2%}" if share >= 5e-5 else f"{100 * share:.2g}%"
     if not reach.closed:
-        return f"not within the {len(reach.histogram) - 1} layers asked for: {share:.2%} of pairs are missing"
-    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({share:.2%}) are out of reach at any depth"
+        depth = len(reach.histogram) - 1
+        within = "not within the 1 layer" if depth == 1 else f"not within the {depth} layers"
+        return f"{within} asked for: {percent} of pairs are missing"
+    are = "is" if missing == 1 else "are"
+    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({percent}) {are} out of reach at any depth"
 
 
 def idle_layers(reach: Reach) -> list[int]:
@@ -61,10 +65,11 @@ def hops(subject: Subject) -> Facts:
         "eccentricity_in": spread(into),
         "diameter": diameter,
         "radius": radius,
+        "diameter_unit": None if diameter is None else _unit(subject),
     }
     reasons = {} if reach.full else {"max_hops": why_not_full(reach)}
     if reason:
-        reasons |= {"diameter": reason, "radius": reason}
+        reasons |= dict.fromkeys(("diameter", "radius", "diameter_unit"), reason)
     certainty: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
     if reach.certainty == "sampled":
         certainty |= {"max_hops": "bound", "eccentricity_out": "bound", "eccentricity_in": "bound"}
@@ -75,6 +80,13 @@ def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:
     """The least hop within which `share` of all reached pairs of different tokens lie."""
     pairs = np.cumsum(reach.histogram[1:])
     return int(np.searchsorted(pairs, share * pairs[-1])) + 1 if len(pairs) and pairs[-1] else None
+
+
+def _unit(subject: Subject) -> str:
+    """What diameter and radius count: hops count layers, but a way through a slot is two edges of one layer."""
+    if subject.slotted:
+        return "edges, slots as nodes"
+    return "layers" if subject.stack.period == 1 else "layers, if all were drawn as the first"
 
 
 def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
