@@ -23,6 +23,7 @@ from attnprof.scheme import Spec
 from attnprof.words import Device
 
 BLOCK = 128
+KERNELS = 256  # that one process may compile: torch's own limit for all functions together
 
 
 class FlexCore(BandDecoding, nn.Module):
@@ -35,7 +36,7 @@ class FlexCore(BandDecoding, nn.Module):
         kinds = min(spec.pattern.heads, spec.shape.heads)
         heads = range(spec.shape.heads if kinds > 1 else 1)
         self.mask = block_mask([spec.pattern.expr(spec.layer, head % kinds) for head in heads], spec.pattern.n)
-        self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
+        self.fused = flex_attention if counting() else compiled()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
@@ -47,6 +48,18 @@ class FlexCore(BandDecoding, nn.Module):
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Softmax over the edges of the pattern."""
         return softmax_over_edges(self.spec, q, k, v)
+
+
+def compiled() -> Callable[..., Any]:
+    """FlexAttention as a fused kernel for each shape and mask that it is called with.
+
+    A process compiles one for every length that it visits. Beyond torch's limit (8) it would go on unfused, with n * n
+    scores in memory and without an error: so the limit is raised, and whatever is not compiled whole raises.
+    """
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, KERNELS)
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True)
 
 
 def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
