@@ -49,10 +49,10 @@ def pattern(
 
 
 def extended_blocks(n: int, window: int) -> Expr:
-    """Each block of `window` tokens reads itself and half a block to each side, as half-blocks; of one, itself."""
+    """Each block of `window` tokens (an odd one: one more) reads itself and half a block to each side; of 1, itself."""
     if window < 2:
         return Band(0)
-    half = max(window // 2, 1)
+    half = -(-window // 2)
     count = -(-n // half)
     own = np.arange(count) // 2 * 2
     table = own[:, None] + np.arange(-1, 3)

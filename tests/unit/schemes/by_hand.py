@@ -16,7 +16,7 @@ from torch import Tensor
 from attnprof import catalog
 from attnprof.model import Shape
 from attnprof.units import Value
-from attnprof.words import Level
+from attnprof.words import DType, Level
 
 
 def column(*values: float) -> Tensor:
@@ -34,7 +34,7 @@ def made(
 ) -> Iterator[tuple[str, Any]]:
     """The scheme at width 1 by every runner, and its reference: each must give what the hand gives."""
     runners: Sequence[str | None] = [r for r in catalog.find(name).runners if r != "flex"] or [None]
-    shape = Shape(n, dim=sizes.pop("dim", 1), heads=sizes.pop("heads", 1), level=level, dtype="float64", **sizes)
+    shape = Shape(n, dim=sizes.pop("dim", 1), heads=sizes.pop("heads", 1), level=level, dtype=DType.FLOAT64, **sizes)
     for runner in runners:
         target = catalog.find(name, params=params, runner=runner)
         yield f"{runner or name}", target.build(shape).eval()
