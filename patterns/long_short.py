@@ -49,7 +49,7 @@ def pattern(
 
 
 def extended_blocks(n: int, window: int) -> Expr:
-    """Each block of `window` tokens (of an odd one, one more) reads itself and half a block to each side; of 1, itself."""
+    """Each block of `window` tokens (an odd one: one more) reads itself and half a block to each side; of 1, itself."""
     if window < 2:
         return Band(0)
     half = -(-window // 2)
