@@ -197,7 +197,7 @@ class CatalogTarget(Stated):
         scheme, spec = self._scheme(), self.spec(shape, layer)
         if hasattr(scheme, "Layer") and shape.level is not Level.CORE:
             return scheme.Layer(spec)
-        core = scheme.Core(spec) if scheme else runner_core(self.runner)(spec)
+        core = scheme.Core(spec) if scheme else runner_core(self.runner)(executable(spec, self.name))
         if shape.level is Level.CORE:
             return core
         project = scheme.Projections(spec) if hasattr(scheme, "Projections") else QKV(shape)
@@ -209,22 +209,41 @@ class CatalogTarget(Stated):
 
     def _check(self, shape: Shape) -> None:
         if not self.entry.has_maths:
-            raise Unsupported(f"{self.name} is described as a graph only: its maths is not written")
+            hint = self.card.instead or f"attnprof graph {self.name}; `attnprof list` says which schemes have a cost"
+            raise Unsupported(f"{self.name} is described as a graph only: its maths is not written", hint=hint)
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
         if shape.groups != shape.heads and not self.card.kv_heads:
-            raise Unsupported(f"{self.name} is not defined for fewer KV heads than query heads")
+            raise Unsupported(
+                f"{self.name} is not defined for fewer KV heads than query heads",
+                hint=f"as many of both: --kv-heads {shape.heads}",
+            )
         if self.encodes(shape):
             if False not in self.card.causality:
-                raise Unsupported(f"{self.name} has no bidirectional form to encode a source with")
+                raise Unsupported(
+                    f"{self.name} has no bidirectional form to encode a source with", hint="leave out --keys"
+                )
         elif shape.keys != shape.n and not self.card.cross:
-            raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
+            raise Unsupported(
+                f"{self.name} attends within one sequence: keys and queries are as many",
+                hint="leave out --keys; dense and cross take a second length",
+            )
         elif shape.causal and shape.keys < shape.n:
             raise Unsupported(
                 f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
                 hint=f"--keys {shape.n} or more, the last of which are the queries' own",
             )
+
+
+def executable(spec: Spec, name: str) -> Spec:
+    """The spec, where a runner can execute its pattern: one softmax over edges between tokens."""
+    hint = f"a runner computes one softmax over edges: give a union by `|`; attnprof graph {name} takes any pattern"
+    if spec.pattern is None:
+        raise Unsupported(f"the pattern of {name} has no edges between tokens to execute", hint=hint)
+    if any(len(spec.pattern.expr(spec.layer, head).terms()) > 1 for head in range(spec.pattern.heads)):
+        raise Unsupported(f"the pattern of {name} is a sum of several softmaxes", hint=hint)
+    return spec
 
 
 def runner_core(runner: Runner | None) -> type[nn.Module]:

@@ -98,7 +98,9 @@ def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"    {op['op']:52}{op['calls']:6} calls not counted", markup=False)
         if certificate["tile"]:
             console.print(f"    tile: {certificate['tile']}", markup=False)
-    console.print(f"  {rows[0]['certificate']['convention']}", style="dim", markup=False)
+    conventions = {row["certificate"]["convention"] for row in rows if row["certificate"]}
+    for convention in conventions:
+        console.print(f"  {convention}", style="dim", markup=False)
 
 
 def show_modules(console: Any, entry: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from torch.nn.attention import flex_attention as flex
 
 from attnprof.cost.built import Built, built_once, tensors_in
 from attnprof.cost.counter import Counter
-from attnprof.cost.decode import one_step, state_sizes
+from attnprof.cost.decode import OF_BLOCKS, one_step, refuse_decoding, state_sizes, stated_state
 from attnprof.cost.origin import Origin
 from attnprof.cost.paper import paper_flops
 from attnprof.cost.saved import kept_by_graph
@@ -22,8 +22,8 @@ from attnprof.cost.tally import Tally
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Cost, Shape
-from attnprof.scheme import Target
-from attnprof.words import Pass
+from attnprof.scheme import SchemeTarget, Target
+from attnprof.words import Level, Pass
 
 NUMBER_BYTES = 16
 
@@ -63,7 +63,15 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     count. Raises `Unsupported` where the target has no such pass.
     """
     pass_ = Pass(pass_)
-    built = built_once(target, shape)
+    if pass_ is Pass.DECODE:
+        refuse_decoding(target, shape)
+    try:
+        built = built_once(target, shape)
+    except Unsupported as error:
+        stated = stated_state(target, shape) if pass_ is Pass.DECODE else None
+        if stated is None:
+            raise
+        return Counted(stated, {"cost": f"{error.message}, but its state is stated; {error.hint}"})
     flags = ("mha_fast_path_off",) if has_fast_path(built) else ()
     run = run_pass(built, shape, pass_, built.origin(shape) if core else Origin())
     counted = record(target, built, shape, pass_, run, core, flags)
@@ -185,7 +193,8 @@ def record(
         try:
             run.state.update(state_sizes(built, shape.n))
         except Unsupported as error:
-            reasons["state_bytes"] = error.message
+            of_blocks = isinstance(target, SchemeTarget) and shape.level == Level.BLOCK
+            reasons["state_bytes"] = OF_BLOCKS if of_blocks else error.message
     complete = not tally.uncounted
     if not complete:
         names = tally.why_uncounted()

@@ -8,6 +8,7 @@ from attnprof.scheme import SchemeTarget, Target
 from attnprof.words import Pass
 
 OF_MODULE = "a module comes with no paper's formula"
+OF_SCHEME = "the paper states no formula for it"
 OF_FILE = "its pattern file states no formula: it would define `flops_paper(n, *, dim, ...)`"
 OF_STEP = "the paper's formula is of a whole pass, not of one token more"
 
@@ -22,7 +23,7 @@ def paper_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, 
         return None, OF_MODULE
     forward = target.flops_paper(shape)
     if forward is None:
-        return None, OF_FILE
+        return None, OF_SCHEME if target.card.bib else OF_FILE
     if pass_ == Pass.DECODE:
         step = target.flops_paper_step(shape)
         return step, "" if step is not None else OF_STEP
