@@ -20,7 +20,7 @@ from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
 from attnprof.cost.uncounted import reason_of
 from attnprof.cost.variants import factor_positions, out_arguments
-from attnprof.cost.workspace import Workspace, workspace_of
+from attnprof.cost.workspace import Workspace, is_unseen, workspace_of
 
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
@@ -46,6 +46,7 @@ class Rule:
     factors: tuple[int, ...] = ()
     outs: frozenset[str] = frozenset()
     reason: str = ""
+    unseen: bool = False
 
 
 class Counter(TorchDispatchMode):
@@ -99,7 +100,9 @@ class Counter(TorchDispatchMode):
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
         for t in flat((out,)):
             self.lives.born(t)
-        self.lives.reached(rule.workspace(*args, **kwargs) if rule.workspace else 0)
+        self.lives.reached(rule.workspace(*args, made=out, **kwargs) if rule.workspace else 0)
+        if rule.unseen:
+            self.tally.unseen[rule.name] = None
         flops = self._count(rule, args, kwargs, out)
         if flops is None and rule.kind is not Kind.UNKNOWN:
             extra = rule.work(args, out)
@@ -181,7 +184,7 @@ def learn(func: Any) -> Rule:
     formula = formula_of(func)
     if not isinstance(func, torch._ops.OpOverload):
         kind = Kind.COUNTED if formula else Kind.UNKNOWN
-        rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2))
+        rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2), unseen=True)
     else:
         kind = Kind.COUNTED if formula else kind_of(func)
         rule = Rule(
@@ -189,10 +192,11 @@ def learn(func: Any) -> Rule:
             kind=kind,
             formula=formula,
             work=worker(func, kind),
-            workspace=workspace_of(func),
+            workspace=workspace_of(func, kind),
             factors=factor_positions(func),
             outs=out_arguments(func),
             reason=reason_of(func) if kind is Kind.UNKNOWN else "",
+            unseen=is_unseen(func, kind),
         )
     rules[func] = rule
     return rule

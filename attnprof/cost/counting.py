@@ -227,7 +227,7 @@ def record(
         state_growth_bytes=run.state.get("state_growth_bytes"),
         decode_read_bytes=run.state.get("decode_read_bytes"),
     )
-    return Counted(cost, reasons, flags)
+    return Counted(cost, reasons, (*flags, "workspace_unknown") if tally.unseen else flags)
 
 
 def with_second_opinion(counted: Counted, target: Target, shape: Shape, pass_: Pass) -> Counted:

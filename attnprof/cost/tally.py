@@ -33,6 +33,7 @@ class Tally:
     backends: dict[str, None] = field(default_factory=dict)
     tiles: dict[str, None] = field(default_factory=dict)
     conventions: dict[str, None] = field(default_factory=dict)
+    unseen: dict[str, None] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
 
     def product(self, name: str, work: Work, core: bool, part: str | None = None) -> None:
@@ -75,6 +76,7 @@ class Tally:
             uncounted=tuple(OpCount(name, line.calls) for name, line in sorted(self.uncounted.items())),
             backend=", ".join(self.backends) or "eager",
             tile="; ".join(self.tiles) or None,
+            unknown_workspaces=tuple(self.unseen),
             convention=" ".join(self._conventions(recomputes)),
         )
 
