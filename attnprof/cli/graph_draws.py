@@ -26,7 +26,8 @@ def random_lines(variants: Mapping[str, Any]) -> list[str]:
         return []
     found = ["", "over seeds: P(all pairs within L layers), 95% interval; median share after 2 layers, 95% interval"]
     for name, each in variants.items():
-        found.append(f"  {name:<36} {_chances(each)}; {_share(each)}; {_seeds(each)}")
+        kept = ", one draw kept" if each["drawn"] and each["kept"] else ""
+        found.append(f"  {name + kept:<41} {_chances(each)}; {_share(each)}; {_seeds(each)}")
     if ABLATION in variants:
         unread = variants[ABLATION]["p_unread_block"]
         found += [
@@ -60,7 +61,7 @@ def _seeds(each: Mapping[str, Any]) -> str:
 
 def over_seeds_lines(facts: Mapping[str, Any]) -> list[str]:
     """Each number of a drawn pattern over the seeds: its median, the interval of that, and the range of the draws."""
-    found, why = facts.get("over_seeds"), facts["reasons"].get("over_seeds")
+    found, why = facts.get("over_seeds"), facts.get("unseeded")
     if not found:
         return ["", f"over seeds: {why}"] if why else []
     seeds, first = found["seeds"], found["first_seed"]
@@ -68,9 +69,10 @@ def over_seeds_lines(facts: Mapping[str, Any]) -> list[str]:
     interval = "[95% interval of the median]" if seeds >= 6 else "(no interval from fewer than 6 seeds)"
     lines = [
         "",
-        f"over {counted(seeds, 'seed')} ({span}), {counted(found['layers'], 'layer')} each: median {interval}, range of the draws",
+        f"over {counted(seeds, 'seed')} ({span}), {counted(found['layers'], 'layer')} each: "
+        f"median {interval}, range of the draws",
     ]
-    lines += [f"  {text:<36} {_spread(found[key])}" for key, text in NAMES.items() if found.get(key)]
+    lines += [f"  {text:<41} {_spread(found[key])}" for key, text in NAMES.items() if found.get(key)]
     if found["asked"] is None:
         each = found["seconds"] / seeds
         lines.append(

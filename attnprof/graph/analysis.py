@@ -7,12 +7,12 @@ import inspect
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
+from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.causality import Seen, causality
 from attnprof.graph.draws import (
     Tell,
@@ -26,7 +26,6 @@ from attnprof.graph.draws import (
     usual_seeds,
 )
 from attnprof.graph.metrics.hubs import global_tokens, rest_of
-from attnprof.graph.randomness import trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
@@ -47,10 +46,9 @@ ALL_ROWS = 512
 SAMPLED_ROWS = 256
 PROBED_HEADS = 2
 PROBED_WIDTH = 16
-ABLATED = 100
+ABLATED, ABLATED_LAYERS = 100, 12
 HALF = 0.5
 UNSEEDED = "one draw is long work at this size: other seeds are drawn where they are asked for, e.g. --seeds 6"
-BLOCK_PARAMETERS = ("window_blocks", "random_blocks", "global_blocks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +110,7 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     facts |= _of_length(target, shape, request, subject)
     if is_random(target):
         facts = told_of_draws(facts, target, shape)
-        facts |= _seeds(target, shape, request, subject, facts, tell)
+        facts |= _over_seeds(target, shape, request, subject, tell)
     if request.n is None and target.card.data_dependent:
         facts["reasons"]["n"] = _why_n(target, shape.n)
     facts["seconds"] = time.perf_counter() - began
@@ -266,66 +264,26 @@ def pattern_of(target: Target, shape: Shape) -> Pattern:
     return pattern
 
 
-def _seeds(
-    target: Target, shape: Shape, request: Request, subject: Subject, facts: Mapping[str, Any], tell: Tell
-) -> dict[str, Any]:
-    """What other seeds give: the ablation of a block pattern, or the spread of the numbers of any other."""
+def _over_seeds(target: Target, shape: Shape, request: Request, subject: Subject, tell: Tell) -> dict[str, Any]:
+    """What other seeds give, where something is drawn that they would change."""
     if request.seeds == 0 or subject.kernel is not None or request.without_globals:
         return {}
-    if all(name in target.parameters for name in BLOCK_PARAMETERS) and shape.n % int(_block(target, shape)) == 0:
-        return {"random": ablation(target, shape, request, tell)}
+    if is_of_blocks(target, shape.n):
+        seeds = range(request.seed, request.seed + (request.seeds or ABLATED))
+        return {"random": ablation(target, shape, seeds, request.layers or ABLATED_LAYERS, tell)}
+    asked = dataclasses.replace(request, layers=depth_of(subject), side=0)
+
+    def made(seed: int) -> Subject:
+        return subject_of(target, shape.replace(seed=seed), dataclasses.replace(asked, seed=seed))
+
     count = usual_seeds(subject) if request.seeds is None else request.seeds
     if count == 0:
-        return {"over_seeds": None, "reasons": {**facts["reasons"], "over_seeds": UNSEEDED}}
-    depth = depth_of(subject)
-    asked = dataclasses.replace(request, layers=depth, side=0)
+        return {"over_seeds": None, "unseeded": UNSEEDED}
     began = time.perf_counter()
-    found = over_seeds(
-        lambda seed: subject_of(target, shape.replace(seed=seed), dataclasses.replace(asked, seed=seed)),
-        [request.seed + k for k in range(count)],
-        shape.heads,
-        tell,
-    )
+    found = over_seeds(made, range(request.seed, request.seed + count), shape.heads, tell)
     took = {"asked": request.seeds, "seconds": time.perf_counter() - began}
     name = "drawn for random data" if target.card.data_dependent else "drawn at random"
-    return {"random": {name: found["random"] | {"drawn": True}}, "over_seeds": found["over_seeds"] | took}
-
-
-def _block(target: Target, shape: Shape) -> int:
-    return int(target.resolve(shape.n)["block"])  # type: ignore[arg-type]
-
-
-def ablation(target: Target, shape: Shape, request: Request, tell: Tell = silent) -> dict[str, Any]:
-    """What each part of a window + random + global pattern gives, over seeds.
-
-    One head's draw, the same in every layer, is the graph that the random-graph argument speaks of; a model has many
-    heads, and draws anew in every layer.
-    """
-    depth = request.layers or 12
-    variants = {
-        "random only": {"window_blocks": 0, "global_blocks": 0},
-        "window only": {"random_blocks": 0, "global_blocks": 0},
-        "window + random": {"global_blocks": 0},
-        "window + random + globals": {},
+    return {
+        "random": {name: found["random"] | {"drawn": True, "kept": False}},
+        "over_seeds": found["over_seeds"] | took,
     }
-    found = {}
-    for name, changes in variants.items():
-        one = _varied(target, changes)
-        seeds = range(1) if name == "window only" else range(request.seed, request.seed + (request.seeds or ABLATED))
-        for heads, scope in ((1, ""), (shape.heads, f", {shape.heads} heads")):
-            if name == "window only" and heads > 1:
-                continue
-            size = shape.replace(heads=heads, dim=max(shape.dim // shape.heads, 1) * heads)
-            kinds = 1 if heads == 1 else depth
-            made = partial(_drawn, one, size, kinds)
-            result = trials(made, seeds, depth, tell=partial(tell, name + scope))
-            found[name + scope] = result.to_json() | {"drawn": name != "window only"}
-    return found
-
-
-def _varied(target: Target, changes: Mapping[str, int]) -> Any:
-    return dataclasses.replace(target, parameters={**target.parameters, **changes})  # type: ignore[type-var]
-
-
-def _drawn(target: Any, shape: Shape, layers: int, seed: int) -> Pattern:
-    return dataclasses.replace(target.graph(shape.replace(seed=seed)), layers=layers)

@@ -16,7 +16,8 @@ LONGEST = 4096
 def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> list[Record]:
     """Append a graph record of every target with a pattern that has none in the run yet; a user's module has none.
 
-    At most 4096 tokens; patterns that depend on data at the length at which `graph` shows them. A pattern that cannot be analysed is told to `note`.
+    At most 4096 tokens; patterns that depend on data at the length at which `graph` shows them. A pattern that cannot
+    be analysed is told to `note`.
     """
     known = {record.point.target for record in run.records() if record.kind == "graph"}
     made = []
