@@ -94,7 +94,8 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
     began: dict[str, float] = {}
 
     def tell(what: str, done: int, total: int) -> None:
-        elapsed = time.perf_counter() - began.setdefault(what, time.perf_counter())
+        now = time.perf_counter()
+        elapsed = now - began.setdefault(what, now)
         if done and elapsed > PATIENCE_S:
             update(f"{name}: {what} {done} of {total}, about {elapsed / done * (total - done):.0f} s left")
 

@@ -61,12 +61,12 @@ def _seeds(each: Mapping[str, Any]) -> str:
 
 def over_seeds_lines(facts: Mapping[str, Any]) -> list[str]:
     """Each number of a drawn pattern over the seeds: its median, the interval of that, and the range of the draws."""
-    found, why = facts.get("over_seeds"), facts.get("unseeded")
+    found, why = facts["over_seeds"], facts["unseeded"]
     if not found:
         return ["", f"over seeds: {why}"] if why else []
     seeds, first = found["seeds"], found["first_seed"]
     span = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
-    interval = "[95% interval of the median]" if seeds >= 6 else "(no interval from fewer than 6 seeds)"
+    interval = "[95% interval of the median]" if seeds >= 6 else "(no interval from fewer than 6 draws)"
     lines = [
         "",
         f"over {counted(seeds, 'seed')} ({span}), {counted(found['layers'], 'layer')} each: "

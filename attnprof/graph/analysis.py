@@ -103,6 +103,7 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
     facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None, "drawn": None}
+    facts |= {"over_seeds": None, "unseeded": None}
     sure = getattr(target, "sure", None)
     if sure is not None:
         facts = certified(facts, bounds(sure, subject.pattern.slices(), subject.ask, shape.causal))
@@ -278,7 +279,7 @@ def _over_seeds(target: Target, shape: Shape, request: Request, subject: Subject
 
     count = usual_seeds(subject) if request.seeds is None else request.seeds
     if count == 0:
-        return {"over_seeds": None, "unseeded": UNSEEDED}
+        return {"unseeded": UNSEEDED}
     began = time.perf_counter()
     found = over_seeds(made, range(request.seed, request.seed + count), shape.heads, tell)
     took = {"asked": request.seeds, "seconds": time.perf_counter() - began}

@@ -57,7 +57,7 @@ def test_draws_without_a_value_keep_their_place() -> None:
 def test_the_mean_of_rare_large_values_is_covered(rare: float) -> None:
     """What a bootstrap of the sample misses: most samples of 100 hold none of the values that carry the mean."""
     rng = np.random.default_rng(3)
-    hits, rounds = 0, 200
+    hits, rounds = 0, 100
     for _ in range(rounds):
         values = np.where(rng.random(100) < rare, 0.9, 0.01)[:, None]
         low, high = mean_intervals(values, rng)
