@@ -109,7 +109,7 @@ def _curve(facts: Mapping[str, Any]) -> str:
 def _share(entry: Mapping[str, Any]) -> str:
     text = f"L{entry['layer']} {format_share(entry['share'])}"
     low, high = entry.get("low"), entry.get("high")
-    return text if low is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
+    return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
 
 
 def _pairs(facts: Mapping[str, Any]) -> str:

@@ -89,7 +89,11 @@ class Analysis:
 def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     """The graph of a target; `tell(what, done, total)` hears of long work.
 
-    Raises `AttnprofError` where it has no pattern that could be drawn.
+    Beside the metrics the facts hold `causal_asked`, `causal_found`, `leak` (edges to the future where none was due),
+    `causality` (both in a line), `pairs` (of which shares are taken); `drawn` (seed and layers of a random pattern, of
+    which all else is one draw), `over_seeds` (medians with intervals), `unseeded` (why there are none); `selection`
+    (how many queries read all they may), `clipped` (parameters too large for n). Raises `AttnprofError` where there is
+    no pattern that could be drawn.
     """
     began = time.perf_counter()
     shape = shape_of(target, request)

@@ -48,13 +48,13 @@ def ahead(part: Part) -> Ahead:
     at = at[np.argsort(slices.row[at], kind="stable")][:NAMED]
     keys = slices.start + skipped * slices.step
     pairs = sorted(
-        {(int(slices.row[k]), int(keys[k] + more * slices.step[k])) for k in at for more in range(_few(later[k]))}
+        {
+            (int(slices.row[k]), int(keys[k] + more * slices.step[k]))
+            for k in at.tolist()
+            for more in range(min(int(later[k]), NAMED))
+        }
     )
     return Ahead(int(later.sum()), tuple(pairs[:NAMED]))
-
-
-def _few(count: int) -> int:
-    return min(int(count), NAMED)
 
 
 def _newest(part: Slotted) -> np.ndarray:

@@ -46,7 +46,8 @@ class Recovered:
         """Every dependency as a pattern, over all outputs."""
         every = self.changed.copy()
         every[self.rows] |= self.value | self.selection
-        return Slices.from_pairs(self.n, *np.nonzero(every))
+        row, key = np.nonzero(every)
+        return Slices.from_pairs(self.n, row, key)
 
     @property
     def reads_future(self) -> bool:

@@ -39,6 +39,6 @@ def _sampled(subject: Subject) -> Facts:
     """The same of a sample: what is reached at last is the last share by layer, with its interval."""
     pairs = subject.stack.pairs
     dense = {"edges": pairs, "layers_to_full": 1, "mean_hops": 1.0 if subject.n > 1 else None}
-    names = ("reached_share", "edges_per_reached_pair")
-    reasons = dict.fromkeys(names, "sampled: see the shares by layer, each with its interval")
-    return Facts({"dense": dense, **dict.fromkeys(names)}, reasons=reasons)
+    why = "sampled: see the shares by layer, each with its interval"
+    reasons: dict[str, str] = {"reached_share": why, "edges_per_reached_pair": why}
+    return Facts({"dense": dense, **dict.fromkeys(reasons)}, reasons=reasons)

@@ -79,7 +79,8 @@ GRAPHS: list[Callable[[], Mask]] = [
 
 
 def subject(mask: Mask) -> Subject:
-    slices = Slices.from_pairs(N, *np.nonzero(mask))
+    rows, keys = np.nonzero(mask)
+    slices = Slices.from_pairs(N, rows, keys)
     return Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(DEPTH), "sampled")
 
 
@@ -145,7 +146,8 @@ def test_wedges_cover_the_clustering_of_a_graph_with_hubs(monkeypatch: pytest.Mo
     degree = wide.sum(axis=1)
     truth = float((((wide @ wide) * wide).sum(axis=1) / np.maximum(degree * (degree - 1), 1)).mean())
     hit, rounds = 0, 60
-    slices = Slices.from_pairs(N, *np.nonzero(mask))
+    rows, keys = np.nonzero(mask)
+    slices = Slices.from_pairs(N, rows, keys)
     monkeypatch.setattr(importlib.import_module("attnprof.graph.metrics.clustering"), "WEDGES", 60)
     for seed in range(rounds):
         each = Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(1, seed=seed), "sampled")
