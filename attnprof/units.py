@@ -142,6 +142,14 @@ def format_count(count: float) -> str:
     return _scaled(count / 1e6, 1000, ("M", "G", "T", "P", "E"))
 
 
+def format_share(share: float) -> str:
+    """A share in percent to two decimals; never `100.00%` or `0.00%` for one that is not: `>99.99%`, `<0.01%`."""
+    text = f"{share:.2%}"
+    if share < 1 and text == "100.00%":
+        return ">99.99%"
+    return "<0.01%" if share > 0 and text == "0.00%" else text
+
+
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     power = 0
     while abs(value) >= base * 0.9995 and power < len(units) - 1:

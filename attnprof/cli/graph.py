@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ Examples:
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
+LEAK = 4
+PATIENCE_S = 2.0
 
 
 @click.command(epilog=EXAMPLES)
@@ -32,7 +35,7 @@ Examples:
 @click.option("--dim", type=click.IntRange(1), help="Model width, D. Default: 512, or 16 a head for a module.")
 @click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
-@click.option("--seeds", type=click.IntRange(0), default=100, show_default=True, help="Seeds of the ablation.")
+@click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
 @click.option("--engine", type=Closed(EngineName), default="auto", show_default=True, help="Who answers.")
 @click.option("--without-globals", is_flag=True, help="Take the global tokens out, with all their edges.")
 @click.option(
@@ -52,23 +55,29 @@ Examples:
 def command(**options: Any) -> int:
     """Who can reach whom in TARGETs: edges, reach layer by layer, hops, mixing, bottlenecks, randomness.
 
+    Exits with 4 where causality was asked for and an edge reads the future.
+
     A TARGET is a scheme, a pattern file, file.py:mask_mod, file.py:Module, a .npz with a CSR or a .pt with a BlockMask.
     """
+    from attnprof.cli.graph_heading import leak_line
     from attnprof.cli.graph_text import print_comparison, print_summary
     from attnprof.graph.analysis import analyze
 
     console = notes()
     found = []
     for target, request in asked(options):
-        with console.status(f"{target.name}: who reaches whom"):
-            found.append(analyze(target, request))
+        with console.status(f"{target.name}: who reaches whom") as status:
+            found.append(analyze(target, request, progress(target.name, status.update)))
+    leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
     csr = written_csr(found, options)
     path, page = leave(found, options)
     if options["as_json"]:
         results = [analysis.facts for analysis in found]
         whole = results[0] if len(results) == 1 else {"targets": results}
         emit({**whole, "run": str(path), "page": page, "csr": csr})
-        return 0
+        return LEAK if leaks else 0
+    for line in leaks:
+        click.echo(click.style(line, fg="red", bold=True))
     for analysis in found:
         print_summary(analysis)
     if len(found) > 1:
@@ -77,7 +86,20 @@ def command(**options: Any) -> int:
         console.print(f"csr: {csr['path']}: {csr['edges']:,} edges of {csr['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
     console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
-    return 0
+    return LEAK if leaks else 0
+
+
+def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """What tells a reader who waits for more than two seconds how far the seeds are, and how long they will take."""
+    began: dict[str, float] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        elapsed = now - began.setdefault(what, now)
+        if done and elapsed > PATIENCE_S:
+            update(f"{name}: {what} {done} of {total}, about {elapsed / done * (total - done):.0f} s left")
+
+    return tell
 
 
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:

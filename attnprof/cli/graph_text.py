@@ -8,8 +8,10 @@ from typing import Any
 import click
 import numpy as np
 
+from attnprof.cli.graph_draws import over_seeds_lines, random_lines
 from attnprof.cli.graph_edges import bottleneck_text, degree_text, edge_rows, edges_text, number, sure
-from attnprof.units import counted, format_length
+from attnprof.cli.graph_heading import heading_lines, title
+from attnprof.units import counted, format_length, format_share
 
 SHADES = " ·░▒▓█"
 SIDE = 24
@@ -19,26 +21,15 @@ SHOWN = 8
 def print_summary(analysis: Any) -> None:
     """The whole summary of one target, on standard output."""
     facts = analysis.facts
-    click.echo(click.style(_title(facts), bold=True))
-    for line in [*picture(analysis), *caption(analysis)]:
+    click.echo(click.style(title(facts), bold=True))
+    for line in [*heading_lines(facts), *picture(analysis), *caption(analysis)]:
         click.echo(f"  {line}")
     for label, text in lines(facts):
         click.echo(f"  {label:<22} {text}")
-    for line in [*random_lines(facts.get("random") or {}), *probe_lines(facts.get("probe"))]:
+    below = [*random_lines(facts["random"] or {}), *over_seeds_lines(facts)]
+    for line in [*below, *probe_lines(facts.get("probe"))]:
         click.echo(f"  {line}")
     click.echo("")
-
-
-def _title(facts: Mapping[str, Any]) -> str:
-    kind = "causal" if facts["causal"] else "bidirectional"
-    params = ", ".join(f"{k}={v}" for k, v in facts["params"].items() if v is not None)
-    layers = ""
-    if facts["layers"] > 1:
-        alike = "drawn anew each" if facts["drawn_anew"] else f"of {counted(facts['layer_kinds'], 'kind')}"
-        layers = f", {facts['layers']} layers {alike}"
-    heads = f", {facts['heads']} heads united" if facts["heads"] > 1 else ""
-    name = f"{facts['target']}  n={format_length(facts['n'])}, {kind}{layers}{heads}"
-    return f"{name}  ({params})" if params else name
 
 
 def picture(analysis: Any, side: int = SIDE) -> list[str]:
@@ -76,7 +67,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         *edge_rows(facts),
         ("keys a query reads", degree_text(facts)),
         ("pieces", _pieces(facts)),
-        ("reach by layer", _curve(facts["reach"], facts["n"])),
+        ("reach by layer", _curve(facts)),
         ("bounds", _bounds(facts)),
         ("layers to full reach", _value(facts, "layers_to_full")),
         ("hops", _hops(facts)),
@@ -102,15 +93,29 @@ def _value(facts: Mapping[str, Any], key: str) -> str:
 
 def _pieces(facts: Mapping[str, Any]) -> str:
     pieces = facts["components"]
-    return "1 (connected)" if pieces == 1 else f"{pieces:,} that never meet"
+    if pieces == 1:
+        return "1 (connected)"
+    return f"{pieces:,} that " + ("do not meet in this draw" if facts["drawn"] else "never meet")
 
 
-def _curve(reach: Sequence[Mapping[str, Any]], n: int) -> str:
-    shown = [f"L{entry['layer']} {entry['share']:.2%}" for entry in reach[:SHOWN]]
-    last = reach[-1]
+def _curve(facts: Mapping[str, Any]) -> str:
+    reach = facts["reach"]
+    shown = [_share(entry) for entry in reach[:SHOWN]]
     if len(reach) > SHOWN:
-        shown.append(f"... L{last['layer']} {last['share']:.2%}")
-    return "  ".join(shown) + " of allowed pairs"
+        shown.append(f"... {_share(reach[-1])}")
+    return "  ".join(shown) + f" of {_pairs(facts)}{sure(facts, 'reach')}"
+
+
+def _share(entry: Mapping[str, Any]) -> str:
+    text = f"L{entry['layer']} {format_share(entry['share'])}"
+    low, high = entry.get("low"), entry.get("high")
+    return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
+
+
+def _pairs(facts: Mapping[str, Any]) -> str:
+    if facts["leak"] is not None:
+        return "all pairs (they leak, so that none is forbidden)"
+    return "allowed pairs"
 
 
 def _hops(facts: Mapping[str, Any]) -> str:
@@ -140,8 +145,9 @@ def _without(facts: Mapping[str, Any]) -> str:
     if rest is None:
         return "- (every token is global)" if facts["hubs"] else ""
     full = rest["layers_to_full"]
-    later = f"full after {counted(full, 'layer')}" if full else "never full"
-    depth = later if full or rest["closed"] else "not full within the search"
+    drawn = facts["drawn"]
+    short = f"not full in this draw of {counted(drawn['layers'], 'layer')}" if drawn else "not full within the search"
+    depth = f"full after {counted(full, 'layer')}" if full else "never full" if rest["closed"] and not drawn else short
     them = "it" if facts["hubs"] == 1 else "them"
     return f"{_globals(facts, facts['hubs'])}; without {them} {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
 
@@ -220,31 +226,6 @@ def _lanes(facts: Mapping[str, Any]) -> str:
 def _cost(facts: Mapping[str, Any]) -> str:
     paid = facts["edges_per_reached_pair"]
     return "" if paid is None else f"{paid:.4g} (dense: 1)"
-
-
-def random_lines(variants: Mapping[str, Any]) -> list[str]:
-    """The table of the ablation, and what it does and does not say."""
-    if not variants:
-        return []
-    found = ["", "over seeds: P(all pairs within L layers), 95% interval; mean share after 2 layers"]
-    for name, each in variants.items():
-        steps = [step for step in each["p_full_by_layer"] if step["p"] > 0][:2]
-        chances = ", ".join(f"L{s['layer']} {s['p']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in steps)
-        depth = len(each["p_full_by_layer"])
-        share = each["reach_share"][min(1, depth - 1)]["mean"]
-        found.append(
-            f"  {name:<36} {chances or 'not within ' + counted(depth, 'layer')}; {share:.1%}; "
-            f"{counted(each['seeds'], 'seed')}"
-        )
-    if "random only" in variants:
-        unread = variants["random only"]["p_unread_block"]
-        found += [
-            f"  A block that nobody reads is out of reach at any depth: in one head's random draw there is one with "
-            f"probability {unread['p']:.2f}.",
-            "  Short paths by random edges alone take about log n of them a row; with few, the window carries the",
-            "  argument, and globals replace it: two layers through a hub, whatever the draw.",
-        ]
-    return found
 
 
 def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:

@@ -46,7 +46,7 @@ class Subject:
     """One pattern at one length, with what is asked of it. `edges_text` and `closed` are its closed count, the latter
     of a layer and head.
 
-    `redrawn`: its layers are random draws of one kind, so that the first stands for each.
+    `redrawn`: its layers are random draws, of as many kinds in turn; 0 where nothing is drawn.
     """
 
     pattern: Pattern
@@ -55,7 +55,7 @@ class Subject:
     edges_text: str = ""
     closed: Closed | None = None
     depth: int = 12
-    redrawn: bool = False
+    redrawn: int = 0
 
     @property
     def n(self) -> int:
@@ -114,7 +114,7 @@ class Subject:
         """The layers by kind, in the order of their first: alike in all heads, or draws of one kind."""
         groups: dict[Hashable, list[int]] = {}
         for layer in range(self.pattern.layers):
-            groups.setdefault(None if self.redrawn else self._named(layer), []).append(layer)
+            groups.setdefault(layer % self.redrawn if self.redrawn else self._named(layer), []).append(layer)
         return tuple(self._kind(layers) for layers in groups.values())
 
     def _named(self, layer: int) -> tuple[Hashable, ...]:
@@ -128,7 +128,7 @@ class Subject:
                 first.setdefault(name, (layer, head))
                 shared[name] += 1
         heads = tuple((*at, shared[name]) for name, at in first.items())
-        return LayerKind(tuple(layer + 1 for layer in layers), heads, self.redrawn and len(layers) > 1)
+        return LayerKind(tuple(layer + 1 for layer in layers), heads, self.redrawn > 0 and len(layers) > 1)
 
     def each_head(self) -> Iterator[tuple[int, int, int]]:
         """Every distinct (layer, head), with the number of heads, over all layers, that it stands for."""

@@ -117,7 +117,7 @@ NAMES = {
     "density": "density of a head, mean",
     "dead_queries": "queries that read nothing, in the head with most",
     "unread_keys": "keys that nobody reads, in the layer with most",
-    "components": "pieces that never meet",
+    "components": "pieces that do not meet",
     "strong_components": "strongly connected parts",
     "layers_to_full": "layers to full reach",
     "max_hops": "most hops of a pair",

@@ -89,6 +89,7 @@ def test_json_has_the_keys_that_others_rely_on(folder: Path) -> None:
     variant = found["random"]["window + random"]
     assert variant["seeds"] == 4
     assert {"layer", "p", "low", "high"} == set(variant["p_full_by_layer"][0])
+    assert (variant["kept"], variant["drawn"]) == (True, True)
     assert set(found["random"]) >= {"random only", "window only", "window + random", "window + random + globals"}
 
 

@@ -12,6 +12,8 @@ def baseline(subject: Subject) -> Facts:
     over the pairs then reached; 1 for dense attention, which has them all after one layer.
     """
     pairs = subject.stack.pairs
+    if subject.reach.certainty == "sampled":
+        return _sampled(subject)
     reached = int(subject.reach.histogram.sum())
     values = {
         "dense": {"edges": pairs, "layers_to_full": 1, "mean_hops": 1.0 if subject.n > 1 else None},
@@ -31,3 +33,12 @@ def _spent(subject: Subject) -> float:
     heads = subject.pattern.heads
     by_layer = [sum(part.edges for part in subject.heads(at)) / heads for at in range(subject.pattern.layers)]
     return sum(by_layer[layer % len(by_layer)] for layer in range(depth))
+
+
+def _sampled(subject: Subject) -> Facts:
+    """The same of a sample: what is reached at last is the last share by layer, with its interval."""
+    pairs = subject.stack.pairs
+    dense = {"edges": pairs, "layers_to_full": 1, "mean_hops": 1.0 if subject.n > 1 else None}
+    why = "sampled: see the shares by layer, each with its interval"
+    reasons: dict[str, str] = {"reached_share": why, "edges_per_reached_pair": why}
+    return Facts({"dense": dense, **dict.fromkeys(reasons)}, reasons=reasons)

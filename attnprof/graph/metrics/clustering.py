@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.randomness import wilson
+from attnprof.graph.confidence import proportion
 from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
@@ -25,7 +25,7 @@ MOST_SLICES = 1 << 20
 def clustering(subject: Subject) -> Facts:
     """The mean over the tokens of the share of pairs of neighbours that are joined, heads united, mean over layers.
 
-    Exact up to 1024 tokens, or as many blocks of a block-constant mask; else from 400 wedges, with a Wilson interval.
+    Exact up to 1024 tokens, or as many blocks of a block-constant mask; else from 400 wedges, with an exact interval.
     """
     parts = [subject.stack.part(kind.layers[0]) for kind in subject.layer_kinds]
     share = np.asarray([1 if kind.drawn else len(kind.layers) for kind in subject.layer_kinds], dtype=np.float64)
@@ -58,7 +58,7 @@ def _sampled(masks: list[Slices], share: NDArray[np.float64], seed: int) -> Fact
     rng = np.random.default_rng(seed)
     layers = rng.choice(len(masks), WEDGES, p=share) if len(masks) > 1 else np.zeros(WEDGES, dtype=np.int64)
     closed = sum(wedge_closed(masks[layer], rng) for layer in layers.tolist())
-    low, high = wilson(closed, WEDGES)
+    low, high = proportion(closed, WEDGES)
     interval = {"low": low, "high": high, "wedges": WEDGES, "seed": seed}
     return Facts({"clustering": closed / WEDGES, "clustering_interval": interval}, {"clustering": "sampled"})
 

@@ -6,6 +6,8 @@ its tokens with a full row or column are hubs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
@@ -93,7 +95,7 @@ def _full(stack: Stack, part: Slices | Blocked) -> Bools:
 def reach_without(stack: Stack, gone: Bools, ask: Ask) -> Reach:
     """The reach among the other tokens once some are removed with all their edges, up to 64 layers."""
     layers = DEPTH if ask.layers is None else ask.layers
-    return solve(without(stack, gone), Ask(layers, ask.side, ask.threads, ask.seed))
+    return solve(without(stack, gone), replace(ask, layers=layers))
 
 
 def without(stack: Stack, gone: Bools) -> Stack:

@@ -51,7 +51,10 @@ class Mixing:
 
 
 def mixing(subject: Subject) -> Facts:
-    """Influence after each layer for residuals 0.5 and 0.9, from a few sources; dense attention as the baseline."""
+    """Influence after each layer for residuals 0.5 and 0.9, exactly; dense attention as the baseline.
+
+    Distances to it are means over the outputs `sources`, which are named and not a sample of all.
+    """
     reason = _cannot(subject)
     if reason:
         return Facts({"mixing": None}, reasons={"mixing": reason})
@@ -59,6 +62,7 @@ def mixing(subject: Subject) -> Facts:
     values = [
         {
             "residual": each.residual,
+            "sources": _sources(subject.n).tolist(),
             "output": each.output,
             "token": each.token,
             "layers": list(each.layers),
@@ -71,7 +75,7 @@ def mixing(subject: Subject) -> Facts:
         }
         for each in found
     ]
-    return Facts({"mixing": values}, {"mixing": "sampled"})
+    return Facts({"mixing": values})
 
 
 def unweighed(subject: Subject) -> str:
