@@ -22,7 +22,7 @@ from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.model import Shape, Value
 from attnprof.pattern.card import Card
-from attnprof.scheme import Target
+from attnprof.scheme import Target, UserCode
 from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
@@ -202,11 +202,13 @@ def find(
     params: Mapping[str, Value] | None = None,
     runner: str | None = None,
     arguments: Mapping[str, Value] | None = None,
+    layout: str | None = None,
 ) -> Target:
     """The target that a command line names (see `attnprof --help`).
 
     `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
-    `masked`, `gather` or `flex`. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
+    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
+    unknown, with the nearest valid choice.
     """
     from attnprof.targets import CatalogTarget
 
@@ -217,7 +219,7 @@ def find(
         from attnprof.foreign import foreign
 
         module = run_file(Path(file)) if file.endswith(".py") else _imported(file)
-        return foreign(text, module, attribute, params or {}, runner, arguments or {})
+        return foreign(text, module, attribute, params or {}, runner, arguments or {}, layout)
     if text.endswith(".py"):
         return CatalogTarget.of(load(Path(text).resolve()), params or {}, runner)
     raise unknown("scheme", text, names())
@@ -263,7 +265,7 @@ def checked(shape: Shape) -> Shape:
 def source_hash(target: Target) -> str:
     """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
     path = getattr(getattr(target, "entry", None), "path", None)
-    own = [Path(path)] if path else [Path(p) for p in getattr(target, "sources", ())]
+    own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
     if target.card.pattern_of:
         own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
     own.append(PACKAGE / "schemes" / f"{target.name}.py")
@@ -277,7 +279,7 @@ def source_hash(target: Target) -> str:
 def _shared_sources() -> bytes:
     """What every target's cost rests on; it does not change while a process runs."""
     digest = hashlib.sha256()
-    for room in ("pattern", "layers", "runners", "cost"):
+    for room in ("pattern", "layers", "runners", "modules", "cost"):
         for file in sorted((PACKAGE / room).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.digest()

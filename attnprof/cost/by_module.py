@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from attnprof.cost.built import build
-from attnprof.cost.counting import run_pass
+from attnprof.cost.running import run_pass
 from attnprof.cost.origin import Origin, backward_node, next_sequence
 from attnprof.model import Shape
 from attnprof.scheme import Target

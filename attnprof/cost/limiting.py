@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from attnprof.cost.built import build
-from attnprof.cost.counting import run_pass
+from attnprof.cost.running import run_pass
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
 from attnprof.errors import AttnprofError

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from attnprof.cost.built import Built, build
-from attnprof.cost.counting import Run, run_pass
+from attnprof.cost.running import Run, run_pass
 from attnprof.cost.decode import state_sizes
 from attnprof.errors import Unsupported
 from attnprof.model import Shape, Value

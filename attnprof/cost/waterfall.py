@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnprof.cost.built import Built, build, tensors_in
-from attnprof.cost.counting import Run, run_pass
+from attnprof.cost.running import Run, run_pass
 from attnprof.cost.storages import unique_bytes
 from attnprof.model import Shape
 from attnprof.scheme import Target

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from attnprof import catalog
-from attnprof.errors import AttnprofError, Unsupported
+from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.model import Point, plain
 from attnprof.scheme import Target
 
@@ -108,6 +108,8 @@ class Child:
             return {"ok": True, **does[request["do"]](request)}
         except Unsupported as error:
             return failure("unsupported", error.message, error.hint)
+        except Failed as error:
+            return failure("failed", f"{error.message} ({error.hint})")
         except AttnprofError as error:
             return failure("input", error.message, error.hint)
         except Exception as error:
@@ -122,12 +124,6 @@ def failure(kind: str, message: str, hint: str = "") -> Answer:
         "message": message.strip().splitlines()[0] if message.strip() else kind,
         "hint": hint,
     }
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device or the machine had no memory left."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def serve(pipe: Connection, log: str) -> None:
