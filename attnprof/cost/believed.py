@@ -6,7 +6,6 @@ Libraries ask whether they are traced, and code may read values; both take anoth
 from __future__ import annotations
 
 import functools
-from collections import Counter as Multiset
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,8 +15,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from attnprof.cost.built import Built, build, build_real, built_once
-from attnprof.cost.eagerly import eagerly
-from attnprof.cost.observed import Observed, Operators
+from attnprof.cost.eagerly import eagerly, quietly
+from attnprof.cost.observed import Notes, Observed
 from attnprof.cost.origin import Origin
 from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported, out_of_memory
@@ -36,6 +35,8 @@ NAMED = 3
 REAL = "counted_on_real_tensors"
 DIFFERS = "differs_when_traced"
 UNCOMPARED = "not_compared_with_a_real_run"
+DEPENDS = "depends_on_data"
+SPARSE = "workspace_of_sparse_kernels_unknown"
 
 
 class TooLong(Unsupported):
@@ -127,37 +128,37 @@ def _really(
     """The run on real tensors, if it fits."""
     check_fits(target, shape, pass_, judged.why)
     try:
-        built, run, _ = real_run(target, shape, pass_, origin)
+        built, run, notes = real_run(target, shape, pass_, origin)
     except (AttnprofError, MemoryError):
         raise
     except Exception as real:
         if out_of_memory(real):
             raise
         raise failure(target, shape, real) from (error or real)
-    return Observation(built, run, (REAL, *judged.flags), {"method": judged.why})
+    flags = (REAL, *judged.flags, *((SPARSE,) if notes.sparse else ()))
+    return Observation(built, run, flags, {"method": judged.why})
 
 
 def real_run(
     target: UserCode, shape: Shape, pass_: Pass, origin: MakeOrigin = usual_origin
-) -> tuple[Built, Run, Operators]:
+) -> tuple[Built, Run, Notes]:
     """One pass on real tensors, counted; random numbers are as before afterwards."""
-    operators: Operators = Multiset()
-    with torch.random.fork_rng(devices=[]):
+    notes = Notes()
+    with torch.random.fork_rng(devices=[]), quietly():
         built = build_real(target, shape)
-        counter = functools.partial(Observed, operators=operators)
-        run = run_pass(built, shape, pass_, origin(built, shape), counter)
+        run = run_pass(built, shape, pass_, origin(built, shape), functools.partial(Observed, notes=notes))
     _memory(target).took[_family(shape), pass_, shape.n] = Taken(
         shape.n, shape.batch, run.lives.peak, run.tally.flops, run.calls
     )
-    return built, run, operators
+    return built, run, notes
 
 
-def _fake_run(target: UserCode, shape: Shape, pass_: Pass) -> tuple[Run, Operators]:
-    operators: Operators = Multiset()
+def _fake_run(target: UserCode, shape: Shape, pass_: Pass) -> tuple[Run, Notes]:
+    notes = Notes()
     with eagerly():
         built = build(target, shape)
-        counter = functools.partial(Observed, operators=operators)
-        return run_pass(built, shape, pass_, built.origin(shape), counter), operators
+        counter = functools.partial(Observed, notes=notes)
+        return run_pass(built, shape, pass_, built.origin(shape), counter), notes
 
 
 @dataclass
@@ -197,18 +198,13 @@ def _compared(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
     for n in dict.fromkeys((*SMALL[:1], *((shape.n,) if shape.n <= SHORT else ()), *SMALL[1:])):
         small = shape.replace(n=n, batch=min(shape.batch, 2))
         try:
-            _, real, real_operators = real_run(target, small, pass_)
+            _, real, noted = real_run(target, small, pass_)
         except (Unsupported, MemoryError):
             raise
         except Exception as error:
             why = why or f"it does not run at n = {n}: {_said(error)}"
             continue
-        try:
-            fake, fake_operators = _fake_run(target, small, pass_)
-        except Exception as error:
-            return Verdict(False, why=f"it cannot be run on fake tensors: {_said(error)}")
-        differing = difference(real, real_operators, fake, fake_operators)
-        return Verdict(False, (DIFFERS,), f"at n = {n}, {differing}") if differing else Verdict(True)
+        return _held_against(target, small, pass_, real, noted)
     return Verdict(True, (UNCOMPARED,), why)
 
 
@@ -223,9 +219,25 @@ def _too_large(target: UserCode, shape: Shape) -> str:
     return "" if held <= MOST_BYTES else f"its parameters take {format_bytes(held)}: too large for a real run here"
 
 
-def difference(real: Run, real_operators: Operators, fake: Run, fake_operators: Operators) -> str:
+def _held_against(target: UserCode, shape: Shape, pass_: Pass, real: Run, noted: Notes) -> Verdict:
+    """The verdict by a fake run at the length of a real one."""
+    try:
+        fake, fake_notes = _fake_run(target, shape, pass_)
+    except Exception as error:
+        why, flags = f"it cannot be run on fake tensors: {_said(error)}", ()
+    else:
+        differing = difference(real, noted, fake, fake_notes)
+        if not differing:
+            return Verdict(True)
+        why, flags = f"at n = {shape.n}, {differing}", (DIFFERS,)
+    _, other, _ = real_run(target, shape.replace(seed=shape.seed + 1), pass_)
+    depends = (other.tally.flops, other.saved_bytes) != (real.tally.flops, real.saved_bytes)
+    return Verdict(False, (*flags, *((DEPENDS,) if depends else ())), why)
+
+
+def difference(real: Run, noted: Notes, fake: Run, fake_notes: Notes) -> str:
     """How a run on fake tensors differs from a real one: operators on floating-point numbers, FLOPs, saved bytes."""
-    more, less = fake_operators - real_operators, real_operators - fake_operators
+    more, less = fake_notes.operators - noted.operators, noted.operators - fake_notes.operators
     texts = []
     if more or less:
         named = [f"{'+' if some is more else '-'}{name}" for some in (more, less) for name, _ in some]

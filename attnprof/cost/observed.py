@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter as Multiset
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass_type
 
 from attnprof.cost.classify import Kind
 from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.registry import Work
-from attnprof.cost.storages import flat
+from attnprof.cost.storages import flat, is_plain
 
 Operators = Multiset[tuple[str, tuple[tuple[int, ...], ...]]]
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a run did: each operator with the sizes of its floating-point results, and whether any was on sparse tensors.
+
+    Results of integers and booleans are left out: bookkeeping that a library may well do on one kind of tensors alone.
+    """
+
+    operators: Operators = field(default_factory=Multiset)
+    sparse: bool = False
+
 
 # What makes, copies or reorders a sparse tensor, without arithmetic.
 SHAPING = frozenset(
@@ -28,7 +40,11 @@ SHAPING = frozenset(
         "_to_sparse_csc",
         "_to_sparse_csr",
         "clone",
+        "is_coalesced",
+        "sparse_compressed_tensor",
+        "sparse_coo_tensor",
         "copy_",
+        "detach",
         "sparse_mask",
         "t_copy",
         "transpose_copy",
@@ -37,15 +53,15 @@ SHAPING = frozenset(
 
 
 class Observed(Counter):
-    """Counts as `Counter` does. `operators`: each with the sizes of its floating-point results; integers are left out.
+    """Counts as `Counter` does, and takes notes.
 
-    Integers and booleans are bookkeeping that a library may well do on one kind of tensors alone. On real tensors,
-    sparse operands are counted by their stored values, and jagged ones by the operators that they are made of.
+    On real tensors, sparse operands are counted by their stored values, jagged ones by the operators that they are
+    made of.
     """
 
-    def __init__(self, *given: Any, operators: Operators) -> None:
+    def __init__(self, *given: Any, notes: Notes) -> None:
         super().__init__(*given)
-        self.operators = operators
+        self.notes = notes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.mode is None and any(is_traceable_wrapper_subclass_type(kind) for kind in types):
@@ -55,19 +71,20 @@ class Observed(Counter):
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
         sizes = tuple(tuple(t.shape) for t in flat((out,)) if t.is_floating_point() or t.is_complex())
         if sizes:
-            self.operators[rule.name, sizes] += 1
-        if self.mode is None and any(_is_sparse(t) for t in (*_tensors(args), *_tensors((out,)))):
+            self.notes.operators[rule.name, sizes] += 1
+        if self.mode is None and not all(is_plain(t) for t in (*_tensors(args), *_tensors((out,)))):
             self._account_sparse(rule, args, out)
         else:
             super()._account(rule, args, kwargs, out)
 
     def _account_sparse(self, rule: Rule, args: Any, out: Any) -> None:
+        self.notes.sparse = True
         for t in flat((out,)):
             self.lives.born(t)
         self.lives.reached()
         work = sparse_work(rule, _tensors(args), out)
         if work is None:
-            self.tally.unknown(f"{rule.name} on sparse tensors")
+            self.tally.unknown(f"{rule.name} on sparse or nested tensors")
         elif work.flops:
             self.tally.product(rule.name, work, self.origin.is_core(flat(args)), self.origin.name())
         else:
@@ -78,8 +95,8 @@ def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> Work | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is Kind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
         factors = given[-2:]
-        sparse, dense = [t for t in factors if _is_sparse(t)], [t for t in factors if not _is_sparse(t)]
-        if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2:
+        sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
+        if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
             return None
         across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
         return Work(2 * sparse[0]._nnz() * across)
@@ -88,10 +105,6 @@ def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> Work | None:
     if rule.kind is Kind.POINTWISE:
         return Work(arith_ops=sum(t.numel() for t in flat((out,)) if t.is_floating_point()))
     return None
-
-
-def _is_sparse(t: Tensor) -> bool:
-    return t.layout not in (torch.strided, torch.jagged)
 
 
 def _tensors(values: Any) -> list[Tensor]:

@@ -115,16 +115,23 @@ def flat(values: Any) -> Iterator[Tensor]:
     """The tensors among an operator's arguments or results, lists included, a sparse or jagged one by what it is made of."""
     for value in values:
         if isinstance(value, Tensor):
-            yield from (value,) if value.layout is torch.strided else parts(value)
+            yield from (value,) if is_plain(value) else parts(value)
         elif isinstance(value, (tuple, list)):
             for t in value:
                 if isinstance(t, Tensor):
-                    yield from (t,) if t.layout is torch.strided else parts(t)
+                    yield from (t,) if is_plain(t) else parts(t)
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether a tensor has one storage and strides: neither sparse, nor nested."""
+    return t.layout is torch.strided and not t.is_nested
 
 
 def parts(t: Tensor) -> Iterator[Tensor]:
-    """The dense tensors that a sparse or jagged one is made of: indices, offsets, values."""
-    if t.layout is torch.sparse_coo:
+    """The dense tensors that a sparse or nested one is made of: indices, offsets, values."""
+    if t.is_nested and t.layout is torch.strided:
+        yield t.values()
+    elif t.layout is torch.sparse_coo:
         yield from (t._indices(), t._values())
     elif t.layout in (torch.sparse_csr, torch.sparse_bsr):
         yield from (t.crow_indices(), t.col_indices(), t.values())
