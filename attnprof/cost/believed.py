@@ -5,8 +5,10 @@ Libraries ask whether they are traced, and code may read values; both take anoth
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -132,7 +134,7 @@ def _really(
     except (AttnprofError, MemoryError):
         raise
     except Exception as real:
-        if out_of_memory(real):
+        if out_ofmemory(real):
             raise
         raise failure(target, shape, real) from (error or real)
     flags = (REAL, *judged.flags, *((SPARSE,) if notes.sparse else ()))
@@ -147,7 +149,7 @@ def real_run(
     with torch.random.fork_rng(devices=[]), quietly():
         built = build_real(target, shape)
         run = run_pass(built, shape, pass_, origin(built, shape), functools.partial(Observed, notes=notes))
-    _memory(target).took[_family(shape), pass_, shape.n] = Taken(
+    memory(target).took[family(shape), pass_, shape.n] = Taken(
         shape.n, shape.batch, run.lives.peak, run.tally.flops, run.calls
     )
     return built, run, notes
@@ -161,30 +163,57 @@ def _fake_run(target: UserCode, shape: Shape, pass_: Pass) -> tuple[Run, Notes]:
         return run_pass(built, shape, pass_, built.origin(shape), counter), notes
 
 
+def built_to_trust(target: Target, shape: Shape) -> Built:
+    """The target on fake tensors, if they may stand for real ones. Raises `Unsupported` where they may not."""
+    why = why_not_traced(target, shape)
+    if why:
+        raise Unsupported(why)
+    with own_mistakes(target, shape):
+        return build(target, shape)
+
+
+def as_believed(target: Target) -> AbstractContextManager[None]:
+    """Where fake tensors of a target have to run, so that they do what the comparison with a real run was made of."""
+    return eagerly() if isinstance(target, UserCode) else contextlib.nullcontext()
+
+
+def why_not_traced(target: Target, shape: Shape) -> str:
+    """Why no formula may rest on fake tensors; empty for what is ours, or behaves on them as on real ones."""
+    if not isinstance(target, UserCode):
+        return ""
+    try:
+        judged = verdict(target, shape, Pass.TRAIN)
+    except AttnprofError as error:
+        return error.message
+    return "" if judged.trusted else f"it is counted on real tensors: {judged.why}"
+
+
 @dataclass
-class _Memory:
+class Memory:
     """What was seen of one target: verdicts, and what real runs took."""
 
     verdicts: dict[Any, Verdict] = field(default_factory=dict)
     took: dict[Any, Taken] = field(default_factory=dict)
+    costs: dict[Any, Any] = field(default_factory=dict)
 
 
-_known: WeakKeyDictionary[Any, _Memory] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
 
 
-def _memory(target: UserCode) -> _Memory:
-    return _known.setdefault(target, _Memory())
+def memory(target: UserCode) -> Memory:
+    """What was seen of a target so far."""
+    return _known.setdefault(target, Memory())
 
 
-def _family(shape: Shape) -> Shape:
+def family(shape: Shape) -> Shape:
     """Shapes that one comparison stands for: all lengths, batches and seeds."""
     return shape.replace(n=1, batch=1, seed=0)
 
 
 def verdict(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
     """Whether fake tensors may stand for real ones, by one run of each at a small length; remembered."""
-    seen = _memory(target).verdicts
-    key = _family(shape), pass_
+    seen = memory(target).verdicts
+    key = family(shape), pass_
     if key not in seen:
         seen[key] = _compared(target, shape, pass_)
     return seen[key]
@@ -256,10 +285,10 @@ def check_fits(target: UserCode, shape: Shape, pass_: Pass, why: str) -> None:
 
     Longer lengths are approached in steps, each real run bounding the next; the first is taken to fit.
     """
-    took = _memory(target).took
+    took = memory(target).took
     before = 0
     for n in (*ladder(shape.n), shape.n):
-        taken = max((t for (f, p, m), t in took.items() if (f, p) == (_family(shape), pass_) and m <= n), default=None)
+        taken = max((t for (f, p, m), t in took.items() if (f, p) == (family(shape), pass_) and m <= n), default=None)
         if taken and taken.n < n and not taken.allows(n, shape.batch):
             raise TooLong(
                 f"{target.source} has to be run on real tensors ({why}), too large a run at n = {format_length(shape.n)}",

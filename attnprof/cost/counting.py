@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from attnprof.cost.believed import TooLong, no_origin, observe, usual_origin
+from attnprof.cost.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.cost.built import Built
-from attnprof.cost.continued import STEP, TILED_STEP, continued, is_tiled, lengths
+from attnprof.cost.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
 from attnprof.cost.decode import state_sizes
 from attnprof.cost.running import Run, has_fast_path
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import Unsupported
 from attnprof.model import Cost, Shape
-from attnprof.scheme import Target, UserCode
+from attnprof.scheme import Target, UserCode, own_mistakes
 from attnprof.words import Pass
 
 
@@ -38,30 +38,37 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     try:
         counted = counted_run(target, shape, pass_, core=core)
     except TooLong as refused:
+        assert isinstance(target, UserCode)
         counted = beyond(target, shape, pass_, refused, core=core)
     return with_second_opinion(counted, target, shape, pass_) if second_opinion else counted
 
 
 def counted_run(target: Target, shape: Shape, pass_: Pass, *, core: bool) -> Counted:
     """The cost by one run, with what was seen of a user's code before."""
-    seen = observe(target, shape, pass_, usual_origin if core else no_origin, once=True)
-    fast = ("mha_fast_path_off",) if has_fast_path(seen.built) else ()
-    counted = record(target, seen.built, shape, pass_, seen.run, core, fast)
+    with own_mistakes(target, shape):
+        seen = observe(target, shape, pass_, usual_origin if core else no_origin, once=True)
+        fast = ("mha_fast_path_off",) if has_fast_path(seen.built) else ()
+        counted = record(target, seen.built, shape, pass_, seen.run, core, fast)
     mixing = target.mixing(shape) if isinstance(target, UserCode) else None
     flags = (*counted.flags, *seen.flags, *(mixing.flags if mixing else ()))
     reasons = {**counted.reasons, **seen.reasons, **(mixing.reasons if mixing else {})}
     return Counted(counted.cost, reasons, flags)
 
 
-def beyond(target: Target, shape: Shape, pass_: Pass, refused: TooLong, *, core: bool) -> Counted:
+def beyond(target: UserCode, shape: Shape, pass_: Pass, refused: TooLong, *, core: bool) -> Counted:
     """The cost at a length that no real run fits, by interpolation through shorter ones. Raises `TooLong` without."""
-    first = counted_run(target, shape.replace(n=STEP), pass_, core=core)
+    known = memory(target).costs
+
+    def at(n: int) -> Counted:
+        key = shape.replace(n=n), pass_, core
+        if key not in known:
+            known[key] = counted_run(target, shape.replace(n=n), pass_, core=core)
+        return known[key]
+
+    first = at(FIRST * STEP)
     step = TILED_STEP if is_tiled(first.cost) else STEP
-    costs = {}
-    for n in lengths(shape.n, step, refused):
-        costs[n] = counted_run(target, shape.replace(n=n), pass_, core=core).cost
-    cost, reasons = continued(costs, shape.n)
-    if cost.flops_executed is None and cost.peak_bytes is None:
+    cost, reasons = continued({n: at(n).cost for n in lengths(shape.n, step, refused)}, shape.n)
+    if cost.peak_bytes is None and cost.flops_executed is None:
         raise refused
     flags = dict.fromkeys((*first.flags, "interpolated"))
     return Counted(cost, {**first.reasons, **reasons}, tuple(flags))

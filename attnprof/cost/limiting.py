@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from attnprof.cost.built import build
-from attnprof.cost.running import run_pass
+from attnprof.cost.believed import observe
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
 from attnprof.errors import AttnprofError
@@ -85,10 +84,9 @@ def longest(target: Target, shape: Shape, pass_: Pass, memory_bytes: int, *, ste
 
 def needs(target: Target, shape: Shape, pass_: Pass) -> Needs:
     """What one pass takes at one length."""
-    built = build(target, shape)
-    run = run_pass(built, shape, pass_, built.origin(shape))
-    fused = ", ".join(run.tally.backends)
-    return Needs(needed_bytes(built, run), run.lives.peak, fused or "one kernel an operator")
+    seen = observe(target, shape, pass_)
+    fused = ", ".join(seen.run.tally.backends)
+    return Needs(needed_bytes(seen.built, seen.run), seen.run.lives.peak, fused or "one kernel an operator")
 
 
 def through(need: Callable[[int], Needs], figure: Callable[[Needs], int]) -> Terms | None:

@@ -54,13 +54,14 @@ class Child:
         point = Point.from_json(request["point"])
         shape, device = point.shape, point.device
         form = (shape.level, shape.causal, shape.dtype, shape.groups, device)
-        if (*form, point.pass_) not in self.gated:
-            self.gated |= {(*form, point.pass_), (*form, shape.n)}
-            return {"reasons": check(self.found, shape, point.pass_, device)}
-        if (*form, shape.n) in self.gated:
-            return {"reasons": {}}
-        self.gated.add((*form, shape.n))
-        return {"reasons": at_length(self.found, shape, device)}
+        whole, there = (*form, point.pass_), (*form, shape.n)
+        reasons: Mapping[str, str] = {}
+        if whole not in self.gated:
+            reasons = check(self.found, shape, point.pass_, device)
+        elif there not in self.gated:
+            reasons = at_length(self.found, shape, device)
+        self.gated |= {whole, there}  # not before: a gate that raised has passed nothing
+        return {"reasons": reasons}
 
     def free(self, request: Mapping[str, Any]) -> Answer:
         """Bytes that are free on the device."""
