@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -158,6 +158,18 @@ class UserCode(Target, Protocol):
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...
+
+
+def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
+    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
+    return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def causality_seen(flags: Iterable[str]) -> bool | None:
+    """The causality that a probe saw, by the flags of its cost; None where it saw none."""
+    return {"causal_seen": True, "bidirectional_seen": False}.get(
+        next((flag for flag in flags if flag in ("causal_seen", "bidirectional_seen")), "")
+    )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass_type
 
 from attnprof.cost.classify import Kind
-from attnprof.cost.counter import Counter, Rule
+from attnprof.cost.counter import Counter, Rule, moved
 from attnprof.cost.registry import Work
 from attnprof.cost.storages import flat, is_plain
 
@@ -84,11 +84,14 @@ class Observed(Counter):
         self.lives.reached()
         work = sparse_work(rule, _tensors(args), out)
         if work is None:
-            self.tally.unknown(f"{rule.name} on sparse or nested tensors")
+            self.tally.unknown(rule.name, "on sparse or nested tensors")
         elif work.flops:
             self.tally.product(rule.name, work, self.origin.is_core(flat(args)), self.origin.name())
         else:
             self.tally.other(work)
+        if self.origin.follows:
+            self.origin.made(rule.name, args, out, work.flops if work and work.flops else None)
+        self.tally.moved_bytes += moved(args, out)
 
 
 def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> Work | None:

@@ -36,6 +36,7 @@ class Child:
             params=request["params"],
             runner=request["runner"],
             arguments=request["arguments"],
+            layout=request.get("layout"),
         )
         return {"name": self.target.name}
 

@@ -14,20 +14,20 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate", "words"),
+    ("units", "locate", "words", "naming"),
     ("model",),
     ("pattern",),
     ("scheme",),
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "captured", "graph", "cost", "measure", "store", "stats"),
+    ("catalog", "targets", "foreign", "captured", "modules", "graph", "cost", "measure", "store", "stats"),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured"}, {"api", "testing"})
+ROOMS = ({"catalog", "targets", "foreign", "captured", "modules"}, {"api", "testing"})
 NO_TORCH = (
     "graph",
     "render",
@@ -36,6 +36,7 @@ NO_TORCH = (
     "catalog",
     "targets",
     "foreign",
+    "modules",
     "pattern",
     "scheme",
     "units",
