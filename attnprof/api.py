@@ -28,8 +28,9 @@ def target(
     """
     if not isinstance(name, str):
         return name
-    given = {"arguments" if catalog.is_code(name) else "params": parameters}
-    return catalog.find(name, runner=runner, layout=layout, **given)
+    if catalog.is_code(name):
+        return catalog.find(name, arguments=parameters, runner=runner, layout=layout)
+    return catalog.find(name, params=parameters, runner=runner, layout=layout)
 
 
 def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:

@@ -22,7 +22,8 @@ from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.model import Shape, Value
 from attnprof.pattern.card import Card
-from attnprof.scheme import Target, UserCode
+from attnprof.scheme import Target
+from attnprof.usercode import UserCode
 from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def renamed(target: Target, name: str) -> Target:
 
     if isinstance(target, CatalogTarget):
         return replace(target, entry=replace(target.entry, name=name))
-    return replace(target, name=name) if isinstance(target, UserCode) else target
+    return target.renamed(name) if isinstance(target, UserCode) else target
 
 
 def _found(

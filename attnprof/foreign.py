@@ -77,10 +77,13 @@ def _module(
     arguments: Mapping[str, Value],
     module: ModuleType,
     layout: str | None,
-    **kind: bool,
+    *,
+    function: bool = False,
+    built: bool = False,
 ) -> ModuleTarget:
     said = None if layout is None else Layout(layout)
-    return ModuleTarget(text, name, code, dict(arguments), _files(module), layout=said, **kind)
+    files = _files(module)
+    return ModuleTarget(text, name, code, dict(arguments), files, function=function, built=built, layout=said)
 
 
 def _is_module(found: Any) -> bool:

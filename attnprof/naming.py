@@ -1,4 +1,4 @@
-"""Names that tell targets apart: two classes of one name, or two files of one stem, stay two wherever they are shown."""
+"""Names that tell targets apart: two classes of one name, or two files of one stem, stay two in tables and pages."""
 
 from __future__ import annotations
 
@@ -47,6 +47,4 @@ def by_source(pairs: Iterable[tuple[str, str | None]]) -> Mapping[tuple[str, str
     several = {name for name, _ in found if len({source for other, source in found if other == name}) > 1}
     sources = [source for name, source in found if name in several and source]
     longer = distinguished(sources, [name for name, source in found if name in several])
-    return {
-        (name, source): longer[source] if source and name in several else name for name, source in found
-    }
+    return {(name, source): longer[source] if source and name in several else name for name, source in found}

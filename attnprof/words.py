@@ -122,7 +122,7 @@ class Maths(Word):
 
 
 class Layout(Word):
-    """In what order the axes of a module's inputs lie: `x` as `bnd` or `nbd`, the streams q, k, v as `bhnd` or `bnhd`."""
+    """How the axes of a module's inputs lie: `x` as `bnd` or `nbd`, the streams q, k, v as `bhnd` or `bnhd`."""
 
     BND = "bnd"
     NBD = "nbd"

@@ -11,8 +11,9 @@ from attnprof.errors import unknown
 from attnprof.model import Shape
 from attnprof.modules.labels import FLAGS, refuse_unbound
 from attnprof.naming import distinguished
-from attnprof.scheme import Target, labels_of
+from attnprof.scheme import Target
 from attnprof.sweep.plan import label, settings_of
+from attnprof.usercode import labels_of
 
 SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")
 

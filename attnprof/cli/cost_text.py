@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
+from attnprof.usercode import FLAGS
 
 UNKNOWN = "unknown"
 COLUMNS = (
@@ -75,6 +76,8 @@ def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
         held = answer["held"]["train_flops"]
         at = f", at {', '.join(f'{k}={v}' for k, v in held.items())}" if held else ""
         console.print(f"  by {shown}; {answer['valid']['train_flops']}{at}", style="dim")
+    elif answer["why"]:
+        console.print(f"  {answer['why']}", style="dim", markup=False, soft_wrap=True)
     console.print(f"  {answer['verdict']}", style="dim", markup=False)
 
 
@@ -89,6 +92,8 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         cells = ["-" if row[key] is None else write(row[key]) for _, key, write in COLUMNS]
         table.add_row(format_length(row["n"]), row["pass"], *cells)
     console.print(table)
+    for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
+        console.print(f"  {flag.replace('_', ' ')}: {FLAGS[flag]}", markup=False, soft_wrap=True)
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
     for key, reason in sorted(reasons):
         console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)

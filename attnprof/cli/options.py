@@ -73,7 +73,7 @@ RUNNER = click.option("--runner", type=Closed(Runner), help="How patterns are ex
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
 
 
-def ARGUMENTS(command: F) -> F:  # noqa: N802
+def ARGUMENTS(command: F) -> F:
     """How a user's own code is made and called."""
     return ARGUMENT(LAYOUT(command))
 

@@ -9,7 +9,8 @@ from typing import Any
 from attnprof.cost.cache import Cache
 from attnprof.errors import Unsupported
 from attnprof.model import Point, Shape, plain
-from attnprof.scheme import Target, causality_seen, labels_of
+from attnprof.scheme import Target
+from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
 
 ROW = (

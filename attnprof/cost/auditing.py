@@ -13,7 +13,8 @@ from attnprof.cost.counting import count
 from attnprof.cost.explain import Exact, explain
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
-from attnprof.scheme import Target, own_mistakes
+from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
 

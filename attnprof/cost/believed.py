@@ -23,8 +23,9 @@ from attnprof.cost.origin import Origin
 from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported, out_of_memory
 from attnprof.model import Shape
-from attnprof.scheme import Target, UserCode, failure, own_mistakes
+from attnprof.scheme import Target
 from attnprof.units import format_bytes, format_length
+from attnprof.usercode import UserCode, failure, own_mistakes
 from attnprof.words import Pass
 
 SMALL = (64, 128)
@@ -77,7 +78,9 @@ class Taken:
     def allows(self, n: int, batch: int) -> bool:
         """Whether a run at another length stays within what may be spent, if it grows at most as n²."""
         grown = Fraction(n, self.n) ** 2 * Fraction(batch, self.batch)
-        return grown * self.bytes <= MOST_BYTES and grown * self.flops <= MOST_FLOPS and grown * self.calls <= MOST_CALLS
+        return (
+            grown * self.bytes <= MOST_BYTES and grown * self.flops <= MOST_FLOPS and grown * self.calls <= MOST_CALLS
+        )
 
 
 MakeOrigin = Callable[[Built, Shape], Origin]
@@ -134,7 +137,7 @@ def _really(
     except (AttnprofError, MemoryError):
         raise
     except Exception as real:
-        if out_ofmemory(real):
+        if out_of_memory(real):
             raise
         raise failure(target, shape, real) from (error or real)
     flags = (REAL, *judged.flags, *((SPARSE,) if notes.sparse else ()))
@@ -291,7 +294,8 @@ def check_fits(target: UserCode, shape: Shape, pass_: Pass, why: str) -> None:
         taken = max((t for (f, p, m), t in took.items() if (f, p) == (family(shape), pass_) and m <= n), default=None)
         if taken and taken.n < n and not taken.allows(n, shape.batch):
             raise TooLong(
-                f"{target.source} has to be run on real tensors ({why}), too large a run at n = {format_length(shape.n)}",
+                f"{target.source} has to be run on real tensors ({why}): "
+                f"too large a run at n = {format_length(shape.n)}",
                 hint=f"up to n = {format_length(before or taken.n)} it is counted",
             )
         if n < shape.n and not (taken and taken.n == n):

@@ -23,7 +23,7 @@ from attnprof.words import Level
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Built:
-    """A module and its inputs, all of them fake, under the mode that made them; all of them real where `mode` is None."""
+    """A module and its inputs, all of them fake, under the mode that made them; real ones where `mode` is None."""
 
     mode: FakeTensorMode | None
     module: nn.Module

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from attnprof.cost.believed import TooLong
 from attnprof.cost.interpolate import Terms, evaluate, fit
-from attnprof.model import Certificate, Cost
+from attnprof.model import Cost, revive
 from attnprof.units import format_length
 
 STEP = 128
@@ -57,7 +57,7 @@ def continued(costs: Mapping[int, Cost], n: int) -> tuple[Cost, dict[str, str]]:
     certificate = next(cost.certificate for cost in costs.values())
     backend = certificate.backend if certificate else None
     method = f"exact interpolation through dispatch on real tensors at n = {at}"
-    return Cost(**found, method=method, certificate=Certificate(backend=backend)), reasons
+    return revive(Cost, {**found, "method": method, "certificate": {"backend": backend}}), reasons
 
 
 def _whole(terms: Terms, n: int) -> int | None:
@@ -68,5 +68,3 @@ def _whole(terms: Terms, n: int) -> int | None:
 def is_tiled(cost: Cost) -> bool:
     """Whether a figure rests on a kernel's tiles, so that it is smooth at their multiples alone."""
     return bool(cost.certificate and cost.certificate.tile)
-
-

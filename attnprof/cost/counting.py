@@ -13,7 +13,8 @@ from attnprof.cost.running import Run, has_fast_path
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import Unsupported
 from attnprof.model import Cost, Shape
-from attnprof.scheme import Target, UserCode, own_mistakes
+from attnprof.scheme import Target
+from attnprof.usercode import UserCode, own_mistakes
 from attnprof.words import Pass
 
 

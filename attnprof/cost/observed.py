@@ -19,7 +19,7 @@ Operators = Multiset[tuple[str, tuple[tuple[int, ...], ...]]]
 
 @dataclass(slots=True)
 class Notes:
-    """What a run did: each operator with the sizes of its floating-point results, and whether any was on sparse tensors.
+    """What a run did: each operator with the sizes of its floating-point results; whether any read sparse tensors.
 
     Results of integers and booleans are left out: bookkeeping that a library may well do on one kind of tensors alone.
     """
@@ -118,5 +118,3 @@ def _tensors(values: Any) -> list[Tensor]:
         elif isinstance(value, (tuple, list)):
             found += [t for t in value if isinstance(t, Tensor)]
     return found
-
-

@@ -43,9 +43,7 @@ class Run:
     gradients: dict[int, Any] = field(default_factory=dict)
 
 
-def run_pass(
-    built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: Callable[..., Counter] = Counter
-) -> Run:
+def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: Callable[..., Counter] = Counter) -> Run:
     """Run one pass under the counter, or a counter that notes more."""
     Counter.calibrate()
     pass_ = Pass(pass_)
@@ -58,7 +56,9 @@ def run_pass(
                 return Run(tally, lives, state={**sizes, "decode_read_bytes": read})
             run = _once(built, pass_, origin, counter)
             if any(run.lives.made(t) for t in attributes(built)):
-                run = _once(built, pass_, origin, counter)  # tables that the first pass made live before every later one
+                run = _once(
+                    built, pass_, origin, counter
+                )  # tables that the first pass made live before every later one
             run.recomputes = pass_ == Pass.TRAIN and recomputed(run)
     finally:
         origin.close()

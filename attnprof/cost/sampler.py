@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from attnprof.cost.believed import as_believed, built_to_trust
 from attnprof.cost.built import Built
-from attnprof.cost.running import Run, run_pass
 from attnprof.cost.decode import state_sizes
+from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Shape, Value
 from attnprof.scheme import Target

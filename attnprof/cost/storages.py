@@ -112,7 +112,7 @@ def unique_bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def flat(values: Any) -> Iterator[Tensor]:
-    """The tensors among an operator's arguments or results, lists included, a sparse or jagged one by what it is made of."""
+    """The tensors among arguments or results, lists included; a sparse or nested one by what it is made of."""
     for value in values:
         if isinstance(value, Tensor):
             yield from (value,) if is_plain(value) else parts(value)

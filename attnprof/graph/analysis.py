@@ -22,7 +22,8 @@ from attnprof.graph.subject import Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern
-from attnprof.scheme import Target, own_mistakes
+from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import EngineName
 
 DEFAULT_N = 4096

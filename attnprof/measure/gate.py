@@ -13,7 +13,8 @@ from attnprof.errors import Unsupported
 from attnprof.measure.rows import rows_off
 from attnprof.measure.saved import first_tensor
 from attnprof.model import Shape
-from attnprof.scheme import Target, own_mistakes
+from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Device, DType, Pass, Runner
 
 SMALL = (64, 77)

@@ -11,7 +11,8 @@ from attnprof.measure.clock import Clock, Step, clock_for
 from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
 from attnprof.model import Measured, Shape
-from attnprof.scheme import Target, own_mistakes
+from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Device, Pass
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
-from attnprof.scheme import Target, UserCode
+from attnprof.scheme import Target
+from attnprof.usercode import UserCode
 
 FLAGS: Mapping[str, str] = {
     "causal": "--causal",

@@ -1,6 +1,6 @@
-"""What a module mixes, seen from outside on real tensors: one token of one entry of a batch is replaced, and what moves?
+"""What a module mixes, seen from outside on real tensors: one token of one sequence is replaced, and what moves?
 
-Entries and tokens are all different, so that nothing is averaged away; the axes are told apart by what moves along them.
+Sequences and tokens all differ, so that nothing is averaged away; axes are told apart by what moves along them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attnprof.errors import AttnprofError
 from attnprof.modules.layouts import drawn
 from attnprof.modules.making import without_modes
-from attnprof.scheme import Mixing
+from attnprof.usercode import Mixing
 from attnprof.words import Layout
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def probe(question: Question, n: int) -> Mixing:
                     except (AttnprofError, MemoryError):
                         raise
                     except Exception as error:
-                        why = why or f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+                        why = (
+                            why or f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+                        )
         except MemoryError:
             why = "memory ran out"
     return Mixing(question.usual, why=f"it does not run at n = {', '.join(map(str, lengths))}: {why}")
@@ -114,12 +116,12 @@ def _layout(question: Question, seen: Moved, order: Layout) -> Layout:
     """The layout that what moved speaks for, where nobody said it."""
     if question.given:
         return question.given
-    other = next((each for each in (OURS, OTHER) if each[question.streams] is not order))[question.streams]
+    other = next(each for each in (OURS, OTHER) if each[question.streams] is not order)[question.streams]
     across = seen.heads if question.streams else seen.batch
     if seen.tokens == across:
         if across and question.streams:
             raise AttnprofError(
-                "tokens move outputs along both the second and the third axis, so that the function's layout is not known",
+                "tokens move outputs along both the second and the third axis: the function's layout is not known",
                 hint="say it: --layout bhnd or --layout bnhd",
             )
         return question.usual

@@ -14,8 +14,8 @@ from attnprof.modules.making import cast, checked_module, copied, made, without_
 from attnprof.modules.probing import ENTRIES, Question, probe
 from attnprof.modules.signatures import check_arguments, required, said, signature_of, taken
 from attnprof.pattern import Card, Pattern
-from attnprof.scheme import Mixing
 from attnprof.targets import torch_dtype
+from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths, Runner
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class ModuleTarget:
         """The arguments at length n: `{n}` replaced."""
         return {k: _at_length(v, n) for k, v in self.arguments.items()}
 
+    def renamed(self, name: str) -> ModuleTarget:
+        """The same target under another name."""
+        return replace(self, name=name)
+
     def unknown(self, shape: Shape) -> tuple[str, ...]:
         """Labels of a shape that nothing in its code takes: nobody knows whether they are true of it."""
         return tuple(name for name in LABELS if name not in self._bound(shape))
@@ -85,10 +89,10 @@ class ModuleTarget:
 
     def called(self, shape: Shape) -> str:
         """How it is called, with the sizes of what it is given."""
-        layout = self.layout or self._remembered(shape)
+        swapped = SWAPPED.get(self.layout or self._remembered(shape) or Layout.BND)
         sizes = [list(size) for size in self._input_sizes(shape)]
-        for size in sizes if layout in SWAPPED else ():
-            a, b = SWAPPED[layout]
+        for size in sizes if swapped else ():
+            a, b = swapped or (0, 0)
             size[a], size[b] = size[b], size[a]
         return f"{self.name if self.function else 'forward'}({', '.join(map(str, sizes))})"
 

@@ -14,8 +14,9 @@ from attnprof.model import BASELINES, Point, Shape, Value, content_hash
 from attnprof.modules.labels import refuse_unbound
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.scheme import Target, labels_of
+from attnprof.scheme import Target
 from attnprof.sweep.preset import by_length
+from attnprof.usercode import labels_of
 from attnprof.words import Device, Layout, Pass, Preset, Runner
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
@@ -126,9 +127,7 @@ def plan(ask: Ask, explicit: Sequence[str] = ()) -> tuple[Job, ...]:
 
 
 def _target(ask: Ask, text: str, params: Mapping[str, Value], name: str) -> Target:
-    return catalog.find(
-        text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name
-    )
+    return catalog.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
 
 
 def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:

@@ -14,11 +14,11 @@ from typing import Any
 from attnprof.errors import AttnprofError
 from attnprof.measure.environment import free_bytes
 from attnprof.model import Cost, Measured, Point, Record, revive
-from attnprof.scheme import causality_seen
 from attnprof.store import Run
 from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
 from attnprof.sweep.plan import Job, Planned
 from attnprof.sweep.worker import Died, Worker
+from attnprof.usercode import causality_seen
 from attnprof.words import Device, RecordKind, Status
 
 ABREAST = 8

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from attnprof.model import Cost, Measured, Point, Shape, revive
 from attnprof.errors import out_of_memory
+from attnprof.model import Cost, Measured, Point, Shape, revive
 from attnprof.sweep.child import Child, redirect
 from attnprof.sweep.plan import Job
 from attnprof.sweep.worker import Died, Worker
