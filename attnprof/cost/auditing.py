@@ -14,6 +14,7 @@ from attnprof.cost.explain import Exact, explain
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
 
@@ -75,7 +76,8 @@ def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact
 
 
 def _one(counter: OtherCounter, target: Target, shape: Shape, pass_: Pass, exact: Exact) -> tuple[int | None, str, str]:
-    module, inputs = target.build(shape), target.inputs(shape)
+    with own_mistakes(target, shape):
+        module, inputs = target.build(shape), target.inputs(shape)
     module.train(pass_ == Pass.TRAIN)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):

@@ -27,8 +27,8 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
     """
     if pass_ != Pass.FORWARD:
         return None, f"fvcore counts a forward only, not {pass_}"
-    built = build(target, shape)
     try:
+        built = build(target, shape)
         with torch.device("meta"), torch.no_grad(), _quiet():
             total, unsupported = traced(on_meta(built), tuple(_meta(x) for x in built.inputs))
     except Exception as error:
