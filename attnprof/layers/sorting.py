@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,12 +48,26 @@ class SortedProjections(nn.Module):
         return (*self.to_qkv(x), self.sort(x))
 
 
+class Sorted(NamedTuple):
+    """Streams in their places, `[b, h, places, size, d]` each, and which of their keys are not there.
+
+    `absent [b, places, size]` is None where every key is there.
+    """
+
+    streams: tuple[Tensor, ...]
+    absent: Tensor | None
+
+
 class Sorter(nn.Module):
     """Blocks of keys and values in the places that the scores give them: the first `kept` places, or all.
 
     Soft: sums of all blocks. Hard: the block of the largest weight, by index; the gradient goes straight through to
     that weight (Bengio et al. 2013), so that the network still learns. In training mode Gumbel noise of the scale
     `gumbel` is added to the scores before the temperature.
+
+    The last block may be short: its tokens beyond n are no keys. Hard, they are absent from the place that takes it.
+    Soft, a position that it lacks is a sum of the other blocks, whose weights there are scaled up to the row's sum, so
+    that nothing is diluted. Under causality no place takes the last block.
     """
 
     def __init__(self, spec: Spec, kept: int | None = None) -> None:
@@ -59,29 +75,38 @@ class Sorter(nn.Module):
         self.causal, self.hard, self.kept = spec.shape.causal, bool(spec.params["hard"]), kept
         self.temperature, self.iterations = float(spec.params["temperature"] or 1), spec.number("iterations")
         self.gumbel = float(spec.params["gumbel"] or 0)
+        self.size = spec.number("block")
+        self.short = 0 if self.causal else spec.shape.n % self.size
 
-    def forward(self, scores: Tensor, *streams: Tensor) -> tuple[Tensor, ...]:
-        """`scores [b, blocks, blocks]`, streams `[b, h, blocks, size, d]`: the streams `[b, h, places, size, d]`."""
-        weights = self.weights(scores)
-        if not self.hard:
-            return tuple(mixed_blocks(weights, x) for x in streams)
-        chosen = decided(lambda: weights.argmax(-1))
-        one = straight_through(weights, chosen)[:, None, ..., None]
-        return tuple(chosen_blocks(chosen, x) * one for x in streams)
+    def forward(self, scores: Tensor, *streams: Tensor) -> Sorted:
+        """`scores [b, blocks, blocks]`, streams `[b, h, n, d]`."""
+        blocks = [as_blocks(x, self.size) for x in streams]
+        return self._picked(scores, blocks) if self.hard else Sorted(self._mixed(scores, blocks), None)
 
-    def weights(self, scores: Tensor) -> Tensor:
-        """Of each block in each place, `[b, places, blocks]`."""
+    def logs(self, scores: Tensor) -> Tensor:
+        """Logarithms of the weights of each block in each place, `[b, places, blocks]`, float32 at least."""
         if self.training and self.gumbel:
             scores = scores + decided(lambda: self.gumbel * gumbel_like(scores))
-        return balanced(scores, self.temperature, self.iterations, self.causal)[:, : self.kept]
+        return balanced_logs(scores, self.temperature, self.iterations, self.causal)[:, : self.kept]
 
-    def matrix(self, scores: Tensor) -> Tensor:
-        """The weights that the places are mixed by, for oracles: 0 and 1 where the sorting is hard."""
-        weights = self.weights(scores)
-        if not self.hard:
-            return weights
-        chosen = weights.argmax(-1)
-        return F.one_hot(chosen, weights.shape[-1]) * straight_through(weights, chosen)
+    def _picked(self, scores: Tensor, blocks: list[Tensor]) -> Sorted:
+        weights = self.logs(scores).exp().to(scores.dtype)
+        chosen = decided(lambda: weights.argmax(-1))
+        one = straight_through(weights, chosen)[:, None, ..., None]
+        absent = None
+        if self.short:
+            beyond = torch.arange(self.size, device=chosen.device) >= self.short
+            absent = (chosen == scores.shape[-1] - 1)[..., None] & beyond
+        return Sorted(tuple(chosen_blocks(chosen, x) * one for x in blocks), absent)
+
+    def _mixed(self, scores: Tensor, blocks: list[Tensor]) -> tuple[Tensor, ...]:
+        logs = self.logs(scores)
+        weights = logs.exp().to(scores.dtype)
+        if not self.short:
+            return tuple(mixed_blocks(weights, x) for x in blocks)
+        others = (logs[..., :-1].softmax(-1) * logs.exp().sum(-1, keepdim=True)).to(scores.dtype)
+        pairs = ((x[:, :, :, : self.short], x[:, :, :-1, self.short :]) for x in blocks)
+        return tuple(torch.cat([mixed_blocks(weights, a), mixed_blocks(others, b)], 3) for a, b in pairs)
 
 
 def gumbel_like(scores: Tensor) -> Tensor:
@@ -102,6 +127,11 @@ def chosen_blocks(chosen: Tensor, x: Tensor) -> Tensor:
 
 
 def balanced(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:
+    """The weights whose logarithms are `balanced_logs`, in the dtype of the scores."""
+    return balanced_logs(scores, temperature, iterations, causal).exp().to(scores.dtype)
+
+
+def balanced_logs(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:
     """Nearly doubly stochastic weights of `scores [b, places, blocks]`: rows and columns normalised in turn, in logs.
 
     Causal: place I takes blocks before I only, and its share of a column is normalised over the places up to I. The
@@ -112,13 +142,13 @@ def balanced(scores: Tensor, temperature: float, iterations: int, causal: bool =
         for _ in range(iterations):
             logs = logs - logs.logsumexp(-1, keepdim=True)
             logs = logs - logs.logsumexp(-2, keepdim=True)
-        return logs.exp().to(scores.dtype)
+        return logs
     later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu()
     logs = logs.masked_fill(later, NOWHERE)
     for _ in range(iterations):
         logs = (logs - logs.logsumexp(-1, keepdim=True)).masked_fill(later, NOWHERE)
         logs = (logs - logs.logcumsumexp(-2)).masked_fill(later, NOWHERE)
-    return logs.exp().to(scores.dtype)
+    return logs
 
 
 def as_blocks(x: Tensor, size: int) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of, random_streams
-from attnprof.layers.softmax import hide
+from attnprof.layers.sinkhorn_definition import in_places, permutation
+from attnprof.layers.softmax import hide, softmax_attention
 from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
 from attnprof.layers.tables import table
 from attnprof.scheme import Spec
@@ -24,35 +25,40 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.causal, self.n, self.size = spec.shape.causal, spec.shape.n, spec.number("block")
+        self.params = spec.params
         self.sort = Sorter(spec)
         own = np.triu(np.ones((self.size, self.size), dtype=np.bool_), 1) & self.causal
         self.register_buffer("hidden", table(np.concatenate([np.zeros_like(own), own], axis=1)))
         self.register_buffer("absent", absent_keys(spec))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
+        beside = self.sort(scores, k, v)
         q, k, v = (as_blocks(x, self.size) for x in (q * q.shape[-1] ** -0.5, k, v))
-        k, v = (torch.cat(pair, 3) for pair in zip(self.sort(scores, k, v), (k, v), strict=True))
+        k, v = (torch.cat(pair, 3) for pair in zip(beside.streams, (k, v), strict=True))
         logits = q @ k.transpose(-2, -1)
         if self.causal:
             hide(logits, self.hidden)
         if self.absent is not None:
             hide(logits, self.absent)
+        if beside.absent is not None:
+            hide(logits[..., : self.size], beside.absent[:, None, :, None])
         return (logits.softmax(-1) @ v).flatten(2, 3)[:, :, : self.n]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
-        """All sorted keys and all own keys side by side, those of other blocks masked."""
-        weights = self.sort.matrix(scores)
-        q, k, v = (as_blocks(x, self.size).flatten(2, 3) for x in (q, k, v))
-        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype, device=q.device))[:, None]
-        place = torch.arange(q.shape[2], device=q.device)
-        block = place // self.size
-        same = block == block[:, None]
-        own = same & (place < self.n) & ((place <= place[:, None]) | (not self.causal))
-        beside = same & (block[:, None] > 0) if self.causal else same
-        logits = torch.cat([q @ (moved @ k).transpose(-2, -1), q @ k.transpose(-2, -1)], -1) * q.shape[-1] ** -0.5
-        visible = torch.cat([beside, own], -1) | (place >= self.n)[:, None]
-        mixed = logits.masked_fill(~visible, float("-inf")).softmax(-1) @ torch.cat([moved @ v, v], 2)
-        return mixed[:, :, : self.n]
+        """Block by block: one softmax over the tokens of the own block and the places of the sorted one."""
+        weights = permutation(scores, self.params, self.causal)
+        keys, there = in_places(weights, k, self.size, bool(self.params["hard"]))
+        values, _ = in_places(weights, v, self.size, bool(self.params["hard"]))
+        done = []
+        for at, first in enumerate(range(0, self.n, self.size)):
+            own = slice(first, min(first + self.size, self.n))
+            place = torch.arange(own.start, own.stop, device=q.device)
+            seen = (place <= place[:, None]) | (not self.causal)
+            beside = there[:, at, None] & ((not self.causal) or at > 0)
+            visible = torch.cat([beside.expand(-1, len(place), -1), seen.expand(len(beside), -1, -1)], -1)
+            both = torch.cat([keys[:, :, at], k[:, :, own]], 2), torch.cat([values[:, :, at], v[:, :, own]], 2)
+            done.append(softmax_attention(q[:, :, own], *both, visible[:, None]))
+        return torch.cat(done, 2)
 
 
 def absent_keys(spec: Spec) -> Tensor | None:
@@ -71,7 +77,11 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 b^2 B d to sort keys and values of b blocks softly (0 hard), 4 b B 2 B d to mix."""
+    """A head: 4 b n d to sort keys and values of b blocks softly (0 hard), 4 b B 2 B d to mix.
+
+    Under causality b blocks are whole ones to the sorting: the last, which no place takes, is padded.
+    """
     shape, size, blocks = spec.shape, spec.number("block"), blocks_of(spec)
-    sorting = 0 if spec.params["hard"] else 4 * blocks**2 * size
+    tokens = blocks * size if shape.causal else shape.n
+    sorting = 0 if spec.params["hard"] else 4 * blocks * tokens
     return shape.batch * shape.heads * shape.head_dim * (sorting + 8 * blocks * size**2)

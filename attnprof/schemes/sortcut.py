@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of, random_streams
-from attnprof.layers.softmax import softmax_attention
-from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
+from attnprof.layers.sinkhorn_definition import in_places, permutation
+from attnprof.layers.softmax import hide, softmax_attention
+from attnprof.layers.sorting import SortedProjections, Sorter, blocks_of
 from attnprof.scheme import Spec
 
 Projections = SortedProjections
@@ -18,19 +19,24 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.size, self.kept = spec.number("block"), spec.number("sorted_blocks")
-        self.sort = Sorter(spec, self.kept)
+        self.params = spec.params
+        self.sort = Sorter(spec, spec.number("sorted_blocks"))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
-        k, v = (x.flatten(2, 3) for x in self.sort(scores, as_blocks(k, self.size), as_blocks(v, self.size)))
-        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
+        kept = self.sort(scores, k, v)
+        k, v = (x.flatten(2, 3) for x in kept.streams)
+        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        if kept.absent is not None:
+            hide(logits, kept.absent.flatten(1)[:, None, None])
+        return logits.softmax(-1) @ v
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, scores: Tensor) -> Tensor:
-        """Dense attention to the kept part of all sorted keys."""
-        weights = self.sort.matrix(scores)
-        moved = torch.kron(weights, torch.eye(self.size, dtype=q.dtype, device=q.device))[:, None]
-        k, v = (moved @ as_blocks(x, self.size).flatten(2, 3) for x in (k, v))
-        return softmax_attention(q, k, v)
+        """Dense attention to the first places alone, as far as they hold a key."""
+        size, hard, first = int(str(self.params["block"])), bool(self.params["hard"]), self.params["sorted_blocks"]
+        weights = permutation(scores, self.params, causal=False)[:, : int(str(first))]
+        keys, there = in_places(weights, k, size, hard)
+        values, _ = in_places(weights, v, size, hard)
+        return softmax_attention(q, keys.flatten(2, 3), values.flatten(2, 3), there.flatten(1)[:, None, None])
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:
@@ -40,7 +46,10 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 c b B d to sort keys and values of b blocks softly into c (0 hard), 4 n c B d to mix."""
+    """A head: 4 c B n d to sort keys and values softly into c blocks of B (0 hard), 4 n c B d to mix.
+
+    A kept token is a sum over one token of each block, so that n tokens enter each kept block.
+    """
     shape, size, kept = spec.shape, spec.number("block"), spec.number("sorted_blocks")
-    mixed = 0 if spec.params["hard"] else blocks_of(spec)
-    return shape.batch * shape.heads * shape.head_dim * 4 * kept * size * (mixed + shape.n)
+    sorting = 0 if spec.params["hard"] else 4 * kept * shape.n
+    return shape.batch * shape.heads * shape.head_dim * (sorting + 4 * shape.n * kept * size)

@@ -121,3 +121,47 @@ def test_hard_sorting_has_no_quadratic_term_and_teaches_the_network(name: str) -
     scores.requires_grad_()
     (gradient,) = torch.autograd.grad(module(q, k, v, scores).square().sum(), scores)
     assert gradient.abs().max() > 0
+
+
+def ragged(name: str, n: int, order: list[int], **params: float | bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The output of a core of blocks of 16 whose scores put block order[I] in place I, and its streams."""
+    target = catalog.find(name, params={"block": 16, "iterations": 1, **params})
+    torch.manual_seed(n)
+    shape = Shape(n, dim=8, heads=2, level="core", dtype="float64")
+    q, k, v, scores = target.inputs(shape)
+    scores = torch.full_like(scores, -60.0)
+    scores[0, torch.arange(len(order)), torch.tensor(order)] = 0.0
+    return target.build(shape).eval()(q, k, v, scores), (q, k, v)
+
+
+def test_a_hard_sorting_puts_no_padding_beside_a_block() -> None:
+    """n = 17: block 1 is token 16 alone. Placed beside block 0 it is one key more, not sixteen."""
+    out, (q, k, v) = ragged("sinkhorn", 17, [1, 0], hard=True)
+    expected = (q[:, :, :16] @ k.transpose(-2, -1) * 4**-0.5).softmax(-1) @ v
+    torch.testing.assert_close(out[:, :, :16], expected)
+    torch.testing.assert_close(out[:, :, 16:], (q[:, :, 16:] @ k.transpose(-2, -1) * 4**-0.5).softmax(-1) @ v)
+
+
+def test_a_hard_sortcut_to_a_block_of_one_token_gives_that_token() -> None:
+    out, (_, _, v) = ragged("sortcut", 17, [1, 0], hard=True, sorted_blocks=1)
+    torch.testing.assert_close(out, v[:, :, 16:].expand_as(out))
+
+
+def test_a_soft_sorting_is_not_diluted_where_the_last_block_has_no_token() -> None:
+    """Scores that are equal give each of 2 blocks half: position 0 is the mean of tokens 0 and 16, the rest block 0."""
+    target = catalog.find("sortcut", params={"block": 16, "sorted_blocks": 1})
+    q, k, v, scores = target.inputs(shape := Shape(17, dim=8, heads=2, level="core", dtype="float64"))
+    out = target.build(shape).eval()(q, k, v, torch.zeros_like(scores))
+    keys, values = (torch.cat([(x[:, :, :1] + x[:, :, 16:]) / 2, x[:, :, 1:16]], 2) for x in (k, v))
+    torch.testing.assert_close(out, (q @ keys.transpose(-2, -1) * 4**-0.5).softmax(-1) @ values)
+
+
+def test_a_soft_sorting_survives_a_weight_of_the_short_block_that_is_all_there_is() -> None:
+    """In float32 the other blocks' weights underflow: what they are scaled up from must not be 0 / 0."""
+    target = catalog.find("sinkhorn", params={"block": 4})
+    shape = Shape(9, dim=8, heads=2, level="core")
+    module, (q, k, v, scores) = target.build(shape), target.inputs(shape)
+    scores = torch.zeros_like(scores)
+    scores[:, [0, 1, 2], [2, 0, 1]] = 900.0
+    assert (balanced(scores, 0.75, 8)[:, 0, :2] == 0).all()
+    assert module.eval()(q, k, v, scores).isfinite().all()
