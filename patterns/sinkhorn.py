@@ -24,8 +24,8 @@ CARD = Card(
         "the drawn pattern is that of hard sorting, one block each",
         "causal: S mixes earlier blocks only, its scores come from earlier tokens, and its columns are normalised over "
         "the places so far, so that nothing leaks; the first block reads itself alone",
-        "a short last block holds no keys beyond n: hard, they are absent from the place that takes it; soft, a position "
-        "that it lacks is a sum of the other blocks, whose weights there are scaled up to the sum of the row",
+        "a short last block holds no keys beyond n: hard, they are absent from the place that takes it; soft, a "
+        "position that it lacks is a sum of the other blocks, whose weights there are scaled up to the sum of the row",
         "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
         "have none; one sorting serves all heads",
     ),

@@ -21,8 +21,8 @@ CARD = Card(
         "an encoder's scheme: the blocks that are kept are chosen among all",
         "the sorting is soft: a kept block is a weighted sum of all; hard=true keeps the blocks of the largest weights "
         "by index, with the gradient straight through to those weights; the drawn pattern is that",
-        "a short last block holds no keys beyond n: hard, they are absent from the place that keeps it; soft, a position "
-        "that it lacks is a sum of the other blocks, whose weights there are scaled up to the sum of the row",
+        "a short last block holds no keys beyond n: hard, they are absent from the place that keeps it; soft, a "
+        "position that it lacks is a sum of the other blocks, whose weights there are scaled up to the sum of the row",
         "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
         "have none; one sorting serves all heads",
     ),

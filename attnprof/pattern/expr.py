@@ -13,7 +13,7 @@ import numpy as np
 from attnprof.errors import AttnprofError
 from attnprof.pattern.slices import Slices
 
-AT_LEAST_ONE = ("size", "stride", "dilation")
+AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
 AsArray = Callable[[np.ndarray], Any]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import AsArray, Expr
 from attnprof.pattern.slices import Ints, Slices
 
@@ -43,6 +44,11 @@ class FramedBlocks(Expr):
     across: int
     side: int
     frame: int
+
+    def __post_init__(self) -> None:
+        Expr.__post_init__(self)
+        if self.frame < 0:
+            raise AttnprofError(f"FramedBlocks has frame = {self.frame}, but a frame is at least 0", hint="frame=0")
 
     @property
     def area(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import AsArray, Expr
 from attnprof.pattern.slices import Ints, Slices
 
@@ -67,24 +68,35 @@ class Offsets(Expr):
     lags: tuple[int, ...]
 
     def slices(self, n: int) -> Slices:
-        keys = np.arange(n)[:, None] - np.unique(self.lags)
+        keys = np.arange(n)[:, None] - np.unique(np.asarray(self.lags, dtype=np.int64))
         return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
-        found = (i - j) == self.lags[0]
-        for lag in self.lags[1:]:
+        found = (i - j) > (i - j)  # nothing, in the shape of the pairs
+        for lag in self.lags:
             found = found | ((i - j) == lag)
         return found
 
 
 @dataclass(frozen=True)
 class Summary(Expr):
-    """j mod stride in [first, last): summary columns of each stride block, of the past only under `causal`."""
+    """j mod stride in [first, last): summary columns of each stride block, of the past only under `causal`.
+
+    `0 <= first` and `last <= stride`; there are none where `last <= first`.
+    """
 
     stride: int
     first: int
     last: int
     causal: bool = False
+
+    def __post_init__(self) -> None:
+        Expr.__post_init__(self)
+        if self.first < 0 or self.last > self.stride:
+            raise AttnprofError(
+                f"Summary has the columns {self.first} to {self.last} of a stride of {self.stride}",
+                hint=f"columns lie in [0, {self.stride}): 0 <= first, last <= {self.stride}",
+            )
 
     def slices(self, n: int) -> Slices:
         columns = np.arange(self.first, self.last)
@@ -120,7 +132,10 @@ class Blocks(Expr):
 
 @dataclass(frozen=True)
 class Global(Expr):
-    """Tokens `first <= t < last` that all read (`columns`) and that read all (`rows`); causal adds j <= i."""
+    """Tokens `first <= t < last` that all read (`columns`) and that read all (`rows`); causal adds j <= i.
+
+    There may be none of them: `Global(0)`, or tokens beyond the sequence.
+    """
 
     last: int
     first: int = 0
@@ -155,7 +170,17 @@ class BlockTable(Expr):
     full: tuple[int, ...] = ()
     causal: bool = False
 
+    def __post_init__(self) -> None:
+        Expr.__post_init__(self)
+        _in_range("BlockTable", "block", self.table, len(self.table))
+        _in_range("BlockTable", "full block", np.asarray(self.full, dtype=np.int64), len(self.table), least=0)
+
     def slices(self, n: int) -> Slices:
+        if len(self.table) != -(-n // self.size):
+            raise AttnprofError(
+                f"BlockTable has {len(self.table)} rows for {n} tokens in blocks of {self.size}",
+                hint=f"one row a block of queries: {-(-n // self.size)}",
+            )
         whole = np.asarray(self.full, dtype=np.int64)
         block, read = np.nonzero(self.lists() >= 0)
         key = self.lists()[block, read]
@@ -197,13 +222,28 @@ class BlockTable(Expr):
 
 @dataclass(frozen=True, eq=False)
 class KeyTable(Expr):
-    """Query i reads the keys `table[i]` (-1 pads a short row): random or selected keys, one list a token."""
+    """Query i reads the keys `table[i]` (-1 pads a short row): random or selected keys, one list a token.
+
+    A key named twice counts once, and one beyond the sequence not at all.
+    """
 
     table: Ints
 
+    def __post_init__(self) -> None:
+        _in_range("KeyTable", "key", self.table, None)
+
     def slices(self, n: int) -> Slices:
-        keys = np.where(self.table[:n] < 0, n, self.table[:n])
-        return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
+        keys = self.lists(n)
+        return Slices.of(n, np.arange(n)[:, None], np.where(keys < 0, n, keys), keys + 1).disjoint()
+
+    def lists(self, n: int) -> Ints:
+        """The keys below n of the first n rows, ascending, each once; -1 elsewhere: `[n, k]`."""
+        if len(self.table) < n:
+            raise AttnprofError(f"KeyTable has {len(self.table)} rows for {n} tokens", hint="one row a query")
+        table = np.sort(self.table[:n], axis=1)
+        again = np.zeros(table.shape, dtype=np.bool_)
+        again[:, 1:] = table[:, 1:] == table[:, :-1]
+        return np.where(again | (table >= n), -1, table)
 
 
 @dataclass(frozen=True)
@@ -237,14 +277,25 @@ class GridWindows(Expr):
 
 @dataclass(frozen=True)
 class Segments(Expr):
-    """Tokens of one segment read each other; `bounds` are the first positions of the segments; causal adds j <= i."""
+    """Tokens of one segment read each other; causal adds j <= i.
+
+    `bounds` are the positions at which a new segment begins, ascending; one begins at 0 whether it is named or not, so
+    that `(5, 10)` and `(0, 5, 10)` are the same three. Those beyond the sequence begin nothing.
+    """
 
     bounds: tuple[int, ...]
     causal: bool = False
 
+    def __post_init__(self) -> None:
+        if any(bound < 0 for bound in self.bounds) or list(self.bounds) != sorted(self.bounds):
+            raise AttnprofError(
+                f"Segments has the bounds {self.bounds}, which do not rise from 0",
+                hint=f"positions in ascending order: {tuple(sorted({max(bound, 0) for bound in self.bounds}))}",
+            )
+
     def slices(self, n: int) -> Slices:
         i = np.arange(n)
-        edges = np.asarray([*self.bounds, n])
+        edges = np.unique([0, *(bound for bound in self.bounds if bound < n), n])
         at = np.searchsorted(edges, i, side="right") - 1
         stop = edges[at + 1]
         return Slices.of(n, i, edges[at], np.minimum(stop, i + 1) if self.causal else stop)
@@ -258,12 +309,12 @@ class Segments(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Explicit(Expr):
-    """Edges given as slices: a captured mask, a CSR file, a tabulated rule, a drawn sample."""
+    """Edges given as slices: a captured mask, a CSR file, a tabulated rule, a drawn sample; each counts once."""
 
     given: Slices
 
     def slices(self, n: int) -> Slices:
-        return self.given
+        return _square("Explicit", self.given, n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +325,26 @@ class Drawn(Expr):
     count: Callable[[], int] | None = None
 
     def slices(self, n: int) -> Slices:
-        return self.draw()
+        return _square("Drawn", self.draw(), n)
 
     def edges(self, n: int) -> int:
-        return self.draw().edges if self.count is None else self.count()
+        return self.slices(n).edges if self.count is None else self.count()
+
+
+def _square(kind: str, given: Slices, n: int) -> Slices:
+    """The slices with no edge named twice. Raises `AttnprofError` where they are of another length."""
+    if (given.n, given.m) != (n, n):
+        raise AttnprofError(
+            f"{kind} holds {given.n} queries over {given.m} keys, not {n} of each", hint=f"make its slices for n = {n}"
+        )
+    return given.disjoint()
+
+
+def _in_range(kind: str, what: str, table: Ints, count: int | None, least: int = -1) -> None:
+    """Raise `AttnprofError` where a table names what there is not."""
+    low, high = (int(table.min(initial=least)), int(table.max(initial=-1)))
+    if low < least or (count is not None and high >= count):
+        wrong = low if low < least else high
+        top = "" if count is None else f" to {count - 1}"
+        pads = ", or -1 for none" if least < 0 else ""
+        raise AttnprofError(f"{kind} names the {what} {wrong}", hint=f"0{top}{pads}")

@@ -26,6 +26,7 @@ from attnprof.pattern import (
     Union,
 )
 from attnprof.pattern.slices import Bools, Ints
+from attnprof.runners.hubs import contains, global_columns, global_rows, has_tokens, without_columns
 from attnprof.runners.tiling import NATURAL, Part, Plan, Stack, View
 
 FALLBACK_BLOCK = 64
@@ -40,22 +41,32 @@ def lower(expr: Expr, n: int) -> Plan:
 
 
 def _by_structure(terms: tuple[Expr, ...], n: int) -> Plan | None:
-    """A plan from the primitives themselves, or None where they overlap in a way that only slices can tell."""
-    hubs = [t for t in terms if isinstance(t, Global)]
+    """A plan from the primitives themselves, or None where they overlap in a way that only slices can tell.
+
+    Terms without a token of their own (`Global(0)`, an empty window) have no tiles; one row of each query's reads
+    nothing where none has any.
+    """
+    hubs = [t for t in terms if isinstance(t, Global) and has_tokens(t, n)]
     rest = [t for t in terms if not isinstance(t, Global)]
-    if len(hubs) > 1 or not _separable(rest):
+    if len(hubs) > 1 or not _separable(rest) or not all(contains(hub, rest) for hub in hubs):
         return None
-    parts = [part for at, term in enumerate(rest) for part in tiles(term, n, tuple(rest[:at]))]
+    parts = [part for at, term in enumerate(rest) for part in tiles(term, n, tuple(rest[:at])) if part.executed]
     if len(rest) == 1 and not hubs and _apart(parts):
         return Plan(n, tuple(Stack((part,)) for part in parts))
     if _apart(parts):
         return None
-    rows: tuple[Stack, ...] = ()
+    parts = parts if parts or any(hub.columns for hub in hubs) else [_nothing(n)]
+    full: tuple[Stack, ...] = ()
     for hub in hubs:
-        parts = [_without_columns(part, hub) for part in parts] if hub.columns else parts
-        parts += [_columns(hub, n)] if hub.columns else []
-        rows = (Stack((_rows(hub, n),)),) if hub.rows else ()
-    return Plan(n, (Stack(tuple(parts)), *rows))
+        parts = [without_columns(part, hub) for part in parts] if hub.columns else parts
+        parts += [global_columns(hub, n)] if hub.columns else []
+        full = (Stack((global_rows(hub, n),)),) if hub.rows else ()
+    return Plan(n, (Stack(tuple(parts)), *full))
+
+
+def _nothing(n: int) -> Part:
+    """A row for each query that reads no key."""
+    return _masked(Part(n, NATURAL, NATURAL, 1, 1, table=np.full((1, n, 1), -1)))
 
 
 def _apart(parts: list[Part]) -> bool:
@@ -109,15 +120,15 @@ def _(expr: Strided, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 @tiles.register
 def _(expr: Offsets, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
-    lags = np.unique(expr.lags)
-    lags = lags[~_covered(earlier, lags)]
+    lags = np.unique(np.asarray(expr.lags, dtype=np.int64))
+    lags = lags[~_covered(earlier, lags) & (np.abs(lags) < n)]
     keys = np.arange(n)[:, None] - lags
     return tiles(KeyTable(np.where((keys >= 0) & (keys < n), keys, -1)), n, ())
 
 
 @tiles.register
 def _(expr: KeyTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
-    return [_masked(Part(n, NATURAL, NATURAL, 1, 1, table=expr.table[None, :n]))]
+    return [_masked(Part(n, NATURAL, NATURAL, 1, 1, table=expr.lists(n)[None]))]
 
 
 @tiles.register
@@ -134,7 +145,8 @@ def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     unit = gcd(expr.size, expr.before, expr.after)
     if unit == expr.size:
         return tiles(Blocks(unit, expr.before // unit, expr.after // unit, expr.causal), n, ())
-    offsets = np.arange(-expr.before // unit, (expr.size + (0 if expr.causal else expr.after)) // unit)
+    stop = expr.size + (min(expr.after, 0) if expr.causal else expr.after)
+    offsets = np.arange(-expr.before // unit, stop // unit)
     blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
     blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
     relative = np.arange(expr.size)[:, None] >= _offsets(offsets.tolist(), unit) if expr.causal else None
@@ -162,6 +174,8 @@ def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 @tiles.register
 def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     """Columns of other blocks for whole blocks of queries; those of the own block apart, unless a term has them."""
+    if expr.last <= expr.first:
+        return []
     size, blocks = expr.stride, -(-n // expr.stride)
     columns = (np.arange(blocks)[:, None] * size + np.arange(expr.first, expr.last)).ravel()
     chosen = View("select", tokens=np.where(columns < n, columns, -1))
@@ -188,7 +202,8 @@ def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 @tiles.register
 def _(expr: BlockTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     """Rows of blocks by how many blocks they read, so that none is padded to the longest; the own block comes last."""
-    lists, own = expr.lists(), np.arange(len(expr.table))
+    own = np.arange(len(expr.table))
+    lists = np.concatenate([np.full((len(own), 1), -1), expr.lists()], axis=1)  # a row may list nothing
     has_own = (lists == own[:, None]).any(1)
     order = np.argsort(np.where(lists < 0, -1, np.where(lists == own[:, None], len(own), lists)), axis=1, kind="stable")
     lists = np.take_along_axis(lists, order, 1)
@@ -267,35 +282,15 @@ def _grouped(group: Ints, n: int) -> Part:
     return _masked(Part(n, view, view, size, size, shifts=(0,)))
 
 
-def _rows(hub: Global, n: int) -> Part:
-    """The global rows, which read everything, as one tile of their own."""
-    tokens = np.arange(hub.first, min(hub.last, n))
-    relative = np.arange(n) <= tokens[:, None] if hub.causal else None
-    return Part(n, View("select", tokens=tokens), NATURAL, len(tokens), n, relative=relative)
-
-
-def _columns(hub: Global, n: int) -> Part:
-    """The global columns, which everything reads, as one tile of all queries."""
-    tokens = np.arange(hub.first, min(hub.last, n))
-    relative = tokens <= np.arange(n)[:, None] if hub.causal else None
-    return Part(n, NATURAL, View("select", tokens=tokens), n, len(tokens), relative=relative)
-
-
-def _without_columns(part: Part, hub: Global) -> Part:
-    keys = part.keys()
-    ok = (keys >= 0) & ~((keys >= hub.first) & (keys < hub.last))
-    if part.key_ok is not None:
-        ok = ok & part.key_ok
-    return _replace_key_ok(part, ok)
-
-
 def _needed(relative: Bools) -> Bools | None:
     """The mask, or None where it would mask nothing."""
     return None if bool(relative.all()) else relative
 
 
 def _masked(part: Part) -> Part:
-    """The part with the mask of its padding, where there is any."""
+    """The part with the mask of its padding, where there is any; one of no pairs as it is, for `lower` to drop."""
+    if not part.executed:
+        return part
     ok = part.keys() >= 0
     return part if bool(ok.all()) else _replace_key_ok(part, ok)
 
