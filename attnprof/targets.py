@@ -263,12 +263,14 @@ def torch_dtype(shape: Shape) -> Any:
     return getattr(torch, shape.dtype)
 
 
-# Whatever divides a length, or counts what there must be one of.
+# Whatever divides a length, or counts what there must be one of: in every scheme, or in the one that is named.
 AT_LEAST_ONE = {
     "block",
     "buckets",
     "chunk",
     "clusters",
+    "clusterformer.window",
+    "compress",
     "dilation",
     "experts",
     "experts_per_token",
@@ -276,6 +278,7 @@ AT_LEAST_ONE = {
     "features",
     "ffn_chunks",
     "hashes",
+    "kernel",
     "landmarks",
     "latents",
     "packed",
@@ -283,9 +286,11 @@ AT_LEAST_ONE = {
     "query_block",
     "rank",
     "rate",
+    "routing.window",
     "segment",
     "sorted_blocks",
     "stride",
+    "swin.window",
     "tokens",
 }
 
@@ -307,7 +312,7 @@ def check_value(entry: Entry, name: str, value: Value) -> None:
             f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
             hint=f"e.g. --set {entry.name}.{name}={default}",
         )
-    least = 1 if name in AT_LEAST_ONE else 0
+    least = 1 if {name, f"{entry.name}.{name}"} & AT_LEAST_ONE else 0
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
         raise AttnprofError(
             f"{entry.name}.{name} is {value}, but it is at least {least}",

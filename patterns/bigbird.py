@@ -20,7 +20,8 @@ CARD = Card(
     choices={"layout": ("ends", "prefix")},
     sources={
         "block": "64 (Zaheer et al. 2020, appendix E.1)",
-        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8)",
+        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8); 0 and 1 leave the "
+        "own block alone",
         "random_blocks": "3 (Zaheer et al. 2020, table 8)",
         "global_blocks": "2 (Zaheer et al. 2020, table 8: g = 2 x block)",
         "layout": "ends: the released code makes the first and the last block global",
@@ -58,8 +59,9 @@ def global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
 
 
 def window(count: int, window_blocks: int) -> np.ndarray:
-    """The window of every block, `[count, window_blocks]`, -1 beyond the ends."""
-    near = np.arange(count)[:, None] + np.arange(window_blocks) - window_blocks // 2
+    """The window of every block, itself at least, `[count, window_blocks]`, -1 beyond the ends."""
+    wide = max(window_blocks, 1)
+    near = np.arange(count)[:, None] + np.arange(wide) - wide // 2
     return np.where((near >= 0) & (near < count), near, -1)
 
 
@@ -103,13 +105,14 @@ def edges(
         return None
     last = n - (count - 1) * block
     sizes = [block] * (count - 1) + [last]
-    half = window_blocks // 2
+    wide = max(window_blocks, 1)
+    half = wide // 2
     total = 0
     for at in range(count):
         if at in hubs:
             total += sizes[at] * n
             continue
-        fixed = hubs | {j for j in range(at - half, at - half + window_blocks) if 0 <= j < count}
+        fixed = hubs | {j for j in range(at - half, at - half + wide) if 0 <= j < count}
         random = min(random_blocks, count - len(fixed))
         total += sizes[at] * (sum(sizes[j] for j in fixed) + random * block)
     return total

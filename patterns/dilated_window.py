@@ -17,7 +17,8 @@ CARD = Card(
         "at any depth; published models dilate only some heads",
     ),
     sources={
-        "window": "512 (Beltagy et al. 2020, section 4.2)",
+        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided without the token itself, causal with it; 0 and 1 "
+        "leave the token itself alone",
         "dilation": "2 (Beltagy et al. 2020, table 12: gaps of 1 to 3 in the upper layers)",
     },
     oracle="FlexAttention, dense mask",
@@ -27,17 +28,17 @@ CARD = Card(
 def pattern(n: int, *, causal: bool = False, window: int = 512, dilation: int = 2) -> Expr:
     """Half a window of every `dilation`-th token to each side; causal: a window of the past."""
     step = max(dilation, 1)
-    return Band(window - 1, 0, step) if causal else Band(window // 2, window // 2, step)
+    return Band(max(window, 1) - 1, 0, step) if causal else Band(window // 2, window // 2, step)
 
 
 def edges(n: int, *, causal: bool = False, window: int = 512, dilation: int = 2) -> int:
     """Full rows minus what the ends cut off: lag k dilation loses as many rows."""
     step = max(dilation, 1)
-    reach = min(window - 1 if causal else window // 2, (n - 1) // step)
+    reach = min(max(window, 1) - 1 if causal else window // 2, (n - 1) // step)
     past = n * reach - step * reach * (reach + 1) // 2
     return n + (past if causal else 2 * past)
 
 
 def flops_paper(n: int, *, dim: int, window: int = 512) -> int:
     """4 n w D, dilated or not (Beltagy et al. 2020, section 3.1)."""
-    return 4 * n * window * dim
+    return 4 * n * max(window, 1) * dim

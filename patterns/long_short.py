@@ -21,7 +21,7 @@ CARD = Card(
         "keys of the window and keys of the slots are normalised apart (DualLN) before the one softmax",
     ),
     sources={
-        "window": "128 (Zhu et al. 2021); 512 in its character language models",
+        "window": "128 (Zhu et al. 2021); 512 in its character language models; 0 and 1 leave the token itself alone",
         "rank": "32 slots, bidirectional (Zhu et al. 2021: Long Range Arena)",
         "chunk": "16, causal (Zhu et al. 2021: character language models)",
         "chunk_rank": "1 slot a chunk, causal (Zhu et al. 2021)",
@@ -45,11 +45,13 @@ def pattern(
     first = slot // chunk_rank * chunk
     reads = Slices.of(count, slot, first, first + chunk, 1, n) if count else Slices.empty(0, n)
     writes = Slices.of(n, i, 0, i // chunk * chunk_rank, 1, count)
-    return Slots(count, reads, writes, Band(window - 1))
+    return Slots(count, reads, writes, Band(max(window, 1) - 1))
 
 
 def extended_blocks(n: int, window: int) -> Expr:
-    """Each block of `window` tokens reads itself and half a block to each side, as half-blocks."""
+    """Each block of `window` tokens reads itself and half a block to each side, as half-blocks; of one, itself."""
+    if window < 2:
+        return Band(0)
     half = max(window // 2, 1)
     count = -(-n // half)
     own = np.arange(count) // 2 * 2

@@ -21,7 +21,8 @@ CARD = Card(
         "decoded token by token, as sliding_window is",
     ),
     sources={
-        "window": "512 (Beltagy et al. 2020, section 4.2)",
+        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided without the token itself, causal with it; 0 and 1 "
+        "leave the token itself alone",
         "global_tokens": "1: the classification token (Beltagy et al. 2020, section 3.1)",
         "dilation": "1; the paper's language models dilate two heads of the upper layers (section 4.2, table 12)",
     },

@@ -26,7 +26,7 @@ CARD = Card(
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
     ),
     sources={
-        "window": "512 (Yuan et al. 2025, section 4.1)",
+        "window": "512 (Yuan et al. 2025, section 4.1); with the token itself, which 0 and 1 leave alone",
         "block": "64 tokens a selected block (Yuan et al. 2025, section 4.1)",
         "selected": "16 blocks (Yuan et al. 2025, section 4.1)",
         "compress": "32 tokens a compressed block (Yuan et al. 2025, section 4.1)",
@@ -71,7 +71,7 @@ def pattern(
     ]
     start = np.concatenate(chosen)
     blocks = Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1))
-    return Slots(count, reads, writes, Explicit(blocks.disjoint()) | Band(window - 1))
+    return Slots(count, reads, writes, Explicit(blocks.disjoint()) | Band(max(window, 1) - 1))
 
 
 def importance(

@@ -19,7 +19,8 @@ CARD = Card(
         "the cache holds window + sinks tokens, however long the text",
     ),
     sources={
-        "window": "1020: a cache of 1024 less the sinks (Xiao et al. 2024, section 4.1); includes the token itself",
+        "window": "1020: a cache of 1024 less the sinks (Xiao et al. 2024, section 4.1); includes the token "
+        "itself; 0 and 1 leave it alone",
         "sinks": "4 (Xiao et al. 2024, section 3.2 and table 2)",
     },
     oracle="FlexAttention, dense mask",
@@ -33,16 +34,16 @@ def resolve(n: int, *, window: int = 1020, sinks: int = 4) -> dict[str, int]:
 
 def pattern(n: int, *, window: int = 1020, sinks: int = 4) -> Expr:
     """The band, and the columns of the first tokens."""
-    band = Band(window - 1)
+    band = Band(max(window, 1) - 1)
     return band | Global(min(sinks, n), rows=False, causal=True) if sinks else band
 
 
 def edges(n: int, *, window: int = 1020, sinks: int = 4) -> int:
     """The band, and for each sink the queries that have left it behind."""
-    width = min(window, n)
-    return n * width - width * (width - 1) // 2 + sum(max(n - window - sink, 0) for sink in range(min(sinks, n)))
+    width = min(max(window, 1), n)
+    return n * width - width * (width - 1) // 2 + sum(max(n - width - sink, 0) for sink in range(min(sinks, n)))
 
 
 def flops_paper(n: int, *, dim: int, window: int = 1020, sinks: int = 4) -> int:
     """4 n (w + s) D: a cache of constant size (Xiao et al. 2024, figure 1)."""
-    return 4 * n * (window + sinks) * dim
+    return 4 * n * (max(window, 1) + sinks) * dim

@@ -9,11 +9,12 @@ CARD = Card(
     complexity="O(n w)",
     causality=(False, True),
     decode=True,
-    rule="|i - j| <= window / 2; causal: 0 <= i - j < window",
+    rule="|i - j| <= window / 2; causal: 0 <= i - j < window; i = j always",
     edges_text="n (w + 1) - (w/2) (w/2 + 1); causal: n w - w (w - 1) / 2",
     paper_n=4096,
     sources={
-        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided without the token itself, causal with it",
+        "window": "512 (Beltagy et al. 2020, section 4.2); two-sided without the token itself, causal "
+        "with it; 0 and 1 leave the token itself alone",
     },
     oracle="FlexAttention, dense mask",
 )
@@ -21,13 +22,13 @@ CARD = Card(
 
 def pattern(n: int, *, causal: bool = False, window: int = 512) -> Expr:
     """Half a window to each side; causal: `window` keys up to and including the token itself."""
-    return Band(window - 1) if causal else Band(window // 2, window // 2)
+    return Band(max(window, 1) - 1) if causal else Band(window // 2, window // 2)
 
 
 def edges(n: int, *, causal: bool = False, window: int = 512) -> int:
     """Full rows minus what the ends cut off."""
     if causal:
-        width = min(window, n)
+        width = min(max(window, 1), n)
         return n * width - width * (width - 1) // 2
     half = min(window // 2, n - 1)
     return n * (2 * half + 1) - half * (half + 1)
@@ -35,4 +36,4 @@ def edges(n: int, *, causal: bool = False, window: int = 512) -> int:
 
 def flops_paper(n: int, *, dim: int, window: int = 512) -> int:
     """4 n w D: the linear cost that the paper claims (Beltagy et al. 2020, section 3.1)."""
-    return 4 * n * window * dim
+    return 4 * n * max(window, 1) * dim

@@ -27,7 +27,7 @@ from attnprof.pattern import (
     Summary,
 )
 from attnprof.runners.gather import GatherCore
-from attnprof.scheme import Spec
+from attnprof.scheme import Spec, Target
 
 
 def mixed(expr: Expr, n: int) -> torch.Tensor:
@@ -104,6 +104,12 @@ def test_what_a_primitive_cannot_mean_is_refused(made: Callable[[], object], tol
         ("sparse_fixed", {"summary": 0}, 37),
         ("sparse_fixed", {"summary": 0, "combine": "alternate"}, 37),
         ("sinks", {"sinks": 0, "window": 1}, 1),
+        ("sinks", {"window": 0}, 1),
+        ("sinks", {"window": 0}, 9),
+        ("sliding_window", {"window": 0}, 1),
+        ("dilated_window", {"window": 0}, 7),
+        ("longformer", {"window": 0}, 7),
+        ("etc", {"window": 0, "global_tokens": 1}, 7),
         ("star", {"global_tokens": 0}, 5),
         ("bigbird", {"global_blocks": 0, "random_blocks": 0, "block": 4}, 13),
         ("bigbird", {"window_blocks": 0, "global_blocks": 0, "random_blocks": 0, "block": 4}, 13),
@@ -111,8 +117,14 @@ def test_what_a_primitive_cannot_mean_is_refused(made: Callable[[], object], tol
 )
 def test_schemes_without_a_part_run_and_count(name: str, params: dict[str, int], n: int) -> None:
     target = catalog.find(name, params=params, runner="gather")
-    shape = Shape(n, dim=8, heads=2, dtype="float64", level="core", causal=target.card.native_causal)
+    for causal in target.card.causality:
+        runs_and_counts(target, Shape(n, dim=8, heads=2, dtype="float64", level="core", causal=causal))
+
+
+def runs_and_counts(target: Target, shape: Shape) -> None:
+    """The core is its reference, and executes what its edges need at least."""
     module, reference, streams = target.build(shape), target.reference(shape), target.inputs(shape)
+    reference.load_state_dict(module.state_dict())
     torch.testing.assert_close(module(*streams), reference(*streams))
     cost = count(target, shape.replace(dtype="float32"), "train").cost
     assert cost.flops_core_useful is not None
