@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.model import Shape, Value
+from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.scheme import Target
 from attnprof.words import Maths, Runner
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from attnprof.pattern import Expr
 
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
+CAPTURED = (".npz", ".pt")
 OWN_CARD = Card(
     title="user's pattern",
     bib="",
@@ -137,6 +139,7 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
         return None
 
     @wraps(call)
+    @on_real_numbers
     def safe(*args: Any, **values: Any) -> Any:
         try:
             return call(*args, **values)
@@ -145,7 +148,7 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
         except Exception as error:
             given = ", ".join([*map(str, args), *(f"{name}={value!r}" for name, value in values.items())])
             raise AttnprofError(
-                f"{path}{_line_in(error, path)} fails: {type(error).__name__}: {error}",
+                f"{path}{line_in(error, path)} fails: {type(error).__name__}: {error}",
                 hint=f"it was called as {call.__name__}({given})",
             ) from error
 
@@ -166,14 +169,15 @@ def run_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        place = _line_in(error, path)
+        place = line_in(error, path)
         raise AttnprofError(
             f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
         ) from error
     return module
 
 
-def _line_in(error: BaseException, path: Path) -> str:
+def line_in(error: BaseException, path: Path) -> str:
+    """`, line 12,` where an exception passed through that file, or was raised reading it; else nothing."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno},"
     lines, trace = [], error.__traceback__
@@ -220,6 +224,10 @@ def find(
         return foreign(text, module, attribute, params or {}, runner, arguments or {})
     if text.endswith(".py"):
         return CatalogTarget.of(load(Path(text).resolve()), params or {}, runner)
+    if text.endswith(CAPTURED):
+        from attnprof.captured import captured
+
+        return captured(Path(text), runner)
     raise unknown("scheme", text, names())
 
 

@@ -27,6 +27,10 @@ class Unsupported(AttnprofError):
     """A combination that a scheme does not define: a result (status `unsupported`), not a failure."""
 
 
+class TooLarge(Unsupported):
+    """What would take too much memory, or too many pairs, to be known at this length; shorter ones may well be."""
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
     """The error for a name that is not among the known ones, with the closest of them as its hint."""
     names = sorted(known)

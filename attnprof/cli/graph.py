@@ -95,12 +95,9 @@ def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any
 
 
 def found_target(text: str, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    """A target of the catalogue's door, or a captured mask."""
-    from attnprof.captured import SUFFIXES, captured
+    """A target of the catalogue's door."""
     from attnprof.catalog import find
 
-    if Path(text).suffix in SUFFIXES:
-        return captured(Path(text))
     return find(text, params=params, arguments=arguments)
 
 
@@ -147,7 +144,6 @@ def _next(found: Sequence[Any], name: str) -> str:
 
 def _runs(name: str) -> bool:
     """Whether `sweep` can execute it: not a captured mask, nor a scheme of which the graph alone is known."""
-    from attnprof.captured import SUFFIXES
-    from attnprof.catalog import card, is_written, names
+    from attnprof.catalog import CAPTURED, card, is_written, names
 
-    return Path(name).suffix not in SUFFIXES and (name not in names() or is_written(name, card(name)))
+    return not name.endswith(CAPTURED) and (name not in names() or is_written(name, card(name)))

@@ -89,7 +89,7 @@ def _through_integers(sampler: Sampler, parameters: bool, sizes: tuple[str, ...]
         if MAIN in forms:
             break
     if MAIN not in forms:
-        return ClosedForms(forms, "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
+        return ClosedForms(forms, sampler.refused or "no polynomial in n, sqrt(n) or log2(n) goes through the counts")
     if forms[MAIN].names[1:]:
         held, where = fixed_parameters(sampler.target), _own_range(sampler, forms[MAIN])
         return ClosedForms({name: dataclasses.replace(form, valid=where, at=held) for name, form in forms.items()})

@@ -11,7 +11,7 @@ from typing import Any, cast
 from attnprof.cost.built import Built, build
 from attnprof.cost.counting import Run, run_pass
 from attnprof.cost.decode import state_sizes
-from attnprof.errors import Unsupported
+from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Shape, Value
 from attnprof.scheme import Target
 from attnprof.words import Pass
@@ -36,6 +36,7 @@ class Sampler:
         self.alike: bool | None = None
         self.seen: dict[tuple[Any, ...], dict[str, int] | None] = {}
         self.calls = self.longest = 0
+        self.refused = ""
 
     def _forward(self, built: Built, shape: Shape, trained: Run) -> tuple[int, int]:
         """FLOPs of a forward without a graph, and of its core: counted apart where a training forward does more."""
@@ -63,8 +64,11 @@ class Sampler:
         if key not in self.seen:
             try:
                 self.seen[key] = self._count(n, changed)
-            except (Unsupported, ValueError, RuntimeError, AssertionError, TypeError, IndexError):
+            except AttnprofError as error:
                 self.seen[key] = None  # a changed parameter may well be one that the scheme refuses
+                self.refused = self.refused or f"n = {n}: {error.message}"
+            except (MemoryError, ValueError, RuntimeError, AssertionError, TypeError, IndexError):
+                self.seen[key] = None
         return self.seen[key]
 
     def _count(self, n: int, changed: Mapping[str, Value]) -> dict[str, int] | None:

@@ -22,6 +22,8 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     pattern = target.pattern(shape)
     if pattern is None:
         return None, "the scheme has no edges between tokens"
+    if pattern.bound:
+        return None, pattern.bound
     if shape.keys != shape.n:
         edges = shape.heads * target.layers * rectangle(shape, pass_)
     else:
@@ -68,7 +70,7 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> int:
 
     def degree(layer: int, head: int) -> int:
         terms = pattern.expr(layer, head).terms()
-        return sum(int(term.slices(pattern.n).out_degree()[-1]) for term in terms)
+        return sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
 
     return _over_heads(pattern, shape, degree)
 

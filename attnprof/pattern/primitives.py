@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern.expr import AsArray, Expr
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.expr import AsArray, Expr, Reader, lags_of
+from attnprof.pattern.slices import Bools, Ints, Slices
+
+R = TypeVar("R")
+
+
+def lag_rule(expr: Expr, n: int) -> Bools:
+    """The rule of a kind that knows the lag i - j alone, at every lag of length n."""
+    lags = lags_of(n)
+    return np.asarray(expr.rule(np.maximum(lags, 0), np.maximum(-lags, 0)), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -19,9 +27,12 @@ class Dense(Expr):
 
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         return Slices.of(n, i, 0, i + 1 if self.causal else n)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         return (j <= i) & (j >= 0) if self.causal else (i >= 0) & (j >= 0)
@@ -35,9 +46,12 @@ class Band(Expr):
     after: int = 0
     dilation: int = 1
 
-    def slices(self, n: int) -> Slices:
-        i, step = np.arange(n), self.dilation
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i, step = np.arange(first, last), self.dilation
         return Slices.of(n, i, i - self.before * step, i + self.after * step + 1, step)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         lag = i - j
@@ -52,9 +66,12 @@ class Strided(Expr):
     stride: int
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         return Slices.of(n, i, i % self.stride, i + 1 if self.causal else n, self.stride)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         same = (i - j) % self.stride == 0
@@ -67,9 +84,13 @@ class Offsets(Expr):
 
     lags: tuple[int, ...]
 
-    def slices(self, n: int) -> Slices:
-        keys = np.arange(n)[:, None] - np.unique(np.asarray(self.lags, dtype=np.int64))
-        return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)[:, None]
+        keys = i - np.unique(np.asarray(self.lags, dtype=np.int64))
+        return Slices.of(n, i, keys, keys + 1).disjoint()
+
+    def by_lag(self, n: int) -> Bools:
+        return np.isin(lags_of(n), np.asarray(self.lags, dtype=np.int64))
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         found = (i - j) > (i - j)  # nothing, in the shape of the pairs
@@ -98,9 +119,9 @@ class Summary(Expr):
                 hint=f"columns lie in [0, {self.stride}): 0 <= first, last <= {self.stride}",
             )
 
-    def slices(self, n: int) -> Slices:
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
         columns = np.arange(self.first, self.last)
-        i = np.arange(n)[:, None]
+        i = np.arange(first, last)[:, None]
         return Slices.of(n, i, columns, i + 1 if self.causal else n, self.stride)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
@@ -118,11 +139,11 @@ class Blocks(Expr):
     after: int = 0
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
-        first = (i // self.size - self.before) * self.size
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
+        start = (i // self.size - self.before) * self.size
         stop = (i // self.size + self.after + 1) * self.size
-        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         ahead = j // self.size - i // self.size
@@ -143,13 +164,13 @@ class Global(Expr):
     columns: bool = True
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         full = (i >= self.first) & (i < self.last) & self.rows
         empty = ~full & (not self.columns)
-        first = np.where(full, 0, self.first)
+        start = np.where(full, 0, self.first)
         stop = np.where(empty, 0, np.where(full, n, self.last))
-        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         row = (i >= self.first) & (i < self.last) & self.rows
@@ -172,27 +193,37 @@ class BlockTable(Expr):
 
     def __post_init__(self) -> None:
         Expr.__post_init__(self)
+        object.__setattr__(self, "table", np.asarray(self.table))  # a tensor would turn fake where counts are made
         _in_range("BlockTable", "block", self.table, len(self.table))
         _in_range("BlockTable", "full block", np.asarray(self.full, dtype=np.int64), len(self.table), least=0)
 
-    def slices(self, n: int) -> Slices:
+    def reader(self, n: int) -> Reader:
         if len(self.table) != -(-n // self.size):
             raise AttnprofError(
                 f"BlockTable has {len(self.table)} rows for {n} tokens in blocks of {self.size}",
                 hint=f"one row a block of queries: {-(-n // self.size)}",
             )
-        whole = np.asarray(self.full, dtype=np.int64)
-        block, read = np.nonzero(self.lists() >= 0)
-        key = self.lists()[block, read]
-        rows = Slices.of(
-            len(self.table),
-            np.concatenate([block, whole]),
-            np.concatenate([key, 0 * whole]),
-            np.concatenate([key + 1, 0 * whole + len(self.table)]),
-        ).disjoint()
-        i = (rows.row[:, None] * self.size + np.arange(self.size)).ravel()
-        start, stop = np.repeat(rows.start, self.size) * self.size, np.repeat(rows.stop, self.size) * self.size
-        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
+        lists, count, size = self.lists(), len(self.table), self.size
+        full = np.zeros(count, dtype=np.bool_)
+        full[list(self.full)] = True
+
+        def read(first: int, last: int) -> Slices:
+            low, high = first // size, min(-(-last // size), count)
+            block, at = np.nonzero(lists[low:high] >= 0)
+            key, whole = lists[low + block, at], np.flatnonzero(full[low:high])
+            rows = Slices.of(
+                max(high - low, 0),
+                np.concatenate([block, whole]),
+                np.concatenate([key, 0 * whole]),
+                np.concatenate([key + 1, 0 * whole + count]),
+                m=count,
+            ).disjoint()
+            i = ((rows.row[:, None] + low) * size + np.arange(size)).ravel()
+            start, stop = np.repeat(rows.start, size) * size, np.repeat(rows.stop, size) * size
+            found = Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
+            return found.between(first, last)
+
+        return read
 
     def lists(self) -> Ints:
         """The table with the blocks of each row ascending, none twice, none of the future if causal, no full row."""
@@ -230,20 +261,23 @@ class KeyTable(Expr):
     table: Ints
 
     def __post_init__(self) -> None:
+        Expr.__post_init__(self)
+        object.__setattr__(self, "table", np.asarray(self.table))
         _in_range("KeyTable", "key", self.table, None)
 
-    def slices(self, n: int) -> Slices:
-        keys = self.lists(n)
-        return Slices.of(n, np.arange(n)[:, None], np.where(keys < 0, n, keys), keys + 1).disjoint()
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        keys = self.lists(n, first, last)
+        return Slices.of(n, np.arange(first, last)[:, None], np.where(keys < 0, n, keys), keys + 1).disjoint()
 
-    def lists(self, n: int) -> Ints:
-        """The keys below n of the first n rows, ascending, each once; -1 elsewhere: `[n, k]`."""
+    def lists(self, n: int, first: int = 0, last: int | None = None) -> Ints:
+        """The keys below n of rows `first <= i < last` (all n), ascending, each once; -1 elsewhere: `[rows, k]`."""
         if len(self.table) < n:
             raise AttnprofError(f"KeyTable has {len(self.table)} rows for {n} tokens", hint="one row a query")
-        table = np.sort(self.table[:n], axis=1)
+        table = np.sort(self.table[first : n if last is None else last], axis=1)
         again = np.zeros(table.shape, dtype=np.bool_)
         again[:, 1:] = table[:, 1:] == table[:, :-1]
-        return np.where(again | (table >= n), -1, table)
+        table[again | (table >= n)] = -1
+        return table
 
 
 @dataclass(frozen=True)
@@ -254,9 +288,9 @@ class GridWindows(Expr):
     window: int
     shift: int = 0
 
-    def slices(self, n: int) -> Slices:
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
         height = -(-n // self.width)
-        i = np.arange(n)
+        i = np.arange(first, last)
         top, bottom = self._piece(i // self.width, height)
         left, right = self._piece(i % self.width, self.width)
         rows = top[:, None] + np.arange(self.window)
@@ -293,8 +327,8 @@ class Segments(Expr):
                 hint=f"positions in ascending order: {tuple(sorted({max(bound, 0) for bound in self.bounds}))}",
             )
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         edges = np.unique([0, *(bound for bound in self.bounds if bound < n), n])
         at = np.searchsorted(edges, i, side="right") - 1
         stop = edges[at + 1]
@@ -325,10 +359,23 @@ class Drawn(Expr):
     count: Callable[[], int] | None = None
 
     def slices(self, n: int) -> Slices:
-        return _square("Drawn", self.draw(), n)
+        return _square("Drawn", _asked("draw", self.draw), n)
 
     def edges(self, n: int) -> int:
-        return self.slices(n).edges if self.count is None else self.count()
+        return self.slices(n).edges if self.count is None else _asked("count", self.count)
+
+
+def _asked(name: str, call: Callable[[], R]) -> R:
+    """What a function of a `Drawn` gives; its mistakes as one clear error."""
+    try:
+        return call()
+    except AttnprofError:
+        raise
+    except Exception as error:
+        raise AttnprofError(
+            f"the {name} of a Drawn pattern fails: {type(error).__name__}: {error}",
+            hint="it takes nothing; `draw` returns Slices, `count` an integer",
+        ) from error
 
 
 def _square(kind: str, given: Slices, n: int) -> Slices:

@@ -21,13 +21,13 @@ GROUPS = (
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "captured", "graph", "cost", "measure", "store", "stats"),
+    ("catalog", "targets", "foreign", "captured", "mask_mod", "graph", "cost", "measure", "store", "stats"),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured"}, {"api", "testing"})
+ROOMS = ({"catalog", "targets", "foreign", "captured", "mask_mod"}, {"api", "testing"})
 NO_TORCH = (
     "graph",
     "render",
@@ -36,6 +36,7 @@ NO_TORCH = (
     "catalog",
     "targets",
     "foreign",
+    "mask_mod",
     "pattern",
     "scheme",
     "units",
