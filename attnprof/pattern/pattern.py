@@ -9,7 +9,7 @@ from functools import cached_property
 from attnprof.errors import AttnprofError
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.expr import Expr
-from attnprof.pattern.primitives import Drawn
+from attnprof.pattern.given import Drawn
 from attnprof.pattern.slices import Bools, Slices
 from attnprof.pattern.slots import Kernel, Slots
 
