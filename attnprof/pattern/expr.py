@@ -12,7 +12,7 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern.apart import on_real_numbers
-from attnprof.pattern.slices import Bools, Slices
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
 AsArray = Callable[[np.ndarray], Any]
@@ -77,6 +77,14 @@ class Expr:
         if lags is None:
             return sum(piece.edges for piece in self.pieces(n))
         return int((n - np.abs(lags_of(n)))[lags].sum())
+
+    def degrees(self, n: int) -> Ints:
+        """Keys that each query reads, `[n]`, counted by lag or by pieces."""
+        lags = self.by_lag(n)
+        if lags is None:
+            return sum((piece.out_degree() for piece in self.pieces(n)), np.zeros(n, dtype=np.int64))
+        sums = np.concatenate([[0], np.cumsum(lags)])
+        return sums[n:] - sums[:n]
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         """Whether query `i` reads key `j`, elementwise for integer arrays or tensors; None where no rule exists.

@@ -55,7 +55,7 @@ def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
 
     Its full and its partial tiles are counted from slices, in O(slices).
     """
-    share = np.stack([tile_edges(expr.slices(n), block) for expr in heads])
+    share = np.stack([edges_by_tile(expr, n, block) for expr in heads])
     rows = np.minimum(block, n - np.arange(share.shape[1]) * block)
     full = share == rows[:, None] * rows
     partial_count, partial_index = _ordered((share > 0) & ~full)
@@ -71,6 +71,12 @@ def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
     )
 
 
+def edges_by_tile(expr: Expr, n: int, block: int) -> np.ndarray:
+    """Edges of a pattern in each tile of `block` x `block`, `[tiles, tiles]`, without a list of them."""
+    tiles = -(-n // block)
+    return sum((tile_edges(piece, block) for piece in expr.pieces(n)), np.zeros((tiles, tiles), dtype=np.int64))
+
+
 def tile_edges(slices: Slices, block: int) -> np.ndarray:
     """Edges in each tile of `block` x `block`, `[tiles, tiles]`."""
     tiles = -(-slices.n // block)
@@ -83,10 +89,20 @@ def tile_edges(slices: Slices, block: int) -> np.ndarray:
         keep = at // block < tiles
         np.add.at(total, inner[keep], sign * (at % block)[keep])
     counted = np.cumsum(total.reshape(tiles, tiles + 1), axis=1)[:, :tiles]
-    rest = slices.take(slices.step > 1)
-    keys, rows = rest.csr()[1], np.repeat(rest.row, rest.counts)
+    near = slices.take((slices.step > 1) & (slices.step < block))
+    if len(near.row):
+        for column in range(tiles):
+            inside = _below(near, (column + 1) * block) - _below(near, column * block)
+            counted[:, column] += np.bincount(near.row // block, inside, tiles).astype(np.int64)
+    far = slices.take(slices.step >= block)
+    keys, rows = far.csr()[1], np.repeat(far.row, far.counts)
     np.add.at(counted, (rows // block, keys // block), 1)
     return counted
+
+
+def _below(slices: Slices, key: int) -> np.ndarray:
+    """Keys of each slice that are less than `key`."""
+    return np.clip(-((slices.start - key) // slices.step), 0, slices.counts)
 
 
 def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
