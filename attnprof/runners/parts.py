@@ -108,7 +108,8 @@ def _(expr: Blocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     shifts = tuple(s for s in range(max(-expr.before, 1 - group), min(expr.after, group - 1) + 1))
     part = masked(Part(n, NATURAL, NATURAL, size, size, shifts=shifts))
     if earlier:
-        return [replace(part, relative=by_lag(_alone(expr, earlier), size, size, 0))]
+        left = by_lag(lambda lag: ((lag >= 0) | (not expr.causal)) & ~_covered(earlier, lag), size, size, 0)
+        return [replace(part, relative=left)]
     return [_causally(part, shifts, reads=0 in shifts) if expr.causal else part]
 
 
