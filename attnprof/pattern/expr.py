@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, TooLarge
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.slices import Bools, Ints, Slices
 
 AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
 AsArray = Callable[[np.ndarray], Any]
 Reader = Callable[[int, int], Slices]
-PIECE_ROWS, PIECE_SLICES = 8192, 1 << 17
+PIECE_ROWS, PIECE_SLICES, MOST_SLICES = 2048, 1 << 17, 1 << 25
 
 
 class Expr:
@@ -59,12 +59,20 @@ class Expr:
         return lambda first, last: self.of_rows(n, first, last)
 
     def pieces(self, n: int) -> Iterator[Slices]:
-        """The slices of some rows after the other: all of them, without ever holding more than a few megabytes."""
-        read, first, count = self.reader(n), 0, min(256, n)
+        """The slices of some rows after the other: all of them, without ever holding more than a few megabytes.
+
+        Raises `TooLarge` for a pattern so ragged that going through it would take minutes.
+        """
+        read, first, count, seen = self.reader(n), 0, min(64, n), 0
         while first < n:
             piece = read(first, min(first + count, n))
+            first, seen = first + count, seen + len(piece.row)
+            if seen > MOST_SLICES or seen // first * n > 4 * MOST_SLICES:
+                raise TooLarge(
+                    f"{type(self).__name__} at n = {n} is made of more than {MOST_SLICES:,} separate runs of keys",
+                    hint="a shorter n, or a pattern of fewer overlapping primitives",
+                )
             yield piece
-            first += count
             count = max(1, min(PIECE_ROWS, PIECE_SLICES * count // max(len(piece.row), 1)))
 
     def by_lag(self, n: int) -> Bools | None:

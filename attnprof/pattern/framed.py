@@ -76,10 +76,26 @@ class FramedBlocks(Expr):
         own = i // self.area
         parts = [Slices.of(n, i, own * self.area, i + 1)]
         for up, right, top, left, stop in self.neighbours():
+            if self._is_whole(up, right):
+                continue
             block = self.block_at(own, up, right)
             start = np.where(block < 0, n, block * self.area)[:, None] + np.arange(top, self.side) * self.side
             parts.append(Slices.of(n, i[:, None], start + left, start + stop))
-        return parts[0].joined(*parts[1:]).disjoint()
+        return parts[0].joined(*parts[1:], *self._whole_blocks(n, i)).disjoint()
+
+    def _is_whole(self, up: int, right: int) -> bool:
+        """Whether the frame holds all of the block so many rows up and columns right."""
+        return max(up, abs(right)) * self.side <= self.frame
+
+    def _whole_blocks(self, n: int, i: Ints) -> Iterator[Slices]:
+        """The blocks that the frame holds whole, those beside each other as one run."""
+        own, reach = i // self.area, self.frame // self.side
+        column = own % self.across
+        for up in range(reach + 1):
+            row = (own // self.across - up) * self.across
+            first = row + np.maximum(column - reach, 0)
+            last = np.minimum(column + reach, self.across - 1) if up else column - 1
+            yield Slices.of(n, i, np.where(row < 0, n, first * self.area), (row + last + 1) * self.area)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         own, block = i // self.area, j // self.area

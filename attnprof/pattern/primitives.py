@@ -117,9 +117,12 @@ class Summary(Expr):
             )
 
     def of_rows(self, n: int, first: int, last: int) -> Slices:
-        columns = np.arange(self.first, self.last)
         i = np.arange(first, last)[:, None]
-        return Slices.of(n, i, columns, i + 1 if self.causal else n, self.stride)
+        ahead = i + 1 if self.causal else n
+        if n // self.stride < 2 * (self.last - self.first):  # long columns side by side: a run for each block
+            block = np.arange(0, n, self.stride)
+            return Slices.of(n, i, block + self.first, np.minimum(block + self.last, ahead))
+        return Slices.of(n, i, np.arange(self.first, self.last), ahead, self.stride)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         place = j % self.stride

@@ -32,7 +32,7 @@ LAGS = (Dense, Band, Strided, Offsets)
 
 def lower(expr: Expr, n: int) -> Plan:
     """The plan that executes exactly the edges of `expr`, each once."""
-    terms = without_doubles(expr.parts if isinstance(expr, Union) else (expr,))
+    terms = without_doubles(expr.parts if isinstance(expr, Union) else (expr,), n)
     try:
         by_structure = _by_structure(terms, n)
     except TooWide:
@@ -40,14 +40,19 @@ def lower(expr: Expr, n: int) -> Plan:
     return by_structure if by_structure is not None else Plan(n, tuple(from_tiles(expr, n)))
 
 
-def without_doubles(terms: tuple[Expr, ...]) -> tuple[Expr, ...]:
+def without_doubles(terms: tuple[Expr, ...], n: int) -> tuple[Expr, ...]:
     """The terms of a union without those that one full term contains, all pairs or all of the past."""
     terms = tuple(t.inner if isinstance(t, Past) and of_the_past(t.inner) else t for t in terms)
+    terms = tuple(Dense(t.causal) if isinstance(t, Global) and _is_of_all(t, n) else t for t in terms)
     if any(isinstance(t, Dense) and not t.causal for t in terms):
         return (Dense(),)
     if any(isinstance(t, Dense) for t in terms) and all(of_the_past(t) for t in terms):
         return (Dense(causal=True),)
     return terms
+
+
+def _is_of_all(hub: Global, n: int) -> bool:
+    return (hub.rows or hub.columns) and hub.first <= 0 and hub.last >= n
 
 
 def _is_wide(term: Expr, n: int) -> bool:

@@ -46,9 +46,9 @@ def masked(part: Part) -> Part:
     return part if bool(ok.all()) else replace(part, key_ok=ok)
 
 
-def fits(entries: int) -> None:
-    """Raise `TooWide` for a table of more entries than a plan should have."""
-    if entries > MOST:
+def fits(entries: int, item_bytes: int = 1) -> None:
+    """Raise `TooWide` for a table that is larger than a plan should have; making it takes a few times its size."""
+    if entries * item_bytes > MOST:
         raise TooWide
 
 

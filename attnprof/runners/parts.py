@@ -32,6 +32,7 @@ from attnprof.runners.triangle import triangle
 LARGEST_BLOCK = 256
 ONE_TILE = 1024
 MOST_KEYS = 1 << 25
+TABLE_BYTES = 16  # of an entry, while a table of blocks is made
 
 
 @singledispatch
@@ -121,7 +122,7 @@ def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
         return tiles(Blocks(unit, expr.before // unit, expr.after // unit, expr.causal), n, ())
     stop = expr.size + (min(expr.after, 0) if expr.causal else expr.after)
     offsets = np.arange(-expr.before // unit, stop // unit)
-    fits(-(-n // expr.size) * len(offsets) * unit)
+    fits(-(-n // expr.size) * len(offsets), TABLE_BYTES)
     blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
     blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
     part = masked(Part(n, NATURAL, NATURAL, expr.size, unit, table=blocks))
@@ -133,7 +134,7 @@ def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     """Rows of pixels that the frame meets (whole blocks where it meets them whole), the own block last."""
     own, side, area = np.arange(-(-n // expr.area)), expr.side, expr.area
     unit = side if expr.frame % side else area
-    fits(len(own) * area * (1 + sum(1 for _ in expr.neighbours())))
+    fits(len(own) * (area // unit) * (1 + sum(1 for _ in expr.neighbours())), TABLE_BYTES)
     blocks, masks = [], []
     for up, right, first, left, stop in expr.neighbours():
         rows = np.arange(first * side // unit, area // unit)
