@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, TooLarge
 from attnprof.pattern.expr import AsArray, Expr, Reader
 from attnprof.pattern.slices import Ints, Slices
 
 R = TypeVar("R")
+MOST_BLOCKS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,12 @@ class BlockTable(Expr):
 
     def _matrix(self) -> np.ndarray:
         count = len(self.table)
+        if count > MOST_BLOCKS:
+            raise TooLarge(
+                f"a rule of a BlockTable of {count:,} blocks looks up {count:,} x {count:,} of them, more than "
+                f"{MOST_BLOCKS:,} x {MOST_BLOCKS:,}",
+                hint="larger blocks, a shorter n, or --runner gather",
+            )
         matrix = np.zeros((count, count + 1), dtype=np.bool_)
         np.put_along_axis(matrix, self.table, True, axis=1)
         matrix[list(self.full)] = True

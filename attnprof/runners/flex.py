@@ -31,11 +31,11 @@ class FlexCore(BandDecoding, nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        assert spec.pattern is not None, "FlexAttention needs a pattern"
+        pattern = spec.edges()
         self.spec = spec
-        kinds = min(spec.pattern.heads, spec.shape.heads)
+        kinds = min(pattern.heads, spec.shape.heads)
         heads = range(spec.shape.heads if kinds > 1 else 1)
-        self.mask = block_mask([spec.pattern.expr(spec.layer, head % kinds) for head in heads], spec.pattern.n)
+        self.mask = block_mask([pattern.expr(spec.layer, head % kinds) for head in heads], pattern.n)
         self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -73,8 +73,16 @@ def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
 
 def edges_by_tile(expr: Expr, n: int, block: int) -> np.ndarray:
     """Edges of a pattern in each tile of `block` x `block`, `[tiles, tiles]`, without a list of them."""
-    tiles = -(-n // block)
-    return sum((tile_edges(piece, block) for piece in expr.pieces(n)), np.zeros((tiles, tiles), dtype=np.int64))
+    tiles, lags = -(-n // block), expr.by_lag(n)
+    counted = np.zeros((tiles, tiles), dtype=np.int64)
+    if lags is None:
+        return sum((tile_edges(piece, block) for piece in expr.pieces(n)), counted)
+    below = np.concatenate([[0], np.cumsum(lags)])  # lags that are read, less than each one
+    keys = np.minimum(np.arange(tiles + 1) * block, n)
+    for tile in range(tiles):
+        rows = np.arange(tile * block, min((tile + 1) * block, n))[:, None]
+        counted[tile] = -np.diff(below[rows - keys + n].sum(0))
+    return counted
 
 
 def tile_edges(slices: Slices, block: int) -> np.ndarray:

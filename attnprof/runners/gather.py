@@ -64,8 +64,8 @@ def flops_core(spec: Spec) -> int:
 
 def head_groups(spec: Spec) -> list[tuple[list[int], list[Plan]]]:
     """Heads that can run together (plans of one signature), with their plans: one if they are all the same."""
-    assert spec.pattern is not None, "gathering needs a pattern"
-    pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
+    pattern = spec.edges()
+    kinds = min(pattern.heads, spec.shape.heads)
     made: dict[object, Plan] = {}
     plans = []
     for kind in range(kinds):
