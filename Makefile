@@ -5,9 +5,13 @@ VENV ?= .venv
 LENGTHS ?= 1k-64k
 PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2
+DEVICE ?= cuda
+OUT ?=
+WHEELS ?=
+STEPS ?=
 BIN := $(VENV)/bin
 
-.PHONY: sweep test oracles lint bench clean
+.PHONY: sweep test oracles lint bench gpu clean
 
 sweep: $(VENV)/installed
 	$(BIN)/attnprof sweep --lengths $(LENGTHS)
@@ -26,6 +30,13 @@ lint: $(VENV)/tested
 
 bench: $(VENV)/tested
 	$(BIN)/python -m pytest tests/bench -m slow --benchmark-only
+
+# The first half hour on a GPU, from a checkout with nothing installed: results, tables and one archive in OUT.
+# DEVICE=cpu is a dry run; WHEELS is a folder of wheels for packages that are missing; STEPS=1,2 does some of the steps.
+gpu:
+	$(if $(OUT),,$(error make gpu needs OUT=DIR, the folder for the results))
+	PYTHONPATH="$(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))" $(PYTHON) -m tests.gpu --out "$(OUT)" --device "$(DEVICE)" --steps "$(STEPS)" \
+		$(if $(WHEELS),--wheels "$(WHEELS)")
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

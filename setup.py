@@ -6,4 +6,5 @@ setup(
     packages=[*find_packages(include=["attnprof*"]), "attnprof._patterns", "attnprof._reports"],
     package_dir={"attnprof._patterns": "patterns", "attnprof._reports": "reports"},
     package_data={"attnprof": ["py.typed"], "attnprof._reports": ["**/*"]},
+    exclude_package_data={"attnprof._reports": ["reference/**/*"]},  # published in the repository, not shipped
 )

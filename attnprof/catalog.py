@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 CAPTURED = (".npz", ".pt")
+# What a pattern file may define beside `pattern` and `CARD`, and where an entry holds it.
+PARTS = {
+    "edges": "edges",
+    "resolve": "rules",
+    "layers": "layers",
+    "pairs": "pairs",
+    "score_products": "products",
+    "flops_paper": "paper",
+    "flops_paper_step": "paper_step",
+    "state_numbers": "state",
+}
 OWN_CARD = Card(
     title="user's pattern",
     bib="",
@@ -52,6 +63,10 @@ class Entry:
     edges: Callable[..., int] | None = None
     rules: Callable[..., Mapping[str, Value]] | None = None
     paper: Callable[..., int] | None = None
+    paper_step: Callable[..., int] | None = None
+    pairs: Callable[..., int] | None = None
+    products: Callable[..., int] | None = None
+    state: Callable[..., int] | None = None
     layers: Callable[..., int] | None = None
     defaults: Mapping[str, Value] = field(default_factory=dict)
 
@@ -106,7 +121,13 @@ def runners_of(card: Card) -> tuple[Runner, ...]:
 
 @cache
 def load(path: Path) -> Entry:
-    """A pattern file, by its path: `pattern`, and beside it `CARD`, `edges`, `resolve`, `layers`, `flops_paper`."""
+    """A pattern file, by its path: `pattern`, and beside it what else it states, each optional.
+
+    `CARD`; `resolve`: parameters at n; `layers`: layer kinds; `edges`: their number; `pairs`: query-key pairs of all
+    softmaxes, where queries read slots too; `score_products`: products as wide as a key that scores take beside one a
+    pair; `flops_paper` and `flops_paper_step`: the paper's count of a pass, and of one token more; `state_numbers`:
+    numbers that decoding keeps of a sequence.
+    """
     module = run_file(path)
     card = getattr(module, "CARD", OWN_CARD)
     draw = getattr(module, "pattern", None)
@@ -119,16 +140,13 @@ def load(path: Path) -> Entry:
             f"{path} defines no function `pattern`",
             hint="it needs `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
         )
-    own = {name: guarded(path, getattr(module, name, None)) for name in ("edges", "resolve", "flops_paper", "layers")}
+    own = {name: guarded(path, getattr(module, name, None)) for name in PARTS}
     return Entry(
         name=path.stem,
         path=path,
         card=card,
         draw=draw if borrowed else guarded(path, draw),
-        edges=own["edges"] or (borrowed.edges if borrowed else None),
-        rules=own["resolve"] or (borrowed.rules if borrowed else None),
-        paper=own["flops_paper"] or (borrowed.paper if borrowed else None),
-        layers=own["layers"] or (borrowed.layers if borrowed else None),
+        **{field: own[name] or (getattr(borrowed, field) if borrowed else None) for name, field in PARTS.items()},
         defaults=parameters_of(draw),
     )
 

@@ -67,6 +67,11 @@ class Shape:
         """Key length: `m`, or `n` for self-attention."""
         return self.n if self.m is None else self.m
 
+    @property
+    def repeats(self) -> int:
+        """How often the layers stand one after the other: `depth` at level `block`, once below it."""
+        return self.depth if self.level == "block" else 1
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -152,13 +157,18 @@ class OpCount:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a total rests on: the operators counted and not counted, the kernels and tiles assumed, the convention."""
+    """What a total rests on: the operators counted and not counted, the kernels and tiles assumed, the convention.
+
+    `unknown_workspaces` names the operators whose kernels take memory for themselves that is not known to the byte:
+    `peak_bytes` is exact where there are none.
+    """
 
     counted: tuple[OpCount, ...] = ()
     uncounted: tuple[OpCount, ...] = ()
     backend: str | None = None
     tile: str | None = None
     convention: str = "multiply-add = 2 FLOPs"
+    unknown_workspaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

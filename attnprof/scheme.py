@@ -97,5 +97,38 @@ class Target(Protocol):
         ...
 
     def flops_paper(self, shape: Shape) -> int | None:
-        """The paper's formula for the core, forward, all layers of the target, batch included; None without one."""
+        """The paper's formula for the core, forward, all layers of the stack, batch included; None without one."""
+        ...
+
+
+@runtime_checkable
+class SchemeTarget(Target, Protocol):
+    """A target that comes from a pattern file, and so can state what it asks for in closed form."""
+
+    def graph(self, shape: Shape, later: int = 0) -> Pattern:
+        """Its pattern, slots and kernels included; with `later`, of as many tokens more at the parameters of n."""
+        ...
+
+    def encodes(self, shape: Shape) -> bool:
+        """Whether the shape asks for an encoder over m tokens and a decoder over n."""
+        ...
+
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """The closed count of distinct edges of one layer and head; None where none is stated."""
+        ...
+
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """The closed count of query-key pairs, keys that are slots included; None where none is stated."""
+        ...
+
+    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int:
+        """Products of the width of a key that the scores take beside q k: positions, labels."""
+        ...
+
+    def flops_paper_step(self, shape: Shape) -> int | None:
+        """The paper's formula for one token more after n; None where the paper states none."""
+        ...
+
+    def state_numbers(self, shape: Shape, n: int) -> int | None:
+        """Numbers that decoding keeps of one sequence after n tokens; None where none is stated."""
         ...

@@ -18,7 +18,7 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.model import CONFIDENCE, Interval, Point, Record, coverage
-from attnprof.words import RecordKind, Status
+from attnprof.words import RecordKind, Status, Timing
 
 Quantity = float | Interval
 FEWEST_RANKED = 4  # the fewest samples on each side with which a rank sum can reach 95%
@@ -175,13 +175,14 @@ def compare(a: Interval, b: Interval, tolerance: float = 0.05) -> Verdict:
 
 
 def compare_runs(
-    before: Iterable[Record], after: Iterable[Record], metric: str = "wall_s", tolerance: float = 0.05
+    before: Iterable[Record], after: Iterable[Record], metric: Timing = Timing.WALL_S, tolerance: float = 0.05
 ) -> Comparison:
     """Compare two runs on the points that are the same in every condition, by a measured interval such as `wall_s`.
 
     Points of one target, runner, length and pass that differ in anything else are refused, not compared. Raises
-    `AttnprofError` where nothing is left.
+    `AttnprofError` where nothing is left, and for a metric that is none.
     """
+    metric = Timing(metric)
     olds, news = _measured_points(before), _measured_points(after)
     common = [key for key in olds if key in news]
     rows, broken = [], []
@@ -203,7 +204,7 @@ def _measured_points(records: Iterable[Record]) -> dict[str, Record]:
     return {json.dumps(r.point.to_json(), sort_keys=True): r for r in records if r.kind is RecordKind.COST}
 
 
-def _interval_of(record: Record, metric: str) -> Interval | None:
+def _interval_of(record: Record, metric: Timing) -> Interval | None:
     return None if record.measured is None else getattr(record.measured, metric)
 
 

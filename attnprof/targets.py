@@ -12,6 +12,7 @@ from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern, numbers
 from attnprof.scheme import Spec
+from attnprof.stated import Stated, context_of, crossing
 from attnprof.words import Level, Maths, Runner
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"ffn": ("plain", "switch")}
 
 
 @dataclass(frozen=True, eq=False)
-class CatalogTarget:
+class CatalogTarget(Stated):
     """A scheme of the catalogue with its parameters and its runner chosen; all that a command needs of it."""
 
     entry: Entry
@@ -126,41 +127,24 @@ class CatalogTarget:
         heads = shape.heads if "head" in accepted(draw, head=0) else 1
         return Pattern(self.name, n, shape.causal, bound, self.layers, heads)
 
-    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """The closed count of distinct edges of one layer and head; None where the file states none."""
-        closed = self.entry.edges
-        if closed is None:
-            return None
-        context = context_of(shape, layer, head)
-        return closed(shape.n, **accepted(closed, **context, **self.resolve(shape.n)))
-
-    def flops_paper(self, shape: Shape) -> int | None:
-        """The paper's formula for the core, forward, all layers, batch included; None where the file states none."""
-        formula = self.entry.paper
-        if formula is None:
-            return None
-        sizes = {"dim": shape.dim, "heads": shape.heads, "causal": shape.causal, "keys": shape.keys}
-        return shape.batch * formula(shape.n, **accepted(formula, **sizes, **self.resolve(shape.n)))
-
     def flops_core(self, shape: Shape) -> int | None:
         """The closed form that the code states for what its core executes, forward, all layers; None without."""
         module = self._scheme() or importlib.import_module(f"attnprof.runners.{self.runner}")
         closed = getattr(module, "flops_core", None)
         if closed is None:
             return None
-        if self._encodes(shape):
+        if self.encodes(shape):
             source = self.flops_core(shape.replace(n=shape.keys, m=None, causal=False))
             within = self.flops_core(shape.replace(m=None))
             assert source is not None
             assert within is not None
-            crossing = 4 * shape.batch * shape.n * shape.keys * shape.dim * self.layers * shape.depth
-            return source + within + crossing
-        repeats = shape.depth if shape.level is Level.BLOCK else 1
-        return repeats * sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
+            return source + within + crossing(shape, self.layers)
+        return shape.repeats * sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
 
-    def _encodes(self, shape: Shape) -> bool:
+    def encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
-        return shape.level is Level.BLOCK and shape.m is not None and not hasattr(self._scheme(), "inputs")
+        asked = shape.level is Level.BLOCK and shape.m is not None and self.entry.has_maths
+        return asked and not hasattr(self._scheme(), "inputs")
 
     def spec(self, shape: Shape, layer: int = 0) -> Spec:
         """What a core is built from."""
@@ -171,7 +155,7 @@ class CatalogTarget:
         from attnprof.layers.block import blocks
 
         inner, encoder = shape, None
-        if self._encodes(shape):
+        if self.encodes(shape):
             inner = shape.replace(m=None)
             encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
         layers, after = self._repeated(inner)
@@ -213,7 +197,7 @@ class CatalogTarget:
         scheme, spec = self._scheme(), self.spec(shape, layer)
         if hasattr(scheme, "Layer") and shape.level is not Level.CORE:
             return scheme.Layer(spec)
-        core = scheme.Core(spec) if scheme else runner_core(self.runner)(spec)
+        core = scheme.Core(spec) if scheme else runner_core(self.runner)(executable(spec, self.name))
         if shape.level is Level.CORE:
             return core
         project = scheme.Projections(spec) if hasattr(scheme, "Projections") else QKV(shape)
@@ -225,29 +209,41 @@ class CatalogTarget:
 
     def _check(self, shape: Shape) -> None:
         if not self.entry.has_maths:
-            raise Unsupported(f"{self.name} is described as a graph only: its maths is not written")
+            hint = self.card.instead or f"attnprof graph {self.name}; `attnprof list` says which schemes have a cost"
+            raise Unsupported(f"{self.name} is described as a graph only: its maths is not written", hint=hint)
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
         if shape.groups != shape.heads and not self.card.kv_heads:
-            raise Unsupported(f"{self.name} is not defined for fewer KV heads than query heads")
-        if self._encodes(shape):
+            raise Unsupported(
+                f"{self.name} is not defined for fewer KV heads than query heads",
+                hint=f"as many of both: --kv-heads {shape.heads}",
+            )
+        if self.encodes(shape):
             if False not in self.card.causality:
-                raise Unsupported(f"{self.name} has no bidirectional form to encode a source with")
+                raise Unsupported(
+                    f"{self.name} has no bidirectional form to encode a source with", hint="leave out --keys"
+                )
         elif shape.keys != shape.n and not self.card.cross:
-            raise Unsupported(f"{self.name} attends within one sequence: keys and queries are as many")
+            raise Unsupported(
+                f"{self.name} attends within one sequence: keys and queries are as many",
+                hint="leave out --keys; dense and cross take a second length",
+            )
+        elif shape.causal and shape.keys < shape.n:
+            raise Unsupported(
+                f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
+                hint=f"--keys {shape.n} or more, the last of which are the queries' own",
+            )
 
 
-def context_of(shape: Shape, layer: int, head: int) -> dict[str, Value]:
-    """What a pattern function may ask for that is not a parameter of its scheme."""
-    return {
-        "causal": shape.causal,
-        "layer": layer,
-        "head": head,
-        "seed": shape.seed,
-        "heads": shape.heads,
-        "head_dim": shape.head_dim,
-    }
+def executable(spec: Spec, name: str) -> Spec:
+    """The spec, where a runner can execute its pattern: one softmax over edges between tokens."""
+    hint = f"a runner computes one softmax over edges: give a union by `|`; attnprof graph {name} takes any pattern"
+    if spec.pattern is None:
+        raise Unsupported(f"the pattern of {name} has no edges between tokens to execute", hint=hint)
+    if any(len(spec.pattern.expr(spec.layer, head).terms()) > 1 for head in range(spec.pattern.heads)):
+        raise Unsupported(f"the pattern of {name} is a sum of several softmaxes", hint=hint)
+    return spec
 
 
 def runner_core(runner: Runner | None) -> type[nn.Module]:

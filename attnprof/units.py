@@ -111,6 +111,11 @@ def format_length(n: int) -> str:
     return str(n)
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def format_bytes(count: float) -> str:
     """Bytes in binary units to three digits: 1536 → `1.50 KiB`."""
     return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
@@ -135,6 +140,14 @@ def format_count(count: float) -> str:
     if abs(count) < 999_500:
         return f"{count:,.0f}"
     return _scaled(count / 1e6, 1000, ("M", "G", "T", "P", "E"))
+
+
+def format_share(share: float) -> str:
+    """A share in percent to two decimals; never `100.00%` or `0.00%` for one that is not: `>99.99%`, `<0.01%`."""
+    text = f"{share:.2%}"
+    if share < 1 and text == "100.00%":
+        return ">99.99%"
+    return "<0.01%" if share > 0 and text == "0.00%" else text
 
 
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:

@@ -121,5 +121,5 @@ def edges(
 def flops_paper(
     n: int, *, dim: int, block: int = 64, window_blocks: int = 3, random_blocks: int = 3, global_blocks: int = 2
 ) -> int:
-    """4 n (w + r + g) block D: linear in n (Zaheer et al. 2020, section 2)."""
-    return 4 * n * (window_blocks + random_blocks + global_blocks) * block * dim
+    """4 n (w + r + g) block D, n keys at most: linear in n (Zaheer et al. 2020, section 2)."""
+    return 4 * n * min((max(window_blocks, 1) + random_blocks + global_blocks) * block, n) * dim

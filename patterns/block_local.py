@@ -43,6 +43,7 @@ def edges(n: int, *, causal: bool = False, block: int = 256, look_back: int = 0)
     return own + (pairs if causal else 2 * pairs)
 
 
-def flops_paper(n: int, *, dim: int, block: int = 256, look_back: int = 0) -> int:
-    """4 n B D: linear in n (Qiu et al. 2020, section 3.2), for each block read."""
-    return 4 * n * block * (1 + look_back) * dim
+def flops_paper(n: int, *, dim: int, causal: bool, block: int = 256, look_back: int = 0) -> int:
+    """4 n B D: linear in n (Qiu et al. 2020, section 3.2), for each block read, n keys at most."""
+    blocks = 1 + look_back * (1 if causal else 2)
+    return 4 * n * min(block * blocks, n) * dim

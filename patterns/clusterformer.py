@@ -99,6 +99,11 @@ def edges(n: int, *, layer: int = 0, window: int = 256, stride: int = 224) -> in
     return sum((end - start) ** 2 for start, end in zip(starts, ends, strict=True)) - both
 
 
-def flops_paper(n: int, *, dim: int, window: int = 256) -> int:
-    """4 n w D in each of the two layers (Wang et al. 2021)."""
-    return 2 * 4 * n * window * dim
+def flops_paper(n: int, *, dim: int, window: int = 256, stride: int = 224, clusters: int = 512) -> int:
+    """4 w^2 D for each window of one layer; in the other 4 n w D in chunks, and 2 n C D to find the clusters.
+
+    Wang et al. 2021, its two kinds of layers.
+    """
+    width = min(window, n)
+    windows = 1 + -(-max(n - window, 0) // stride)
+    return 4 * windows * width**2 * dim + 4 * n * width * dim + 2 * n * clusters * dim

@@ -58,3 +58,20 @@ def flops_paper(
     """6 T (T + M + C) D a segment, relative positions included (Rae et al. 2020, section 3)."""
     sizes = resolve(n, segment=segment, memory=memory, compressed=compressed, rate=rate)
     return 6 * n * (sizes["segment"] + sizes["memory"] + sizes["compressed"]) * dim
+
+
+def pairs(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> int:
+    """Tokens of the segment so far and of the memory, and the slots before that, as far as there are any."""
+    sizes = resolve(n, segment=segment, memory=memory, compressed=compressed, rate=rate)
+    size, kept, slots = sizes["segment"], sizes["memory"], sizes["compressed"]
+    total = 0
+    for start in range(0, n, size):
+        length = min(size, n - start)
+        before = min(kept, start) + min(slots, max(start - kept, 0) // rate)
+        total += length * before + length * (length + 1) // 2
+    return total
+
+
+def score_products(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> int:
+    """A position a pair: entries of one query differ in their lags."""
+    return pairs(n, segment=segment, memory=memory, compressed=compressed, rate=rate)

@@ -33,3 +33,13 @@ def edges(n: int, *, causal: bool = False) -> int:
 def flops_paper(n: int, *, dim: int, keys: int) -> int:
     """4 n m D, of which self-attention has m = n: two products with the width (Vaswani et al. 2017, table 1)."""
     return 4 * n * keys * dim
+
+
+def flops_paper_step(n: int, *, dim: int, keys: int) -> int:
+    """4 m D: one query over the m = n + 1 keys so far."""
+    return 4 * keys * dim
+
+
+def state_numbers(n: int, *, kv_heads: int, head_dim: int) -> int:
+    """Keys and values of all tokens: 2 n g d."""
+    return 2 * n * kv_heads * head_dim

@@ -21,5 +21,6 @@ CARD = Card(
         "twice the probability matrices of dense attention for the same head width",
         "lambda starts at 0.8 - 0.6 exp(-0.3 (l - 1)) in layer l; rows add up to 1 - lambda, not to 1",
     ),
+    instead="attnprof cost dense: as many FLOPs, the two maps subtracted first",
     oracle="transformers DiffLlamaModel",
 )

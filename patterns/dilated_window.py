@@ -40,5 +40,10 @@ def edges(n: int, *, causal: bool = False, window: int = 512, dilation: int = 2)
 
 
 def flops_paper(n: int, *, dim: int, window: int = 512) -> int:
-    """4 n w D, dilated or not (Beltagy et al. 2020, section 3.1)."""
-    return 4 * n * max(window, 1) * dim
+    """4 n w D, dilated or not, n keys at most (Beltagy et al. 2020, section 3.1)."""
+    return 4 * n * min(max(window, 1), n) * dim
+
+
+def flops_paper_step(n: int, *, dim: int, keys: int, window: int = 512) -> int:
+    """4 w D: a window of keys, as far as there is one."""
+    return 4 * min(max(window, 1), keys) * dim

@@ -82,5 +82,8 @@ def edges(n: int, *, topk: int = 2048) -> int:
 
 
 def flops_paper(n: int, *, dim: int, topk: int = 2048, index_heads: int = 64, index_dim: int = 128) -> int:
-    """4 n k D for the attention and n^2 H d for the indexer over the past (DeepSeek-AI 2025, section 2.1)."""
-    return 4 * n * topk * dim + n * n * index_heads * index_dim
+    """4 n k D for the attention; for the indexer n^2 H d over the past, and n^2 H to weigh its heads.
+
+    DeepSeek-AI 2025, section 2.1.
+    """
+    return 4 * n * min(topk, n) * dim + n * n * index_heads * (index_dim + 1)

@@ -52,6 +52,22 @@ def edges(n: int, *, window: int = 168, global_tokens: int = 256) -> int:
 
 
 def flops_paper(n: int, *, dim: int, window: int = 168, global_tokens: int = 256) -> int:
-    """4 D (n_g (n_g + n_l) + n_l (n_g + 2 r + 1)) (Ainslie et al. 2020, section 3.2)."""
+    """4 D (n_g (n_g + n_l) + n_l (n_g + 2 r + 1)), n_l keys at most in a window (Ainslie et al. 2020, section 3.2).
+
+    The paper's count leaves out what relative labels add to it.
+    """
     tokens = min(global_tokens, n // 2)
-    return 4 * dim * (tokens * n + (n - tokens) * (tokens + window + 1))
+    long = n - tokens
+    return 4 * dim * (tokens * n + long * (tokens + min(2 * (window // 2) + 1, long)))
+
+
+def score_products(n: int, *, window: int = 168, global_tokens: int = 256, clip: int = 12) -> int:
+    """A product a query and label: a long one has a label for each clipped lag in its window, and one for all globals.
+
+    A global one has two, of which softmax takes the difference alone.
+    """
+    tokens = min(global_tokens, n // 2)
+    long = n - tokens
+    side = min(window // 2, clip, long - 1)
+    lags = long + 2 * (side * long - side * (side + 1) // 2)
+    return lags + (long + tokens if tokens else 0)

@@ -20,5 +20,6 @@ CARD = Card(
         "--kv-heads sets g; 1 is multi-query attention (Shazeer 2019), h is dense attention; the paper's models have 8",
         "an implementation that repeats keys and values for every head keeps none of the memory",
     ),
+    instead="attnprof cost dense --kv-heads 2: it is dense attention with fewer KV heads",
     oracle="torch scaled_dot_product_attention with enable_gqa",
 )

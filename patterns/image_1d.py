@@ -46,6 +46,9 @@ def edges(n: int, *, causal: bool = True, query_block: int = 256, memory_block: 
     return total
 
 
-def flops_paper(n: int, *, dim: int, query_block: int = 256, memory_block: int = 256) -> int:
-    """4 n m D with a memory of m = l_q + l_m keys (Parmar et al. 2018, section 4.2)."""
-    return 4 * n * (query_block + memory_block) * dim
+def flops_paper(n: int, *, dim: int, causal: bool, query_block: int = 256, memory_block: int = 256) -> int:
+    """4 n m D with a memory of m = l_q + l_m keys, as many again after it unless causal, n at most.
+
+    Parmar et al. 2018, section 4.2.
+    """
+    return 4 * n * min(query_block + memory_block * (1 if causal else 2), n) * dim

@@ -70,5 +70,5 @@ def _queries(whole: int, rest: int, area: int, across: int, up: int, right: int)
 
 
 def flops_paper(n: int, *, dim: int, query_block: int = 8, memory_block: int = 8) -> int:
-    """4 n m D with a memory rectangle of m = (l + w) (l + 2 w) pixels (Parmar et al. 2018, section 4.2)."""
-    return 4 * n * (query_block + memory_block) * (query_block + 2 * memory_block) * dim
+    """4 n m D with a memory rectangle of m = (l + w) (l + 2 w) pixels, n at most (Parmar et al. 2018, section 4.2)."""
+    return 4 * n * min((query_block + memory_block) * (query_block + 2 * memory_block), n) * dim

@@ -37,6 +37,11 @@ def pattern(n: int, *, causal: bool = False, head_dim: int = 64, feature: str = 
     return Kernel(head_dim**2 if feature == "poly2" else head_dim, causal)
 
 
-def flops_paper(n: int, *, dim: int, heads: int) -> int:
-    """4 n d^2 a head, whether causal or not (Katharopoulos et al. 2020, section 3.2)."""
-    return 4 * n * dim * (dim // heads)
+def flops_paper(n: int, *, dim: int, heads: int, feature: str = "elu") -> int:
+    """4 n m d a head, whether causal or not, with m = d features, or d^2 (Katharopoulos et al. 2020, section 3.2)."""
+    return n * flops_paper_step(n, dim=dim, heads=heads, feature=feature)
+
+
+def flops_paper_step(n: int, *, dim: int, heads: int, feature: str = "elu") -> int:
+    """4 m d a head, whatever came before (Katharopoulos et al. 2020, equations 18 to 20)."""
+    return 4 * dim * (dim // heads) ** (2 if feature == "poly2" else 1)

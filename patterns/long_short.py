@@ -49,10 +49,10 @@ def pattern(
 
 
 def extended_blocks(n: int, window: int) -> Expr:
-    """Each block of `window` tokens reads itself and half a block to each side, as half-blocks; of one, itself."""
+    """Each block of `window` tokens (an odd one: one more) reads itself and half a block to each side; of 1, itself."""
     if window < 2:
         return Band(0)
-    half = max(window // 2, 1)
+    half = -(-window // 2)
     count = -(-n // half)
     own = np.arange(count) // 2 * 2
     table = own[:, None] + np.arange(-1, 3)
@@ -73,4 +73,4 @@ def flops_paper(
     if causal:
         slots = n * n * chunk_rank // (2 * chunk)
         return 4 * dim * (n * window + slots) + 6 * n * dim * chunk_rank
-    return 4 * n * (2 * window + rank) * dim + 6 * n * dim * rank
+    return 4 * n * (min(2 * window, n) + rank) * dim + 6 * n * dim * rank

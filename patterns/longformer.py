@@ -83,6 +83,13 @@ def _band_row(i: int, n: int, band: Band) -> int:
     return 1 + min(band.before, i // band.dilation) + min(band.after, (n - 1 - i) // band.dilation)
 
 
-def flops_paper(n: int, *, dim: int, heads: int = 1, window: int | str = 512) -> int:
-    """4 n w D: linear in n (Beltagy et al. 2020, section 3.1); w the mean of the heads'."""
-    return 4 * n * dim * sum(of_head(window, head, heads) for head in range(heads)) // heads
+def flops_paper(
+    n: int, *, dim: int, causal: bool, heads: int = 1, window: int | str = 512, global_tokens: int = 1
+) -> int:
+    """4 n w D, n keys at most: linear in n; 8 n g D for rows and columns of g global tokens; w the mean of the heads'.
+
+    Beltagy et al. 2020, section 3.1.
+    """
+    widths = sum(min(max(of_head(window, head, heads), 1), n) for head in range(heads))
+    tokens = 0 if causal else min(global_tokens, n)
+    return 4 * n * dim * widths // heads + 8 * n * tokens * dim

@@ -38,3 +38,13 @@ def pattern(
 def edges(n: int, *, causal: bool = False) -> int:
     """n^2, or n (n + 1) / 2."""
     return n * (n + 1) // 2 if causal else n * n
+
+
+def flops_paper(n: int, *, dim: int, heads: int, rope_dim: int = 64) -> int:
+    """2 n^2 h (d + d_R) for the scores, 2 n^2 h d for the values, keys unpacked (DeepSeek-AI 2024, section 2.1)."""
+    return 2 * n * n * (2 * dim + heads * rope_dim)
+
+
+def state_numbers(n: int, *, kv_latent: int = 512, rope_dim: int = 64) -> int:
+    """A latent vector and one rotated key a token, whatever the heads (DeepSeek-AI 2024, table 1)."""
+    return n * (kv_latent + rope_dim)

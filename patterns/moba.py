@@ -59,5 +59,5 @@ def edges(n: int, *, block: int = 512, topk: int = 3) -> int:
 
 
 def flops_paper(n: int, *, dim: int, block: int = 512, topk: int = 3) -> int:
-    """4 n k B D for the chosen blocks, 2 n (n / B) D for the gate (Lu et al. 2025, section 2.2)."""
-    return 4 * n * topk * block * dim + 2 * n * (n // block) * dim
+    """4 n k B D for the chosen blocks, n keys at most; 2 n (n / B) D for the gate (Lu et al. 2025, section 2.2)."""
+    return 4 * n * min(topk * block, n) * dim + 2 * n * (n // block) * dim

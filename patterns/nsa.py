@@ -108,7 +108,10 @@ def choose(weight: np.ndarray, rows: np.ndarray, block: int, selected: int) -> n
 def flops_paper(
     n: int, *, dim: int, window: int = 512, block: int = 64, selected: int = 16, compress: int = 32, stride: int = 16
 ) -> int:
-    """4 D times the keys of all queries, window and blocks taken as full (Yuan et al. 2025, section 5.2, table 4)."""
+    """4 D times the keys of all queries, window and blocks taken as full, n keys of each at most.
+
+    Yuan et al. 2025, section 5.2, table 4.
+    """
     count = max((n - compress) // stride + 1, 0)
     compressed = count * n - stride * count * (count - 1) // 2 - count * (compress - 1)
-    return 4 * dim * (compressed + n * (selected * block + window))
+    return 4 * dim * (compressed + n * (min(selected * block, n) + min(max(window, 1), n)))

@@ -39,6 +39,14 @@ def pattern(n: int, *, causal: bool = False, features: int = 256, kernel: str = 
     return Kernel(2 * features if kernel == "hyperbolic" else features, causal)
 
 
-def flops_paper(n: int, *, dim: int, features: int = 256) -> int:
-    """8 n m d a head: features of q and k, the state, its reading (Choromanski et al. 2021, section 2.2)."""
-    return 8 * n * features * dim
+def flops_paper(n: int, *, dim: int, features: int = 256, kernel: str = "softmax") -> int:
+    """8 n m d a head: features of q and k, the state, its reading; 12 with two features a direction.
+
+    Choromanski et al. 2021, section 2.2.
+    """
+    return n * flops_paper_step(n, dim=dim, features=features, kernel=kernel)
+
+
+def flops_paper_step(n: int, *, dim: int, features: int = 256, kernel: str = "softmax") -> int:
+    """8 m d a head, whatever came before; 12 with two features a direction (Choromanski et al. 2021, section 2.2)."""
+    return 4 * features * (3 if kernel == "hyperbolic" else 2) * dim

@@ -16,8 +16,8 @@ CARD = Card(
     edges_text="n (w + 1) - (w/2) (w/2 + 1) between tokens; about n pooled_window / stride to pooled keys",
     paper_n=4096,
     notes=(
-        "two attentions in a row with projections of their own: the second reads what the first one wrote, so a layer "
-        "reaches both windows one after the other; the union drawn here shows the wider one",
+        "two attentions in a row with projections of their own: the pooled keys read what the window wrote, so that "
+        "one layer reaches both windows one after the other",
         "n / stride slots: no bottleneck, the pooled keys only coarsen what is far",
     ),
     sources={
@@ -35,14 +35,17 @@ def resolve(n: int, *, window: int = 256, pooled_window: int = 1024) -> dict[str
 
 
 def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int = 5, stride: int = 4) -> Expr:
-    """The band, and slots that pool `kernel` tokens every `stride`, read within the wide window."""
+    """The band, and then slots that pool `kernel` tokens every `stride`, read within the wide window."""
     count = -(-n // stride)
     slot, i, half = np.arange(count), np.arange(n), pooled_window // 2
     reads = Slices.of(count, slot, slot * stride, slot * stride + kernel, 1, n)
     writes = Slices.of(n, i, -((half - i) // stride), (i + half) // stride + 1, 1, count)
-    return Slots(count, reads, writes, Band(window // 2, window // 2))
+    return Slots(count, reads, writes, Band(window // 2, window // 2), in_a_row=True)
 
 
 def flops_paper(n: int, *, dim: int, window: int = 256, pooled_window: int = 1024, stride: int = 4) -> int:
-    """4 n (window + pooled_window / stride) D (Zhang et al. 2021), the second projections apart."""
-    return 4 * n * (window + 1 + pooled_window // stride) * dim
+    """4 n (window + 1 + pooled_window / stride) D, the token's own key counted, the second projections apart.
+
+    Zhang et al. 2021.
+    """
+    return 4 * n * (min(window + 1, n) + min(pooled_window, n) // stride) * dim

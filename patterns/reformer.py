@@ -130,6 +130,11 @@ def pattern(
     return rounds[0] if hashes == 1 else Sum(tuple(rounds))
 
 
-def flops_paper(n: int, *, dim: int, chunk: int = 64, hashes: int = 4) -> int:
-    """4 n 2 c D for each round of chunks with their predecessors (Kitaev et al. 2020, section 3)."""
-    return hashes * 4 * n * 2 * chunk * dim
+def flops_paper(n: int, *, dim: int, chunk: int = 64, hashes: int = 4, buckets: int | None = None) -> int:
+    """For each round 4 n 2 c D of chunks with their predecessors, n keys at most, and n D a bucket to hash.
+
+    Kitaev et al. 2020, section 3; buckets in two factors cost their sum.
+    """
+    sizes = resolve(n, chunk=chunk, buckets=buckets)
+    columns = sum(factors(n, sizes["chunk"], sizes["buckets"]))
+    return hashes * (4 * n * min(2 * sizes["chunk"], n) * dim + n * columns * dim)

@@ -20,5 +20,6 @@ CARD = Card(
         "each device sends (P - 1) 2 (n / P) g d numbers a layer: hidden where n / P >= FLOPs per byte of the link",
         "causal, contiguous blocks: the last device works P rounds, the first one; striping the tokens balances them",
     ),
+    instead="attnprof cost flash: the same work, shared by the devices",
     oracle="ring_attention_pytorch RingAttention",
 )

@@ -116,7 +116,20 @@ def pattern(
     return Drawn(sample.slices, sample.edges)
 
 
-def flops_paper(n: int, *, dim: int, clusters: int | None = None) -> int:
-    """4 n k D to route queries and keys, 4 n^2 D / k to mix (Roy et al. 2021, section 4.1)."""
-    count = resolve(n, clusters=clusters)["clusters"]
-    return 4 * n * count * dim + 4 * n * n * dim // count
+def flops_paper(
+    n: int,
+    *,
+    dim: int,
+    causal: bool,
+    clusters: int | None = None,
+    window: int | None = None,
+    sharing: str = "causal",
+) -> int:
+    """2 n k D to route each of queries and keys, once where they are shared; 4 k w^2 D to mix, with w = n / k.
+
+    Roy et al. 2021, section 4.1.
+    """
+    sizes = resolve(n, clusters=clusters, window=window)
+    shared = sharing == "always" or (sharing == "causal" and causal)
+    routed = 2 * n * sizes["clusters"] * dim * (1 if shared else 2)
+    return routed + 4 * sizes["clusters"] * sizes["window"] ** 2 * dim

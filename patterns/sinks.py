@@ -45,5 +45,10 @@ def edges(n: int, *, window: int = 1020, sinks: int = 4) -> int:
 
 
 def flops_paper(n: int, *, dim: int, window: int = 1020, sinks: int = 4) -> int:
-    """4 n (w + s) D: a cache of constant size (Xiao et al. 2024, figure 1)."""
-    return 4 * n * (max(window, 1) + sinks) * dim
+    """4 n (w + s) D, n keys at most: a cache of constant size (Xiao et al. 2024, figure 1)."""
+    return 4 * n * min(max(window, 1) + sinks, n) * dim
+
+
+def flops_paper_step(n: int, *, dim: int, keys: int, window: int = 1020, sinks: int = 4) -> int:
+    """4 (w + s) D: the whole cache, as far as it is filled (Xiao et al. 2024, figure 1)."""
+    return 4 * min(max(window, 1) + sinks, keys) * dim

@@ -35,5 +35,10 @@ def edges(n: int, *, causal: bool = False, window: int = 512) -> int:
 
 
 def flops_paper(n: int, *, dim: int, window: int = 512) -> int:
-    """4 n w D: the linear cost that the paper claims (Beltagy et al. 2020, section 3.1)."""
-    return 4 * n * max(window, 1) * dim
+    """4 n w D, n keys at most: the linear cost that the paper claims (Beltagy et al. 2020, section 3.1)."""
+    return 4 * n * min(max(window, 1), n) * dim
+
+
+def flops_paper_step(n: int, *, dim: int, keys: int, window: int = 512) -> int:
+    """4 w D: a window of keys, as far as there is one."""
+    return 4 * min(max(window, 1), keys) * dim

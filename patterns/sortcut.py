@@ -61,6 +61,9 @@ def pattern(
     return BlockTable(block, np.tile(np.sort(kept), (count, 1)))
 
 
-def flops_paper(n: int, *, dim: int, block: int = 16, sorted_blocks: int = 2) -> int:
-    """4 n c B D with c blocks kept (Tay et al. 2020, section 3.4)."""
-    return 4 * n * sorted_blocks * block * dim
+def flops_paper(n: int, *, dim: int, block: int = 16, sorted_blocks: int = 2, hard: bool = False) -> int:
+    """4 n c B D with c blocks kept, and 4 c n D to sort keys and values softly into them.
+
+    Tay et al. 2020, section 3.4.
+    """
+    return 4 * n * sorted_blocks * block * dim + (0 if hard else 4 * sorted_blocks * n * dim)

@@ -83,6 +83,15 @@ def edges(
     return {"block": near, "summary": far + own, "both": near + far}[step(layer, head, combine)]
 
 
-def flops_paper(n: int, *, dim: int, stride: int | None = None) -> int:
-    """4 n sqrt(n) D up to its constant: two steps of about l keys each (Child et al. 2019, section 4.2)."""
-    return 4 * n * 2 * resolve(n, stride=stride)["stride"] * dim
+def flops_paper(
+    n: int, *, dim: int, heads: int, stride: int | None = None, summary: int = 8, combine: str = "merge"
+) -> int:
+    """4 n D times the keys of a query: l of its block, c n / l summary columns; each in half of the heads for `heads`.
+
+    O(n sqrt(n)) with l = sqrt(n) (Child et al. 2019, section 4.2). Both steps of alternating layers are counted.
+    """
+    size, columns = resolve(n, stride=stride, summary=summary).values()
+    near, far = size, min(columns * -(-n // size), n)
+    if combine != "heads":
+        return 4 * n * (near + far) * dim
+    return 4 * n * (near * -(-heads // 2) + far * (heads // 2)) * dim // heads

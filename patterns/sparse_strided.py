@@ -61,6 +61,13 @@ def edges(n: int, *, layer: int = 0, head: int = 0, stride: int | None = None, c
     return {"window": near, "stride": far, "both": near + far - shared}[step(layer, head, combine)]
 
 
-def flops_paper(n: int, *, dim: int, stride: int | None = None) -> int:
-    """4 n sqrt(n) D up to its constant: two steps of about l keys each (Child et al. 2019, section 4.2)."""
-    return 4 * n * 2 * resolve(n, stride=stride)["stride"] * dim
+def flops_paper(n: int, *, dim: int, heads: int, stride: int | None = None, combine: str = "merge") -> int:
+    """4 n D times the keys of a query: l of its window, n / l of its stride; each in half of the heads for `heads`.
+
+    O(n sqrt(n)) with l = sqrt(n) (Child et al. 2019, section 4.2). Both steps of alternating layers are counted.
+    """
+    near = resolve(n, stride=stride)["stride"]
+    far = -(-n // near)
+    if combine != "heads":
+        return 4 * n * (near + far) * dim
+    return 4 * n * (near * -(-heads // 2) + far * (heads // 2)) * dim // heads

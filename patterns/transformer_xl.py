@@ -59,6 +59,11 @@ def edges(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = 
 
 
 def flops_paper(n: int, *, dim: int, segment: int = 512, memory: int = 512) -> int:
-    """6 T (M + T) D a segment: content, position, values (Dai et al. 2019, section 3.3)."""
-    sizes = resolve(n, segment=segment, memory=memory)
-    return 6 * n * (sizes["memory"] + sizes["segment"]) * dim
+    """6 T (M + T) D a segment, as far as n tokens fill it: content, position, values (Dai et al. 2019, section 3.3)."""
+    size = min(segment, n)
+    return 6 * n * (min(memory, (n - 1) // size * size) + size) * dim
+
+
+def score_products(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = False) -> int:
+    """A position a pair: the keys of one query differ in their lags."""
+    return edges(n, segment=segment, memory=memory, same_length=same_length)

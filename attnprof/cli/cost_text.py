@@ -83,6 +83,10 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
     for key, reason in sorted(reasons):
         console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)
+    unknown = {name for row in rows if row["certificate"] for name in row["certificate"].get("unknown_workspaces", ())}
+    if unknown:
+        text = f"  peak: what these kernels take for themselves is not known to the byte: {', '.join(sorted(unknown))}"
+        console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,7 +102,9 @@ def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"    {op['op']:52}{op['calls']:6} calls not counted", markup=False)
         if certificate["tile"]:
             console.print(f"    tile: {certificate['tile']}", markup=False)
-    console.print(f"  {rows[0]['certificate']['convention']}", style="dim", markup=False)
+    conventions = {row["certificate"]["convention"] for row in rows if row["certificate"]}
+    for convention in conventions:
+        console.print(f"  {convention}", style="dim", markup=False)
 
 
 def show_modules(console: Any, entry: Mapping[str, Any]) -> None:

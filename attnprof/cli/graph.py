@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ Examples:
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
+LEAK = 4
+PATIENCE_S = 2.0
 
 
 @click.command(epilog=EXAMPLES)
@@ -31,10 +35,16 @@ Examples:
 @click.option("--dim", type=click.IntRange(1), help="Model width, D. Default: 512, or 16 a head for a module.")
 @click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
-@click.option("--seeds", type=click.IntRange(0), default=100, show_default=True, help="Seeds of the ablation.")
+@click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
 @click.option("--engine", type=Closed(EngineName), default="auto", show_default=True, help="Who answers.")
 @click.option("--without-globals", is_flag=True, help="Take the global tokens out, with all their edges.")
-@click.option("--csr", type=click.Path(path_type=Path, dir_okay=False), help="Also write the edges as CSR (.npz).")
+@click.option(
+    "--csr",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the edges as CSR (.npz): layers and heads united, unless one is chosen.",
+)
+@click.option("--csr-layer", type=click.IntRange(1), help="Write that layer's edges, counted from 1.")
+@click.option("--csr-head", type=click.IntRange(1), help="Write that head's edges, counted from 1.")
 @click.option("--trials", type=click.IntRange(1), default=3, show_default=True, help="Random inputs to probe with.")
 @click.option("--no-page", is_flag=True, help="Leave the record, write no page.")
 @CAUSAL
@@ -45,30 +55,51 @@ Examples:
 def command(**options: Any) -> int:
     """Who can reach whom in TARGETs: edges, reach layer by layer, hops, mixing, bottlenecks, randomness.
 
+    Exits with 4 where causality was asked for and an edge reads the future.
+
     A TARGET is a scheme, a pattern file, file.py:mask_mod, file.py:Module, a .npz with a CSR or a .pt with a BlockMask.
     """
+    from attnprof.cli.graph_heading import leak_line
     from attnprof.cli.graph_text import print_comparison, print_summary
     from attnprof.graph.analysis import analyze
 
     console = notes()
     found = []
     for target, request in asked(options):
-        with console.status(f"{target.name}: who reaches whom"):
-            found.append(analyze(target, request))
-    if options["csr"]:
-        write_csr(found, options["csr"])
+        with console.status(f"{target.name}: who reaches whom") as status:
+            found.append(analyze(target, request, progress(target.name, status.update)))
+    leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
+    csr = written_csr(found, options)
     path, page = leave(found, options)
     if options["as_json"]:
         results = [analysis.facts for analysis in found]
-        emit({**(results[0] if len(results) == 1 else {"targets": results}), "run": str(path), "page": page})
-        return 0
+        whole = results[0] if len(results) == 1 else {"targets": results}
+        emit({**whole, "run": str(path), "page": page, "csr": csr})
+        return LEAK if leaks else 0
+    for line in leaks:
+        click.echo(click.style(line, fg="red", bold=True))
     for analysis in found:
         print_summary(analysis)
     if len(found) > 1:
         print_comparison(found)
+    if csr is not None:
+        console.print(f"csr: {csr['path']}: {csr['edges']:,} edges of {csr['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
-    console.print(f"next: {_next(found, options['targets'][0])}")
-    return 0
+    console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
+    return LEAK if leaks else 0
+
+
+def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """What tells a reader who waits for more than two seconds how far the seeds are, and how long they will take."""
+    began: dict[str, float] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        elapsed = now - began.setdefault(what, now)
+        if done and elapsed > PATIENCE_S:
+            update(f"{name}: {what} {done} of {total}, about {elapsed / done * (total - done):.0f} s left")
+
+    return tell
 
 
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
@@ -101,18 +132,21 @@ def found_target(text: str, params: Mapping[str, Any], arguments: Mapping[str, A
     return find(text, params=params, arguments=arguments)
 
 
-def write_csr(found: Sequence[Any], path: Path) -> None:
-    """The edges of the first layer of the one target, heads united."""
+def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Write the edges of the one target where it is asked for: where they are, how many, and what they are of."""
     from attnprof.errors import AttnprofError
-    from attnprof.graph.export import save_csr
-    from attnprof.graph.stack import Slotted
+    from attnprof.graph.export import chosen_edges, save_csr
 
+    path, layer, head = (options[name] for name in ("csr", "csr_layer", "csr_head"))
+    if path is None:
+        if layer is not None or head is not None:
+            raise AttnprofError("--csr-layer and --csr-head choose what --csr writes", hint="add --csr edges.npz")
+        return None
     if len(found) > 1:
         raise AttnprofError("--csr writes one pattern, but several targets are given", hint="name one target")
-    kind = found[0].subject.stack.kinds[0]
-    if isinstance(kind, Slotted):
-        raise AttnprofError("tokens meet in slots, so there are no edges between them", hint="leave --csr out")
-    save_csr(kind, path)
+    edges, what = chosen_edges(found[0].subject, layer, head)
+    save_csr(edges, path, what)
+    return {"path": str(path), "edges": edges.edges, "of": what}
 
 
 def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str | None]:
@@ -136,10 +170,46 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
     return path, str(page)
 
 
-def _next(found: Sequence[Any], name: str) -> str:
-    if len(found) == 1 and (found[0].facts.get("hubs") or 0) and not found[0].facts.get("globals_removed"):
-        return f"attnprof graph {name} --without-globals"
-    return f"attnprof sweep {name} dense --lengths 1k-8k" if _runs(name) else f"attnprof graph {name} --csr edges.npz"
+def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
+    """A command that works: the same without the globals, a run of what can be executed, or else a comparison or card.
+
+    Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
+    """
+    from attnprof.captured import SUFFIXES
+
+    name, facts = options["targets"][0], found[0].facts
+    if len(found) == 1 and _has_others(facts):
+        kept = ("--n", "--layers", "--heads", "--dim", "--seed")
+        return _again(["attnprof", "graph", name], options, kept, "--without-globals")
+    if _runs(name):
+        beside = [] if name == "dense" else ["dense"]
+        return _again(["attnprof", "sweep", name, *beside], options, (), "--lengths 1k-8k")
+    if Path(name).suffix in SUFFIXES:
+        return _again(["attnprof", "graph", name, "sliding_window"], {}, (), f"--n {facts['n']}")
+    return f"attnprof show {name}"
+
+
+def _has_others(facts: Mapping[str, Any]) -> bool:
+    """Whether some tokens, and not all, are global, and are still there."""
+    return bool(facts.get("hubs")) and not facts.get("globals_removed") and facts["without_globals"] is not None
+
+
+def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], last: str) -> str:
+    """A command line with the options that were given, those that make the target what it is first."""
+    from attnprof.units import parse_setting
+
+    own = Path(options["targets"][0]).stem if options else ""
+    for text in options.get("settings", ()):
+        owner = parse_setting(text).target
+        if owner in (None, own):
+            words += ["--set", text if owner else f"{own}.{text}"]
+    words += [word for text in options.get("arguments", ()) for word in ("--arg", text)]
+    for flag in named:
+        value = options.get("length" if flag == "--n" else flag[2:])
+        words += [] if value in (None, 0) else [flag, str(value)]
+    if options.get("causal") is not None:
+        words.append("--causal" if options["causal"] else "--no-causal")
+    return " ".join([shlex.join(words), last])
 
 
 def _runs(name: str) -> bool:

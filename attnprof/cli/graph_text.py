@@ -8,7 +8,10 @@ from typing import Any
 import click
 import numpy as np
 
-from attnprof.units import format_length
+from attnprof.cli.graph_draws import over_seeds_lines, random_lines
+from attnprof.cli.graph_edges import bottleneck_text, degree_text, edge_rows, edges_text, number, sure
+from attnprof.cli.graph_heading import heading_lines, title
+from attnprof.units import counted, format_length, format_share
 
 SHADES = " ·░▒▓█"
 SIDE = 24
@@ -18,23 +21,15 @@ SHOWN = 8
 def print_summary(analysis: Any) -> None:
     """The whole summary of one target, on standard output."""
     facts = analysis.facts
-    click.echo(click.style(_title(facts), bold=True))
-    for line in picture(analysis):
+    click.echo(click.style(title(facts), bold=True))
+    for line in [*heading_lines(facts), *picture(analysis), *caption(analysis)]:
         click.echo(f"  {line}")
     for label, text in lines(facts):
         click.echo(f"  {label:<22} {text}")
-    for line in [*random_lines(facts.get("random") or {}), *probe_lines(facts.get("probe"))]:
+    below = [*random_lines(facts["random"] or {}), *over_seeds_lines(facts)]
+    for line in [*below, *probe_lines(facts.get("probe"))]:
         click.echo(f"  {line}")
     click.echo("")
-
-
-def _title(facts: Mapping[str, Any]) -> str:
-    kind = "causal" if facts["causal"] else "bidirectional"
-    params = ", ".join(f"{k}={v}" for k, v in facts["params"].items() if v is not None)
-    layers = f", {facts['layers']} layer kinds" if facts["layers"] > 1 else ""
-    heads = f", {facts['heads']} heads united" if facts["heads"] > 1 else ""
-    name = f"{facts['target']}  n={format_length(facts['n'])}, {kind}{layers}{heads}"
-    return f"{name}  ({params})" if params else name
 
 
 def picture(analysis: Any, side: int = SIDE) -> list[str]:
@@ -50,13 +45,29 @@ def picture(analysis: Any, side: int = SIDE) -> list[str]:
     return ["".join(SHADES[value] * 2 for value in row) for row in shade]
 
 
+def caption(analysis: Any) -> list[str]:
+    """What the picture shows, where that is not all of the pattern."""
+    from attnprof.graph.stack import Slotted
+
+    pattern, part = analysis.subject.pattern, analysis.subject.stack.parts[0]
+    shown = []
+    if isinstance(part, Slotted):
+        shown = ["edges beside the slots"] if part.direct.edges else []
+        if not shown:
+            return []
+    shown += [f"layer 1 of {pattern.layers}"] if pattern.layers > 1 else []
+    shown += [f"{pattern.heads} heads united"] if pattern.heads > 1 else []
+    return [f"({', '.join(shown)})"] if shown else []
+
+
 def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each fact; a missing one says why."""
     found = [
-        ("edges", _edges(facts)),
-        ("keys a query reads", _degree(facts)),
+        ("edges", edges_text(facts)),
+        *edge_rows(facts),
+        ("keys a query reads", degree_text(facts)),
         ("pieces", _pieces(facts)),
-        ("reach by layer", _curve(facts["reach"], facts["n"])),
+        ("reach by layer", _curve(facts)),
         ("bounds", _bounds(facts)),
         ("layers to full reach", _value(facts, "layers_to_full")),
         ("hops", _hops(facts)),
@@ -66,86 +77,79 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("spectral gap", _gap(facts)),
         ("clustering", _clustering(facts)),
         ("lanes", _lanes(facts)),
-        ("bottleneck", _bottleneck(facts)),
-        ("structure", ", ".join(facts["flags"]) or _unknown(facts)),
+        ("bottleneck", bottleneck_text(facts)),
+        ("structure", _structure(facts)),
         ("edges / reached pair", _cost(facts)),
         ("engine", f"{facts['engine']}, {facts['engine_seconds']:.3f} s of {facts['seconds']:.2f} s"),
     ]
     return [(label, text) for label, text in found if text]
 
 
-def _sure(facts: Mapping[str, Any], key: str) -> str:
-    how = facts["exact"].get(key, "exact")
-    return "" if how == "exact" else f" [{how}]"
-
-
 def _value(facts: Mapping[str, Any], key: str) -> str:
     if facts[key] is None:
         return f"- ({facts['reasons'].get(key, 'not known')})"
-    return f"{facts[key]}{_sure(facts, key)}"
-
-
-def _edges(facts: Mapping[str, Any]) -> str:
-    if facts["edges"] is None:
-        return f"- ({facts['reasons']['edges']})"
-    closed = facts["edges_closed_form"]["value"]
-    agrees = (
-        "" if closed is None else ", closed form agrees" if closed == facts["edges"] else f", closed form {closed:,}!"
-    )
-    twice = f", {facts['edges_sum']:,} over its softmaxes" if facts["edges_sum"] != facts["edges"] else ""
-    return f"{facts['edges']:,}{_sure(facts, 'edges')} in one head ({facts['density']:.4%} of n x n{agrees}){twice}"
-
-
-def _degree(facts: Mapping[str, Any]) -> str:
-    if facts["degree"] is None:
-        return ""
-    degree = facts["degree"]
-    unused = []
-    if facts["dead_queries"]:
-        unused.append(f"{facts['dead_queries']:,} queries read nothing, e.g. {_some(facts['dead_queries_at'])}")
-    if facts["unread_keys"]:
-        unused.append(f"{facts['unread_keys']:,} keys are never read, e.g. {_some(facts['unread_keys_at'])}")
-    text = f"{degree['min']:,} to {degree['max']:,}, mean {degree['mean']:,.1f}"
-    return "; ".join([text, *unused])
-
-
-def _some(positions: Sequence[int]) -> str:
-    return ", ".join(map(str, positions[:3]))
+    return f"{facts[key]}{sure(facts, key)}"
 
 
 def _pieces(facts: Mapping[str, Any]) -> str:
     pieces = facts["components"]
-    return "1 (connected)" if pieces == 1 else f"{pieces:,} that never meet"
+    if pieces == 1:
+        return "1 (connected)"
+    return f"{pieces:,} that " + ("do not meet in this draw" if facts["drawn"] else "never meet")
 
 
-def _curve(reach: Sequence[Mapping[str, Any]], n: int) -> str:
-    shown = [f"L{entry['layer']} {entry['share']:.2%}" for entry in reach[:SHOWN]]
-    last = reach[-1]
+def _curve(facts: Mapping[str, Any]) -> str:
+    reach = facts["reach"]
+    shown = [_share(entry) for entry in reach[:SHOWN]]
     if len(reach) > SHOWN:
-        shown.append(f"... L{last['layer']} {last['share']:.2%}")
-    return "  ".join(shown) + " of allowed pairs"
+        shown.append(f"... {_share(reach[-1])}")
+    return "  ".join(shown) + f" of {_pairs(facts)}{sure(facts, 'reach')}"
+
+
+def _share(entry: Mapping[str, Any]) -> str:
+    text = f"L{entry['layer']} {format_share(entry['share'])}"
+    low, high = entry.get("low"), entry.get("high")
+    return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
+
+
+def _pairs(facts: Mapping[str, Any]) -> str:
+    if facts["leak"] is not None:
+        return "all pairs (they leak, so that none is forbidden)"
+    return "allowed pairs"
 
 
 def _hops(facts: Mapping[str, Any]) -> str:
     if facts["mean_hops"] is None:
         return ""
     far = f", at most {facts['max_hops']}" if facts["max_hops"] is not None else ""
-    return f"mean {facts['mean_hops']:.4f}{_sure(facts, 'mean_hops')}, 90% within {facts['effective_diameter_90']}{far}"
+    return f"mean {facts['mean_hops']:.4f}{sure(facts, 'mean_hops')}, 90% within {facts['effective_diameter_90']}{far}"
 
 
 def _radius(facts: Mapping[str, Any]) -> str:
-    return "" if facts["radius"] is None else f", {facts['radius']}"
+    if facts["radius"] is None:
+        return ""
+    unit = facts["diameter_unit"]
+    return f", {facts['radius']}" + ("" if unit == "layers" else f", counted in {unit}")
+
+
+def _globals(facts: Mapping[str, Any], count: int) -> str:
+    """`128 global tokens` of a pattern that declares them; `2 hubs` of a mask that does not say."""
+    return counted(count, "global token") if facts["hubs_by"] == "declared" else f"{counted(count, 'hub')} by degree"
 
 
 def _without(facts: Mapping[str, Any]) -> str:
     rest = facts["without_globals"]
     if facts.get("globals_removed"):
-        return f"{facts['globals_removed']} global tokens are taken out of all the figures here"
+        gone = facts["globals_removed"]
+        return f"{counted(gone, 'token')} {'is' if gone == 1 else 'are'} taken out of all the figures here"
     if rest is None:
-        return ""
+        return "- (every token is global)" if facts["hubs"] else ""
     full = rest["layers_to_full"]
-    depth = f"full after {full} layers" if full else "never full" if rest["closed"] else "not full within the search"
-    return f"{facts['hubs']} global tokens; with them gone {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
+    drawn = facts["drawn"]
+    short = f"not full in this draw of {counted(drawn['layers'], 'layer')}" if drawn else "not full within the search"
+    depth = f"full after {counted(full, 'layer')}" if full else "never full" if rest["closed"] and not drawn else short
+    them = "it" if facts["hubs"] == 1 else "them"
+    return f"{_globals(facts, facts['hubs'])}; without {them} {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
 
 
 def _share_at(reach: Sequence[Mapping[str, Any]], layer: int) -> float:
@@ -158,29 +162,44 @@ def _influence(facts: Mapping[str, Any]) -> str:
     half = facts["mixing"][0]
     at, depth = min(1, len(half["layers"]) - 1), half["layers"][-1]
     return (
-        f"of token {half['token']} on output {half['output']}, uniform attention, residual {half['residual']}: "
-        f"{half['far_influence'][at]:.3g} of a fair share after {half['layers'][at]} layers, "
+        f"of token {half['token']} on output {half['output']}, {_evenly(facts)}, residual {half['residual']}: "
+        f"{half['far_influence'][at]:.3g} of a fair share after {counted(half['layers'][at], 'layer')}, "
         f"{half['far_influence'][-1]:.3g} after {depth} (dense: {half['dense_far_influence'][-1]:.3g})"
     )
+
+
+def _evenly(facts: Mapping[str, Any]) -> str:
+    return f"mean of {facts['heads']} heads that each attend evenly" if facts["heads"] > 1 else "uniform attention"
 
 
 def _gap(facts: Mapping[str, Any]) -> str:
     found = facts["spectrum"]
     if found is None:
         return ""
-    return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else "")
+    kinds = f" (of the mean walk of {found['head_kinds']} kinds of heads)" if found["head_kinds"] > 1 else ""
+    return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else kinds)
 
 
 def _clustering(facts: Mapping[str, Any]) -> str:
-    if facts["clustering"] is None:
+    value, found = facts["clustering"], facts["clustering_interval"]
+    if value is None:
         return ""
-    found = facts["clustering_interval"]
-    between = f" [{found['low']:.3f}, {found['high']:.3f}], {found['wedges']} wedges sampled" if found else ""
-    return f"{facts['clustering']:.3f}{between}: how often two neighbours are neighbours themselves"
+    text = f"{value:.3f}" if value in (0, 1) or 0.0005 <= value < 0.9995 else f"{value:.6f}"
+    if found:
+        text += f" [{found['low']:.3f}, {found['high']:.3f}], {found['wedges']} wedges sampled"
+    united = ", heads united" if facts["heads"] > 1 else ""
+    layers = ", mean over layers" if len(facts["edges_by_layer"]) > 1 else ""
+    return f"{text}{united}{layers}: how often two neighbours are neighbours themselves"
 
 
-def _unknown(facts: Mapping[str, Any]) -> str:
-    return "not known: the tiles do not say" if facts.get("bounds") else "none of the known kinds"
+def _structure(facts: Mapping[str, Any]) -> str:
+    flags = ", ".join(facts["flags"])
+    if facts.get("bounds"):
+        return flags or "not known: the tiles do not say"
+    if facts["structure"] is None:
+        return f"{flags} ({facts['reasons']['structure']})"
+    united = " (of the layers, heads united)" if facts["heads"] > 1 else ""
+    return (flags or "irregular: no star, not symmetric, not Toeplitz, and some tokens do not read themselves") + united
 
 
 def _bounds(facts: Mapping[str, Any]) -> str:
@@ -190,7 +209,7 @@ def _bounds(facts: Mapping[str, Any]) -> str:
     edges, full = found["edges"], found["layers_to_full"]
     reach = "  ".join(f"L{at['layer']} {at['low']:.2%}-{at['high']:.2%}" for at in found["reach"][:SHOWN])
     most = "without an upper bound" if full["at_most"] is None else f"at most {full['at_most']}"
-    least = "never" if full["at_least"] is None else f"at least {full['at_least']} layers, {most}"
+    least = "never" if full["at_least"] is None else f"at least {counted(full['at_least'], 'layer')}, {most}"
     return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least}; below, all tiles are full ones"
 
 
@@ -204,46 +223,9 @@ def _lanes(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _bottleneck(facts: Mapping[str, Any]) -> str:
-    if facts["slots"]:
-        return "; ".join(
-            f"{slots['count']:,} slots a layer, {slots['reads']:,} edges in, {slots['writes']:,} out"
-            for slots in facts["slots"]
-            if slots
-        )
-    if facts["kernel"]:
-        kernel = facts["kernel"]
-        window = kernel["effective_window"]
-        rank = f"a complete graph of rank at most {kernel['rank_bound']:,}"
-        return f"{rank}; weights decay over about {window:,.0f} tokens" if window else rank
-    return ""
-
-
 def _cost(facts: Mapping[str, Any]) -> str:
     paid = facts["edges_per_reached_pair"]
     return "" if paid is None else f"{paid:.4g} (dense: 1)"
-
-
-def random_lines(variants: Mapping[str, Any]) -> list[str]:
-    """The table of the ablation, and what it does and does not say."""
-    if not variants:
-        return []
-    found = ["", "over seeds: P(all pairs within L layers), 95% interval; mean share after 2 layers"]
-    for name, each in variants.items():
-        steps = [step for step in each["p_full_by_layer"] if step["p"] > 0][:2]
-        chances = ", ".join(f"L{s['layer']} {s['p']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in steps)
-        depth = len(each["p_full_by_layer"])
-        share = each["reach_share"][min(1, depth - 1)]["mean"]
-        found.append(f"  {name:<36} {chances or f'not within {depth} layers'}; {share:.1%}; {each['seeds']} seeds")
-    if "random only" in variants:
-        unread = variants["random only"]["p_unread_block"]
-        found += [
-            f"  A block that nobody reads is out of reach at any depth: in one head's random draw there is one with "
-            f"probability {unread['p']:.2f}.",
-            "  Short paths by random edges alone take about log n of them a row; with few, the window carries the",
-            "  argument, and globals replace it: two layers through a hub, whatever the draw.",
-        ]
-    return found
 
 
 def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:
@@ -275,7 +257,7 @@ def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         facts["target"],
         format_length(facts["n"]),
-        text("edges", ","),
+        "-" if facts["edges"] is None else number(facts["edges"]),
         text("density", ".3%"),
         text("layers_to_full", "d"),
         text("max_hops", "d"),

@@ -86,7 +86,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 unusable input, 2 usage, 3 some points failed, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 unusable input, 2 usage, 3 points failed, 4 regression or leak, 130."""
     try:
         code = cli.main(args=args, prog_name="attnprof", standalone_mode=False)
     except AttnprofError as error:

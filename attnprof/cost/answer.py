@@ -80,7 +80,8 @@ def _counted(target: Target, shape: Shape, pass_: Pass) -> dict[str, Any]:
     try:
         return plain(count(target, shape, pass_))
     except Unsupported as error:
-        return {"cost": {}, "reasons": {"cost": error.message}, "flags": ["unsupported"]}
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
+        return {"cost": {}, "reasons": {"cost": why}, "flags": ["unsupported"]}
 
 
 def forms(question: Question, make: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
 
-from attnprof.cost.origin import FactorOrigin, MarkedOrigin, Origin
+from attnprof.cost.factors import FactorOrigin
+from attnprof.cost.origin import MarkedOrigin, Origin
 from attnprof.cost.storages import unique_bytes
 from attnprof.layers.attention import Attention
 from attnprof.model import Shape
@@ -40,7 +41,7 @@ class Built:
         if shape.level is Level.CORE:
             return Origin()
         marked = [m.core for m in self.module.modules() if isinstance(m, Attention)]
-        return MarkedOrigin(marked) if marked else FactorOrigin(self.module.parameters())
+        return MarkedOrigin(marked) if marked else FactorOrigin(self.module)
 
 
 def build(target: Target, shape: Shape) -> Built:

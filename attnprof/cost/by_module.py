@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from attnprof.cost.built import build
 from attnprof.cost.counting import run_pass
-from attnprof.cost.origin import Origin, current_node, next_sequence
+from attnprof.cost.origin import Origin, backward_node, next_sequence
 from attnprof.model import Shape
 from attnprof.scheme import Target
 from attnprof.words import Pass
@@ -39,8 +38,8 @@ class ModuleOrigin(Origin):
         """The submodule that the present operator belongs to; the whole module is the empty name."""
         if self.open:
             return self.open[-1][0]
-        node = current_node()
-        if node is None or torch.is_grad_enabled():
+        node = backward_node()
+        if node is None:
             return REST
         number = node._sequence_nr()
         inside = [(last - first, name) for first, last, name in self.spans if first <= number < last]

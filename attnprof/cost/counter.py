@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,12 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnprof.cost.classify import Kind, kind_of, worker
 from attnprof.cost.formulas import Formula, Work, formula_of
-from attnprof.cost.origin import Origin
-from attnprof.cost.registry import rules
+from attnprof.cost.origin import Origin, engine_node
+from attnprof.cost.registry import Unknowable, rules
 from attnprof.cost.shortcut import shortcut
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
-from attnprof.cost.workspace import Workspace, workspace_of
+from attnprof.cost.uncounted import reason_of
+from attnprof.cost.variants import factor_positions, out_arguments
+from attnprof.cost.workspace import Workspace, is_unseen, workspace_of
 
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
@@ -31,7 +32,6 @@ IN_PLACE = {
     torch.ops.aten.index_put.default: torch.ops.aten.index_put_.default,
     torch.ops.aten.index_add.default: torch.ops.aten.index_add_.default,
 }
-ENGINE = "_engine_run_backward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Rule:
     formula: Formula | None
     work: Callable[[Any, Any], Work | None]
     workspace: Workspace | None
+    factors: tuple[int, ...] = ()
+    outs: frozenset[str] = frozenset()
+    reason: str = ""
+    unseen: bool = False
 
 
 class Counter(TorchDispatchMode):
@@ -77,35 +81,54 @@ class Counter(TorchDispatchMode):
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
         rule = rules.get(func) or learn(func)
+        if rule.kind is Kind.COMPOSITE:
+            with self:
+                return func.decompose(*args, **kwargs)
         out = self.short(func, args, kwargs)
         if out is NotImplemented:
             out = func(*args, **kwargs)
         if rule.kind is not Kind.VIEW:
             self._account(rule, args, kwargs, out)
         elif self.origin.follows:
-            self.origin.made(args, out)
+            self.origin.made(rule.name, args, out)
         return out
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        self.tally.core -= self.origin.misjudged()
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
         for t in flat((out,)):
             self.lives.born(t)
-        self.lives.reached(rule.workspace(*args, **kwargs) if rule.workspace else 0)
-        tally = self.tally
-        if rule.formula is not None:
-            work = rule.formula(*args, out=out, **kwargs)
-            work = work if isinstance(work, Work) else Work(work)
-            tally.product(rule.name, work, self.origin.is_core(args), self.origin.name())
-        elif rule.kind is Kind.UNKNOWN:
-            tally.unknown(rule.name)
-        else:
+        self.lives.reached(rule.workspace(*args, made=out, **kwargs) if rule.workspace else 0)
+        if rule.unseen:
+            self.tally.unseen[rule.name] = None
+        flops = self._count(rule, args, kwargs, out)
+        if flops is None and rule.kind is not Kind.UNKNOWN:
             extra = rule.work(args, out)
             if extra is not None:
-                tally.other(extra)
+                self.tally.other(extra)
         if self.origin.follows:
-            self.origin.made(args, out)
-        tally.moved_bytes += moved(args, out)
+            self.origin.made(rule.name, (*args, *kwargs.values()) if kwargs else args, out, flops)
+        self.tally.moved_bytes += moved(args, out)
         if self.watched:
             self._watch(args)
+
+    def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
+        """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
+        if rule.formula is None:
+            if rule.kind is Kind.UNKNOWN:
+                self.tally.unknown(rule.name, rule.reason)
+            return None
+        read = {name: value for name, value in kwargs.items() if name not in rule.outs} if rule.outs else kwargs
+        work = rule.formula(*args, out=out, **read)
+        if isinstance(work, Unknowable):
+            self.tally.unknown(rule.name, work.reason)
+            return None
+        work = work if isinstance(work, Work) else Work(work)
+        factors = flat(args[at] for at in rule.factors if at < len(args))
+        self.tally.product(rule.name, work, self.origin.is_core(factors), self.origin.name())
+        return work.flops
 
     def _watch(self, args: Any) -> None:
         """The most that one operator reads of each watched storage."""
@@ -116,7 +139,7 @@ class Counter(TorchDispatchMode):
 
     def _engine_reuses(self, args: Any) -> bool:
         """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""
-        if torch._C._current_autograd_node() is None or sys._getframe(2).f_code.co_name != ENGINE:
+        if engine_node() is None:
             return False
         old, new = args[0], args[1]
         if isinstance(new, Tensor) and len(args) == 2 and old.shape != new.shape:
@@ -160,11 +183,21 @@ def learn(func: Any) -> Rule:
     """The rule of an overload that is met for the first time."""
     formula = formula_of(func)
     if not isinstance(func, torch._ops.OpOverload):
-        rule = Rule(str(func), Kind.COUNTED if formula else Kind.UNKNOWN, formula, lambda args, out: None, None)
+        kind = Kind.COUNTED if formula else Kind.UNKNOWN
+        rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2), unseen=True)
     else:
         kind = Kind.COUNTED if formula else kind_of(func)
-        name = func._schema.name.replace("::", ".")
-        rule = Rule(name.removeprefix("aten."), kind, formula, worker(func, kind), workspace_of(func))
+        rule = Rule(
+            name=func._schema.name.replace("::", ".").removeprefix("aten."),
+            kind=kind,
+            formula=formula,
+            work=worker(func, kind),
+            workspace=workspace_of(func, kind),
+            factors=factor_positions(func),
+            outs=out_arguments(func),
+            reason=reason_of(func) if kind is Kind.UNKNOWN else "",
+            unseen=is_unseen(func, kind),
+        )
     rules[func] = rule
     return rule
 

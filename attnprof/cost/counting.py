@@ -13,16 +13,17 @@ from torch.nn.attention import flex_attention as flex
 
 from attnprof.cost.built import Built, built_once, tensors_in
 from attnprof.cost.counter import Counter
-from attnprof.cost.decode import one_step, state_sizes
+from attnprof.cost.decode import OF_BLOCKS, one_step, refuse_decoding, state_sizes, stated_state
 from attnprof.cost.origin import Origin
+from attnprof.cost.paper import paper_flops
 from attnprof.cost.saved import kept_by_graph
 from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Cost, Shape
-from attnprof.scheme import Target
-from attnprof.words import Pass
+from attnprof.scheme import SchemeTarget, Target
+from attnprof.words import Level, Pass
 
 NUMBER_BYTES = 16
 
@@ -62,7 +63,15 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     count. Raises `Unsupported` where the target has no such pass.
     """
     pass_ = Pass(pass_)
-    built = built_once(target, shape)
+    if pass_ is Pass.DECODE:
+        refuse_decoding(target, shape)
+    try:
+        built = built_once(target, shape)
+    except Unsupported as error:
+        stated = stated_state(target, shape) if pass_ is Pass.DECODE else None
+        if stated is None:
+            raise
+        return Counted(stated, {"cost": f"{error.message}, but its state is stated; {error.hint}"})
     flags = ("mha_fast_path_off",) if has_fast_path(built) else ()
     run = run_pass(built, shape, pass_, built.origin(shape) if core else Origin())
     counted = record(target, built, shape, pass_, run, core, flags)
@@ -184,19 +193,20 @@ def record(
         try:
             run.state.update(state_sizes(built, shape.n))
         except Unsupported as error:
-            reasons["state_bytes"] = error.message
+            of_blocks = isinstance(target, SchemeTarget) and shape.level == Level.BLOCK
+            reasons["state_bytes"] = OF_BLOCKS if of_blocks else error.message
     complete = not tally.uncounted
     if not complete:
-        names = ", ".join(tally.uncounted)
+        names = tally.why_uncounted()
         reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
     useful, why = useful_flops(target, shape, pass_)
     if why:
         reasons["flops_core_useful"] = why
-    paper = target.flops_paper(shape)
-    if paper is None:
-        reasons["flops_paper"] = "the scheme states no formula of its own"
+    paper, why = paper_flops(target, shape, pass_)
+    if why:
+        reasons["flops_paper"] = why
     if not core:
-        reasons.setdefault("flops_core_executed", "the core was not asked for")
+        reasons.setdefault("flops_core_executed", "left out of this count: it was called with core=False")
     cost = Cost(
         flops_executed=tally.flops if complete else None,
         flops_core_executed=tally.core if complete and core else None,
@@ -217,7 +227,7 @@ def record(
         state_growth_bytes=run.state.get("state_growth_bytes"),
         decode_read_bytes=run.state.get("decode_read_bytes"),
     )
-    return Counted(cost, reasons, flags)
+    return Counted(cost, reasons, (*flags, "workspace_unknown") if tally.unseen else flags)
 
 
 def with_second_opinion(counted: Counted, target: Target, shape: Shape, pass_: Pass) -> Counted:

@@ -13,16 +13,51 @@ from attnprof.cost.origin import Origin
 from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.errors import Unsupported
+from attnprof.model import Cost, Shape
+from attnprof.scheme import SchemeTarget, Target
+from attnprof.words import Level
+
+OF_BLOCKS = "a stack of blocks has no decoding step here"
 
 
 def state_sizes(built: Built, n: int) -> dict[str, int]:
     """`state_bytes` after n tokens and `state_growth_bytes` for one more. Raises `Unsupported` without a state."""
     make = getattr(built.module, "state", None)
     if not callable(make):
-        raise Unsupported("it defines no decoding state", hint="a module decodes with `state(n)` and `step(x, state)`")
+        raise Unsupported(
+            f"{type(built.module).__name__} defines no decoding state",
+            hint="a module decodes with `state(n)` and `step(x, state)`",
+        )
     with built.mode, torch.no_grad():
         now, later = (unique_bytes(tensors_in(make(length))) for length in (n, n + 1))
     return {"state_bytes": now, "state_growth_bytes": later - now}
+
+
+def refuse_decoding(target: Target, shape: Shape) -> None:
+    """Raise `Unsupported` where one token more means nothing: against a second sequence, or through whole blocks."""
+    if shape.m is not None:
+        raise Unsupported(
+            "decoding is one token more of one sequence, which has no second length m",
+            hint="leave out --keys: the length of the state is n",
+        )
+    if isinstance(target, SchemeTarget) and shape.level == Level.BLOCK:
+        raise Unsupported(OF_BLOCKS, hint="--level attention: the step and the state of one layer")
+
+
+def stated_state(target: Target, shape: Shape) -> Cost | None:
+    """The state that a pattern file states for a scheme whose maths is not written; None where it states none."""
+    if not isinstance(target, SchemeTarget) or (shape.groups != shape.heads and not target.card.kv_heads):
+        return None
+    now, later = target.state_numbers(shape, shape.n), target.state_numbers(shape, shape.n + 1)
+    if now is None or later is None:
+        return None
+    size = shape.batch * shape.dtype.bytes
+    return Cost(
+        flops_paper=target.flops_paper_step(shape),
+        state_bytes=size * now,
+        state_growth_bytes=size * (later - now),
+        method="stated by the pattern file",
+    )
 
 
 def one_step(built: Built, n: int, origin: Origin) -> tuple[Tally, Lifetimes, int]:

@@ -6,6 +6,7 @@ Forward: scores and weighted sum, 2 (d_k + d_v) a pair. Backward: scores again, 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch._higher_order_ops.flex_attention import flex_attention, flex_attentio
 from torch._subclasses.fake_tensor import FakeTensor
 
 from attnprof.cost import tiles
-from attnprof.cost.registry import Work, register
+from attnprof.cost.registry import Work, register, register_by_name
 from attnprof.errors import AttnprofError
 
 aten = torch.ops.aten
@@ -22,98 +23,91 @@ aten = torch.ops.aten
 
 def forward_work(q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
     """One forward over `[b, h, n, d_k]` queries: an exponential a pair, and scale, maximum, difference and sum."""
-    pairs = q.shape[0] * q.shape[1] * seen.pairs
+    return forward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
+
+
+def forward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+    """One forward of so many heads, those of every batch entry counted; of q and v only the widths are read."""
+    pairs = heads * seen.pairs
     return Work(2 * (q.shape[-1] + v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
 
 
 def backward_work(q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
     """One backward that recomputes the scores: five products, one exponential a pair."""
-    pairs = q.shape[0] * q.shape[1] * seen.pairs
+    return backward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
+
+
+def backward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+    """One such backward of so many heads."""
+    pairs = heads * seen.pairs
     return Work(2 * (3 * q.shape[-1] + 2 * v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
 
 
-@register(aten._scaled_dot_product_flash_attention_for_cpu)
-def flash_cpu(
-    q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0, is_causal: bool = False, *_: Any, out: Any, **__: Any
-) -> Work:
+def heads_first(given: Any) -> tuple[Any, Any]:
+    """Queries and keys of `[b, h, n, d]`."""
+    return given.query.shape[-2], given.key.shape[-2]
+
+
+@register_by_name(aten._scaled_dot_product_flash_attention_for_cpu)
+def flash_cpu(given: Any, out: Any) -> Work:
     """torch's CPU flash kernel, by the tiles that it visits."""
-    return forward_work(q, v, tiles.flash_cpu(q.shape[-2], k.shape[-2], is_causal), "flash (CPU)")
+    return forward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
-@register(aten._scaled_dot_product_flash_attention_for_cpu_backward)
-def flash_cpu_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, dropout_p: float, is_causal: bool, *_: Any,
-    out: Any, **__: Any,
-) -> Work:  # fmt: skip
+@register_by_name(aten._scaled_dot_product_flash_attention_for_cpu_backward)
+def flash_cpu_backward(given: Any, out: Any) -> Work:
     """Its backward, over the same tiles."""
-    return backward_work(q, v, tiles.flash_cpu(q.shape[-2], k.shape[-2], is_causal), "flash (CPU)")
+    return backward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
-@register(aten._scaled_dot_product_flash_attention)
-def flash(
-    q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0, is_causal: bool = False, *_: Any, out: Any, **__: Any
-) -> Work:
-    """FlashAttention-2 on an accelerator; it aligns the causal mask bottom right."""
-    seen = tiles.triangle(q.shape[-2], k.shape[-2], is_causal, bottom_right=True)
-    return forward_work(q, v, seen, "flash")
+@register_by_name(aten._scaled_dot_product_flash_attention)
+def flash(given: Any, out: Any) -> Work:
+    """FlashAttention on an accelerator; it aligns the causal mask bottom right."""
+    seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
+    return forward_work(given.query, given.value, seen, "flash")
 
 
-@register(aten._scaled_dot_product_flash_attention_backward)
-def flash_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, cum_q: Any, cum_k: Any, max_q: int,
-    max_k: int, dropout_p: float, is_causal: bool, *_: Any, out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """FlashAttention-2's backward."""
-    seen = tiles.triangle(q.shape[-2], k.shape[-2], is_causal, bottom_right=True)
-    return backward_work(q, v, seen, "flash")
+@register_by_name(aten._scaled_dot_product_flash_attention_backward)
+def flash_backward(given: Any, out: Any) -> Work:
+    """Its backward."""
+    seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
+    return backward_work(given.query, given.value, seen, "flash")
 
 
-@register(aten._scaled_dot_product_efficient_attention)
-def efficient(
-    q: Tensor, k: Tensor, v: Tensor, bias: Any, lse: bool, dropout_p: float = 0.0, is_causal: bool = False, *_: Any,
-    out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """The memory-efficient kernel; SDPA calls it with a mask aligned top left."""
-    return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], is_causal), "efficient")
+TOP_LEFT = {
+    aten._scaled_dot_product_efficient_attention: "efficient",
+    aten._scaled_dot_product_cudnn_attention: "cudnn",
+    aten._scaled_dot_product_fused_attention_overrideable: "overrideable",
+    aten._scaled_dot_product_efficient_attention_backward: "efficient",
+    aten._scaled_dot_product_cudnn_attention_backward: "cudnn",
+    aten._scaled_dot_product_fused_attention_overrideable_backward: "overrideable",
+}
 
 
-@register(aten._scaled_dot_product_efficient_attention_backward)
-def efficient_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Any, o: Tensor, lse: Tensor, seed: Any, offset: Any,
-    dropout_p: float, mask: Any, is_causal: bool = False, *_: Any, out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """The memory-efficient kernel's backward."""
-    return backward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], is_causal), "efficient")
+def top_left(given: Any, out: Any, kernel: str) -> Work:
+    """A kernel that SDPA calls with a mask aligned top left, forward or (given a gradient) backward."""
+    seen = tiles.triangle(*heads_first(given), given.is_causal)
+    work = backward_work if hasattr(given, "out") else forward_work
+    return work(given.query, given.value, seen, kernel)
 
 
-@register(aten._scaled_dot_product_cudnn_attention)
-def cudnn(
-    q: Tensor, k: Tensor, v: Tensor, bias: Any, lse: bool, dropout_p: float = 0.0, is_causal: bool = False, *_: Any,
-    out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """cuDNN's fused attention."""
-    return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], is_causal), "cudnn")
+for _operator, _kernel in TOP_LEFT.items():
+    register_by_name(_operator)(partial(top_left, kernel=_kernel))
 
 
-@register(aten._scaled_dot_product_cudnn_attention_backward)
-def cudnn_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, seed: Any, offset: Any, bias: Any,
-    cum_q: Any, cum_k: Any, max_q: int, max_k: int, dropout_p: float, is_causal: bool, *_: Any, out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """cuDNN's backward."""
-    return backward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], is_causal), "cudnn")
+@register_by_name(aten._scaled_dot_product_attention_math_for_mps)
+def metal(given: Any, out: Any) -> Work:
+    """Explicit attention in one operator: every pair, whatever the mask."""
+    return forward_work(given.query, given.value, tiles.triangle(*heads_first(given), False), "math (Metal)")
 
 
-@register(aten._scaled_dot_product_fused_attention_overrideable)
-def overrideable(
-    q: Tensor, k: Tensor, v: Tensor, bias: Any = None, dropout_p: float = 0.0, is_causal: bool = False, *_: Any,
-    out: Any, **__: Any,
-) -> Work:  # fmt: skip
-    """The kernel of an accelerator that brings its own."""
-    return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], is_causal), "overrideable")
+@register(aten._triton_scaled_dot_attention)
+def triton(q: Tensor, k: Tensor, v: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+    """A Triton kernel that keeps every pair."""
+    return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], False), "triton")
 
 
-@register(aten._native_multi_head_attention)
+@register(aten._native_multi_head_attention, aten._triton_multi_head_attention)
 def fast_path(
     q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: Any, out: Any, **__: Any
 ) -> Work:

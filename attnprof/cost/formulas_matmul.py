@@ -1,4 +1,4 @@
-"""Formulas of products: matrix products, convolutions, contractions, dense linear algebra."""
+"""Formulas of matrix products, whichever library runs them and however the matrices are packed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.cost.registry import Work, numel, register
+from attnprof.cost.registry import Work, numel, register, register_by_name
 
 aten = torch.ops.aten
+PACKED = {"torch.float4_e2m1fn_x2": 2}  # elements in one of a tensor's
 
 
 def multiply_add(t: Tensor) -> int:
@@ -17,10 +18,15 @@ def multiply_add(t: Tensor) -> int:
     return 8 if t.is_complex() else 2
 
 
-@register(aten.mm, aten._int_mm, aten._scaled_mm, aten.bmm)
+def applied(a: Tensor, width: Any) -> Any:
+    """FLOPs of a matrix with `width` columns applied to the last dimension of `a`."""
+    return multiply_add(a) * PACKED.get(str(a.dtype), 1) * numel(a.shape) * width
+
+
+@register(aten.mm, aten._int_mm, aten._scaled_mm, aten._scaled_mm_v2, aten.bmm)
 def product(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """`[.., p, q] @ [.., q, r]`: 2 p q r for each matrix of the batch."""
-    return multiply_add(a) * numel(a.shape) * b.shape[-1]
+    return applied(a, b.shape[-1])
 
 
 @register(aten.addmm, aten.baddbmm)
@@ -41,52 +47,109 @@ def activated_product(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **_
     return Work(product(a, b, out=out), arith_ops=numel(out.shape))
 
 
+@register(aten._foreach_mm)
+def products(left: list[Tensor], right: list[Tensor], *_: Any, out: Any, **__: Any) -> int:
+    """A list of products of matrices."""
+    return sum(product(a, b, out=None) for a, b in zip(left, right, strict=True))
+
+
+@register(aten._grouped_mm, aten._scaled_grouped_mm, aten._scaled_grouped_mm_v2)
+def grouped(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
+    """One product a group, the groups given by where they end: together they are one product of the whole lengths.
+
+    `[M, K] @ [G, K, N]` groups the M rows, `[G, M, K] @ [K, N]` the N columns, `[M, K] @ [K, N]` the K between them,
+    and each row, column or place in K belongs to one group. Rows after the last group's end, which no kernel computes,
+    would be counted: where groups end is a value.
+    """
+    groups = a.shape[0] if a.dim() > b.dim() else 1
+    return applied(a, b.shape[-1]) // groups
+
+
 @register(aten.mv)
 def matrix_vector(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """`[p, q] @ [q]`: 2 p q."""
-    return multiply_add(a) * numel(a.shape)
+    return applied(a, 1)
 
 
 @register(aten.addmv)
 def added_matrix_vector(_: Tensor, a: Tensor, *rest: Any, out: Any, **__: Any) -> int:
     """A matrix-vector product added to a vector."""
-    return multiply_add(a) * numel(a.shape)
+    return applied(a, 1)
 
 
 @register(aten.dot, aten.vdot)
 def dot(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
     """Two vectors of q elements: 2 q."""
-    return multiply_add(a) * numel(a.shape)
+    return applied(a, 1)
 
 
 @register(aten.addr)
-def rank_one(*_: Any, out: Any, **__: Any) -> int:
-    """An outer product: 2 an element of the result."""
-    return 2 * numel(out.shape)
+def rank_one(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **__: Any) -> int:
+    """An outer product added to a matrix: a multiply-add for each of its elements."""
+    return applied(a, b.shape[0])
 
 
-@register(aten.convolution, aten._convolution, aten.cudnn_convolution, aten.mkldnn_convolution)
-def convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: Any = False, *_: Any,
-    out: Any, **__: Any,
-) -> int:  # fmt: skip
-    """Any number of dimensions, grouped, transposed: 2 for each weight at each position where it is applied.
+@register(
+    aten.linear,
+    aten.mkldnn_linear,
+    aten._mixed_dtypes_linear,
+    aten._weight_int4pack_mm,
+    aten._weight_int4pack_mm_for_cpu,
+    aten._weight_int4pack_mm_with_scales_and_zeros,
+    aten._weight_int8pack_mm,
+    aten._dyn_quant_matmul_4bit,
+)
+def linear(x: Tensor, *_: Any, out: Any, **__: Any) -> int:
+    """A linear layer, its weight packed in whatever way: as many products as the result is wide."""
+    return applied(x, out.shape[-1])
 
-    `weight` is `[C_out, C_in / groups, *k]`, or `[C_in, C_out / groups, *k]` when transposed, so that one filter costs
-    the elements of `weight[0]` at every output position (every input position when transposed).
-    """
-    places = x if transposed is True else out
-    return multiply_add(x) * numel(places.shape) * numel(weight.shape[1:])
 
-
-@register(aten.convolution_backward)
-def convolution_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: int, mask: list[bool], *, out: Any, **__: Any,
-) -> int:  # fmt: skip
+@register_by_name(aten.linear_backward, aten.mkldnn_linear_backward)
+def linear_backward(given: Any, out: Any) -> int:
     """As much as the forward for each of the two gradients that are asked for."""
-    places = x if transposed else grad
-    return multiply_add(x) * numel(places.shape) * numel(weight.shape[1:]) * (int(mask[0]) + int(mask[1]))
+    return applied(given.self, given.weight.shape[0]) * (int(given.output_mask[0]) + int(given.output_mask[1]))
+
+
+@register_by_name(aten.mkldnn_linear_backward_input)
+def linear_backward_input(given: Any, out: Any) -> int:
+    """The input's gradient: the weight applied to the result's gradient."""
+    return applied(given.grad_output, given.weight.shape[1])
+
+
+@register_by_name(aten.mkldnn_linear_backward_weights)
+def linear_backward_weights(given: Any, out: Any) -> int:
+    """The weight's gradient: as much as the forward."""
+    return applied(given.grad_output, given.input.shape[-1])
+
+
+@register_by_name(aten.matmul_backward)
+def matmul_backward(given: Any, out: Any) -> int:
+    """As much as the forward for each of the two gradients that are asked for."""
+    return applied(given.grad, given.self.shape[-1]) * (int(given.mask[0]) + int(given.mask[1]))
+
+
+@register(aten._sparse_semi_structured_mm)
+def half_kept(kept: Tensor, meta: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
+    """A matrix of which two in four elements are stored: only the stored ones are multiplied."""
+    return applied(kept, b.shape[-1])
+
+
+@register(aten._sparse_semi_structured_addmm)
+def half_kept_added(_: Tensor, kept: Tensor, meta: Tensor, b: Tensor, *rest: Any, out: Any, **__: Any) -> int:
+    """The same, added to a tensor."""
+    return applied(kept, b.shape[-1])
+
+
+@register(aten._sparse_semi_structured_linear)
+def half_kept_linear(x: Tensor, kept: Tensor, *_: Any, out: Any, **__: Any) -> int:
+    """A linear layer whose weight `[p, q / 2]` stores two in four elements."""
+    return applied(x, kept.shape[0]) // 2
+
+
+@register(aten._cslt_sparse_mm)
+def half_kept_packed(kept: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
+    """cuSPARSELt's: values and places of the first matrix in one buffer, half of `[p, q]` stored."""
+    return applied(out, b.shape[0]) // 2
 
 
 @register(aten._trilinear)
@@ -100,7 +163,7 @@ def trilinear(
     pair = [max(sizes) for sizes in zip(sides[0], sides[1], strict=True)]
     alone = [d for d in summed if sides[2][d] == 1]
     rest = [size for d, size in enumerate(full) if d not in alone]
-    return 2 * numel(pair) + 2 * numel(rest)
+    return multiply_add(a) * (numel(pair) + numel(rest))
 
 
 def _expanded(shape: Any, at: Any) -> list[int]:
@@ -108,58 +171,3 @@ def _expanded(shape: Any, at: Any) -> list[int]:
     for d in sorted(at):
         sizes.insert(d, 1)
     return sizes
-
-
-@register(aten._cdist_forward)
-def cdist(a: Tensor, b: Tensor, p: float, mode: int | None, *, out: Any, **__: Any) -> Work:
-    """Pairwise distances: the Euclidean one as a product of vectors with two more columns when it is long enough."""
-    pairs, width = numel(out.shape), a.shape[-1]
-    as_product = p == 2.0 and mode != 2 and (mode == 1 or a.shape[-2] > 25 or b.shape[-2] > 25)
-    if as_product:
-        return Work(2 * pairs * (width + 2), arith_ops=2 * pairs)
-    return Work(0, arith_ops=3 * pairs * width)
-
-
-@register(aten._cdist_backward)
-def cdist_backward(grad: Tensor, a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
-    """Differences, weighted and summed: no products of matrices."""
-    return Work(0, arith_ops=4 * numel(grad.shape) * a.shape[-1])
-
-
-@register(aten.linalg_inv_ex)
-def inverse(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
-    """Inverse of `[.., k, k]`: 2 k^3."""
-    return 2 * numel(a.shape) * a.shape[-1]
-
-
-@register(aten.linalg_cholesky_ex)
-def cholesky(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
-    """Cholesky factor of `[.., k, k]`: k^3 / 3."""
-    return numel(a.shape) * a.shape[-1] // 3
-
-
-@register(aten.linalg_qr)
-def qr(a: Tensor, mode: str = "reduced", *, out: Any, **__: Any) -> int:
-    """Householder QR of `[.., p, k]`, p >= k: 2 k^2 (p - k / 3) for R, as much again for Q."""
-    long, short = max(a.shape[-2:]), min(a.shape[-2:])
-    return numel(a.shape[:-2]) * (2 if mode != "r" else 1) * 2 * short * short * (3 * long - short) // 3
-
-
-@register(aten._linalg_solve_ex)
-def solve(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
-    """Solve `[.., k, k] x = [.., k, r]` by LU: 2 k^3 / 3 + 2 k^2 r."""
-    right = b.shape[-1] if b.dim() == a.dim() else 1
-    return 2 * numel(a.shape) * a.shape[-1] // 3 + 2 * numel(a.shape) * right
-
-
-@register(aten.linalg_solve_triangular, aten.triangular_solve)
-def solve_triangular(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
-    """Forward or back substitution in `[.., k, k]`: k^2 a right-hand side."""
-    square, other = (a, b) if a.shape[-1] == a.shape[-2] else (b, a)
-    return numel(square.shape) * other.shape[-1]
-
-
-@register(aten.linalg_lu_factor_ex)
-def lu(a: Tensor, *_: Any, out: Any, **__: Any) -> int:
-    """LU factors of `[.., k, k]`: 2 k^3 / 3."""
-    return 2 * numel(a.shape) * a.shape[-1] // 3

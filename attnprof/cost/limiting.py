@@ -87,8 +87,10 @@ def needs(target: Target, shape: Shape, pass_: Pass) -> Needs:
     """What one pass takes at one length."""
     built = build(target, shape)
     run = run_pass(built, shape, pass_, built.origin(shape))
-    fused = ", ".join(run.tally.backends)
-    return Needs(needed_bytes(built, run), run.lives.peak, fused or "one kernel an operator")
+    kernels = ", ".join(run.tally.backends) or "one kernel an operator"
+    if run.tally.unseen:
+        kernels += f" (what {', '.join(run.tally.unseen)} take for themselves is not known to the byte)"
+    return Needs(needed_bytes(built, run), run.lives.peak, kernels)
 
 
 def through(need: Callable[[int], Needs], figure: Callable[[Needs], int]) -> Terms | None:

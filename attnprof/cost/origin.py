@@ -1,21 +1,55 @@
 """Which products are the scheme's core: those inside its core module, or those that no parameter is a factor of.
 
-Backward operators are traced to the forward operator they belong to by autograd's sequence numbers.
+A product belongs where it stands in the forward, wherever it runs. Three sources of products are told apart:
+
+- the autograd engine's own formulas, which belong to the forward operator that made their node (by sequence numbers);
+- a forward that Python runs again inside a node (either kind of checkpoint, a reversible layer, a custom
+  `autograd.Function`), which is judged as any forward is, and whose nodes are remembered as the first one's are;
+- a backward written by hand in a custom `autograd.Function`, of which a product is a weight's gradient if nothing but
+  sums and changes of layout stand between it and the gradient of a parameter that is a factor somewhere.
 """
 
 from __future__ import annotations
 
-import weakref
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attnprof.cost.storages import flat
-
 next_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 current_node = torch._C._current_autograd_node
+ENGINE = "_engine_run_backward"
+DISPATCH = "__torch_dispatch__"
+HERE = "attnprof.cost."
+
+
+def engine_node() -> Any:
+    """The node whose formula the autograd engine itself runs in this operator; None where Python called it."""
+    node = current_node()
+    return node if node is not None and _asker() == ENGINE else None
+
+
+def backward_node() -> Any:
+    """The node whose gradient this operator computes, by the engine's formula or one written by hand.
+
+    None in a forward, also in one that runs again inside a node.
+    """
+    node = current_node()
+    return None if node is None or (torch.is_grad_enabled() and _asker() != ENGINE) else node
+
+
+def _asker() -> str:
+    """The function that called the present operator, below the dispatch modes that look at it."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and _looks_on(frame):
+        frame = frame.f_back
+    return frame.f_code.co_name if frame is not None else ""
+
+
+def _looks_on(frame: Any) -> bool:
+    return frame.f_code.co_name == DISPATCH or frame.f_globals.get("__name__", "").startswith(HERE)
 
 
 class Origin:
@@ -23,16 +57,23 @@ class Origin:
 
     follows = False
 
-    def is_core(self, args: Any) -> bool:
-        """Whether a product with these operands, being run now, is core."""
+    def is_core(self, factors: Iterable[Tensor]) -> bool:
+        """Whether a product of these factors, being run now, is core."""
         return True
 
     def name(self) -> str | None:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, args: Any, out: Any) -> None:
-        """Told of every operator's result, where `follows` is set."""
+    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+        """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
+
+    def given(self, tensors: Iterable[Tensor]) -> None:
+        """Told of tensors from outside that the pass goes on with."""
+
+    def misjudged(self) -> Any:
+        """FLOPs that were called core before their gradient was seen to be a parameter's; each is told once."""
+        return 0
 
     def close(self) -> None:
         """Take back whatever was hooked into the module."""
@@ -61,11 +102,11 @@ class MarkedOrigin(Origin):
         if self.depth == 0:
             self.spans.append((self.opened, next_sequence()))
 
-    def is_core(self, args: Any) -> bool:
+    def is_core(self, factors: Iterable[Tensor]) -> bool:
         if self.depth:
             return True
-        node = current_node()
-        if node is None or torch.is_grad_enabled():
+        node = backward_node()
+        if node is None:
             return False
         number = node._sequence_nr()
         return any(first <= number < last for first, last in self.spans)
@@ -95,41 +136,3 @@ class _Step:
 
     def remove(self) -> None:
         self.module.__dict__.pop("step", None)
-
-
-class FactorOrigin(Origin):
-    """Core is every product that has no parameter among its factors, and the backward of such a product.
-
-    What is computed from parameters alone (a transposed, cast or normalised weight) counts as a parameter.
-    """
-
-    follows = True
-
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
-        self.derived: dict[int, Any] = {}
-        self.forward: dict[int, bool] = {}
-        for parameter in parameters:
-            self._derive(parameter)
-
-    def is_core(self, args: Any) -> bool:
-        own = not any(self._is_derived(t) for t in flat(args))
-        node = current_node()
-        if torch.is_grad_enabled():  # forward, or the recomputation of a checkpoint
-            if node is None:
-                self.forward.setdefault(next_sequence() - 1, own)
-            return own
-        return own if node is None else own and self.forward.get(node._sequence_nr(), own)
-
-    def made(self, args: Any, out: Any) -> None:
-        given = list(flat(args))
-        if given and isinstance(out, Tensor) and all(self._is_derived(t) for t in given):
-            self._derive(out)
-
-    def _derive(self, t: Tensor) -> None:
-        storage = t.untyped_storage()
-        if storage._cdata not in self.derived:
-            key = storage._cdata
-            self.derived[key] = weakref.ref(storage, lambda _: self.derived.pop(key, None))
-
-    def _is_derived(self, t: Tensor) -> bool:
-        return t.untyped_storage()._cdata in self.derived

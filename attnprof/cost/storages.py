@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
+
+V = TypeVar("V")
+
+
+class StorageMap(Generic[V]):
+    """A value for some storages, forgotten when the storage dies."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, tuple[Any, V]] = {}
+
+    def get(self, t: Tensor) -> V | None:
+        """The value of a tensor's storage, or None."""
+        entry = self.entries.get(t.untyped_storage()._cdata)
+        return None if entry is None else entry[1]
+
+    def put(self, t: Tensor, value: V) -> None:
+        """Give a tensor's storage a value, in place of an earlier one."""
+        storage = t.untyped_storage()
+        key = storage._cdata
+        self.entries[key] = weakref.ref(storage, lambda _: self.entries.pop(key, None)), value
+
+    def drop(self, t: Tensor) -> None:
+        """Take the value of a tensor's storage away, if it has one."""
+        self.entries.pop(t.untyped_storage()._cdata, None)
 
 
 class _Life(weakref.ref):  # type: ignore[type-arg]

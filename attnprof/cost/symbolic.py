@@ -15,11 +15,9 @@ from torch._dynamo.source import ConstantSource
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from attnprof.cost.built import build_in, fake_mode
-from attnprof.cost.classify import Kind
 from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.counting import Run, slow_path, train
 from attnprof.cost.interpolate import Terms
-from attnprof.cost.registry import Work
 from attnprof.cost.sampler import UNIT
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
@@ -63,11 +61,9 @@ class _Symbolic(Counter):
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
         for t in flat((out,)):
             self.lives.born(t)
-        if rule.formula is not None:
-            work = rule.formula(*args, out=out, **kwargs)
-            self.tally.product(rule.name, work if isinstance(work, Work) else Work(work), self.origin.is_core(args))
-        elif rule.kind is Kind.UNKNOWN:
-            self.tally.unknown(rule.name)
+        flops = self._count(rule, args, kwargs, out)
+        if self.origin.follows:
+            self.origin.made(rule.name, args, out, flops)
 
     def _engine_reuses(self, args: Any) -> bool:
         return False

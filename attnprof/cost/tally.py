@@ -15,6 +15,7 @@ class Line:
 
     calls: int = 0
     flops: Any = 0
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Tally:
     uncounted: dict[str, Line] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
     tiles: dict[str, None] = field(default_factory=dict)
+    conventions: dict[str, None] = field(default_factory=dict)
+    unseen: dict[str, None] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
 
     def product(self, name: str, work: Work, core: bool, part: str | None = None) -> None:
@@ -47,6 +50,8 @@ class Tally:
             self.backends[work.backend] = None
         if work.tile:
             self.tiles[work.tile] = None
+        if work.convention:
+            self.conventions[work.convention] = None
         self.other(work)
 
     def other(self, work: Work) -> None:
@@ -55,9 +60,14 @@ class Tally:
         self.arith_ops += work.arith_ops
         self.select_ops += work.select_ops
 
-    def unknown(self, name: str) -> None:
-        """An operator of weight that nothing is known of."""
-        self.uncounted.setdefault(name, Line()).calls += 1
+    def unknown(self, name: str, reason: str = "") -> None:
+        """An operator of weight that nothing is known of, and why."""
+        self.uncounted.setdefault(name, Line(reason=reason)).calls += 1
+
+    def why_uncounted(self) -> str:
+        """The operators that nothing is known of, each with its reason where there is one to tell."""
+        lines = self.uncounted.items()
+        return ", ".join(f"{name} ({line.reason})" if line.reason else name for name, line in lines)
 
     def certificate(self, recomputes: bool) -> Certificate:
         """The operators behind the total, the kernels and tiles assumed, the convention."""
@@ -66,8 +76,13 @@ class Tally:
             uncounted=tuple(OpCount(name, line.calls) for name, line in sorted(self.uncounted.items())),
             backend=", ".join(self.backends) or "eager",
             tile="; ".join(self.tiles) or None,
-            convention=CONVENTION + (" Recomputation in backward is included." if recomputes else ""),
+            unknown_workspaces=tuple(self.unseen),
+            convention=" ".join(self._conventions(recomputes)),
         )
+
+    def _conventions(self, recomputes: bool) -> list[str]:
+        iterated = [f"{convention}." for convention in self.conventions]
+        return [CONVENTION, *iterated, *(["Recomputation in backward is included."] if recomputes else [])]
 
 
 CONVENTION = "Multiply-add = 2 FLOPs; FFT 5 N log2 N; softmax: 1 exponential and 4 other operations an element."

@@ -52,6 +52,14 @@ def triangle(n: int, m: int, causal: bool, *, bottom_right: bool = False) -> Til
     return Tiles(pairs, f"unknown: exact triangle, aligned {'bottom right' if bottom_right else 'top left'}")
 
 
+def band(n: int, m: int, behind: int | None, ahead: int | None, *, bottom_right: bool) -> Tiles:
+    """Exactly the pairs of a window: keys from `behind` before a query's own place to `ahead` after it; None: all."""
+    shift = m - n if bottom_right else 0
+    until = n * m if ahead is None else staircase(n, m, shift + ahead)
+    before = 0 if behind is None else staircase(n, m, shift - behind - 1)
+    return Tiles(until - before, f"unknown: exact band, aligned {'bottom right' if bottom_right else 'top left'}")
+
+
 def staircase(n: int, m: int, shift: int) -> int:
     """Sum over i in [0, n) of min(max(i + 1 + shift, 0), m), in constant time."""
     first = max(0, -shift)

@@ -3,82 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from attnprof.model import Shape
-from attnprof.pattern import Pattern
-from attnprof.scheme import Target
+from attnprof.pattern import Kernel, Pattern
+from attnprof.scheme import SchemeTarget, Target
 from attnprof.words import Pass
 
 BACKWARD = 2
+OF_MODULE = "a module states no pattern: `attnprof graph` recovers the one that it has"
+IN_STATE = "no edges between tokens: every pair is read at once, through sums of bounded rank"
+IN_SLOTS = "no edges between tokens: they meet in slots"
+
+
+class Work(NamedTuple):
+    """Query-key pairs of all layers and heads, and the further products as wide as a key that their scores take."""
+
+    pairs: int
+    products: int = 0
 
 
 def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
-    """`batch * sum over layers and heads of 2 (d_k + d_v) edges`, three times that for `train`; or why there is none.
+    """`batch * sum over softmaxes, layers, heads of 2 (width of every score term + d_v) edges`; or why there is none.
 
-    An edge counts once for each softmax that reads it. `decode` counts the edges of the query
-    that comes after n tokens.
+    Three times that for `train`. A pair counts once for each softmax that reads it, and a score term that several
+    pairs of a query share (a label) once. `decode` counts the pairs of the query that comes after n tokens.
     """
-    pattern = target.pattern(shape)
-    if pattern is None:
-        return None, "the scheme has no edges between tokens"
-    if pattern.bound:
-        return None, pattern.bound
-    if shape.keys != shape.n:
-        edges = shape.heads * target.layers * rectangle(shape, pass_)
-    else:
-        edges = next_row(target, pattern, shape) if pass_ == Pass.DECODE else all_edges(target, pattern, shape)
-    flops = shape.batch * 4 * shape.head_dim * edges * shape.depth
+    if isinstance(target, SchemeTarget) and target.encodes(shape):
+        return _encoder_and_decoder(target, shape, pass_)
+    work, why = _work(target, shape, Pass(pass_))
+    if work is None:
+        return None, why
+    flops = shape.batch * shape.repeats * 2 * shape.head_dim * (2 * work.pairs + work.products)
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 
-def rectangle(shape: Shape, pass_: Pass) -> int:
+def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
+    """The encoder over m tokens, the decoder over n, and between them n m pairs a layer and head."""
+    source, why = useful_flops(target, shape.replace(n=shape.keys, m=None, causal=False), pass_)
+    within, _ = useful_flops(target, shape.replace(m=None), pass_)
+    if source is None or within is None:
+        return None, why
+    across = 4 * shape.batch * shape.repeats * target.layers * shape.n * shape.keys * shape.dim
+    return source + within + across * (1 + BACKWARD if pass_ == Pass.TRAIN else 1), ""
+
+
+def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[Work | None, str]:
+    pattern = target.pattern(shape)
+    if pattern is None and not isinstance(target, SchemeTarget):
+        return None, OF_MODULE
+    if pattern is None and isinstance(target, SchemeTarget):
+        pattern = target.graph(shape)
+        slots = all(target.pairs(shape, layer) is not None for layer in range(pattern.layers))
+        if pass_ is Pass.DECODE or not slots:
+            return None, without_edges(pattern)
+    assert pattern is not None
+    if pattern.bound:
+        return None, pattern.bound
+    if shape.keys != shape.n:
+        return Work(shape.heads * target.layers * rectangle(shape)), ""
+    return (next_row(target, pattern, shape) if pass_ is Pass.DECODE else all_rows(target, pattern, shape)), ""
+
+
+def without_edges(pattern: Pattern) -> str:
+    """Why there is nothing to count: a kernel, or slots."""
+    kernel = all(isinstance(pattern.expr(layer), Kernel) for layer in range(pattern.layers))
+    return IN_STATE if kernel else IN_SLOTS
+
+
+def rectangle(shape: Shape) -> int:
     """Edges of a head where keys and queries differ in number: all pairs, or, if causal, those of the last queries."""
-    if pass_ == Pass.DECODE:
-        return shape.keys
     if not shape.causal:
         return shape.n * shape.keys
     return sum(min(max(i + 1 + shape.keys - shape.n, 0), shape.keys) for i in range(shape.n))
 
 
-def all_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
-    """Edges over all layer kinds and heads, remembered for the next pass of the same target at the same shape."""
+def all_rows(target: Target, pattern: Pattern, shape: Shape) -> Work:
+    """Over all layer kinds and heads, remembered for the next pass of the same target at the same shape."""
     at = (id(target), shape)
     if _last.get("at") != at:
-        _last.update(edges=_counted_edges(target, pattern, shape), at=at, target=target)
-    return _last["edges"]
+        _last.update(work=_counted(target, pattern, shape), at=at, target=target)
+    return _last["work"]
 
 
 _last: dict[str, Any] = {}
 
 
-def _counted_edges(target: Target, pattern: Pattern, shape: Shape) -> int:
-    """By the closed count of the target where it states one for its only softmax, else from the slices."""
-    closed = getattr(target, "edges", None)
+def _counted(target: Target, pattern: Pattern, shape: Shape) -> Work:
+    """By the closed counts of the target where it states them for its only softmax, else from the slices."""
 
-    def edges(layer: int, head: int) -> int:
-        stated = closed(shape, layer, head) if closed and len(pattern.expr(layer, head).terms()) == 1 else None
-        return pattern.edges_sum(layer, head) if stated is None else stated
+    def work(layer: int, head: int) -> Work:
+        if not isinstance(target, SchemeTarget):
+            return Work(pattern.edges_sum(layer, head))
+        stated = target.pairs(shape, layer, head)
+        if stated is None and len(pattern.expr(layer, head).terms()) == 1:
+            stated = target.edges(shape, layer, head)
+        pairs = pattern.edges_sum(layer, head) if stated is None else stated
+        return Work(pairs, target.score_products(shape, layer, head))
 
-    return _over_heads(pattern, shape, edges)
+    return _over_heads(pattern, shape, work)
 
 
-def next_row(target: Target, pattern: Pattern, shape: Shape) -> int:
-    """Edges of the query after n tokens, its own key included; of the last of n where a target cannot say."""
-    graph = getattr(target, "graph", None)
-    pattern = graph(shape, later=1) if graph else pattern
+def next_row(target: Target, pattern: Pattern, shape: Shape) -> Work:
+    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+    known = target if isinstance(target, SchemeTarget) else None
+    pattern = pattern if known is None else known.graph(shape, later=1)
 
-    def degree(layer: int, head: int) -> int:
+    def work(layer: int, head: int) -> Work:
         terms = pattern.expr(layer, head).terms()
-        return sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
+        pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
+        if known is None:
+            return Work(pairs)
+        return Work(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
 
-    return _over_heads(pattern, shape, degree)
+    return _over_heads(pattern, shape, work)
 
 
-def _over_heads(pattern: Pattern, shape: Shape, edges: Callable[[int, int], int]) -> int:
+def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], Work]) -> Work:
     kinds = min(pattern.heads, shape.heads)
-    total = 0
+    pairs = products = 0
     for layer in range(pattern.layers):
         for kind in range(kinds):
-            total += edges(layer, kind) * len(range(kind, shape.heads, kinds))
-    return total
+            times = len(range(kind, shape.heads, kinds))
+            one = work(layer, kind)
+            pairs, products = pairs + times * one.pairs, products + times * one.products
+    return Work(pairs, products)

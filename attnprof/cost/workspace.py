@@ -1,6 +1,8 @@
 """Memory that a kernel takes for itself while it runs, which no dispatched operator shows.
 
-Only kernels whose buffers are known stand here; each entry was compared with the allocator's own events.
+Each entry was compared with the CPU allocator's own events. Kernels whose buffers are not known to the byte are told
+by name, beside the peak that goes without them: libraries that plan their own memory (oneDNN's convolutions, of which
+the copies are estimated, and recurrences; LAPACK), operators made of others that no mode sees, and any custom operator.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.cost import tiles
+from attnprof.cost import casts, tiles
+from attnprof.cost.classify import Kind
+from attnprof.cost.operators import words
+from attnprof.cost.variants import base_name, functional
 
 aten = torch.ops.aten
 Workspace = Callable[..., int]
@@ -54,8 +59,9 @@ def gemm_ready(t: Tensor) -> bool:
 
 
 def product(a: Tensor, b: Tensor, **__: Any) -> int:
-    """A product copies an operand that BLAS cannot read; a batched one does so item by item."""
-    return sum(nbytes(t) // (t.shape[0] if t.dim() == 3 else 1) for t in (a, b) if not gemm_ready(t))
+    """A product copies an operand that BLAS cannot read, a batched one item by item, and conjugates one that waits."""
+    copied = sum(nbytes(t) // (max(1, t.shape[0]) if t.dim() == 3 else 1) for t in (a, b) if not gemm_ready(t))
+    return copied + sum(nbytes(t) for t in (a, b) if t.is_conj())
 
 
 def added_product(_: Tensor, a: Tensor, b: Tensor, **__: Any) -> int:
@@ -94,29 +100,73 @@ MKLDNN_ELEMENTS = 20480
 
 def log_sum_exp(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
     """The exponentials of the input beside their maxima."""
-    reduced = math.prod(x.shape[d] for d in dims)
-    return nbytes(x) + nbytes(x) // reduced
+    reduced = math.prod(x.shape[d] for d in dims) if dims and x.dim() else x.numel()
+    return nbytes(x) + nbytes(x) // max(1, reduced)
 
 
 def convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *rest: Any,
-    **__: Any,
+    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, outer: Any,
+    groups: int, *_: Any, made: Tensor, **__: Any,
 ) -> int:  # fmt: skip
-    """oneDNN copies input and weight into its own layout, then the result out of it; small ones unfold the input."""
+    """oneDNN copies input and weight into its own layout, then the result out of it; small ones unfold the input.
+
+    A depthwise one has its channels rounded up to a vector in that layout.
+    """
+    straight = contiguous_copy(x)
     if transposed:
-        return nbytes(x) + nbytes(weight)
-    places = math.prod(
-        (size + 2 * pad - reach * (width - 1) - 1) // step + 1
-        for size, width, step, pad, reach in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=False)
-    )
-    if rest[-1] > 1 or x.shape[0] > 1 or x.numel() > MKLDNN_ELEMENTS:
-        return max(nbytes(x) + nbytes(weight), x.shape[0] * weight.shape[0] * places * x.element_size())
-    return places * math.prod(weight.shape[1:]) * x.element_size()
+        return straight + nbytes(x) + nbytes(weight)
+    if groups == 1 and x.shape[0] == 1 and x.numel() <= MKLDNN_ELEMENTS:
+        return straight + math.prod(made.shape[2:]) * math.prod(weight.shape[1:]) * x.element_size()
+    rounded = blocked(groups) if groups == x.shape[1] else groups
+    taken = [nbytes(t) * rounded // groups for t in (x, weight, made)]
+    return straight + max(sum(taken) - nbytes(made), taken[2])
+
+
+def blocked(channels: int) -> int:
+    """Channels rounded up to a vector of the processor."""
+    lanes = 16 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
+    return -(-channels // lanes) * lanes
 
 
 def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
     """oneDNN's copies of the gradient, the input and the weight."""
     return nbytes(grad) + nbytes(x) + nbytes(weight)
+
+
+def safe_softmax(x: Tensor, *_: Any, **__: Any) -> int:
+    """Which scores are minus infinity, which rows are nothing else, and the zero that those rows get."""
+    return contiguous_copy(x) + x.numel() + x.numel() // max(1, x.shape[-1]) + x.element_size()
+
+
+def sort(x: Tensor, *args: Any, **kwargs: Any) -> int:
+    """The places of one row, `args` being `dim, ...` or, of the stable overload, nothing before it."""
+    dim = kwargs.get("dim", args[0] if args and not isinstance(args[0], bool) else -1)
+    return 8 * x.shape[dim] if x.dim() else 8
+
+
+def kth_value(x: Tensor, *_: Any, **__: Any) -> int:
+    """A copy to be ordered in place, and the places."""
+    return x.numel() * (x.element_size() + 8)
+
+
+def layer_norm_backward(grad: Tensor, x: Tensor, shape: list[int], *_: Any, **__: Any) -> int:
+    """Each thread sums the gradients of scale and shift on its own."""
+    return 2 * torch.get_num_threads() * math.prod(shape) * grad.element_size()
+
+
+def group_norm_backward(grad: Tensor, *_: Any, **__: Any) -> int:
+    """Two sums over the places of each channel."""
+    return 2 * math.prod(grad.shape[:2]) * grad.element_size()
+
+
+def batch_norm(x: Tensor, *_: Any, **__: Any) -> int:
+    """Scale and shift of each channel."""
+    return 2 * x.shape[1] * x.element_size()
+
+
+def unfold_backward(grad: Tensor, sizes: list[int], dim: int, size: int, step: int, **__: Any) -> int:
+    """The places along the dimension, where windows overlap."""
+    return 8 * sizes[dim] if step < size else 0
 
 
 workspaces: dict[Any, Workspace] = {
@@ -132,14 +182,78 @@ workspaces: dict[Any, Workspace] = {
     aten._log_softmax: contiguous_copy,
     aten._softmax_backward_data: contiguous_copies,
     aten._log_softmax_backward_data: contiguous_copies,
+    aten._safe_softmax: safe_softmax,
     aten.logsumexp: log_sum_exp,
     aten.roll: roll,
+    aten.sort: sort,
+    aten.kthvalue: kth_value,
+    aten.gather: casts.indices,
+    aten.scatter: casts.indices,
+    aten.scatter_add: casts.indices,
+    aten.where: casts.choosing,
+    aten.masked_fill: casts.choosing,
+    aten.sum: casts.summed,
+    aten.nansum: casts.summed,
+    aten.prod: casts.summed,
+    aten.cumsum: casts.summed,
+    aten.cumprod: casts.summed,
+    aten.linalg_vector_norm: casts.summed,
+    aten.mean: casts.mean,
+    aten.any: casts.truth,
+    aten.all: casts.truth,
+    aten.native_dropout_backward: casts.masked,
+    aten.native_layer_norm_backward: layer_norm_backward,
+    aten.native_group_norm_backward: group_norm_backward,
+    aten.native_batch_norm: batch_norm,
+    aten._native_batch_norm_legit: batch_norm,
+    aten.unfold_backward: unfold_backward,
     aten._fft_r2c: transform,
     aten._fft_c2c: transform,
     aten._fft_c2r: transform,
 }
 
+# Products that need no buffers where they read their operands as these lie.
+BARE = words("addbmm addmv addr dot mv vdot")
 
-def workspace_of(operator: Any) -> Workspace | None:
-    """The workspace of an operator's kernel on a CPU, where it is known."""
-    return workspaces.get(operator.overloadpacket)
+# Light operators whose kernels take more than a few numbers, in amounts that are not known.
+UNSEEN = words(
+    """
+    _batch_norm_with_update _chunk_cat _ctc_loss _ctc_loss_backward _cudnn_ctc_loss _histogramdd_bin_edges
+    _histogramdd_from_bin_cts _histogramdd_from_bin_tensors _to_sparse _unique _unique2 _unsafe_masked_index
+    _unsafe_masked_index_put_accumulate _upsample_bicubic2d_aa _upsample_bicubic2d_aa_backward
+    _upsample_bilinear2d_aa _upsample_bilinear2d_aa_backward _upsample_lanczos2d_aa _upsample_lanczos2d_aa_backward
+    _upsample_nearest_exact1d _upsample_nearest_exact1d_backward _upsample_nearest_exact2d
+    _upsample_nearest_exact2d_backward _upsample_nearest_exact3d _upsample_nearest_exact3d_backward allclose
+    batch_norm_backward binary_cross_entropy binary_cross_entropy_backward binary_cross_entropy_with_logits col2im
+    count_nonzero dist grid_sampler_2d_backward grid_sampler_3d_backward histc histogram huber_loss im2col
+    index_reduce isin isinf ldexp lu_unpack masked_scatter masked_scatter_backward masked_select
+    masked_select_backward max_pool2d_with_indices mode mse_loss multilabel_margin_loss_backward
+    multilabel_margin_loss_forward multinomial mvlgamma nanmedian native_batch_norm_backward normal renorm
+    repeat_interleave rrelu_with_noise segment_reduce smooth_l1_loss soft_margin_loss soft_margin_loss_backward
+    unique_consecutive unique_dim unique_dim_consecutive upsample_bicubic2d upsample_bicubic2d_backward
+    upsample_bilinear2d upsample_bilinear2d_backward upsample_linear1d upsample_linear1d_backward upsample_nearest1d
+    upsample_nearest1d_backward upsample_nearest2d upsample_nearest2d_backward upsample_nearest3d
+    upsample_nearest3d_backward upsample_trilinear3d upsample_trilinear3d_backward
+    """
+)
+
+# Those whose copies are estimated: oneDNN chooses layouts by processor and shape.
+ESTIMATED = words("convolution convolution_backward")
+FREE = (Kind.VIEW, Kind.COMPOSITE)
+
+
+def workspace_of(operator: Any, kind: Kind) -> Workspace | None:
+    """The workspace of an operator's kernel on a CPU, where it has one that is known."""
+    found = workspaces.get(functional(operator).overloadpacket)
+    return casts.elementwise if found is None and kind is Kind.POINTWISE else found
+
+
+def is_unseen(operator: Any, kind: Kind) -> bool:
+    """Whether an operator's kernel takes memory in an amount that is not known to the byte."""
+    same = functional(operator)
+    name = base_name(same)
+    if kind in FREE:
+        return False
+    if kind in (Kind.COUNTED, Kind.UNKNOWN):
+        return name in ESTIMATED or not (same.overloadpacket in workspaces or name in BARE)
+    return name in UNSEEN

@@ -5,36 +5,51 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.metrics.components import weak_components
-from attnprof.graph.metrics.hubs import hub_tokens, remove
-from attnprof.graph.randomness import Trials, trials
+from attnprof.graph.ablation import ablation, is_of_blocks
+from attnprof.graph.causality import Seen, causality
+from attnprof.graph.draws import (
+    Tell,
+    depth_of,
+    drawn_subject,
+    is_random,
+    over_seeds,
+    redrawn,
+    silent,
+    told_of_draws,
+    usual_seeds,
+)
+from attnprof.graph.metrics.hubs import global_tokens, rest_of
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
-from attnprof.graph.subject import Subject
+from attnprof.graph.selection import clipped, reads_all
+from attnprof.graph.stack import signature
+from attnprof.graph.subject import Closed, Subject
 from attnprof.graph.views import Views, views
 from attnprof.model import Shape
-from attnprof.pattern import Explicit, Expr, Pattern
+from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.scheme import Target
 from attnprof.words import EngineName
 
 DEFAULT_N = 4096
-DRAWN_N = 1024
-REDRAWN = 4
+SHORTEST, LONGEST = 1024, 8192
+"""Where the default n of a scheme that selects by its data is looked for."""
+
 PROBED_N = 256
 ALL_ROWS = 512
 SAMPLED_ROWS = 256
 PROBED_HEADS = 2
 PROBED_WIDTH = 16
-DRAWS = 5
-BLOCK_PARAMETERS = ("window_blocks", "random_blocks", "global_blocks")
+ABLATED, ABLATED_LAYERS = 100, 12
+HALF = 0.5
+UNSEEDED = "one draw is long work at this size: other seeds are drawn where they are asked for, e.g. --seeds 6"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +57,7 @@ class Request:
     """What to find out about a target. None takes the paper's value, the scheme's native causality, or closure.
 
     `heads` and `dim` are 8 and 512 for schemes, 2 and 32 for a module that is probed; `against` is the pattern that a
-    module is said to have.
+    module is said to have. `seeds` None: 100 of a block pattern, 6 to 12 of any other, by its size; 0 for none.
     """
 
     n: int | None = None
@@ -51,7 +66,7 @@ class Request:
     heads: int | None = None
     dim: int | None = None
     seed: int = 0
-    seeds: int = 100
+    seeds: int | None = None
     engine: EngineName = EngineName.AUTO
     side: int = 256
     without_globals: bool = False
@@ -72,8 +87,15 @@ class Analysis:
         return views(self.subject)
 
 
-def analyze(target: Target, request: Request) -> Analysis:
-    """The graph of a target. Raises `AttnprofError` where it has no pattern that could be drawn."""
+def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
+    """The graph of a target; `tell(what, done, total)` hears of long work.
+
+    Beside the metrics the facts hold `causal_asked`, `causal_found`, `leak` (edges to the future where none was due),
+    `causality` (both in a line), `pairs` (of which shares are taken); `drawn` (seed and layers of a random pattern, of
+    which all else is one draw), `over_seeds` (medians with intervals), `unseeded` (why there are none); `selection`
+    (how many queries read all they may), `clipped` (parameters too large for n). Raises `AttnprofError` where there is
+    no pattern that could be drawn.
+    """
     began = time.perf_counter()
     shape = shape_of(target, request)
     probed = None
@@ -85,17 +107,51 @@ def analyze(target: Target, request: Request) -> Analysis:
     if request.without_globals:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
-    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None}
+    facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None, "drawn": None}
+    facts |= {"over_seeds": None, "unseeded": None}
     sure = getattr(target, "sure", None)
     if sure is not None:
         facts = certified(facts, bounds(sure, subject.pattern.slices(), subject.ask, shape.causal))
+    facts |= causality(subject.stack, _seen(target, request, probed, sure))
+    facts |= _of_length(target, shape, request, subject)
+    if is_random(target):
+        facts = told_of_draws(facts, target, shape)
+        facts |= _over_seeds(target, shape, request, subject, tell)
     if request.n is None and target.card.data_dependent:
-        facts["reasons"]["n"] = (
-            f"drawn for random data with several seeds, so at no more than {DRAWN_N} tokens unless asked"
-        )
-    facts |= _seeds(target, shape, request)
+        facts["reasons"]["n"] = _why_n(target, shape.n)
     facts["seconds"] = time.perf_counter() - began
     return Analysis(facts, subject, shape)
+
+
+def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, sure: Any) -> Seen:
+    card = target.card
+    how = ""
+    if probed is not None:
+        how = f" in {probed['trials']} random input{'s' if probed['trials'] != 1 else ''}"
+    elif is_random(target):
+        how = " in this draw"
+    return Seen(request.causal, card.native_causal if card.rule else None, how, sure)
+
+
+def _of_length(target: Target, shape: Shape, request: Request, subject: Subject) -> dict[str, Any]:
+    """What the length does to the scheme: parameters it clips, and a selection that takes the whole sequence."""
+    card = target.card
+    selects = card.data_dependent and subject.kernel is None
+    whole = reads_all(subject) if selects else None
+    return {
+        "clipped": clipped(target.parameters, target.resolve(shape.n)),
+        "selection": None if whole is None else {"queries_reading_all": whole, "whole": whole == 1.0},
+        "leaks_by_design": list(card.leaks) if shape.causal else [],
+    }
+
+
+def _why_n(target: Target, n: int) -> str:
+    paper = target.card.paper_n
+    return (
+        f"drawn for random data, layer by layer and with several seeds: at {n:,} tokens"
+        + (f", not at the paper's {paper:,}" if paper and paper != n else "")
+        + ", unless asked"
+    )
 
 
 def shape_of(target: Target, request: Request) -> Shape:
@@ -107,27 +163,60 @@ def shape_of(target: Target, request: Request) -> Shape:
             f"{target.name} has no {'causal' if causal else 'bidirectional'} form",
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
-    n = request.n or card.paper_n or DEFAULT_N
-    if request.n is None and card.data_dependent:
-        n = min(n, DRAWN_N)
     if not hasattr(target, "graph"):
         heads = request.heads or PROBED_HEADS
         dim = request.dim or PROBED_WIDTH * heads
         return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
-    return Shape(n=n, causal=causal, heads=request.heads or 8, dim=request.dim or 512, seed=request.seed)
+    n = request.n or card.paper_n or DEFAULT_N
+    shape = Shape(n=n, causal=causal, heads=request.heads or 8, dim=request.dim or 512, seed=request.seed)
+    return shape if request.n or not card.data_dependent else shape.replace(n=selecting_n(target, shape))
+
+
+def selecting_n(target: Any, shape: Shape) -> int:
+    """A length at which a selection by the data selects: the first of 1024, 2048, ... at which at most half of the
+    queries read all they may, no longer than the paper's or 8192.
+    """
+    longest = min(shape.n, LONGEST)
+    n = min(longest, SHORTEST)
+    while n < longest:
+        one = redrawn(target, shape.replace(n=n, heads=1, dim=shape.head_dim), 1)
+        if isinstance(one.expr(), Kernel) or reads_all(Subject(one)) <= HALF:
+            break
+        n = min(2 * n, longest)
+    return n
 
 
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
-    """The pattern bound to a shape, with what is asked of it."""
+    """The pattern bound to a shape, with what is asked of it; where it is random, drawn anew for every layer."""
+    random = is_random(target)
+    kinds = target.layers if random else 0
+    closed = closed_of(target, shape)
+
+    def made(pattern: Pattern, layers: int | None) -> Subject:
+        ask = Ask(layers, request.side, seed=request.seed, drawn=random)
+        return Subject(pattern, ask, request.engine, target.card.edges_text, closed, redrawn=kinds)
+
+    if random:
+        return drawn_subject(made, target, shape, request.layers)
+    return made(pattern_of(target, shape), request.layers)
+
+
+def closed_of(target: Target, shape: Shape) -> Closed | None:
+    """The closed count of a layer and head, computed once for those that its formula does not tell apart."""
     edges = getattr(target, "edges", None)
-    return Subject(
-        pattern_of(target, shape, request.layers),
-        Ask(request.layers, request.side, seed=request.seed),
-        request.engine,
-        target.card.edges_text,
-        edges(shape) if edges else None,
-        redrawn=redrawn(target),
-    )
+    if edges is None:
+        return None
+    formula = getattr(getattr(target, "entry", None), "edges", None)
+    told = set(inspect.signature(formula).parameters) if formula else {"layer", "head"}
+    known: dict[tuple[int, int], int | None] = {}
+
+    def closed(layer: int, head: int) -> int | None:
+        at = (layer if "layer" in told else 0, head if "head" in told else 0)
+        if at not in known:
+            known[at] = edges(shape, *at)
+        return known[at]
+
+    return closed
 
 
 def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, dict[str, Any]]:
@@ -148,134 +237,59 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
 
 def without_globals(subject: Subject) -> tuple[Subject, int]:
     """The subject over the tokens that are not global, and how many are; raises `AttnprofError` where none is."""
-    gone = hub_tokens(subject.stack)
+    gone, _ = global_tokens(subject.stack)
     count = int(gone.sum())
-    if count == 0:
-        raise AttnprofError(f"{subject.pattern.name} has no global tokens to take out", hint="leave the option out")
     pattern = subject.pattern
+    if count == 0:
+        raise AttnprofError(f"{pattern.name} has no global tokens to take out", hint="leave the option out")
+    if count == pattern.n:
+        raise AttnprofError(
+            f"all {count:,} tokens of {pattern.name} are global: none is left", hint="choose a longer --n"
+        )
+
+    made: dict[Hashable, Expr] = {}
 
     def draw(layer: int, head: int) -> Expr:
-        return Explicit(remove(pattern.slices(layer, head), gone))
+        """Heads that shared a pattern share what is left of it."""
+        expr = pattern.expr(layer, head)
+        name = signature(expr)
+        if name not in made:
+            made[name] = rest_of(expr, pattern.n, gone)
+        return made[name]
 
     rest = Pattern(pattern.name, pattern.n - count, pattern.causal, draw, pattern.layers, pattern.heads)
-    return dataclasses.replace(subject, pattern=rest, edges_value=None), count
+    return dataclasses.replace(subject, pattern=rest, closed=None), count
 
 
-def pattern_of(target: Target, shape: Shape, layers: int | None) -> Pattern:
-    """Who attends to whom; a pattern that is drawn for each layer gets as many layers as are asked for, else four.
-
-    What depends on the data is drawn once, for all layers: its layers see different data anyway.
-    """
+def pattern_of(target: Target, shape: Shape) -> Pattern:
+    """Who attends to whom. Raises `AttnprofError` for a target that does not say."""
     graph = getattr(target, "graph", None)
     pattern = graph(shape) if graph else target.pattern(shape)
     if pattern is None:
         raise AttnprofError(f"{target.name} declares no pattern", hint="a module's is recovered: file.py:Module")
-    if pattern.layers == 1 and redrawn(target):
-        return dataclasses.replace(pattern, layers=layers or REDRAWN)
     return pattern
 
 
-def redrawn(target: Target) -> bool:
-    """Whether every layer has a draw of its own, from a seed and not from data."""
-    return {"layer", "seed"} <= _takes(target) and not target.card.data_dependent
-
-
-def _takes(target: Target) -> set[str]:
-    draw = getattr(getattr(target, "entry", None), "draw", None)
-    return set(inspect.signature(draw).parameters) if draw else set()
-
-
-def is_random(target: Target) -> bool:
-    """Whether its pattern depends on a seed."""
-    return "seed" in _takes(target)
-
-
-def _seeds(target: Target, shape: Shape, request: Request) -> dict[str, Any]:
-    if not is_random(target) or request.seeds < 1:
+def _over_seeds(target: Target, shape: Shape, request: Request, subject: Subject, tell: Tell) -> dict[str, Any]:
+    """What other seeds give, where something is drawn that they would change."""
+    if request.seeds == 0 or subject.kernel is not None or request.without_globals:
         return {}
-    if all(name in target.parameters for name in BLOCK_PARAMETERS) and shape.n % int(_block(target, shape)) == 0:
-        return {"random": ablation(target, shape, request)}
-    return draws(target, shape, request)
+    if is_of_blocks(target, shape.n):
+        seeds = range(request.seed, request.seed + (request.seeds or ABLATED))
+        return {"random": ablation(target, shape, seeds, request.layers or ABLATED_LAYERS, tell)}
+    asked = dataclasses.replace(request, layers=depth_of(subject), side=0)
 
+    def made(seed: int) -> Subject:
+        return subject_of(target, shape.replace(seed=seed), dataclasses.replace(asked, seed=seed))
 
-def _block(target: Target, shape: Shape) -> int:
-    return int(target.resolve(shape.n)["block"])  # type: ignore[arg-type]
-
-
-def ablation(target: Target, shape: Shape, request: Request) -> dict[str, Any]:
-    """What each part of a window + random + global pattern gives, over seeds.
-
-    One head's draw, the same in every layer, is the graph that the random-graph argument speaks of; a model has many
-    heads, and draws anew in every layer.
-    """
-    depth = request.layers or 12
-    variants = {
-        "random only": {"window_blocks": 0, "global_blocks": 0},
-        "window only": {"random_blocks": 0, "global_blocks": 0},
-        "window + random": {"global_blocks": 0},
-        "window + random + globals": {},
-    }
-    found = {}
-    for name, changes in variants.items():
-        one = _varied(target, changes)
-        seeds = range(1) if name == "window only" else range(request.seed, request.seed + request.seeds)
-        for heads, scope in ((1, ""), (shape.heads, f", {shape.heads} heads")):
-            if name == "window only" and heads > 1:
-                continue
-            size = shape.replace(heads=heads, dim=max(shape.dim // shape.heads, 1) * heads)
-            kinds = 1 if heads == 1 else depth
-            result = trials(lambda seed: _drawn(one, size.replace(seed=seed), kinds), seeds, depth)  # noqa: B023
-            found[name + scope] = result.to_json()
-    return found
-
-
-def _varied(target: Target, changes: Mapping[str, int]) -> Any:
-    return dataclasses.replace(target, parameters={**target.parameters, **changes})  # type: ignore[type-var]
-
-
-def _drawn(target: Any, shape: Shape, layers: int) -> Pattern:
-    return dataclasses.replace(target.graph(shape), layers=layers)
-
-
-def draws(target: Target, shape: Shape, request: Request) -> dict[str, Any]:
-    """A pattern that depends on the data, drawn for random data with several seeds: the spread of its numbers."""
-    seeds = [request.seed + k for k in range(min(request.seeds, DRAWS))]
-    rows = []
-    for seed in seeds:
-        subject = subject_of(target, shape.replace(seed=seed), dataclasses.replace(request, side=0, seed=seed))
-        rows.append(_draw_facts(subject))
-    numbers = {key: _spread([row[key] for row in rows]) for key in rows[0] if key != "shares"}
-    depth = max(len(row["shares"]) for row in rows)
-    shares = np.asarray([row["shares"] + [row["shares"][-1]] * (depth - len(row["shares"])) for row in rows])
-    whole = Trials(shares, np.asarray([row["unread_keys"] > 0 for row in rows]), shape.heads).to_json()
-    return {"random": {"drawn for random data": whole}, "over_seeds": {"seeds": len(seeds), **numbers}}
-
-
-def _draw_facts(subject: Subject) -> dict[str, Any]:
-    reach = subject.reach
-    shares = (np.cumsum(reach.histogram) / reach.pairs).tolist()
-    facts = {
-        "layers_to_full": reach.layers_to_full,
-        "mean_hops": reach.mean_hops,
-        "components": weak_components(subject),
-        "shares": shares[1:] or shares,
-        "unread_keys": 0,
-    }
-    if not subject.has_edges():
-        return facts
-    first = subject.relation()
+    count = usual_seeds(subject) if request.seeds is None else request.seeds
+    if count == 0:
+        return {"unseeded": UNSEEDED}
+    began = time.perf_counter()
+    found = over_seeds(made, range(request.seed, request.seed + count), shape.heads, tell)
+    took = {"asked": request.seeds, "seconds": time.perf_counter() - began}
+    name = "drawn for random data" if target.card.data_dependent else "drawn at random"
     return {
-        **facts,
-        "edges": first.edges,
-        "density": first.edges / subject.n**2,
-        "dead_queries": int((first.out_degree() == 0).sum()),
-        "unread_keys": int((first.in_degree() == 0).sum()),
+        "random": {name: found["random"] | {"drawn": True, "kept": False}},
+        "over_seeds": found["over_seeds"] | took,
     }
-
-
-def _spread(values: list[Any]) -> dict[str, float] | None:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    low, middle, high = np.quantile(known, (0.025, 0.5, 0.975))
-    return {"low": float(low), "median": float(middle), "high": float(high)}

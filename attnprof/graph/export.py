@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern import Slices
+from attnprof.graph.blocked import Blocked
+from attnprof.graph.stack import Slotted
+from attnprof.graph.subject import Subject
+from attnprof.pattern import Kernel, Slices
+from attnprof.units import counted
 
 if TYPE_CHECKING:
     import networkx
@@ -17,10 +21,59 @@ MOST_CSR = 200_000_000
 MOST_DIGRAPH = 2_000_000
 
 
-def save_csr(slices: Slices, path: Path) -> None:
+def chosen_edges(subject: Subject, layer: int | None = None, head: int | None = None) -> tuple[Slices, str]:
+    """The edges of one layer and head, both counted from 1, as one relation, and in words what it is.
+
+    Without a layer those of all layers united (of layers that are drawn alike: of the first), without a head those of
+    all heads. Raises `AttnprofError` for a layer or head that there is not, and where tokens meet in slots or a kernel.
+    """
+    pattern = subject.pattern
+    for name, value, most in (("layer", layer, pattern.layers), ("head", head, pattern.heads)):
+        if value is not None and not 1 <= value <= most:
+            raise AttnprofError(f"{pattern.name} has no {name} {value}", hint=f"counted from 1: 1 to {most}")
+    drawn = layer is None and any(kind.drawn for kind in subject.layer_kinds)
+    layers = [kind.layers[0] - 1 for kind in subject.layer_kinds] if layer is None else [layer - 1]
+    heads = range(pattern.heads) if head is None else [head - 1]
+    parts = {id(part): part for part in (_edges_of(subject, at, one) for at in layers for one in heads)}
+    first, *rest = parts.values()
+    named = ", ".join(str(at + 1) for at in layers) if drawn or layer else None
+    words = [_which("layer", named, pattern.layers), _which("head", head, pattern.heads)]
+    text = ", ".join([*words, *(["each layer is drawn anew"] if drawn else [])])
+    return first.joined(*rest).disjoint() if rest else first, f"{pattern.name} at n = {pattern.n}: {text}"
+
+
+def _which(name: str, chosen: int | str | None, count: int) -> str:
+    if count == 1:
+        return f"its one {name}"
+    return f"{counted(count, name)} united" if chosen is None else f"{name} {chosen} of {count}"
+
+
+def _edges_of(subject: Subject, layer: int, head: int) -> Slices:
+    name = f"layer {layer + 1} of {subject.pattern.name}"
+    part = subject.part(layer, head)
+    plain = [kind for kind in subject.layer_kinds if not any(_other(subject, *at[:2]) for at in kind.heads)]
+    hint = f"--csr-layer {plain[0].layers[0]} has edges alone" if plain else "leave --csr out"
+    if isinstance(subject.pattern.expr(layer, head), Kernel):
+        raise AttnprofError(f"{name} is a kernel, which reaches every token without an edge", hint=hint)
+    if isinstance(part, Slotted):
+        raise AttnprofError(f"in {name} tokens meet in slots, which edges between them do not show", hint=hint)
+    return _tokens(subject, layer, head)
+
+
+def _other(subject: Subject, layer: int, head: int) -> bool:
+    return isinstance(subject.part(layer, head), Slotted) or isinstance(subject.pattern.expr(layer, head), Kernel)
+
+
+def _tokens(subject: Subject, layer: int, head: int) -> Slices:
+    part = subject.relation(layer, head)
+    return part.tokens() if isinstance(part, Blocked) else part
+
+
+def save_csr(slices: Slices, path: Path, what: str = "") -> None:
     """The adjacency as `.npz` with indptr, indices, data and shape, which `scipy.sparse.load_npz` reads as well.
 
-    Raises `AttnprofError` above 200 million edges.
+    `what` says in words what the edges are of, and stands in the file under `of`. Raises `AttnprofError` above 200
+    million edges.
     """
     if slices.edges > MOST_CSR:
         raise AttnprofError(
@@ -28,11 +81,9 @@ def save_csr(slices: Slices, path: Path) -> None:
             hint="choose a shorter --n; the slices themselves need no more than a few numbers a row",
         )
     indptr, indices = slices.csr()
-    data = np.ones(len(indices), dtype=np.bool_)
+    held = {"indptr": indptr, "indices": indices, "data": np.ones(len(indices), dtype=np.bool_)}
     with path.open("wb") as file:
-        np.savez_compressed(
-            file, indptr=indptr, indices=indices, data=data, shape=(slices.n, slices.m), format=np.array(b"csr")
-        )
+        np.savez_compressed(file, **held, shape=(slices.n, slices.m), format=np.array(b"csr"), of=np.array(what))
 
 
 def digraph(slices: Slices) -> networkx.DiGraph:

@@ -15,18 +15,22 @@ NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone."""
+    """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone.
+
+    `changed [n, n]` says of every output whether it changed with a token, whether or not its gradient was looked at.
+    """
 
     rows: Ints
     value: Bools
     selection: Bools
+    changed: Bools
     trials: int
 
     @classmethod
     def nothing(cls, rows: Ints, n: int) -> Self:
         """Before the first trial."""
         none = np.zeros((len(rows), n), dtype=np.bool_)
-        return cls(rows, none, none, 0)
+        return cls(rows, none, none, np.zeros((n, n), dtype=np.bool_), 0)
 
     @property
     def n(self) -> int:
@@ -39,9 +43,19 @@ class Recovered:
         return len(self.rows) == self.n
 
     def slices(self) -> Slices:
-        """Both kinds of dependency as a pattern; rows that were not looked at are empty."""
-        row, key = np.nonzero(self.value | self.selection)
-        return Slices.from_pairs(self.n, self.rows[row], key)
+        """Every dependency as a pattern, over all outputs."""
+        every = self.changed.copy()
+        every[self.rows] |= self.value | self.selection
+        row, key = np.nonzero(every)
+        return Slices.from_pairs(self.n, row, key)
+
+    @property
+    def reads_future(self) -> bool:
+        """Whether some output depends on a later token."""
+        return bool(np.triu(self.changed, 1).any()) or any(
+            bool((np.flatnonzero(reads) > row).any())
+            for row, reads in zip(self.rows, self.value | self.selection, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +73,15 @@ def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> 
     results = [_count(found)]
     results += _leaks(found) if causal else []
     results += _against(found, declared) if declared is not None else []
-    results += [*_dense_rows(found, declared, causal), *_dead_rows(found)]
+    past = causal or not found.reads_future
+    results += [*_dense_rows(found, declared, past), *_dead_rows(found)]
     return results
 
 
 def to_json(found: Recovered, results: list[Finding]) -> dict[str, Any]:
     """The probe's part of a record."""
     return {
+        "n": found.n,
         "rows": len(found.rows),
         "trials": found.trials,
         "value_edges": int(found.value.sum()),
@@ -100,6 +116,12 @@ def _leaks(found: Recovered) -> list[Finding]:
             at = _pairs(found, mask)
             text = f"leak of the future by {kind}: {count:,} pairs, first {_named(at)}"
             results.append(Finding(f"leak-{kind}", count, at, text))
+    others = np.setdiff1d(np.arange(found.n), found.rows)
+    row, key = np.nonzero(np.triu(found.changed, 1)[others])
+    if len(row):
+        at = tuple((int(others[r]), int(k)) for r, k in zip(row[:NAMED], key[:NAMED], strict=True))
+        text = f"leak of the future in rows without a gradient: {len(row):,} pairs, first {_named(at)}"
+        results.append(Finding("leak-other", len(row), at, text))
     if not results:
         results.append(Finding("no-leak", 0, (), f"no leak found in {found.trials} trials"))
     return results

@@ -82,7 +82,9 @@ def solve(stack: Stack, ask: Ask | None = None, engine: EngineName = EngineName.
         began = time.perf_counter()
         reach = rung.run(stack, wanted)
         if reach is not None:
-            return dataclasses.replace(reach, engine=reach.engine or rung.name, seconds=time.perf_counter() - began)
+            closed = reach.closed and (reach.full or not wanted.drawn)
+            seconds = time.perf_counter() - began
+            return dataclasses.replace(reach, engine=reach.engine or rung.name, seconds=seconds, closed=closed)
     raise AttnprofError(
         f"the engine {engine!r} does not understand this pattern: it answers {names[engine].what}",
         hint="`--engine auto` takes the first that does; `slices` and `csr` answer any pattern",

@@ -62,12 +62,13 @@ def recover(
 
 def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) -> Recovered:
     """What one more random input shows; gradients are taken for the first, then where something new has changed."""
-    changed = _changes(probe, streams, trial)[known.rows]
+    every = _changes(probe, streams, trial)
+    changed = every[known.rows]
     new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
     value, selection = known.value.copy(), known.selection.copy()
     value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
     selection[new] |= changed[new]
-    return Recovered(known.rows, value, selection & ~value, trial + 1)
+    return Recovered(known.rows, value, selection & ~value, known.changed | every, trial + 1)
 
 
 def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:

@@ -10,21 +10,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.confidence import median_interval, proportion
 from attnprof.graph.engines.bits import Words
 from attnprof.graph.subject import Subject
 from attnprof.pattern import BlockTable, Pattern
 from attnprof.pattern.slices import Ints
 
 Draw = Callable[[int], Pattern]
-Z95 = 1.959964
-QUANTILES = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,49 +43,49 @@ class Trials:
     heads: int
 
     def to_json(self) -> dict[str, Any]:
-        """The variant's entry of the record: probability of full reach by layer with Wilson intervals."""
+        """The variant's entry of the record: 95% intervals of the probability of full reach, and of the median share.
+
+        The latter is None below six seeds.
+        """
         seeds, layers = self.shares.shape
         full = self.shares >= 1.0
         first = np.where(full.any(axis=1), full.argmax(axis=1) + 1, 0)
-        low, middle, high = np.quantile(self.shares, QUANTILES, axis=0)
         return {
             "seeds": seeds,
             "heads": self.heads,
             "p_full_by_layer": [_chance(at + 1, int(full[:, at].sum()), seeds) for at in range(layers)],
             "layers_to_full": {str(k): int((first == k).sum()) for k in np.unique(first[first > 0]).tolist()},
             "never_within": int((first == 0).sum()),
-            "reach_share": [
-                {
-                    "layer": at + 1,
-                    "mean": float(self.shares[:, at].mean()),
-                    "low": float(low[at]),
-                    "median": float(middle[at]),
-                    "high": float(high[at]),
-                }
-                for at in range(layers)
-            ],
+            "reach_share": [_share(at + 1, self.shares[:, at]) for at in range(layers)],
             "p_unread_block": _chance(1, int(self.unread.sum()), seeds),
         }
 
 
 def _chance(layer: int, hits: int, trials: int) -> dict[str, float]:
-    low, high = wilson(hits, trials)
+    low, high = proportion(hits, trials)
     return {"layer": layer, "p": hits / trials, "low": low, "high": high}
 
 
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """The 95% score interval of a probability from `hits` in `trials` (Wilson 1927)."""
-    p, z2 = hits / trials, Z95**2
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 * sqrt(p * (1 - p) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
-    return max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < trials else 1.0
+def _share(layer: int, shares: NDArray[np.float64]) -> dict[str, float | None]:
+    low, high = median_interval(shares.tolist()) or (None, None)
+    middle = float(np.sort(shares)[(len(shares) - 1) // 2])
+    return {"layer": layer, "mean": float(shares.mean()), "median": middle, "low": low, "high": high}
 
 
-def trials(draw: Draw, seeds: Sequence[int], layers: int, threads: int = 0) -> Trials:
-    """The reach of every seed's pattern, drawn anew for each layer and united over its heads."""
+def trials(
+    draw: Draw, seeds: Sequence[int], layers: int, threads: int = 0, tell: Callable[[int, int], None] | None = None
+) -> Trials:
+    """The reach of every seed's pattern, drawn anew for each layer and united over its heads.
+
+    `tell(done, total)` hears of each seed.
+    """
     workers = min(threads or len(os.sched_getaffinity(0)), len(seeds))
+    found = []
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda seed: one_trial(draw(seed), layers), seeds))
+        for each in pool.map(lambda seed: one_trial(draw(seed), layers), seeds):
+            found.append(each)
+            if tell is not None:
+                tell(len(found), len(seeds))
     heads = draw(seeds[0]).heads
     return Trials(np.stack([shares for shares, _ in found]), np.asarray([unread for _, unread in found]), heads)
 

@@ -19,12 +19,16 @@ WIDEST = 16384
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What to find out: up to `layers` layers (None: until nothing new can be reached), a picture of `side` pixels."""
+    """What to find out: up to `layers` layers (None: until nothing new can be reached), a picture of `side` pixels.
+
+    `drawn`: the layers are random draws, so that a search which ends has not shown that more of them reach no more.
+    """
 
     layers: int | None = None
     side: int = 0
     threads: int = 0
     seed: int = 0
+    drawn: bool = False
 
     def grid(self, n: int) -> Grid | None:
         """The pixels of the picture; None if none is wanted."""
@@ -76,8 +80,8 @@ class Reach:
 
     @property
     def full(self) -> bool:
-        """Whether every allowed pair is reached."""
-        return int(self.histogram.sum()) == self.pairs
+        """Whether every allowed pair is reached; never known of a sample."""
+        return self.certainty != "sampled" and int(self.histogram.sum()) == self.pairs
 
     @property
     def layers_to_full(self) -> int | None:

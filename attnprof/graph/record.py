@@ -28,6 +28,8 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
         "n": subject.n,
         "layers": pattern.layers,
         "heads": pattern.heads,
+        "layer_kinds": len(subject.layer_kinds),
+        "drawn_anew": any(kind.drawn for kind in subject.layer_kinds),
         "causal": pattern.causal,
         "params": dict(params or {}),
     }
@@ -72,6 +74,6 @@ def graph_record(analysis: Any) -> Record:
 
 
 def small_image(subject: Subject, side: int = 64) -> list[list[float]] | None:
-    """Densities of the first layer in pixels, rows of numbers in [0, 1]; None where tokens meet in slots."""
+    """Densities of the first layer, heads united, rows of numbers in [0, 1]; None where all edges are of slots."""
     found = mask_image(subject, Grid.of(subject.n, side))
     return None if found is None else np.nan_to_num(found.values).round(4).tolist()

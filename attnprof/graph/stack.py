@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from attnprof.graph.blocked import Blocked, blocked_form, union
+from attnprof.graph.walks import Head, Walk, walk_of
 from attnprof.pattern import Expr, Pattern, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Ints
 
@@ -43,18 +45,23 @@ class Stack:
     """The layers of a model as relations between `n` tokens, bottom layer first; the kinds repeat upwards.
 
     The residual stream is a self-loop on every token, whether or not the mask has the diagonal. `declared` is the
-    causality that was asked for; `causal` is what the edges themselves say.
+    causality that was asked for; `causal` is what the edges themselves say. `parts` are unions over heads, which is
+    what reach follows; what the heads weigh is in `walk`, from `pattern` (None: each layer is one head), whose
+    expressions `forms` has made into relations.
     """
 
     n: int
     parts: tuple[Part, ...]
     declared: bool = False
+    pattern: Pattern | None = None
+    forms: Forms | None = None
 
     @classmethod
     def of(cls, pattern: Pattern) -> Stack:
         """The stack of a pattern: each layer is the union over its heads."""
-        parts = tuple(layer_of(pattern, layer) for layer in range(pattern.layers))
-        return cls(pattern.n, parts, pattern.causal)
+        forms = Forms(pattern.n)
+        parts = tuple(layer_of(pattern, layer, forms) for layer in range(pattern.layers))
+        return cls(pattern.n, parts, pattern.causal, pattern, forms)
 
     @classmethod
     def single(cls, slices: Slices, declared: bool = False) -> Stack:
@@ -68,6 +75,16 @@ class Stack:
     def part(self, layer: int) -> Part:
         """The same as it was given: as blocks where it is made of blocks."""
         return self.parts[(layer - 1) % self.period]
+
+    def walk(self, layer: int) -> Walk:
+        """Uniform attention of a layer, averaged over its heads."""
+        return self._walks[(layer - 1) % self.period]
+
+    @cached_property
+    def _walks(self) -> tuple[Walk, ...]:
+        if self.pattern is None:
+            return tuple(walk_of([_head(part)]) for part in self.parts)
+        return tuple(_walk(self.pattern, layer, self.forms or Forms(self.n)) for layer in range(self.period))
 
     @property
     def period(self) -> int:
@@ -117,20 +134,60 @@ class Stack:
         return self.n * (self.n + 1) // 2 if self.causal else self.n * self.n
 
 
-def layer_of(pattern: Pattern, layer: int) -> Part:
+class Forms:
+    """The expressions of a pattern at one length as relations, each made once, however many heads share it."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._blocks: dict[Hashable, Blocked | None] = {}
+        self._alone: dict[Hashable, Part] = {}
+
+    def blocks(self, expr: Expr) -> Blocked | None:
+        """An expression as blocks, where it is made of some."""
+        name = signature(expr)
+        if name not in self._blocks:
+            self._blocks[name] = blocked_form(expr, self.n)
+        return self._blocks[name]
+
+    def alone(self, expr: Expr) -> Part:
+        """The relation of one head."""
+        name = signature(expr)
+        if name not in self._alone:
+            self._alone[name] = self.union([expr])
+        return self._alone[name]
+
+    def union(self, exprs: Sequence[Expr]) -> Part:
+        """The union of some expressions: as blocks where it is made of blocks, with its slots where it has some."""
+        n, slots = self.n, [part for expr in exprs for part in slots_of(expr)]
+        if slots:
+            direct = [piece.slices(n) for expr in exprs for piece in direct_of(expr)]
+            return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+        blocks = [self.blocks(expr) for expr in exprs]
+        found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
+        whole = union(found) if len(found) == len(exprs) else None
+        if whole is not None and LEAST_BLOCK <= whole.size < n:
+            return whole
+        first, *rest = (expr.slices(n) for expr in exprs)
+        return first.joined(*rest).disjoint() if rest else first
+
+
+def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> Part:
     """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
-    n, exprs = pattern.n, distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
-    slots = [part for expr in exprs for part in _slots(expr)]
-    if slots:
-        direct = [piece.slices(n) for expr in exprs for piece in _direct(expr)]
-        return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
-    blocks = [blocked_form(expr, n) for expr in exprs]
-    found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
-    whole = union(found) if len(found) == len(exprs) else None
-    if whole is not None and LEAST_BLOCK <= whole.size < n:
-        return whole
-    first, *rest = (expr.slices(n) for expr in exprs)
-    return first.joined(*rest).disjoint() if rest else first
+    exprs = distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
+    made = forms or Forms(pattern.n)
+    return made.alone(exprs[0]) if len(exprs) == 1 else made.union(exprs)
+
+
+def _walk(pattern: Pattern, layer: int, forms: Forms) -> Walk:
+    exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
+    counts = Counter(signature(expr) for expr in exprs)
+    return walk_of([_head(forms.alone(expr), counts[signature(expr)]) for expr in distinct(exprs)])
+
+
+def _head(part: Part, count: int = 1) -> Head:
+    if isinstance(part, Slotted):
+        return Head(part.direct, count, part.writes, part.reads)
+    return Head(part, count)
 
 
 def distinct(exprs: list[Expr]) -> list[Expr]:
@@ -151,7 +208,7 @@ def slotted(n: int, slots: list[Slots], direct: Slices) -> Slotted:
     first = np.cumsum([0] + [part.count for part in slots[:-1]])
     reads, writes = Slices.empty(count, n), Slices.empty(n, count)
     for base, part in zip(first.tolist(), slots, strict=True):
-        reads = reads.joined(_moved(part.reads, base, 0, count, n))
+        reads = reads.joined(_moved(part.sources(n), base, 0, count, n))
         writes = writes.joined(_moved(part.writes, 0, base, n, count))
     return Slotted(n, count, reads, writes, direct)
 
@@ -160,19 +217,21 @@ def _moved(slices: Slices, rows: int, keys: int, n: int, m: int) -> Slices:
     return Slices.of(n, slices.row + rows, slices.start + keys, slices.stop + keys, slices.step, m)
 
 
-def _slots(expr: Expr) -> list[Slots]:
+def slots_of(expr: Expr) -> list[Slots]:
+    """The sets of slots of an expression."""
     if isinstance(expr, Slots):
         return [expr]
     if isinstance(expr, (Union, Sum)):
-        return [slots for part in expr.parts for slots in _slots(part)]
+        return [slots for part in expr.parts for slots in slots_of(part)]
     return []
 
 
-def _direct(expr: Expr) -> list[Expr]:
+def direct_of(expr: Expr) -> list[Expr]:
+    """What of an expression joins tokens without slots."""
     if isinstance(expr, Slots):
         return [] if expr.direct is None else [expr.direct]
     if isinstance(expr, (Union, Sum)):
-        return [piece for part in expr.parts for piece in _direct(part)]
+        return [piece for part in expr.parts for piece in direct_of(part)]
     return [expr]
 
 

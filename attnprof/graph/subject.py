@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from attnprof.graph.blocked import Blocked, blocked_form
+from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Certainty, Reach
-from attnprof.graph.stack import LEAST_BLOCK, Slotted, Stack, signature
+from attnprof.graph.stack import Part, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 from attnprof.words import EngineName
 
 Relation = Slices | Blocked
+Closed = Callable[[int, int], int | None]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerKind:
+    """Layers whose heads read the same, counted from 1; of random draws of one kind, all of them.
+
+    `heads` lists each distinct (layer, head) with the number of heads, over all these layers, that share its edges.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[tuple[int, int, int], ...]
+    drawn: bool = False
+
+    @property
+    def name(self) -> str:
+        """`layer 6`, `layers 1-5`, `layers 1, 3`."""
+        first, last = self.layers[0], self.layers[-1]
+        if len(self.layers) == 1:
+            return f"layer {first}"
+        run = self.layers == tuple(range(first, last + 1))
+        return f"layers {first}-{last}" if run else f"layers {', '.join(map(str, self.layers))}"
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One pattern at one length, with what is asked of it. `edges_text` and `edges_value` are its closed count.
+    """One pattern at one length, with what is asked of it. `edges_text` and `closed` are its closed count, the latter
+    of a layer and head.
 
-    `redrawn`: its layers are random draws of one kind, so that the first stands for each.
+    `redrawn`: its layers are random draws, of as many kinds in turn; 0 where nothing is drawn.
     """
 
     pattern: Pattern
     ask: Ask = field(default_factory=Ask)
     engine: EngineName = EngineName.AUTO
     edges_text: str = ""
-    edges_value: int | None = None
+    closed: Closed | None = None
     depth: int = 12
-    redrawn: bool = False
+    redrawn: int = 0
 
     @property
     def n(self) -> int:
@@ -49,37 +73,72 @@ class Subject:
         return solve(self.stack, self.ask, self.engine)
 
     @cached_property
+    def kernels(self) -> tuple[tuple[Kernel, int], ...]:
+        """The kernels of the scheme, each with the number of heads, over all layers, that have it."""
+        found = ((self.pattern.expr(layer, head), count) for layer, head, count in self.each_head())
+        return tuple((expr, count) for expr, count in found if isinstance(expr, Kernel))
+
+    @property
     def kernel(self) -> Kernel | None:
-        """The kernel, where the scheme is one."""
-        expr = self.pattern.expr()
-        return expr if isinstance(expr, Kernel) else None
+        """A kernel, where some layer of the scheme is one."""
+        return self.kernels[0][0] if self.kernels else None
 
     @property
     def slotted(self) -> bool:
         """Whether a layer goes through slots."""
         return any(isinstance(part, Slotted) for part in self.stack.parts)
 
-    @cached_property
-    def _relations(self) -> dict[Hashable, Relation]:
-        return {}
+    def part(self, layer: int = 0, head: int = 0) -> Part:
+        """One layer and head, with its slots where it has some; heads that share a pattern share the object."""
+        forms = self.stack.forms
+        assert forms is not None
+        return forms.alone(self.pattern.expr(layer, head))
 
     def relation(self, layer: int = 0, head: int = 0) -> Relation:
-        """The edges of one layer and head: as blocks where it is made of blocks."""
-        expr = self.pattern.expr(layer, head)
-        name = signature(expr)
-        if name not in self._relations:
-            blocks = blocked_form(expr, self.n)
-            usable = blocks is not None and LEAST_BLOCK <= blocks.size < self.n
-            self._relations[name] = blocks if usable and blocks is not None else expr.slices(self.n)
-        return self._relations[name]
+        """The edges between tokens of one layer and head: as blocks where it is made of blocks; none of a kernel."""
+        if isinstance(self.pattern.expr(layer, head), Kernel):
+            return self._nothing
+        part = self.part(layer, head)
+        return part.direct if isinstance(part, Slotted) else part
+
+    @cached_property
+    def _nothing(self) -> Slices:
+        return Slices.empty(self.n)
 
     def heads(self, layer: int) -> list[Relation]:
         """The edges of every head of a layer; heads that share a pattern share the object."""
         return [self.relation(layer, head) for head in range(self.pattern.heads)]
 
+    @cached_property
+    def layer_kinds(self) -> tuple[LayerKind, ...]:
+        """The layers by kind, in the order of their first: alike in all heads, or draws of one kind."""
+        groups: dict[Hashable, list[int]] = {}
+        for layer in range(self.pattern.layers):
+            groups.setdefault(layer % self.redrawn if self.redrawn else self._named(layer), []).append(layer)
+        return tuple(self._kind(layers) for layers in groups.values())
+
+    def _named(self, layer: int) -> tuple[Hashable, ...]:
+        return tuple(signature(self.pattern.expr(layer, head)) for head in range(self.pattern.heads))
+
+    def _kind(self, layers: list[int]) -> LayerKind:
+        first: dict[Hashable, tuple[int, int]] = {}
+        shared: Counter[Hashable] = Counter()
+        for layer in layers:
+            for head, name in enumerate(self._named(layer)):
+                first.setdefault(name, (layer, head))
+                shared[name] += 1
+        heads = tuple((*at, shared[name]) for name, at in first.items())
+        return LayerKind(tuple(layer + 1 for layer in layers), heads, self.redrawn > 0 and len(layers) > 1)
+
+    def each_head(self) -> Iterator[tuple[int, int, int]]:
+        """Every distinct (layer, head), with the number of heads, over all layers, that it stands for."""
+        return (at for kind in self.layer_kinds for at in kind.heads)
+
     def has_edges(self) -> bool:
-        """Whether tokens read tokens: no slots, no kernel."""
-        return self.kernel is None and not self.slotted
+        """Whether tokens read tokens in some layer, and not through slots or a kernel alone."""
+        if self.kernel is None and not self.slotted:
+            return True
+        return any(self.relation(layer, head).edges for layer, head, _ in self.each_head())
 
 
 class Facts(NamedTuple):

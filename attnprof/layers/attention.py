@@ -74,7 +74,8 @@ class Attention(nn.Module):
 def decoder(core: nn.Module) -> Any:
     """The core, if it can decode token by token; else `Unsupported`."""
     if not hasattr(core, "step"):
-        raise Unsupported(f"{type(core).__module__.rsplit('.', 1)[-1]} cannot decode token by token")
+        name = type(core).__module__.rsplit(".", 1)[-1]
+        raise Unsupported(f"no decoding step is written for {name}", hint="dense, sliding_window and linear have one")
     return core
 
 

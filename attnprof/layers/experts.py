@@ -45,16 +45,23 @@ class SwitchFeedForward(nn.Module):
         return weighed.sum(2) if self.per_token > 1 else weighed[:, :, 0]
 
     def reference(self, x: Tensor) -> Tensor:
-        """Every expert on every token, and of that the part of the expert that took it."""
-        chances = self.chances(x)
-        expert, slot = self.slots(chances)
-        gates = self.gates(chances, expert).to(x.dtype)
-        out = torch.zeros_like(x)
-        for at in range(self.experts):
-            taken = (expert == at) & (slot < self.experts * self.capacity)
-            weight = (gates * taken).sum(-1, keepdim=True)
-            out = out + weight * (F.relu(x @ self.inner[at]) @ self.outer[at])
-        return out
+        """Every expert on every token, and of that the part of the expert that took it.
+
+        A token's choices are the experts that fewer than k others beat; an expert takes it if fewer than `capacity`
+        choices of it stand before: those of earlier tokens, each token's own being different experts.
+        """
+        chances = torch.einsum("bnc,ec->bne", x, self.router.weight).softmax(-1)
+        at = torch.arange(self.experts, device=x.device)
+        tied = (chances[..., None, :] == chances[..., None]) & (at < at[:, None])
+        better = (chances[..., None, :] > chances[..., None]) | tied
+        chosen = better.sum(-1) < self.per_token
+        earlier = torch.arange(x.shape[1], device=x.device)
+        before = torch.einsum("ij,bje->bie", (earlier < earlier[:, None]).to(x.dtype), chosen.to(x.dtype))
+        gates = chances * chosen
+        gates = gates / gates.sum(-1, keepdim=True) if self.per_token > 1 else gates
+        gates = gates * (before < self.capacity)
+        inner = torch.einsum("bnc,ecf->bnef", x, self.inner).clamp(min=0)
+        return torch.einsum("bne,bnef,efc->bnc", gates, inner, self.outer)
 
     def chances(self, x: Tensor) -> Tensor:
         """Softmax over the experts, `[b, n, experts]`, in float32 at least."""

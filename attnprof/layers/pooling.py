@@ -26,10 +26,14 @@ class Convolution(nn.Module):
         return split_heads(self.weight(rows), x.shape[1])
 
     def reference(self, x: Tensor) -> Tensor:
-        """The same by torch's convolution."""
-        rows = F.pad(merge_heads(x), (0, 0, 0, -x.shape[2] % self.stride)).transpose(1, 2)
-        kernel = self.weight.weight.unflatten(1, (self.stride, -1)).transpose(1, 2)
-        return split_heads(F.conv1d(rows, kernel, stride=self.stride).transpose(1, 2), x.shape[1])
+        """Slot t is the sum over s of W_s x_(stride t + s), W_s the s-th block of the weight; beyond the end x is 0."""
+        width = x.shape[1] * x.shape[3]
+        tokens = x.permute(0, 2, 1, 3).reshape(len(x), x.shape[2], width)
+        slots = tokens.new_zeros(len(x), -(-x.shape[2] // self.stride), width)
+        for s in range(self.stride):
+            part = tokens[:, s :: self.stride] @ self.weight.weight[:, s * width : (s + 1) * width].T
+            slots = slots + torch.cat([part, part.new_zeros(len(x), slots.shape[1] - part.shape[1], width)], 1)
+        return slots.reshape(len(x), -1, x.shape[1], x.shape[3]).permute(0, 2, 1, 3)
 
 
 class Convolved(nn.Module):
@@ -43,7 +47,7 @@ class Convolved(nn.Module):
         return self.of_k(k), self.of_v(v)
 
     def reference(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The same by torch's convolution."""
+        """The same slot by slot."""
         return self.of_k.reference(k), self.of_v.reference(v)
 
 
@@ -89,10 +93,10 @@ class SlotAttention(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Every query over every slot, masked by the position of the slot's last token."""
-        if not self.causal:
+        if self.null is None:
             return softmax_attention(q, k, v)
-        k, v = self._with_null(k, 0), self._with_null(v, 1)
-        last = torch.arange(self.whole + 1, device=q.device) * self.factor - 1
+        k, v = (torch.cat([null.expand(len(x), -1, -1, -1), x], 2) for null, x in zip(self.null, (k, v), strict=True))
+        last = torch.arange(k.shape[2], device=q.device) * self.factor - 1  # of slot 0, the null slot, before all
         return softmax_attention(q, k, v, last <= torch.arange(q.shape[2], device=q.device)[:, None])
 
     def _with_null(self, slots: Tensor, at: int) -> Tensor:

@@ -57,6 +57,18 @@ class RelativeAttention(nn.Module):
         r = split_heads(self.to_r(waves).unsqueeze(0), self.groups)
         return F.pad(self.by_head(r)[0], (0, 0, 0, 1))
 
+    def vectors(self, count: int) -> Tensor:
+        """r of the lags 0 ... count - 1, `[h, count, d]`, as the references write it: W_r [sin(l w), cos(l w)].
+
+        The frequencies are w_i = 10000^(-2 i / D); the table of sines is kept in float32.
+        """
+        width, weight = self.to_r.in_features, self.to_r.weight
+        turns = 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64, device=weight.device) / width)
+        angle = torch.arange(count, dtype=torch.float64, device=weight.device)[:, None] / turns
+        sines = torch.cat([torch.sin(angle), torch.cos(angle)], 1)[:, :width].float().to(weight.dtype)
+        r = torch.einsum("lc,gdc->gld", sines, weight.view(self.groups, -1, width))
+        return r.repeat_interleave(self.shared, 0)
+
     def by_head(self, x: Tensor) -> Tensor:
         """`[b, g, ...]` of KV heads as `[b, h, ...]`, for each query head."""
         return x.repeat_interleave(self.shared, 1) if self.shared > 1 else x

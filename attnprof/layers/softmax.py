@@ -1,4 +1,4 @@
-"""Explicit softmax attention: the plainest maths, which the oracles and the dense scheme share."""
+"""Explicit softmax attention: as the references write it down, and as layers execute it; the two share nothing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ def softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = Non
     `q [b, h, n, d]`, `k` and `v [b, g, m, d]`; head a uses KV head floor(a g / h). `mask` broadcasts to `[b, h, n, m]`,
     True where an edge is; a query without any edge gives 0.
     """
-    rows, heads = q.shape[2], q.shape[1] // k.shape[1]
-    folded = q.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else q
-    scores = (folded @ k.transpose(-2, -1)) * q.shape[-1] ** -0.5
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    scores = torch.einsum("bhid,bhjd->bhij", q, k) / q.shape[-1] ** 0.5
     if mask is None:
-        mixed = scores.softmax(-1) @ v
+        weights = scores.softmax(-1)
     else:
-        scores = unfold(scores, heads, rows).masked_fill(~mask, float("-inf"))
-        weights = scores.softmax(-1).masked_fill(~mask.any(-1, keepdim=True), 0.0)
-        mixed = (weights.unflatten(1, (k.shape[1], heads)).flatten(2, 3) if heads > 1 else weights) @ v
-    return unfold(mixed, heads, rows)
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        weights = weights.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    return torch.einsum("bhij,bhjd->bhid", weights, v)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Tensor:

@@ -37,8 +37,9 @@ def calibrate(device: str, dtype: str = "", *, clock: Clock | None = None) -> Ca
     clock = clock or clock_for(device)
     side = MATMUL_SIDE.get(device, DEVICE_SIDE)
     size = COPY_BYTES.get(device, DEVICE_BYTES)
-    a, b, out = (torch.ones(side, side, dtype=getattr(torch, dtype), device=device) for _ in range(3))
-    source, sink = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
+    # random, since a device draws less power, and so clocks higher, on constant operands
+    a, b, out = (torch.randn(side, side, dtype=getattr(torch, dtype), device=device) for _ in range(3))
+    source, sink = (torch.randint(256, (size,), dtype=torch.uint8, device=device) for _ in range(2))
     with torch.no_grad():
         product = sample([lambda: torch.mm(a, b, out=out)], clock, budget_s=SLICE_S).total()
         copied = sample([lambda: sink.copy_(source)], clock, budget_s=SLICE_S).total()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from attnprof.model import FEWEST_SAMPLES
 
 FLAGS = {
+    "workspace_unknown": "some kernels take memory for themselves in amounts that are not known to the byte, named in "
+    "the certificate: the predicted peak goes without it, or with an estimate of it",
     "few_samples": f"fewer than {FEWEST_SAMPLES} samples: the interval is their range and covers the median below 95%",
     "below_floor": "the budget ended before the floor of samples was reached",
     "wide_interval": "the interval is wider than the target",

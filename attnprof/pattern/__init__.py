@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnprof.pattern.card import Card
-    from attnprof.pattern.expr import Expr, Past, Sum, Union
+    from attnprof.pattern.expr import Expr, Globals, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
     from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
     from attnprof.pattern.listed import numbers, of_head
@@ -37,6 +37,7 @@ __all__ = [
     "Expr",
     "FramedBlocks",
     "Global",
+    "Globals",
     "GridWindows",
     "Halo",
     "Kernel",

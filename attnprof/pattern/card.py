@@ -40,6 +40,7 @@ class Card:
     kv_heads: bool = True
     cross: bool = False
     oracle: str = ""
+    instead: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maths", Maths(self.maths))

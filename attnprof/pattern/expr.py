@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,22 @@ AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window
 AsArray = Callable[[np.ndarray], Any]
 Reader = Callable[[int, int], Slices]
 PIECE_ROWS, PIECE_SLICES, MOST_SLICES = 2048, 1 << 17, 1 << 25
+
+
+class Globals(NamedTuple):
+    """The tokens that a pattern declares to be global, `[n]` each: `rows` read all, `columns` are read by all."""
+
+    rows: Bools
+    columns: Bools
+
+    @classmethod
+    def none(cls, n: int) -> Globals:
+        """No token is."""
+        return cls(np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_))
+
+    def joined(self, other: Globals) -> Globals:
+        """Those of either."""
+        return Globals(self.rows | other.rows, self.columns | other.columns)
 
 
 class Expr:
@@ -105,6 +121,10 @@ class Expr:
         """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
         return lambda i, j: self.rule(i, j, asarray)
 
+    def declares(self, n: int) -> Globals:
+        """The global tokens that the expression names as such: never guessed from what its edges come to."""
+        return Globals.none(n)
+
     def __or__(self, other: Expr) -> Expr:
         return Union(_flat(Union, self) + _flat(Union, other))
 
@@ -168,6 +188,9 @@ class Union(Expr):
         rules = [part.bound(asarray) for part in self.parts]
         return lambda i, j: reduce(or_, [rule(i, j) for rule in rules])
 
+    def declares(self, n: int) -> Globals:
+        return reduce(Globals.joined, [part.declares(n) for part in self.parts])
+
 
 @dataclass(frozen=True, eq=False)
 class Sum(Expr):
@@ -183,6 +206,9 @@ class Sum(Expr):
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         return Union(self.parts).rule(i, j, asarray)
+
+    def declares(self, n: int) -> Globals:
+        return Union(self.parts).declares(n)
 
     def terms(self) -> tuple[Expr, ...]:
         return self.parts
@@ -205,3 +231,6 @@ class Past(Expr):
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         rule = self.inner.rule(i, j, asarray)
         return None if rule is None else rule & (j <= i)
+
+    def declares(self, n: int) -> Globals:
+        return self.inner.declares(n)

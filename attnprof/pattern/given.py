@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.pattern.expr import AsArray, Expr, Reader
+from attnprof.pattern.expr import AsArray, Expr, Globals, Reader
 from attnprof.pattern.slices import Ints, Slices
 
 R = TypeVar("R")
@@ -80,6 +80,12 @@ class BlockTable(Expr):
     def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
+
+    def declares(self, n: int) -> Globals:
+        full = np.isin(np.arange(n) // self.size, self.full)
+        others = np.delete(self.table, list(self.full), axis=0)
+        read = [block for block in self.full if bool((others == block).any(axis=1).all())]
+        return Globals(full, np.isin(np.arange(n) // self.size, read))
 
     def _matrix(self) -> np.ndarray:
         count = len(self.table)

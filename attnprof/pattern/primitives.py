@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern.expr import AsArray, Expr, lags_of
+from attnprof.pattern.expr import AsArray, Expr, Globals, lags_of
 from attnprof.pattern.slices import Bools, Ints, Slices
 
 
@@ -129,6 +129,10 @@ class Summary(Expr):
         column = (place >= self.first) & (place < self.last) & (i >= 0)
         return column & (j <= i) if self.causal else column
 
+    def declares(self, n: int) -> Globals:
+        place = np.arange(n) % self.stride
+        return Globals(np.zeros(n, dtype=np.bool_), (place >= self.first) & (place < self.last))
+
 
 @dataclass(frozen=True)
 class Blocks(Expr):
@@ -176,6 +180,10 @@ class Global(Expr):
         row = (i >= self.first) & (i < self.last) & self.rows
         column = (j >= self.first) & (j < self.last) & self.columns
         return (row | column) & (j <= i) if self.causal else row | column
+
+    def declares(self, n: int) -> Globals:
+        named = (np.arange(n) >= self.first) & (np.arange(n) < self.last)
+        return Globals(named & self.rows, named & self.columns)
 
 
 @dataclass(frozen=True)

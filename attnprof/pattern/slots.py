@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.pattern.expr import Expr
+from attnprof.pattern.expr import Expr, Globals
 from attnprof.pattern.primitives import Dense
 from attnprof.pattern.slices import Slices
 
@@ -16,13 +16,15 @@ class Slots(Expr):
     """Tokens reach tokens through `count` slot nodes: `reads` is slot <- token, `writes` is token <- slot.
 
     As a token pattern (`slices`) it is the composition: i -> j where some slot that i reads has read j. A slot count is
-    the bound of the rank of one head. `direct` are edges between tokens beside those through slots.
+    the bound of the rank of one head. `direct` are edges between tokens beside those through slots; `in_a_row`: they
+    are an attention that comes first, so that slots read what it wrote.
     """
 
     count: int
     reads: Slices
     writes: Slices
     direct: Expr | None = None
+    in_a_row: bool = False
 
     @classmethod
     def full(cls, n: int, count: int, direct: Expr | None = None) -> Slots:
@@ -32,8 +34,18 @@ class Slots(Expr):
         return cls(count, reads, writes, direct)
 
     def slices(self, n: int) -> Slices:
-        composed = compose(self.writes, self.reads)
+        composed = compose(self.writes, self.sources(n))
         return composed if self.direct is None else composed.joined(self.direct.slices(n)).disjoint()
+
+    def declares(self, n: int) -> Globals:
+        return Globals.none(n) if self.direct is None else self.direct.declares(n)
+
+    def sources(self, n: int) -> Slices:
+        """The tokens that each slot depends on, `[count, n]`: those it reads, and what they read if in a row."""
+        if self.direct is None or not self.in_a_row:
+            return self.reads
+        i = np.arange(n)
+        return compose(self.reads, self.direct.slices(n).joined(Slices.of(n, i, i, i + 1)).disjoint())
 
 
 @dataclass(frozen=True)

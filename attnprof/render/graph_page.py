@@ -47,7 +47,10 @@ def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
     return {
         "key": key,
         "facts": facts,
-        "mask": None if views.mask is None else _picture(views.mask.values, views.mask.pixel),
+        "masks": [
+            {**_picture(mask.image.values, mask.image.pixel), "layer": mask.layer, "beside": mask.beside}
+            for mask in views.masks
+        ],
         "hops": None if views.hops is None else _hops(views.hops),
         "frames": frames(views),
         "cones": [_cone(cone, views) for cone in views.cones],
@@ -78,18 +81,19 @@ def _picture(values: np.ndarray, pixel: int) -> dict[str, Any]:
 
 
 def _cone(cone: Any, views: Any) -> dict[str, Any]:
-    """Reach as it is; influence on a logarithmic scale from a ten-thousandth of a fair share to its maximum."""
-    most = float(cone.influence.max())
-    scaled = np.log(np.maximum(cone.influence, FAINTEST) / FAINTEST) / np.log(max(most, 1.0) / FAINTEST)
-    return {
+    """Reach as it is; influence, where it is known, on a logarithmic scale from a ten-thousandth of a fair share."""
+    found = {
         "query": cone.query,
         "layers": len(cone.reach),
         "reach": data_uri(cone.reach),
-        "influence": data_uri(scaled),
-        "most": most,
-        "far": float(cone.influence[-1].min()),
+        "influence": None,
         "at": cone.query / max(views.n - 1, 1),
     }
+    if cone.influence is None:
+        return found
+    most = float(cone.influence.max())
+    scaled = np.log(np.maximum(cone.influence, FAINTEST) / FAINTEST) / np.log(max(most, 1.0) / FAINTEST)
+    return {**found, "influence": data_uri(scaled), "most": most, "far": float(cone.influence[-1].min())}
 
 
 def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
@@ -108,12 +112,12 @@ def _interval(found: Mapping[str, Any] | None) -> str:
 
 
 NAMES = {
-    "edges": "edges of one head",
+    "edges": "edges of a head, mean over heads and layers",
     "edges_sum": "edges over its softmaxes",
-    "density": "density",
-    "dead_queries": "queries that read nothing",
-    "unread_keys": "keys that nobody reads",
-    "components": "pieces that never meet",
+    "density": "density of a head, mean",
+    "dead_queries": "queries that read nothing, in the head with most",
+    "unread_keys": "keys that nobody reads, in the layer with most",
+    "components": "pieces that do not meet",
     "strong_components": "strongly connected parts",
     "layers_to_full": "layers to full reach",
     "max_hops": "most hops of a pair",
@@ -121,8 +125,9 @@ NAMES = {
     "effective_diameter_90": "hops of 90% of pairs",
     "diameter": "diameter",
     "radius": "radius",
+    "diameter_unit": "diameter and radius count",
     "reached_share": "share of allowed pairs ever reached",
-    "hubs": "global tokens",
-    "clustering": "clustering coefficient",
+    "hubs": "global tokens, or hubs by degree",
+    "clustering": "clustering coefficient, heads united",
     "edges_per_reached_pair": "edges per reached pair",
 }

@@ -93,6 +93,7 @@ def certificate(record: Record) -> Mapping[str, Any] | None:
         "backend": found.backend,
         "tile": found.tile,
         "convention": found.convention,
+        "unknown_workspaces": found.unknown_workspaces,
         "method": record.cost.method,
         "opinions": sorted(record.cost.second_opinion.items()),
     }

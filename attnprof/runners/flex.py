@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from attnprof.errors import Unsupported
-from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
-from attnprof.runners.masked import pattern_mask
+from attnprof.runners.reference import softmax_over_edges
 from attnprof.scheme import Spec
 from attnprof.words import Device
 
 BLOCK = 128
+KERNELS = 256  # that one process may compile: torch's own limit for all functions together
 
 
 class FlexCore(BandDecoding, nn.Module):
@@ -36,7 +36,7 @@ class FlexCore(BandDecoding, nn.Module):
         kinds = min(pattern.heads, spec.shape.heads)
         heads = range(spec.shape.heads if kinds > 1 else 1)
         self.mask = block_mask([pattern.expr(spec.layer, head % kinds) for head in heads], pattern.n)
-        self.fused = flex_attention if counting() else torch.compile(flex_attention, dynamic=False)
+        self.fused = flex_attention if counting() else compiled()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
@@ -46,8 +46,20 @@ class FlexCore(BandDecoding, nn.Module):
         return mixed
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the densely masked scores."""
-        return softmax_attention(q, k, v, pattern_mask(self.spec)[0].to(q.device))
+        """Softmax over the edges of the pattern."""
+        return softmax_over_edges(self.spec, q, k, v)
+
+
+def compiled() -> Callable[..., Any]:
+    """FlexAttention as a fused kernel for each shape and mask that it is called with.
+
+    A process compiles one for every length that it visits. Beyond torch's limit (8) it would go on unfused, with n * n
+    scores in memory and without an error: so the limit is raised, and whatever is not compiled whole raises.
+    """
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, KERNELS)
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True)
 
 
 def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:

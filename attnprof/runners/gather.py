@@ -13,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import table
 from attnprof.pattern import Union
 from attnprof.pattern.slices import Bools
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.lower import lower
-from attnprof.runners.masked import pattern_mask
+from attnprof.runners.reference import softmax_over_edges
 from attnprof.runners.tiling import Part, Plan, Stack, View
 from attnprof.scheme import Spec
 
@@ -47,8 +46,8 @@ class GatherCore(BandDecoding, nn.Module):
         return torch.cat(mixed, 1)[:, order.tolist()]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the densely masked scores."""
-        return softmax_attention(q, k, v, pattern_mask(self.spec)[0].to(q.device))
+        """Softmax over the edges of the pattern."""
+        return softmax_over_edges(self.spec, q, k, v)
 
     @property
     def executed(self) -> int:

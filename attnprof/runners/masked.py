@@ -6,9 +6,9 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.layers.softmax import softmax_attention
 from attnprof.layers.tables import table
 from attnprof.runners.decode import BandDecoding
+from attnprof.runners.reference import softmax_over_edges
 from attnprof.scheme import Spec
 
 
@@ -31,8 +31,8 @@ class MaskedCore(BandDecoding, nn.Module):
         return mixed if self.dead.numel() == 0 else mixed.index_fill(2, self.dead, 0.0)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the masked scores, written out."""
-        return softmax_attention(q, k, v, self.mask)
+        """Softmax over the edges of the pattern."""
+        return softmax_over_edges(self.spec, q, k, v)
 
 
 def pattern_mask(spec: Spec) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Expr, Pattern, Strided
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
@@ -19,7 +21,14 @@ class Core(GatherCore):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(mixing(spec))
-        self.width = spec.number("stride")
+        self.width, self.layer = spec.number("stride"), spec.layer % 3
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """A softmax over the row, over the column up to the token, or over the row up to the token."""
+        place = torch.arange(q.shape[2], device=q.device)
+        row, column, past = place // self.width, place % self.width, place <= place[:, None]
+        same_row, same_column = row == row[:, None], column == column[:, None]
+        return softmax_attention(q, k, v, (same_row, same_column & past, same_row & past)[self.layer])
 
 
 class Decoders(nn.Module):
@@ -33,6 +42,11 @@ class Decoders(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x + shifted_down(self.columns(self.rows(x)), self.width))
 
+    def reference(self, x: Tensor) -> Tensor:
+        """The token one row below reads what the outer layers say of a token; the first row reads nothing."""
+        outer = self.columns(self.rows(x))
+        return self.inner(x + torch.cat([torch.zeros_like(x)[:, : self.width], outer], 1)[:, : x.shape[1]])
+
 
 class DecoderCores(Decoders):
     """The mixings alone: the values pass through all three, queries and keys are those of every layer."""
@@ -41,6 +55,12 @@ class DecoderCores(Decoders):
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         outer = self.columns(q, k, self.rows(q, k, v))
         return self.inner(q, k, v + shifted_down(outer, self.width))
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        """The same on the values, every query head with those of its KV head."""
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+        outer = self.columns(q, k, self.rows(q, k, v))
+        return self.inner(q, k, v + torch.cat([torch.zeros_like(v)[:, :, : self.width], outer], 2)[:, :, : q.shape[2]])
 
 
 def shifted_down(x: Tensor, width: int) -> Tensor:

@@ -51,24 +51,24 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, *others: Tensor) -> Tensor:
         """Segment by segment, as a language model reads: slots, memory and itself, one softmax a segment."""
-        k, v, *rest = (self.relative.by_head(x) for x in (k, v, *others))
-        (k_c, v_c), (k_m, v_m) = self._memories(k, v, tuple(rest))
-        r, done = self.relative.positions()[:, :-1], []
+        (k_c, v_c), (k_m, v_m) = ((k[:, :, :0], v[:, :, :0]), (k.detach(), v.detach()))
+        if self.compressed and others:
+            k_c, v_c, *others = others  # type: ignore[assignment]
+        if others:
+            k_m, v_m = others
+        repeat, relative, done = q.shape[1] // k.shape[1], self.relative, []
+        k, v, k_c, v_c, k_m, v_m = (x.repeat_interleave(repeat, 1) for x in (k, v, k_c, v_c, k_m, v_m))
+        r = relative.vectors(self.compressed + self.memory + self.segment)
         for start in range(0, self.n, self.segment):
-            stop = min(start + self.segment, self.n)
-            old, last = max(start - self.memory, 0), max(start - self.memory, 0) // self.rate
-            slots, tokens = slice(max(last - self.compressed, 0), last), slice(old, start)
-            keys = torch.cat([k_c[:, :, slots], k_m[:, :, tokens], k[:, :, start:stop]], 2)
-            values = torch.cat([v_c[:, :, slots], v_m[:, :, tokens], v[:, :, start:stop]], 2)
-            rows, width = stop - start, keys.shape[2]
-            lag = torch.arange(rows, device=q.device)[:, None] + width - rows - torch.arange(width, device=q.device)
-            content = (q[:, :, start:stop] + self.relative.u) @ keys.transpose(-2, -1)
-            position = torch.einsum(
-                "bhid,hijd->bhij",
-                q[:, :, start:stop] + self.relative.w,
-                r[:, (r.shape[1] - 1 - lag).clamp(max=r.shape[1] - 1)],
-            )
-            scores = ((content + position) * q.shape[-1] ** -0.5).masked_fill(lag < 0, float("-inf"))
+            stop, oldest = min(start + self.segment, self.n), max(start - self.memory, 0)
+            slots = slice(max(oldest // self.rate - self.compressed, 0), oldest // self.rate)
+            keys = torch.cat([k_c[:, :, slots], k_m[:, :, oldest:start], k[:, :, start:stop]], 2)
+            values = torch.cat([v_c[:, :, slots], v_m[:, :, oldest:start], v[:, :, start:stop]], 2)
+            query, own = q[:, :, start:stop], torch.arange(stop - start, device=q.device)
+            lag = own[:, None] + keys.shape[2] - len(own) - torch.arange(keys.shape[2], device=q.device)
+            content = torch.einsum("bhid,bhjd->bhij", query + relative.u, keys)
+            position = torch.einsum("bhid,hijd->bhij", query + relative.w, r[:, lag.clamp(min=0)])
+            scores = ((content + position) / q.shape[-1] ** 0.5).masked_fill(lag < 0, float("-inf"))
             done.append(scores.softmax(-1) @ values)
         return torch.cat(done, 2)
 
@@ -105,6 +105,25 @@ class Projections(nn.Module):
                 old = self.compress(x[:, : self.used * self.rate].unflatten(1, (self.used, self.rate)).flatten(2))
             streams += self._keys(old)
         return streams + self._keys(x.detach()) if self.memory and torch.is_grad_enabled() else streams
+
+    def reference(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Slot t is the sum over s of C_s x_(rate t + s), C_s the s-th block of the convolution's weight."""
+
+        def project(x: Tensor, layer: nn.Linear) -> Tensor:
+            weight = layer.weight.view(-1, self.qkv.to_q.out_features // self.qkv.heads, x.shape[-1])
+            return torch.einsum("bnc,hdc->bhnd", x, weight)
+
+        to_q, to_k, to_v = self.qkv.to_q, self.qkv.to_k, self.qkv.to_v
+        streams = [project(x, to_q), project(x, to_k), project(x, to_v)]
+        if self.compress is not None:
+            with torch.no_grad():
+                blocks = self.compress.weight.view(x.shape[-1], self.rate, x.shape[-1]).unbind(1)
+                stop = self.used * self.rate
+                old = torch.stack([x[:, s : stop : self.rate] @ block.T for s, block in enumerate(blocks)]).sum(0)
+            streams += [project(old, to_k), project(old, to_v)]
+        if self.memory and torch.is_grad_enabled():
+            streams += [project(x.detach(), to_k), project(x.detach(), to_v)]
+        return tuple(streams)
 
     def _keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return split_heads(self.qkv.to_k(x), self.qkv.groups), split_heads(self.qkv.to_v(x), self.qkv.groups)

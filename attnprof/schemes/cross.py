@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.attention import dtype_of
-from attnprof.layers.softmax import attend
+from attnprof.layers.softmax import attend, softmax_attention
 from attnprof.scheme import Spec
 
 
@@ -15,17 +15,13 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.scale = spec.shape.head_dim**-0.5
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return attend(q, k, v)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """softmax(q k^T / sqrt(d)) v, each query head beside the KV head that it reads."""
-        repeat = q.shape[1] // k.shape[1]
-        k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
-        scores = torch.einsum("bhnd,bhmd->bhnm", q, k) * self.scale
-        return torch.einsum("bhnm,bhmd->bhnd", scores.softmax(-1), v)
+        return softmax_attention(q, k, v)
 
 
 def inputs(spec: Spec) -> tuple[Tensor, Tensor]:

@@ -31,8 +31,9 @@ class Core(Decoding, nn.Module):
         return unfold(scores.softmax(-1) @ v, heads, rows)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """softmax(q k^T / sqrt(d)) v, head by head."""
-        return softmax_attention(q, k, v, None if self.hidden is None else ~self.hidden)
+        """softmax(q k^T / sqrt(d)) v; causal: query i reads the keys j <= i + m - n."""
+        i, j = (torch.arange(x.shape[2], device=q.device) for x in (q, k))
+        return softmax_attention(q, k, v, j - i[:, None] <= len(j) - len(i) if self.shape.causal else None)
 
 
 def flops_core(spec: Spec) -> int:

@@ -52,13 +52,20 @@ class Core(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Global queries over everything; long queries over the global keys and a window of the long ones."""
-        place = torch.arange(q.shape[2], device=q.device)
-        far = (place - place[:, None]).abs() > self.radius
-        hidden = far & (place >= self.tokens) & (place[:, None] >= self.tokens)
-        k, v = (x.repeat_interleave(self.heads, 1) for x in (k, v))
-        scores = (q @ k.transpose(-2, -1) + self.dense_labels(q)) * q.shape[-1] ** -0.5
-        return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+        """Global queries over everything; long queries over the global keys and a window of the long ones.
+
+        Each key with the label of its lag, or of its kind of pair.
+        """
+        i, clip, repeat = torch.arange(q.shape[2], device=q.device), self.lags.shape[1] // 2, q.shape[1] // k.shape[1]
+        lag, top = i - i[:, None], i < self.tokens
+        kind = (lag.clamp(-clip, clip) + clip).masked_fill(top, 2 * clip + 3).masked_fill(top[:, None], 2 * clip + 2)
+        kind = kind.masked_fill(top[:, None] & top, 2 * clip + 1)
+        label = torch.cat([self.lags, self.others], 1)
+        k, v, label = (x.repeat_interleave(repeat, -3) for x in (k, v, label))
+        products = torch.einsum("bhid,hld->bhil", q, label)
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) + products.gather(3, kind.expand(*q.shape[:2], -1, -1))
+        unseen = (lag.abs() > self.radius) & ~top & ~top[:, None]
+        return (scores / q.shape[-1] ** 0.5).masked_fill(unseen, float("-inf")).softmax(-1) @ v
 
     def dense_labels(self, q: Tensor) -> Tensor:
         """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""

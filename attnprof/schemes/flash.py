@@ -11,37 +11,31 @@ from attnprof.layers.cache import Decoding
 from attnprof.layers.softmax import softmax_attention
 from attnprof.scheme import Spec
 
-KEYS = 512
-
 
 class Core(Decoding, nn.Module):
-    """`q [b, h, n, d]`, `k, v [b, g, n, d]`, with the flash backend pinned: it fails rather than falls back."""
+    """`q [b, h, n, d]`, `k, v [b, g, m, d]`, with the flash backend pinned: it fails rather than falls back.
+
+    Causal with n < m the last queries align. The kernel's own causality aligns the first ones, so there it has a mask.
+    """
+
+    mask: Tensor | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.shape = spec.shape
-        self.causal = spec.shape.causal
+        rows, keys = spec.shape.n, spec.shape.keys
+        self.causal = spec.shape.causal and rows == keys
+        masked = spec.shape.causal and not self.causal
+        self.register_buffer("mask", torch.ones(rows, keys, dtype=torch.bool).tril(keys - rows) if masked else None)
         self.grouped = spec.shape.groups != spec.shape.heads
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=self.grouped)
+            return F.scaled_dot_product_attention(
+                q, k, v, attn_mask=self.mask, is_causal=self.causal, enable_gqa=self.grouped
+            )
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The same attention with every score in memory."""
-        visible = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
-        return softmax_attention(q, k, v, visible if self.causal else None)
-
-
-def flops_core(spec: Spec) -> int:
-    """4 n m d a head; causal, over the tiles that torch's CPU kernel visits: 256, 64 or 32 queries by 512 keys.
-
-    A block of queries reads whole tiles of keys up to the one that holds its last row.
-    """
-    shape = spec.shape
-    n, m, pairs = shape.n, shape.keys, shape.n * shape.keys
-    if shape.causal:
-        rows = 256 if n >= 768 else 64 if n >= 192 else 32
-        ends = ((first, min(first + rows, n)) for first in range(0, n, rows))
-        pairs = sum((end - first) * min(-(-min(end, m) // KEYS) * KEYS, m) for first, end in ends)
-    return 4 * shape.batch * shape.heads * shape.head_dim * pairs
+        """softmax(q k^T / sqrt(d)) v; causal: query i reads the keys j <= i + m - n."""
+        i, j = (torch.arange(x.shape[2], device=q.device) for x in (q, k))
+        return softmax_attention(q, k, v, j - i[:, None] <= len(j) - len(i) if self.shape.causal else None)

@@ -28,9 +28,14 @@ class Core(nn.Module):
         return normalised(read(self.phi(q), summed(self.phi(k), v)), EPSILON)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """All weights phi(q_i) phi(k_j), masked, normalised, applied."""
-        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
-        weights = self.phi(q) @ self.phi(k).transpose(-2, -1)
+        """All weights phi(q_i) phi(k_j), masked, normalised, applied; of poly2 they are (q_i k_j)^2."""
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+        if self.feature == "poly2":
+            weights = torch.einsum("bhid,bhjd->bhij", q, k) ** 2
+        else:
+            below = torch.exp if self.feature == "elu" else torch.zeros_like
+            q, k = (torch.where(x > 0, x + (self.feature == "elu"), below(x.clamp(max=0))) for x in (q, k))
+            weights = torch.einsum("bhid,bhjd->bhij", q, k)
         weights = weights.tril() if self.causal else weights
         return weights @ v / (weights.sum(-1, keepdim=True) + EPSILON)
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.attention import QKV, random_streams
-from attnprof.layers.softmax import softmax_attention
+from attnprof.layers.softmax import softmax_attention, unfold
+from attnprof.model import Value
 from attnprof.pattern import Band, Expr, Global, Pattern, Union
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
-from attnprof.runners.masked import MaskedCore, pattern_mask
+from attnprof.runners.masked import MaskedCore
 from attnprof.scheme import Spec
 from attnprof.words import Runner
 
@@ -23,8 +24,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.hubs = hubs(spec)
-        self.local = spec
+        self.spec, self.hubs = spec, hubs(spec)
         runner = MaskedCore if spec.runner is Runner.MASKED else GatherCore
         self.near = runner(local(spec))
 
@@ -32,13 +32,18 @@ class Core(nn.Module):
         near = self.near(q, k, v)
         if not hub:
             return near
-        return torch.cat([softmax_attention(*hub), near[:, :, self.hubs :]], 2)
+        return torch.cat([everywhere(*hub), near[:, :, self.hubs :]], 2)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, *hub: Tensor) -> Tensor:
-        """Local rows by one masked softmax, global rows by another over all tokens."""
-        mask = pattern_mask(self.local)[0].to(q.device)
-        near = softmax_attention(q, k, v, mask)
-        return near if not hub else torch.cat([softmax_attention(*hub), near[:, :, self.hubs :]], 2)
+        """Local rows by one masked softmax, head by head, global rows by another over all tokens."""
+        place, heads, causal = torch.arange(q.shape[2], device=q.device), q.shape[1], self.spec.shape.causal
+        lag, seen = place[:, None] - place, []
+        for head in range(heads):
+            size, step = (one_of(self.spec.params[name], head, heads) for name in ("window", "dilation"))
+            near = (lag >= 0) & (lag <= max(size - 1, 0) * step) if causal else lag.abs() <= size // 2 * step
+            seen.append(near & (lag % step == 0) | (place < self.hubs))
+        local = softmax_attention(q, k, v, torch.stack(seen))
+        return torch.cat([softmax_attention(*hub), local[:, :, self.hubs :]], 2) if hub else local
 
 
 class Projections(nn.Module):
@@ -54,6 +59,19 @@ class Projections(nn.Module):
         if self.far is None:
             return self.near(x)
         return (*self.near(x), *self.far(x[:, : self.hubs], x))
+
+
+def everywhere(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Global queries `q [b, h, global, d]` over every token; of queries and keys they are the fewer, and scaled."""
+    rows, heads = q.shape[2], q.shape[1] // k.shape[1]
+    folded = (q * q.shape[-1] ** -0.5).unflatten(1, (-1, heads)).flatten(2, 3)
+    return unfold((folded @ k.transpose(-2, -1)).softmax(-1) @ v, heads, rows)
+
+
+def one_of(value: Value, head: int, heads: int) -> int:
+    """A head's own entry of a list "a,b" that has one for each equal share of the heads; a number is for all."""
+    shares = str(value).split(",")
+    return int(shares[head * len(shares) // heads])
 
 
 def hubs(spec: Spec) -> int:

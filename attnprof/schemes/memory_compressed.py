@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from attnprof.layers.pooling import Convolved, SlotAttention
+from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
@@ -18,6 +20,7 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, factor = spec.shape, spec.number("factor")
+        self.block, self.causal = spec.number("block"), shape.causal
         self.local = GatherCore(blocks(spec)) if is_local(spec) else None
         if self.local is None:
             self.convolved = Convolved(shape.groups * shape.head_dim, factor)
@@ -29,10 +32,12 @@ class Core(nn.Module):
         return self.slots(q, *self.convolved(k, v))
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """A masked softmax over tokens, or over slots made by torch's convolution."""
-        if self.local is not None:
-            return self.local.reference(q, k, v)
-        return self.slots.reference(q, *self.convolved.reference(k, v))
+        """A softmax over the tokens of the own block, or over slots made one by one."""
+        if self.local is None:
+            return self.slots.reference(q, *self.convolved.reference(k, v))
+        place = torch.arange(q.shape[2], device=q.device)
+        seen = place // self.block == (place // self.block)[:, None]
+        return softmax_attention(q, k, v, seen & (place <= place[:, None]) if self.causal else seen)
 
 
 def is_local(spec: Spec) -> bool:

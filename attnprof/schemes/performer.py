@@ -50,20 +50,26 @@ class Core(nn.Module):
         return normalised(mixed)[:, :, :rows].to(v.dtype)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """All weights phi(q_i) phi(k_j), each row with the stabiliser of the keys that it reads."""
-        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+        """Weights phi(q_i) phi(k_j), one by one: of a row, c is the largest w k_j over the keys that it reads.
+
+        phi(q) = exp(w q - |q|^2 / 2 - c_i) + eps, phi(k) = exp(w k - |k|^2 / 2 - c) + eps, q and k over d^(1/4).
+        """
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+        w_q, w_k = (torch.einsum("bhid,md->bhim", x, self.projection) for x in (q, k))
         if self.kernel == "relu":
-            weights = self.queries(q) @ self.keys(k).transpose(-2, -1)
+            weights = torch.einsum("bhim,bhjm->bhij", w_q.clamp(min=0) + RELU_EPSILON, w_k.clamp(min=0) + RELU_EPSILON)
         else:
-            u_q, u_k = self._scores(q), self._scores(k)
-            phi_q = (u_q - half_norm(q) - u_q.detach().amax(-1, keepdim=True)).exp() + EPSILON
-            peak = u_k.detach().amax(-1, keepdim=True)
-            top = peak.amax(2, keepdim=True)
-            stabiliser = peak.cummax(2).values if self.causal else top
-            bare = phi_q @ (u_k - half_norm(k) - top).exp().transpose(-2, -1)
-            weights = (top - stabiliser).exp() * bare + EPSILON * phi_q.sum(-1, keepdim=True)
+            if self.kernel == "hyperbolic":
+                w_q, w_k = torch.cat([w_q, -w_q], -1), torch.cat([w_k, -w_k], -1)
+            half_q, half_k = ((x**2).sum(-1, keepdim=True) / (2 * x.shape[-1] ** 0.5) for x in (q, k))
+            phi_q = torch.exp(w_q - half_q - w_q.detach().max(-1, keepdim=True).values) + EPSILON
+            largest = w_k.detach().max(-1).values[:, :, None].expand(-1, -1, q.shape[2], -1)
+            read = torch.ones_like(largest).tril() if self.causal else torch.ones_like(largest)
+            c = largest.masked_fill(read == 0, float("-inf")).max(-1, keepdim=True).values
+            weights = phi_q @ torch.exp(w_k - half_k).transpose(-2, -1) / torch.exp(c)
+            weights = weights + EPSILON * phi_q.sum(-1, keepdim=True)
         weights = weights.tril() if self.causal else weights
-        return (weights @ v.to(weights.dtype) / weights.sum(-1, keepdim=True)).to(v.dtype)
+        return weights @ v / weights.sum(-1, keepdim=True)
 
     def queries(self, x: Tensor) -> Tensor:
         """phi of queries, stabilised by the maximum of each row: `[..., d]` to `[..., m]`."""

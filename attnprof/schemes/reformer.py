@@ -50,22 +50,41 @@ class Core(nn.Module):
         return combined(*(restored(self.rows(part), *places) for part in (weights @ v, total, peak))).to(v.dtype)
 
     def reference(self, qk: Tensor, v: Tensor) -> Tensor:
-        """Every round over all pairs, each key as often as the round reads it; rounds weighted by their normalisers."""
-        order, back = self.order(self.buckets(qk))
-        count, total = order.shape[-1] // self.size, self.rounds * (order.shape[-1] // self.size)
-        chunk = back[..., : self.n] // self.size
+        """Every round over all pairs, each key as often as the round reads it; rounds weighted by their normalisers.
+
+        A token's place in a round is how many tokens have a smaller (bucket, position), its chunk that over c. A chunk
+        reads itself and the one before it, the first of a round the last of the round before.
+        """
+        i, j = torch.arange(self.n, device=v.device)[:, None], torch.arange(self.n, device=v.device)
+        count = -(-self.n // self.size)
+        rounds, total = self.hashed(qk), self.rounds * count
+        ahead = [(b[..., None, :] < b[..., None]) | ((b[..., None, :] == b[..., None]) & (j < i)) for b in rounds]
+        chunk = torch.stack([at * count + place.sum(-1) // self.size for at, place in enumerate(ahead)], 2)
         read = torch.zeros(*chunk.shape, self.n, dtype=v.dtype, device=v.device)
-        for at in range(self.rounds):
-            key = chunk[:, :, at, None, None, :]
+        for key in chunk.unbind(2):
+            key = key[:, :, None, None, :]
             read += (key == chunk[..., None]).to(v.dtype)
             read += (key == (chunk[..., None] - 1) % total).to(v.dtype) if count > 1 else 0
-        position = torch.arange(self.n, device=v.device)
-        read = read.tril() if self.causal else read
-        scores = (qk @ F.normalize(qk, dim=-1).transpose(-2, -1)).masked_fill(position == position[:, None], SELF)
+        read = read * (j <= i) if self.causal else read
+        keys = qk / qk.norm(dim=-1, keepdim=True)
+        scores = torch.einsum("bhid,bhjd->bhij", qk, keys).masked_fill(i == j, SELF)
         scores = scores[:, :, None] - (read.sum(2, keepdim=True).clamp(min=1).log() if self.once else 0) + read.log()
         norm = scores.logsumexp(-1, keepdim=True)
-        mixed = (scores - norm).exp() @ v[:, :, None]
+        mixed = torch.einsum("bhrij,bhjd->bhrid", (scores - norm).exp(), v)
         return (norm.softmax(2) * mixed).sum(2)
+
+    @torch.no_grad()
+    def hashed(self, qk: Tensor) -> list[Tensor]:
+        """h(x) = argmax [x R; -x R] of every round, `[b, h, n]` each; of two factors the first counts the higher."""
+        found, column = [], 0
+        for _ in range(self.rounds):
+            bucket = torch.zeros(qk.shape[:3], dtype=torch.int64, device=qk.device)
+            for factor in self.factors:
+                turned = torch.einsum("bhid,hdc->bhic", qk, self.rotations[:, :, column : column + factor // 2])
+                bucket = bucket * factor + torch.cat([turned, -turned], -1).argmax(-1)
+                column += factor // 2
+            found.append(bucket)
+        return found
 
     def order(self, bucket: Tensor) -> tuple[Tensor, Tensor]:
         """Positions by (bucket, position) in every round, padding last, `[b, h, rounds, n']`; and the inverse."""

@@ -13,6 +13,7 @@ from attnprof.scheme import Spec
 
 SELF = -1e5
 DECAY = 0.999
+NEARLY_ZERO = 1e-5  # what layer normalisation adds to a variance
 
 
 class Core(nn.Module):
@@ -43,16 +44,21 @@ class Core(nn.Module):
         return put_back(mixed, mine, q.shape[2]) / found
 
     def reference(self, *streams: Tensor) -> Tensor:
-        """One masked softmax over all pairs for each centroid; a token gets the mean of those it reads something in."""
-        q, k, v = self.normed(*streams)
-        places = torch.arange(q.shape[2], device=q.device)
-        takes = [(index[..., None] == places).any(-2) for index in self.members(q, k)]
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-        scores = scores.masked_fill(places == places[:, None], SELF) if self.shared else scores
+        """One masked softmax over all pairs for each centroid; a token gets the mean of those it reads something in.
+
+        A centroid takes the tokens that fewer than `window` others come before, by their product with it.
+        """
+        q, v = unit(streams[0]), streams[-1]
+        k = q if self.shared else unit(streams[1])
+        place = torch.arange(q.shape[2], device=q.device)
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) / q.shape[-1] ** 0.5
+        scores = scores.masked_fill(place == place[:, None], SELF) if self.shared else scores
         out, found = torch.zeros_like(v), torch.zeros_like(v[..., :1])
-        for query, key in zip(takes[0].unbind(2), takes[1].unbind(2), strict=True):
+        for centroid in self.centroids.unbind(1):
+            far = [-torch.einsum("bhid,hd->bhi", x.detach(), centroid) for x in (q, k)]
+            query, key = (x.sort(stable=True, dim=-1).indices.argsort(-1) < self.window for x in far)
             edge = query[..., None] & key[..., None, :]
-            edge = edge.tril() if self.causal else edge
+            edge = edge & (place <= place[:, None]) if self.causal else edge
             reads = edge.any(-1, keepdim=True)
             weights = scores.masked_fill(~edge, float("-inf")).softmax(-1).masked_fill(~reads, 0.0)
             out, found = out + weights @ v, found + reads
@@ -121,6 +127,12 @@ class Projections(nn.Module):
         if not self.shared:
             return self.to_qkv(x)
         return split_heads(self.to_qk(x), self.heads), split_heads(self.to_v(x), self.heads)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows with mean 0 and variance 1, as the reference writes it; a constant row gives 0."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / ((centred**2).mean(-1, keepdim=True) + NEARLY_ZERO).sqrt()
 
 
 def shared(spec: Spec) -> bool:

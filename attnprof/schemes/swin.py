@@ -13,7 +13,6 @@ from attnprof.layers.rows import arranged
 from attnprof.layers.softmax import hide
 from attnprof.layers.stack import stacked as in_order
 from attnprof.layers.tables import table
-from attnprof.runners.masked import pattern_mask
 from attnprof.scheme import Spec
 from attnprof.words import Level
 
@@ -50,15 +49,19 @@ class Core(nn.Module):
         return self.tokens(scores.softmax(-1) @ v)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """One masked softmax over all pairs, the bias looked up by the offset of rows and columns."""
-        place = torch.arange(self.n, device=q.device)
-        row, column = place // self.width, place % self.width
+        """One masked softmax over all pairs, the bias looked up by the offset of rows and columns.
+
+        Windows begin at shift, shift + M, ... on either side of the grid, and the first of a moved layer is cut off.
+        """
+        place, width = torch.arange(self.n, device=q.device), -(-self.n // (isqrt(self.n - 1) + 1))
+        row, column = place // width, place % width
+        window = torch.stack([(row - self.shift).div(self.window, rounding_mode="floor") for row in (row, column)])
         reach = self.window - 1
-        down = (row[:, None] - row).clamp(-reach, reach) + reach
-        right = (column[:, None] - column).clamp(-reach, reach) + reach
-        bias = self.bias[down * (2 * reach + 1) + right].permute(2, 0, 1)
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 + bias
-        return scores.masked_fill(~pattern_mask(self.spec)[0].to(q.device), float("-inf")).softmax(-1) @ v
+        down, right = ((x[:, None] - x).clamp(-reach, reach) + reach for x in (row, column))
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) / q.shape[-1] ** 0.5
+        scores = scores + self.bias[down * (2 * reach + 1) + right].permute(2, 0, 1)
+        apart = (window[:, :, None] != window[:, None]).any(0)
+        return scores.masked_fill(apart, float("-inf")).softmax(-1) @ v
 
     def windows(self, x: Tensor) -> Tensor:
         """`[b, h, n, d]` as `[b, h, windows, M^2, d]`: filled up to whole windows, moved up and left."""

@@ -19,7 +19,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        n = spec.shape.n
+        n, self.causal = spec.shape.n, spec.shape.causal
         self.register_buffer("hidden", torch.ones(n, n, dtype=torch.bool).triu(1) if spec.shape.causal else None)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -30,7 +30,8 @@ class Core(nn.Module):
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """softmax(q k^T / sqrt(d)) v."""
-        return softmax_attention(q, k, v, None if self.hidden is None else ~self.hidden)
+        place = torch.arange(q.shape[2], device=q.device)
+        return softmax_attention(q, k, v, place <= place[:, None] if self.causal else None)
 
 
 class FeedForward(SwitchFeedForward):

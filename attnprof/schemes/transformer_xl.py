@@ -56,12 +56,12 @@ class Core(nn.Module):
         lag, start = i - i.T, i // self.segment * self.segment
         own = start <= i.T
         seen = (lag >= 0) & (lag <= self.memory if self.same_length else start - self.memory <= i.T)
-        relative, width = self.relative, self.segment + self.memory
-        k, v, k_m, v_m = (relative.by_head(x) for x in (k, v, k_m, v_m))
+        relative, repeat = self.relative, q.shape[1] // k.shape[1]
+        k, v, k_m, v_m = (x.repeat_interleave(repeat, 1) for x in (k, v, k_m, v_m))
         content = torch.where(own, (q + relative.u) @ k.transpose(-2, -1), (q + relative.u) @ k_m.transpose(-2, -1))
-        position = (q + relative.w) @ relative.positions().transpose(-2, -1)
-        position = position.gather(3, (width - 1 - lag).clamp(0, width).expand(*q.shape[:2], -1, -1))
-        weights = ((content + position) * q.shape[-1] ** -0.5).masked_fill(~seen, float("-inf")).softmax(-1)
+        products = torch.einsum("bhid,hld->bhil", q + relative.w, relative.vectors(self.n))
+        position = products.gather(3, lag.clamp(min=0).expand(*q.shape[:2], -1, -1))
+        weights = ((content + position) / q.shape[-1] ** 0.5).masked_fill(~seen, float("-inf")).softmax(-1)
         return (weights * own) @ v + (weights * ~own) @ v_m
 
     def state(self, n: int) -> State:

@@ -19,8 +19,8 @@ from attnprof.store import HEADER, Run
 from attnprof.sweep.outlook import Budget
 from attnprof.sweep.plan import Job, Planned, label
 from attnprof.sweep.run import sweep
+from attnprof.words import Executor
 
-EXECUTORS = ("local", "slurm", "debug")
 POLL_S = 0.5
 
 
@@ -104,5 +104,7 @@ def _executor(folder: Path, name: str, options: Mapping[str, Any]) -> Any:
         made = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=name)
         made.update_parameters(name="attnprof", **options)
     except (RuntimeError, NameError, ValueError) as error:
-        raise AttnprofError(f"cannot submit to {name}: {error}", hint=f"--on {' or '.join(EXECUTORS[:2])}") from error
+        raise AttnprofError(
+            f"cannot submit to {name}: {error}", hint=f"--on {' or '.join(Executor.values())}"
+        ) from error
     return made

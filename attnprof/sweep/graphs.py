@@ -12,13 +12,13 @@ from attnprof.sweep.plan import Job
 from attnprof.words import RecordKind
 
 LONGEST = 4096
-LONGEST_DRAWN = 1024
 
 
 def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> list[Record]:
     """Append a graph record of every target with a pattern that has none in the run yet; a user's module has none.
 
-    At most 4096 tokens, 1024 for patterns that depend on data. A pattern that cannot be analysed is told to `note`.
+    At most 4096 tokens; patterns that depend on data at the length at which `graph` shows them. A pattern that cannot
+    be analysed is told to `note`.
     """
     known = {record.point.target for record in run.records() if record.kind is RecordKind.GRAPH}
     made = []
@@ -37,7 +37,7 @@ def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> li
 
 
 def _graph(job: Job) -> Record | None:
-    from attnprof.graph.analysis import Request, analyze
+    from attnprof.graph.analysis import Request, analyze, selecting_n
     from attnprof.graph.record import graph_record
 
     target = catalog.find(job.target, params=job.params, runner=job.runner, arguments=job.arguments)
@@ -45,6 +45,8 @@ def _graph(job: Job) -> Record | None:
         return None
     longest = max(planned.point.shape.n for planned in job.points)
     shape = job.points[0].point.shape
-    n = min(longest, LONGEST_DRAWN if target.card.data_dependent else LONGEST)
+    n = min(longest, LONGEST)
+    if target.card.data_dependent:
+        n = selecting_n(target, shape.replace(n=n))
     request = Request(n=n, causal=shape.causal, heads=shape.heads, dim=shape.dim, seed=shape.seed, seeds=0, side=0)
     return graph_record(analyze(target, request))

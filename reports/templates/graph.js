@@ -22,7 +22,7 @@ for (const group of document.querySelectorAll(".queries")) {
     for (const other of group.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
     const cone = cones[Number(button.dataset.at)];
     figure.querySelector("img.reach").src = cone.reach;
-    figure.querySelector("img.influence").src = cone.influence;
+    if (cone.influence) figure.querySelector("img.influence").src = cone.influence;
     for (const mark of figure.querySelectorAll(".at")) mark.style.left = `${100 * cone.at}%`;
     figure.querySelector("output").textContent = cone.text;
   });

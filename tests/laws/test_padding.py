@@ -89,7 +89,7 @@ def test_linear_attention_loses_what_its_epsilon_weighs(causal: bool, feature: s
     case = Case("linear", causal, {"feature": feature})
     for n in RAGGED:
         shape = case.shape(n).replace(level="core")
-        module, _, (q, k, v) = built(case, shape)
+        module, _, (q, _, v) = built(case, shape)
         ones = torch.zeros_like(q) if feature == "elu" else torch.ones_like(q)
         width = 8 if feature == "elu" else 64
         read = torch.arange(1, n + 1, dtype=q.dtype)[:, None] if causal else torch.full((n, 1), float(n), dtype=q.dtype)

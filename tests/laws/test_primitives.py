@@ -18,7 +18,7 @@ from attnprof.runners.flex import tile_edges
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.masked import MaskedCore
 from attnprof.scheme import Spec
-from tests.laws.definitions import PRIMITIVES, Meant, lag_unions, mask_of, unions
+from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions
 
 WIDTH = 3
 EXAMPLES = int(os.environ.get("ATTNPROF_EXAMPLES", "20"))

@@ -1,4 +1,4 @@
-"""Plans of very long sequences, at short ones: with the bounds of tables drawn in, every edge is still executed once."""
+"""Plans of long sequences, at short ones: with the bounds of tables drawn in, every edge is executed once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from attnprof.pattern import Band, Blocks, Dense, Expr, Global, Offsets, Segments, Strided, Summary
-from attnprof.runners import masks, parts, triangle
 from attnprof.runners import lower as lowering
+from attnprof.runners import masks, parts, triangle
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.lower import lower
-from attnprof.runners.touched import from_tiles
 from attnprof.runners.tiling import Plan
+from attnprof.runners.touched import from_tiles
 from tests.laws.expressions import NAMES, expressions
 from tests.laws.test_tiles import executed_edges
 from tests.unit.runners.test_runners import assert_same, spec

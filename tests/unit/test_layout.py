@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -52,10 +53,23 @@ def test_a_wheel_used_in_another_directory_has_everything(wheel: Path, tmp_path:
     count, reports = asked(tmp_path, wheel)
     assert count == here
     assert reports == wheel / "attnprof" / "_reports"
-    shipped = {p.relative_to(CHECKOUT / "reports") for p in (CHECKOUT / "reports").rglob("*") if p.is_file()}
+    published = CHECKOUT / "reports" / "reference"
+    files = [p for p in (CHECKOUT / "reports").rglob("*") if p.is_file() and not p.is_relative_to(published)]
+    shipped = {p.relative_to(CHECKOUT / "reports") for p in files}
     assert {
         p.relative_to(reports) for p in reports.rglob("*") if p.is_file() and "__pycache__" not in p.parts
     } == shipped
+
+
+def test_a_wheel_carries_its_licence(wheel: Path) -> None:
+    carried = list(wheel.glob("attnprof-*.dist-info/licenses/LICENSE"))
+    assert [file.read_text() for file in carried] == [(CHECKOUT / "LICENSE").read_text()]
+
+
+def test_the_version_stands_once_and_is_quoted_right() -> None:
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (CHECKOUT / "CITATION.cff").read_text()
+    assert f"Version {version}" in (CHECKOUT / "reports" / "bib" / "attnprof.bib").read_text()
 
 
 def test_an_editable_install_works_from_any_directory(tmp_path: Path) -> None:

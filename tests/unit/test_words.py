@@ -17,6 +17,7 @@ from attnprof.errors import AttnprofError
 from attnprof.locate import PACKAGE
 from attnprof.model import Point, Record, Shape
 from attnprof.pattern import Card
+from attnprof.stats import compare_runs
 from attnprof.store import Run
 from attnprof.words import DType, Level, Pass, Status, Word
 from tests.cli.console import attnprof as command
@@ -79,6 +80,7 @@ DOORS: dict[str, tuple[Callable[[], Any], str]] = {
     "target word": (lambda: attnprof.target("performer", kernel="soft"), "softmax"),
     "analyze engine": (lambda: attnprof.analyze("dense", n=64, engine="closd"), "closed"),
     "analyze option": (lambda: attnprof.analyze("dense", n=64, layer=3), "layers"),
+    "compare metric": (lambda: compare_runs([], [], "wall"), "wall_s"),  # type: ignore[arg-type]
     "shape level": (lambda: Shape(n=1, level="cor"), "core"),  # type: ignore[arg-type]
     "point runner": (lambda: Point("dense", Shape(n=1), runner="mask"), "masked"),  # type: ignore[arg-type]
     "point pass": (lambda: Point("dense", Shape(n=1), "trian"), "train"),  # type: ignore[arg-type]

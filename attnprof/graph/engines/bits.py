@@ -45,17 +45,22 @@ class Found:
 
     `fresh[k][i]` counts the new targets of query i at layer k + 1, `images[k]` those of each pixel; `into[j]` is the
     last layer at which a query came to depend on target j. `cut`: the asked number of layers ended a search.
+    `readers[k][j]` counts the queries new to target j at layer k + 1, where that was asked for.
     """
 
     into: Ints
     fresh: list[NDArray[np.uint32]] = field(default_factory=list)
     images: list[Counts] = field(default_factory=list)
     cut: bool = False
+    readers: list[Ints] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One search: the plans of the layer kinds, words a row, the most layers, the pixels of the picture."""
+    """One search: the plans of the layer kinds, words a row, the most layers, the pixels of the picture.
+
+    `by_target` asks for the counts of each target as well.
+    """
 
     stack: Stack
     plans: list[Plan]
@@ -63,6 +68,7 @@ class Job:
     width: int
     layers: int | None
     grid: Grid | None
+    by_target: bool = False
 
 
 def relation(layer: Layer, planner: Planner) -> Plan:
@@ -81,14 +87,16 @@ def relation(layer: Layer, planner: Planner) -> Plan:
     return through
 
 
-def search(stack: Stack, ask: Ask, means: Planner | Search, targets: Ints | None = None) -> Found:
+def search(
+    stack: Stack, ask: Ask, means: Planner | Search, targets: Ints | None = None, *, by_target: bool = False
+) -> Found:
     """Which queries come to depend on the targets (default: all tokens), layer by layer, over threads."""
     planner, count, words = means if isinstance(means, Search) else Search(means, count_new)
     wanted = np.arange(stack.n) if targets is None else targets
     width = words or chunk_words(stack.n, len(wanted))
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
     plans = [relation(kind, planner) for kind in stack.kinds]
-    job = Job(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None)
+    job = Job(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
     workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
     if workers == 1:
         return _work(job, chunks)
@@ -148,6 +156,8 @@ def _counted(found: Found, layer: int, job: Job, words: tuple[Words, Words, NDAr
         found.fresh.append(np.zeros(len(state), dtype=np.uint32))
         if job.grid is not None:
             found.images.append(np.zeros((job.grid.side, job.grid.side), dtype=np.int64))
+        if job.by_target:
+            found.readers.append(np.zeros(len(state), dtype=np.int64))
     touched = np.zeros(state.shape[1], dtype=np.uint64)
     new = int(job.count(state, grown, pops, found.fresh[layer], touched))
     if new == 0:
@@ -156,7 +166,23 @@ def _counted(found: Found, layer: int, job: Job, words: tuple[Words, Words, NDAr
     found.into[chunk[bits.astype(np.bool_)]] = layer + 1
     if job.grid is not None:
         _paint(found.images[layer], state, pops, chunk, job.grid)
+    if job.by_target:
+        found.readers[layer][chunk] += column_counts(state)[: len(chunk)]
     return new
+
+
+def column_counts(words: Words) -> Ints:
+    """How often each bit is set over the rows of `words [n, W]`, `[64 W]`: eight counters of a byte add at a time."""
+    lanes, rows = np.uint64(0x0101010101010101), 255
+    padded = np.zeros((-(-len(words) // rows) * rows, words.shape[1]), dtype=np.uint64)
+    padded[: len(words)] = words
+    counts = np.zeros((words.shape[1], 8, 8), dtype=np.int64)
+    for bit in range(8):
+        ones = (padded >> np.uint64(bit)) & lanes
+        sums = np.ascontiguousarray(ones.reshape(-1, rows, words.shape[1]).sum(axis=1, dtype=np.uint64))
+        octets = sums.astype("<u8").view(np.uint8).reshape(len(sums), words.shape[1], 8)
+        counts[:, :, bit] = octets.sum(axis=0, dtype=np.int64)
+    return counts.ravel()
 
 
 def _paint(image: Counts, fresh: Words, pops: NDArray[np.uint8], chunk: Ints, grid: Grid) -> None:
@@ -190,6 +216,9 @@ def _joined(parts: Sequence[Found]) -> Found:
         mine = [part.images[layer] for part in parts if layer < len(part.images)]
         if mine:
             whole.images.append(np.add.reduce(mine))
+        each = [part.readers[layer] for part in parts if layer < len(part.readers)]
+        if each:
+            whole.readers.append(np.add.reduce(each))
     return whole
 
 

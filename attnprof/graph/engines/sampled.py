@@ -1,82 +1,128 @@
-"""Sampled reach: all queries over a sample of tokens spread evenly over the sequence, each over one stratum."""
+"""Sampled reach: all queries over a sample of tokens, spread evenly over the pairs, each over one stratum.
+
+The first layer is counted, not sampled: its pairs are its edges, and the diagonal where the mask lacks it. So a few
+keys that carry most of the edges are never missed; what later layers add to it is estimated.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from attnprof.graph.confidence import mean_intervals
 from attnprof.graph.engines import slices as range_or
-from attnprof.graph.engines.bits import search
+from attnprof.graph.engines.bits import search, to_reach
 from attnprof.graph.reach import Ask, LayerReach, Reach
-from attnprof.graph.stack import Stack
+from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.structure import self_reading
 from attnprof.pattern.slices import Ints
 
 GROUPS = 16
-RESAMPLES = 400
+WIDE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a sample of tokens has shown: pairs new at each layer, `[tokens, layers]`, of the `room [tokens]` allowed.
+
+    `out`, `into`: the largest hop of each query and token that was seen, -1 for tokens that were not.
+    """
+
+    room: Ints
+    fresh: Ints
+    out: Ints
+    into: Ints
+    closed: bool
 
 
 def run(stack: Stack, ask: Ask) -> Reach:
-    """An estimate: shares and hops with 95% intervals, bootstrapped over groups of 64 tokens (never over pairs).
+    """An estimate: shares with 95% intervals, over tokens (never over pairs); every largest hop is a lower bound.
 
-    Every largest hop is a lower bound: a sample cannot show a maximum.
+    Up to 1024 tokens the sample is all of them, and the answer exact.
     """
+    if stack.n <= WIDE * GROUPS:
+        exact = to_reach(stack, ask, search(stack, ask, range_or.plan))
+        return dataclasses.replace(exact, note="every token was looked at", sources=stack.n)
     rng = np.random.default_rng(ask.seed)
-    n = stack.n
-    groups = max(1, min(GROUPS, n // 64))
-    count = min(64 * groups, n)
-    bounds = np.linspace(0, n, count + 1).astype(np.int64)
-    targets = bounds[:-1] + (rng.random(count) * np.diff(bounds)).astype(np.int64)
-    out, into = np.zeros(n, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-    hits, closed = [], True
-    for group in _groups(targets, groups):
-        found = search(stack, ask, range_or.plan, group)
-        hits.append([int(fresh.sum()) for fresh in found.fresh])
-        into[group] = found.into[group]
-        closed &= not found.cut
-        for layer, fresh in enumerate(found.fresh, start=1):
+    room = _room(stack)
+    targets = spread_over(room, WIDE * GROUPS, rng)
+    return _estimate(stack, _looked_at(stack, ask, room, targets), first_layer(stack), targets, rng)
+
+
+def _room(stack: Stack) -> Ints:
+    """Other queries that may ever depend on each token, `[n]`."""
+    return stack.n - 1 - np.arange(stack.n) if stack.causal else np.full(stack.n, stack.n - 1)
+
+
+def spread_over(weight: Ints, count: int, rng: np.random.Generator) -> Ints:
+    """A sample of `count` positions, each as likely as its weight: one from each of as many strata of equal weight."""
+    ends = np.cumsum(weight)
+    at = (np.arange(count) + rng.random(count)) / count * int(ends[-1])
+    return np.searchsorted(ends, at, side="right")
+
+
+def first_layer(stack: Stack) -> Ints | None:
+    """Other queries that read each token in the first layer, `[n]`; None where tokens meet in slots."""
+    kind = stack.kinds[0]
+    return None if isinstance(kind, Slotted) else kind.in_degree() - self_reading(kind)
+
+
+def _looked_at(stack: Stack, ask: Ask, room: Ints, targets: Ints) -> Sample:
+    out, into = np.zeros(stack.n, dtype=np.int64), np.full(stack.n, -1, dtype=np.int64)
+    found, order, closed = [], [], True
+    for at in range(GROUPS):
+        group = targets[at::GROUPS]
+        seen = search(stack, ask, range_or.plan, group, by_target=True)
+        into[group] = seen.into[group]
+        closed &= not seen.cut
+        order.append(group)
+        found.append([readers[group] for readers in seen.readers])
+        for layer, fresh in enumerate(seen.fresh, start=1):
             out[fresh > 0] = np.maximum(out[fresh > 0], layer)
-    allowed = [
-        int((n - group - 1).sum() if stack.causal else (n - 1) * len(group)) for group in _groups(targets, groups)
-    ]
-    return _estimate(stack, _table(hits), np.asarray(allowed), out, into, closed, rng)
+    depth = max(1, *map(len, found))
+    table = np.zeros((len(targets), depth), dtype=np.int64)
+    for at, columns in enumerate(found):
+        for layer, column in enumerate(columns):
+            table[at * WIDE : (at + 1) * WIDE, layer] = column
+    return Sample(room[np.concatenate(order)], table, out, into, closed)
 
 
-def _groups(targets: Ints, groups: int) -> list[Ints]:
-    return [targets[at::groups] for at in range(groups)]
-
-
-def _table(hits: list[list[int]]) -> Ints:
-    """New pairs by group and layer, `[groups, layers]`."""
-    table = np.zeros((len(hits), max(map(len, hits))), dtype=np.int64)
-    for row, found in zip(table, hits, strict=True):
-        row[: len(found)] = found
-    return table
-
-
-def _estimate(
-    stack: Stack, table: Ints, allowed: Ints, out: Ints, into: Ints, closed: bool, rng: np.random.Generator
-) -> Reach:
-    n, pairs, groups = stack.n, stack.pairs, len(table)
-    others = pairs - n
-    picks = rng.integers(0, groups, (RESAMPLES, groups))
-    drawn = table[picks].sum(axis=1).cumsum(axis=1) / allowed[picks].sum(axis=1, keepdims=True)
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    middle = table.sum(axis=0).cumsum() / allowed.sum()
-    whole = [(n + others * values) / pairs for values in (middle, low, high)]
+def _estimate(stack: Stack, sample: Sample, known: Ints | None, targets: Ints, rng: np.random.Generator) -> Reach:
+    n, pairs = stack.n, stack.pairs
+    counted = n + (0 if known is None else int(known.sum()))
+    later = sample.fresh.copy()
+    if known is not None:
+        later[:, 0] = 0
+    shares = later.cumsum(axis=1) / sample.room[:, None]
+    bounds = _limits(shares, rng)
+    if known is not None:
+        for limit in bounds:
+            limit[0] = 0.0
+    middle, low, high = (np.minimum((counted + (pairs - n) * each) / pairs, 1.0) for each in (shares.mean(0), *bounds))
     layers = tuple(
         LayerReach(at + 1, None, float(share * pairs / n), None, float(share), (), float(least), float(most))
-        for at, (share, least, most) in enumerate(zip(*whole, strict=True))
+        for at, (share, least, most) in enumerate(zip(middle, low, high, strict=True))
     )
-    histogram = np.concatenate([[n], np.rint(table.sum(axis=0) / allowed.sum() * others)]).astype(np.int64)
+    new = np.diff(np.concatenate([[n / pairs], middle])) * pairs
     return Reach(
         n=n,
         causal=stack.causal,
         pairs=pairs,
         layers=layers,
-        histogram=histogram,
-        farthest_out=out,
-        farthest_in=into,
-        closed=closed,
+        histogram=np.concatenate([[n], np.rint(new)]).astype(np.int64),
+        farthest_out=sample.out,
+        farthest_in=sample.into,
+        closed=sample.closed,
         certainty="sampled",
-        sources=int((into >= 0).sum()),
+        sources=len(np.unique(targets)),
         note="estimated from a sample of tokens; the largest hop is a lower bound",
     )
+
+
+def _limits(shares: NDArray[np.float64], rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Limits of the mean share after each layer, neither of which ever falls with more layers."""
+    low, high = mean_intervals(shares, rng)
+    return np.maximum.accumulate(low), np.maximum.accumulate(high)

@@ -1,14 +1,16 @@
 """Clustering: how often two neighbours of a token are neighbours themselves (Watts and Strogatz 1998).
 
-Of the undirected graph of the first layer, self-edges left out; a token with fewer than two neighbours counts as 0.
+Of the undirected graph of a layer, its heads united, self-edges left out; mean over the layers (of random draws of one
+kind: the first). A token with fewer than two neighbours counts as 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.randomness import wilson
+from attnprof.graph.confidence import proportion
 from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
@@ -21,26 +23,43 @@ MOST_SLICES = 1 << 20
 
 
 def clustering(subject: Subject) -> Facts:
-    """The mean over the tokens of the share of pairs of neighbours that are joined.
+    """The mean over the tokens of the share of pairs of neighbours that are joined, heads united, mean over layers.
 
-    Exact up to 1024 tokens, or as many blocks of a block-constant mask; else from 400 wedges, with a Wilson interval.
+    Exact up to 1024 tokens, or as many blocks of a block-constant mask; else from 400 wedges, with an exact interval.
     """
-    part = subject.stack.parts[0]
-    if isinstance(part, Slotted):
+    parts = [subject.stack.part(kind.layers[0]) for kind in subject.layer_kinds]
+    share = np.asarray([1 if kind.drawn else len(kind.layers) for kind in subject.layer_kinds], dtype=np.float64)
+    share /= share.sum()
+    if any(isinstance(part, Slotted) for part in parts):
         return _none("tokens meet in slots: they have no neighbours")
-    if isinstance(part, Blocked) and not part.causal and part.blocks.n <= EXACT:
-        return _exact(of_blocks(part))
-    if part.n > LARGEST:
+    plain = [part for part in parts if not isinstance(part, Slotted)]
+    known = [_known(part) for part in plain]
+    if all(value is not None for value in known):
+        return _exact(sum(float(w) * value for w, value in zip(share, known, strict=True) if value is not None))
+    if subject.n > LARGEST:
         return _none(f"sampled up to {LARGEST:,} tokens")
-    slices = part.tokens() if isinstance(part, Blocked) else part
-    if slices.n <= EXACT:
-        return _exact(of_tokens(slices))
-    if len(slices.row) > MOST_SLICES:
+    masks = [part.tokens() if isinstance(part, Blocked) else part for part in plain]
+    if max(len(mask.row) for mask in masks) > MOST_SLICES:
         return _none(f"sampled up to {MOST_SLICES:,} slices")
-    rng = np.random.default_rng(subject.ask.seed)
-    closed = sum(wedge_closed(slices, rng) for _ in range(WEDGES))
-    low, high = wilson(closed, WEDGES)
-    interval = {"low": low, "high": high, "wedges": WEDGES, "seed": subject.ask.seed}
+    return _sampled(masks, share, subject.ask.seed)
+
+
+def _known(part: Slices | Blocked) -> float | None:
+    """The exact coefficient where it is within reach."""
+    if isinstance(part, Blocked) and not part.causal and part.blocks.n <= EXACT:
+        return of_blocks(part)
+    if part.n > EXACT:
+        return None
+    return of_tokens(part.tokens() if isinstance(part, Blocked) else part)
+
+
+def _sampled(masks: list[Slices], share: NDArray[np.float64], seed: int) -> Facts:
+    """Wedges of layers drawn as often as there are layers of their kind."""
+    rng = np.random.default_rng(seed)
+    layers = rng.choice(len(masks), WEDGES, p=share) if len(masks) > 1 else np.zeros(WEDGES, dtype=np.int64)
+    closed = sum(wedge_closed(masks[layer], rng) for layer in layers.tolist())
+    low, high = proportion(closed, WEDGES)
+    interval = {"low": low, "high": high, "wedges": WEDGES, "seed": seed}
     return Facts({"clustering": closed / WEDGES, "clustering_interval": interval}, {"clustering": "sampled"})
 
 
@@ -72,8 +91,8 @@ def of_blocks(part: Blocked) -> float:
     joined = part.blocks.dense()
     joined |= joined.T
     own = np.diag(joined)
-    members = np.where(joined, part.size, 0) - np.diag(own * 1)
-    pairs = np.einsum("ij,jk,ik->i", members, joined, members, optimize=True) - members @ own
+    members = np.where(joined, float(part.size), 0.0) - np.diag(own * 1.0)
+    pairs = ((members @ joined.astype(np.float64)) * members).sum(axis=1) - members @ own
     degree = members.sum(1)
     return float((pairs / np.maximum(degree * (degree - 1), 1)).mean())
 

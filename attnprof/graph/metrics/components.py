@@ -28,8 +28,8 @@ def components(subject: Subject) -> Facts:
 
 def weak_components(subject: Subject) -> int:
     """Components when directions are forgotten: O(slices), since a slice links its keys in a chain."""
-    stack = subject.stack
-    if subject.reach.full:
+    stack, reach = subject.stack, subject.reach
+    if reach.full or reach.layers[-1].max == subject.n:  # some query reaches every token
         return 1
     if stack.blocked is not None:
         return _of_blocks(stack.blocked)
@@ -127,7 +127,7 @@ def _quasi_root(subject: Subject, weak: int) -> tuple[bool | None, str]:
     if not subject.reach.closed:
         return None, "unknown: the search ended before nothing new was reached"
     targets = np.zeros(1, dtype=np.int64) if stack.causal else np.unique(np.linspace(0, n - 1, 64).astype(np.int64))
-    layers = max(len(subject.reach.histogram) - 1, 1)
+    layers = None if subject.reach.certainty == "sampled" else max(len(subject.reach.histogram) - 1, 1)
     for target in targets.tolist():
         found = search(stack, Ask(layers=layers), range_or.plan, np.asarray([target]))
         if sum(int(fresh.sum()) for fresh in found.fresh) == n - 1:

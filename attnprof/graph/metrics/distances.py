@@ -28,17 +28,28 @@ def reach_curve(subject: Subject) -> Facts:
     ]
     values = {"reach": layers, "layers_to_full": reach.layers_to_full, "idle_layers": idle_layers(reach)}
     reasons = {} if reach.full else {"layers_to_full": why_not_full(reach)}
+    if reach.certainty == "sampled":
+        values["idle_layers"], reasons["idle_layers"] = None, SAMPLED
     keys: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
     return Facts(values, keys, reasons)
 
 
+SAMPLED = "a sample of tokens bounds no largest hop, so no mean of hops either; the shares by layer have intervals"
+
+
 def why_not_full(reach: Reach) -> str:
-    """Why full reach is not there: it never comes, or the search ended before it."""
+    """Why full reach is not there: it never comes, the search ended before it, or a sample cannot show it."""
+    if reach.certainty == "sampled":
+        return f"at least {len(reach.histogram) - 1}: {reach.sources:,} tokens were looked at, not all {reach.n:,}"
     missing = reach.pairs - int(reach.histogram.sum())
     share = missing / reach.pairs
+    percent = f"{share:.2%}" if share >= 5e-5 else f"{100 * share:.2g}%"
     if not reach.closed:
-        return f"not within the {len(reach.histogram) - 1} layers asked for: {share:.2%} of pairs are missing"
-    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({share:.2%}) are out of reach at any depth"
+        depth = len(reach.histogram) - 1
+        within = "not within the 1 layer" if depth == 1 else f"not within the {depth} layers"
+        return f"{within} asked for: {percent} of pairs are missing"
+    are = "is" if missing == 1 else "are"
+    return f"never: {missing:,} of {reach.pairs:,} allowed pairs ({percent}) {are} out of reach at any depth"
 
 
 def idle_layers(reach: Reach) -> list[int]:
@@ -49,6 +60,8 @@ def idle_layers(reach: Reach) -> list[int]:
 def hops(subject: Subject) -> Facts:
     """Hop histogram, mean, 90% effective diameter, largest hop over allowed pairs, eccentricities."""
     reach = subject.reach
+    if reach.certainty == "sampled":
+        return _sampled_hops(reach)
     known = reach.farthest_out[reach.farthest_out >= 0]
     into = reach.farthest_in[reach.farthest_in >= 0]
     diameter, radius, reason = _diameter(subject)
@@ -61,14 +74,23 @@ def hops(subject: Subject) -> Facts:
         "eccentricity_in": spread(into),
         "diameter": diameter,
         "radius": radius,
+        "diameter_unit": None if diameter is None else _unit(subject),
     }
     reasons = {} if reach.full else {"max_hops": why_not_full(reach)}
     if reason:
-        reasons |= {"diameter": reason, "radius": reason}
-    certainty: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
-    if reach.certainty == "sampled":
-        certainty |= {"max_hops": "bound", "eccentricity_out": "bound", "eccentricity_in": "bound"}
-    return Facts(values, certainty, reasons)
+        reasons |= dict.fromkeys(("diameter", "radius", "diameter_unit"), reason)
+    return Facts(values, dict.fromkeys(values, reach.certainty), reasons)
+
+
+def _sampled_hops(reach: Reach) -> Facts:
+    """What a sample says of hops: the largest from each query to the tokens looked at, each a lower bound."""
+    names = (
+        *("max_hops", "mean_hops", "effective_diameter_90", "hop_histogram", "eccentricity_in"),
+        *("diameter", "radius", "diameter_unit"),
+    )
+    values = {**dict.fromkeys(names), "eccentricity_out": spread(reach.farthest_out)}
+    reasons = dict.fromkeys(names, SAMPLED) | {"max_hops": why_not_full(reach)}
+    return Facts(values, {"eccentricity_out": "bound"}, reasons)
 
 
 def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:
@@ -77,10 +99,17 @@ def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:
     return int(np.searchsorted(pairs, share * pairs[-1])) + 1 if len(pairs) and pairs[-1] else None
 
 
+def _unit(subject: Subject) -> str:
+    """What diameter and radius count: hops count layers, but a way through a slot is two edges of one layer."""
+    if subject.slotted:
+        return "edges, slots as nodes"
+    return "layers" if subject.stack.period == 1 else "layers, if all were drawn as the first"
+
+
 def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
     """Diameter and radius of the graph, slot nodes counted as hops; None with a reason where there is none."""
     stack, reach = subject.stack, subject.reach
-    if stack.period > 1 and subject.redrawn:
+    if stack.period > 1 and subject.redrawn == 1:
         stack = Stack(stack.n, stack.parts[:1], stack.declared)
         reach = solve(stack, Ask(subject.ask.layers))
     if stack.period > 1:
@@ -89,8 +118,6 @@ def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
         return None, None, "causal: the past cannot read the future, so the graph is not strongly connected"
     if not reach.full:
         return None, None, "not strongly connected" if reach.closed else "the search ended before full reach"
-    if reach.certainty != "exact":
-        return None, None, "a sample cannot show a largest distance"
     kind = stack.kinds[0] if stack.blocked is None else None
     if isinstance(kind, Slotted):
         reach = solve(with_slot_nodes(kind), Ask())

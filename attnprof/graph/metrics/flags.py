@@ -13,7 +13,7 @@ from attnprof.pattern import Slices
 
 
 def structure(subject: Subject) -> Facts:
-    """What is true of the layers: each flag holds of every layer, except the path, which all may build together."""
+    """What is true of the layers, heads united: a flag holds of every layer, but for the path, which all may build."""
     parts = [part for part in subject.stack.parts if not isinstance(part, Slotted)]
     if len(parts) < subject.stack.period:
         return Facts({"structure": None}, reasons={"structure": "tokens meet in slots"})
@@ -33,7 +33,7 @@ def structure(subject: Subject) -> Facts:
     universal = {
         "every token reads itself": found["self"],
         "consecutive tokens are linked": found["hamiltonian_path"],
-        "every allowed token is reached": subject.reach.full,
+        "every allowed token is reached": subject.reach.full if subject.reach.certainty == "exact" else "unknown",
     }
     return Facts({"structure": {**found, "universality": universal}}, flags=tuple(flags))
 
@@ -69,14 +69,14 @@ def _neighbours(part: Slices | Blocked) -> np.ndarray:
 
 def _symmetric(part: Slices | Blocked) -> bool:
     if isinstance(part, Blocked):
-        return not part.causal and is_symmetric(part.blocks)
+        return part.edges == 0 or (not part.causal and is_symmetric(part.blocks))
     return is_symmetric(part)
 
 
 def _toeplitz(part: Slices | Blocked) -> bool:
-    """Blocks of two tokens or more overlap in their lags, so that only a complete mask of blocks is Toeplitz."""
+    """Blocks of two tokens or more overlap in their lags: only a complete mask of blocks, or none, is Toeplitz."""
     if isinstance(part, Blocked):
-        return is_complete(part.blocks, part.causal)
+        return part.edges == 0 or is_complete(part.blocks, part.causal)
     return is_toeplitz(part)
 
 

@@ -15,8 +15,11 @@ def idle_heads(subject: Subject) -> Facts:
     Heads that share one pattern are one: none of them is idle for the others' sake.
     """
     pattern = subject.pattern
-    if pattern.heads == 1 or not subject.has_edges():
+    if pattern.heads == 1:
         return Facts({"idle_heads": []})
+    if subject.kernel is not None or subject.slotted:
+        why = "a head is not its edges alone: it has slots, or a kernel"
+        return Facts({"idle_heads": None}, reasons={"idle_heads": why})
     if pattern.heads * pattern.layers > MOST:
         return Facts({"idle_heads": None}, reasons={"idle_heads": f"more than {MOST} heads in all"})
     found = [

@@ -1,15 +1,21 @@
-"""Global tokens, and what is left of the reach without them."""
+"""Global tokens, and what is left of the reach without them.
+
+A pattern declares its global tokens. Of a mask that is given edge by edge (captured, tabulated, probed) nobody says so:
+its tokens with a full row or column are hubs.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Part, Slotted, Stack
+from attnprof.graph.stack import Part, Slotted, Stack, direct_of, distinct, slots_of
 from attnprof.graph.subject import Facts, Subject
-from attnprof.pattern import Slices
+from attnprof.pattern import Drawn, Explicit, Expr, Globals, Past, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Bools
 
 MOST_HUBS = 4
@@ -18,12 +24,13 @@ DEPTH = 64
 
 
 def hubs(subject: Subject) -> Facts:
-    """Tokens that all later tokens read, or that read all: how many, which, and the reach with them taken out."""
-    found = hub_tokens(subject.stack)
+    """Global tokens: how many, which, who says so (`declared`, or by `degree`), and the reach with them taken out."""
+    found, by = global_tokens(subject.stack)
     count = int(found.sum())
-    values: dict[str, object] = {"hubs": count, "hubs_at": np.flatnonzero(found)[:NAMED].tolist()}
-    if count == 0:
-        return Facts({**values, "without_globals": None}, reasons={"without_globals": "there are no global tokens"})
+    values: dict[str, object] = {"hubs": count, "hubs_at": np.flatnonzero(found)[:NAMED].tolist(), "hubs_by": by}
+    if count in (0, subject.n):
+        why = "every token is global" if count else "there are no global tokens"
+        return Facts({**values, "without_globals": None}, reasons={"without_globals": why})
     rest = reach_without(subject.stack, found, subject.ask)
     values["without_globals"] = {
         "n": rest.n,
@@ -36,6 +43,36 @@ def hubs(subject: Subject) -> Facts:
         "engine": rest.engine,
     }
     return Facts(values, {"without_globals": rest.certainty})
+
+
+def global_tokens(stack: Stack) -> tuple[Bools, str]:
+    """The global tokens that some layer and head declares, `[n]`, and `declared`; those by `degree` of bare edges.
+
+    Under causality only what all later tokens read is global: to read all of the past is nothing special there.
+    """
+    exprs = [] if stack.pattern is None else _exprs(stack)
+    if all(is_bare(expr) for expr in exprs):
+        return hub_tokens(stack), "degree"
+    found = Globals.none(stack.n)
+    for expr in exprs:
+        found = found.joined(expr.declares(stack.n))
+    return (found.columns if stack.causal else found.rows | found.columns), "declared"
+
+
+def _exprs(stack: Stack) -> list[Expr]:
+    pattern = stack.pattern
+    assert pattern is not None
+    every = [pattern.expr(layer, head) for layer in range(pattern.layers) for head in range(pattern.heads)]
+    return distinct(every)
+
+
+def is_bare(expr: Expr) -> bool:
+    """Whether an expression is edges alone, without the name of a shape."""
+    if isinstance(expr, (Union, Sum)):
+        return all(is_bare(part) for part in expr.parts)
+    if isinstance(expr, Past):
+        return is_bare(expr.inner)
+    return isinstance(expr, (Explicit, Drawn))
 
 
 def hub_tokens(stack: Stack) -> Bools:
@@ -58,7 +95,7 @@ def _full(stack: Stack, part: Slices | Blocked) -> Bools:
 def reach_without(stack: Stack, gone: Bools, ask: Ask) -> Reach:
     """The reach among the other tokens once some are removed with all their edges, up to 64 layers."""
     layers = DEPTH if ask.layers is None else ask.layers
-    return solve(without(stack, gone), Ask(layers, ask.side, ask.threads, ask.seed))
+    return solve(without(stack, gone), replace(ask, layers=layers))
 
 
 def without(stack: Stack, gone: Bools) -> Stack:
@@ -67,8 +104,25 @@ def without(stack: Stack, gone: Bools) -> Stack:
     return Stack(int((~gone).sum()), parts, stack.declared or stack.causal)
 
 
-def _removed(part: Part, gone: Bools) -> Slices | Blocked:
-    assert not isinstance(part, Slotted)
+def rest_of(expr: Expr, n: int, gone: Bools) -> Expr:
+    """An expression over the tokens that are left, renumbered; its slots stay, with the tokens that are left."""
+    slots = [_rest_of_slots(each, n, gone) for each in slots_of(expr)]
+    edges: list[Expr] = [Explicit(remove(each.slices(n), gone)) for each in direct_of(expr)] if slots else []
+    parts = [*slots, *edges] or [Explicit(remove(expr.slices(n), gone))]
+    return parts[0] if len(parts) == 1 else Union(tuple(parts))
+
+
+def _rest_of_slots(slots: Slots, n: int, gone: Bools) -> Slots:
+    none = np.zeros(slots.count, dtype=np.bool_)
+    reads, writes = remove(slots.sources(n), none, gone), remove(slots.writes, gone, none[: slots.writes.m])
+    return Slots(slots.count, reads, writes)
+
+
+def _removed(part: Part, gone: Bools) -> Part:
+    if isinstance(part, Slotted):
+        none = np.zeros(part.count, dtype=np.bool_)
+        reads, writes = remove(part.reads, none, gone), remove(part.writes, gone, none)
+        return Slotted(int((~gone).sum()), part.count, reads, writes, remove(part.direct, gone))
     if not isinstance(part, Blocked):
         return remove(part, gone)
     whole = gone.reshape(-1, part.size)
@@ -77,13 +131,14 @@ def _removed(part: Part, gone: Bools) -> Slices | Blocked:
     return remove(part.tokens(), gone)
 
 
-def remove(slices: Slices, gone: Bools) -> Slices:
-    """The relation without the rows and columns of some tokens, the others renumbered in order."""
-    place = np.concatenate([[0], np.cumsum(~gone)])
-    left = int(place[-1])
-    live = slices.take(~gone[slices.row])
+def remove(slices: Slices, rows: Bools, columns: Bools | None = None) -> Slices:
+    """The relation without some rows and columns (the same unless given), the others renumbered in order."""
+    gone = rows if columns is None else columns
+    up, place = (np.concatenate([[0], np.cumsum(~each)]) for each in (rows, gone))
+    n, m = int(up[-1]), int(place[-1])
+    live = slices.take(~rows[slices.row])
     plain = live.take(live.step == 1)
-    kept = Slices.of(left, place[plain.row], place[plain.start], place[plain.stop])
+    kept = Slices.of(n, up[plain.row], place[plain.start], place[plain.stop], m=m)
     if bool((live.step == 1).all()):
         return kept
     wide = live.take(live.step > 1)
@@ -91,7 +146,7 @@ def remove(slices: Slices, gone: Bools) -> Slices:
     if not gone[first:end].any():
         skipped = np.maximum(0, -((wide.start - first) // wide.step)) * wide.step
         start, stop = wide.start + skipped - first, np.minimum(wide.stop, end) - first
-        return kept.joined(Slices.of(left, place[wide.row], start, stop, wide.step))
+        return kept.joined(Slices.of(n, up[wide.row], start, stop, wide.step, m))
     row, key = np.repeat(wide.row, wide.counts), wide.csr()[1]
     stays = ~gone[key]
-    return kept.joined(Slices.from_pairs(left, place[row[stays]], place[key[stays]]))
+    return kept.joined(Slices.from_pairs(n, up[row[stays]], place[key[stays]], m))

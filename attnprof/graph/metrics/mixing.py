@@ -1,7 +1,8 @@
 """How much of a distant token arrives: influence under uniform attention with a residual, beside dense attention.
 
-One layer is P = r I + (1 - r) D^-1 A for a residual share r; row i of the product of the layers, the top one first,
-says how much of each token is in output i. Reach says whether; this says how much.
+One layer is P = r I + (1 - r) mean_h D_h^-1 A_h for a residual share r: each head attends evenly to its own keys, a
+query without a key in a head keeps its own there. Row i of the product of the layers, the top one first, says how much
+of each token is in output i. Reach says whether; this says how much.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from math import comb
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
 from attnprof.graph.field import field_of, wider
-from attnprof.graph.metrics.hubs import hub_tokens
-from attnprof.graph.products import Vector, push
-from attnprof.graph.stack import Part, Slotted, Stack
+from attnprof.graph.metrics.hubs import global_tokens
+from attnprof.graph.products import Vector
+from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Facts, Subject
-from attnprof.pattern import Slices
 
 RESIDUALS = (0.5, 0.9)
 MIXED = 0.25
@@ -52,7 +51,10 @@ class Mixing:
 
 
 def mixing(subject: Subject) -> Facts:
-    """Influence after each layer for residuals 0.5 and 0.9, from a few sources; dense attention as the baseline."""
+    """Influence after each layer for residuals 0.5 and 0.9, exactly; dense attention as the baseline.
+
+    Distances to it are means over the outputs `sources`, which are named and not a sample of all.
+    """
     reason = _cannot(subject)
     if reason:
         return Facts({"mixing": None}, reasons={"mixing": reason})
@@ -60,6 +62,7 @@ def mixing(subject: Subject) -> Facts:
     values = [
         {
             "residual": each.residual,
+            "sources": _sources(subject.n).tolist(),
             "output": each.output,
             "token": each.token,
             "layers": list(each.layers),
@@ -72,15 +75,20 @@ def mixing(subject: Subject) -> Facts:
         }
         for each in found
     ]
-    return Facts({"mixing": values}, {"mixing": "sampled"})
+    return Facts({"mixing": values})
 
 
-def _cannot(subject: Subject) -> str:
+def unweighed(subject: Subject) -> str:
+    """Why uniform attention says nothing of a scheme; empty where it does."""
     if subject.kernel is not None:
         return "a kernel weighs the tokens by itself: uniform attention says nothing of it"
     if any(isinstance(part, Slotted) and part.direct.edges for part in subject.stack.parts):
         return "slots and direct edges are weighed against each other by the values"
-    return f"computed up to n = {LARGEST}" if subject.n > LARGEST else ""
+    return ""
+
+
+def _cannot(subject: Subject) -> str:
+    return unweighed(subject) or (f"computed up to n = {LARGEST}" if subject.n > LARGEST else "")
 
 
 def mix(stack: Stack, residual: float, depth: int) -> Mixing:
@@ -96,7 +104,7 @@ def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixi
     start = np.zeros((len(sources), n))
     start[np.arange(len(sources)), sources] = 1.0
     dense = _powers(start, max(layers), lambda weights: _dense_step(stack, weights))
-    own = _powers(start, max(layers), lambda weights: handed_down(stack.part(1), weights)) if stack.period == 1 else []
+    own = _powers(start, max(layers), stack.walk(1).down) if stack.period == 1 else []
     found = []
     for residual in residuals:
         pairs = []
@@ -141,7 +149,8 @@ def _seen(stack: Stack, output: int, token: int, layers: list[int]) -> set[int]:
 
 def _last_ordinary(stack: Stack) -> int:
     """The last token that is not global: a hub is near to everybody."""
-    return int(np.flatnonzero(~hub_tokens(stack))[-1])
+    ordinary = np.flatnonzero(~global_tokens(stack)[0])
+    return int(ordinary[-1]) if len(ordinary) else stack.n - 1
 
 
 def _sources(n: int) -> np.ndarray:
@@ -176,27 +185,8 @@ def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vect
     """The same where layers differ: from the top layer down to the first."""
     weights = start
     for layer in range(depth, 0, -1):
-        weights = residual * weights + (1 - residual) * handed_down(stack.part(layer), weights)
+        weights = residual * weights + (1 - residual) * stack.walk(layer).down(weights)
     return weights
-
-
-def handed_down(kind: Part, weights: Vector) -> Vector:
-    """The weights handed down one layer of attention; a query that reads nothing keeps its own."""
-    if isinstance(kind, Slotted):
-        return _handed(kind.reads, _handed(kind.writes, weights))
-    if isinstance(kind, Blocked):
-        if kind.causal or not kind.blocks.out_degree().all():
-            return handed_down(kind.tokens(), weights)
-        sums = weights.reshape(len(weights), kind.blocks.n, kind.size).sum(axis=2)
-        return np.repeat(_handed(kind.blocks, sums) / kind.size, kind.size, axis=1)
-    given = _handed(kind, weights)
-    silent = kind.out_degree() == 0
-    return given + np.where(silent, weights, 0.0) if silent.any() else given
-
-
-def _handed(slices: Slices, weights: Vector) -> Vector:
-    degree = np.maximum(slices.out_degree(), 1)
-    return np.stack([np.maximum(push(slices, row / degree), 0.0) for row in weights])
 
 
 def _dense_step(stack: Stack, weights: Vector) -> Vector:

@@ -100,8 +100,31 @@ def normalised(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.layer_norm(q, (D,)) + F.rms_norm(k, (D,)) + F.normalize(v, dim=-1) + F.gelu(v)
 
 
+def wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Values narrower than keys: SDPA takes its explicit path, with a softmax of its own where nothing is to learn."""
+    return F.scaled_dot_product_attention(torch.cat([q, k], -1), torch.cat([k, q], -1), v)
+
+
+def wide_causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(torch.cat([q, k], -1), torch.cat([k, q], -1), v, is_causal=True)
+
+
+def ordered(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    order = (q * k).sum(-1).sort(-1).indices
+    return v.gather(2, order[..., None].expand(v.shape))
+
+
+def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Truth values and half precision among single precision: kernels copy what is not of the common type."""
+    near = (torch.arange(q.shape[2])[:, None] - torch.arange(k.shape[2])).abs() < 64
+    scores = (q @ k.transpose(-1, -2)) * near
+    counts = near.sum(-1, keepdim=True)
+    return (scores.bfloat16() * near).softmax(-1, dtype=torch.float32) @ (v * q.bfloat16()) / counts
+
+
 EAGER = [
-    explicit, masked, kernel, prefix, windows, strided, selected, scattered, padded, dropped, spectral, normalised
+    explicit, masked, kernel, prefix, windows, strided, selected, scattered, padded, dropped, spectral, normalised,
+    wide, wide_causal, ordered, mixed,
 ]  # fmt: skip
 
 
@@ -146,3 +169,36 @@ def test_peak_of_a_convolution_knows_the_layout_copies(pass_: Pass) -> None:
     make = lambda: nn.Conv1d(64, 128, 3, padding=1)  # noqa: E731
     # oneDNN chooses layouts by processor and threads: which copies it makes is known, not all of their sizes
     assert error(make, lambda: (torch.randn(2, 64, 1024),), pass_) < 5e-2
+
+
+class Depthwise(nn.Module):
+    """Explicit attention with a depthwise convolution of the values over tokens beside it (Xiong et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local = nn.Conv2d(H, H, (33, 1), padding=(16, 0), groups=H, bias=False)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        summed = q.mean(2, keepdim=True) + k.mean(2, keepdim=True)
+        return summed * v + self.local(v)
+
+
+def transposed_streams() -> tuple[Tensor, ...]:
+    return tuple(torch.randn(1, N, H, D).transpose(1, 2) for _ in range(3))
+
+
+@pytest.mark.parametrize("feed", [streams, transposed_streams], ids=["as it lies", "transposed"])
+def test_a_depthwise_convolution_is_estimated_and_its_workspace_named(feed: Callable[[], tuple[Tensor, ...]]) -> None:
+    assert error(Depthwise, feed, "forward") < 5e-2
+    counted = count(ModuleTarget(Depthwise, feed), Shape(N), "forward")
+    assert counted.cost.certificate is not None
+    assert counted.cost.certificate.unknown_workspaces == ("convolution",)
+    assert "workspace_unknown" in counted.flags
+
+
+@pytest.mark.parametrize("core", EAGER, ids=lambda f: f.__name__)
+def test_an_exact_peak_names_no_workspace(core: Callable[..., Tensor]) -> None:
+    counted = count(ModuleTarget(lambda: Core(core), streams), Shape(N), "train")
+    assert counted.cost.certificate is not None
+    assert counted.cost.certificate.unknown_workspaces == ()
+    assert counted.flags == ()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from attnprof import catalog
+from attnprof.graph.confidence import proportion
 from attnprof.graph.ladder import solve
-from attnprof.graph.randomness import Draw, one_trial, trials, wilson
+from attnprof.graph.randomness import Draw, one_trial, trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.stack import Stack
 from attnprof.model import Shape
@@ -21,14 +22,6 @@ def drawer(n: int, heads: int = 1, layers: int = 1, **params: int) -> Draw:
         return dataclasses.replace(target.graph(Shape(n=n, heads=heads, dim=8 * heads, seed=seed)), layers=layers)  # type: ignore[attr-defined]
 
     return draw
-
-
-@pytest.mark.parametrize(
-    ("hits", "of", "low", "high"),
-    [(30, 30, 0.886, 1.0), (100, 100, 0.963, 1.0), (0, 100, 0.0, 0.037), (50, 100, 0.404, 0.596)],
-)
-def test_wilson_intervals_of_known_counts(hits: int, of: int, low: float, high: float) -> None:
-    assert wilson(hits, of) == (pytest.approx(low, abs=0.0006), pytest.approx(high, abs=0.0006))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +64,7 @@ def test_a_block_that_nobody_reads_is_as_likely_as_the_binomial_says(count: int,
     seeds = 150
     found = trials(drawer(64 * count, global_blocks=0, window_blocks=0, random_blocks=random), range(seeds), 1)
     expected = 1 - (1 - (1 - random / (count - 1)) ** (count - 1)) ** count
-    low, high = wilson(int(found.unread.sum()), seeds)
+    low, high = proportion(int(found.unread.sum()), seeds)
     assert low - 0.02 <= expected <= high + 0.02
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from math import log
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from attnprof import catalog
 from attnprof.cost import count
 from attnprof.layers.labels import by_lag
 from attnprof.model import Shape
+from attnprof.words import Level
+from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
 
 def test_edges_are_the_known_counts() -> None:
@@ -82,3 +86,75 @@ def test_labels_cost_a_product_with_each_of_them_and_nothing_a_pair() -> None:
     assert many.flops_core_executed - few.flops_core_executed == 2 * 4096 * (25 - 9) * 64
     assert many.flops_core_useful is not None
     assert many.flops_core_executed <= 2.5 * many.flops_core_useful
+
+
+VALUES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+
+
+def labelled(core: Any) -> Any:
+    """The core with labels that weigh 2, 1, 3 for lags -1, 0, 1, and 5, 1, 4 for the other kinds of pair, for q = 1."""
+    put(core.lags, *(log(w) for w in (2, 1, 3)))
+    put(core.others, *(log(w) for w in (5, 1, 4)))
+    return core
+
+
+def test_labels_weigh_the_keys_by_hand() -> None:
+    """Token 0 is global, a radius of 1, keys 0: all weights are of the labels. Global to global 5, to long 1.
+
+    Long to global 4, to the token before 2, to itself 1, to the next 3.
+    """
+    expected = [
+        (5 * 1 + 10 + 100 + 1000 + 10000) / 9,
+        (4 * 1 + 10 + 3 * 100) / 8,
+        (4 * 1 + 2 * 10 + 100 + 3 * 1000) / 10,
+        (4 * 1 + 2 * 100 + 1000 + 3 * 10000) / 10,
+        (4 * 1 + 2 * 1000 + 10000) / 7,
+    ]
+    for who, core in made("etc", 5, {"window": 2, "global_tokens": 1, "clip": 1}):
+        out = labelled(core)(column(1, 1, 1, 1, 1), column(0, 0, 0, 0, 0), column(*VALUES))
+        assert_is(out, expected, who)
+        mean = [11111 / 5, 111 / 3, 1111 / 4, 11101 / 4, 11001 / 3]
+        assert_is(core(column(0, 0, 0, 0, 0), column(0, 0, 0, 0, 0), column(*VALUES)), mean, f"{who}, q = 0")
+
+
+def test_a_lag_beyond_the_clip_has_the_label_of_the_clip() -> None:
+    """A radius of 2: two tokens on weigh 3 as the next does, two back 2. The key of the last token weighs 6 more."""
+    expected = [
+        (5 * 1 + 10 + 100 + 1000 + 6 * 10000) / 14,
+        (4 * 1 + 10 + 3 * 100 + 3 * 1000) / 11,
+        (4 * 1 + 2 * 10 + 100 + 3 * 1000 + 18 * 10000) / 28,
+        (4 * 1 + 2 * 10 + 2 * 100 + 1000 + 18 * 10000) / 27,
+        (4 * 1 + 2 * 100 + 2 * 1000 + 6 * 10000) / 14,
+    ]
+    for who, core in made("etc", 5, {"window": 4, "global_tokens": 1, "clip": 1}):
+        out = labelled(core)(column(1, 1, 1, 1, 1), weighing(1, 1, 1, 1, 6), column(*VALUES))
+        assert_is(out, expected, who)
+
+
+def test_without_a_window_a_long_token_reads_itself_and_the_global_ones() -> None:
+    """Two global tokens, a radius of 0: both weigh 4 for a long one. Among global ones each weighs 5, a long one 1."""
+    globally = (5 * 1 + 5 * 10 + 100 + 1000 + 10000) / 13
+    expected = [globally] * 2 + [(4 * 1 + 4 * 10 + own) / 9 for own in VALUES[2:]]
+    for who, core in made("etc", 5, {"window": 0, "global_tokens": 2, "clip": 1}):
+        assert_is(labelled(core)(column(1, 1, 1, 1, 1), column(0, 0, 0, 0, 0), column(*VALUES)), expected, who)
+
+
+def test_without_global_tokens_there_is_the_window_alone() -> None:
+    expected = [(1 + 30) / 4, (2 + 10 + 300) / 6, (20 + 100) / 3]
+    for who, core in made("etc", 3, {"window": 2, "global_tokens": 0, "clip": 1}):
+        assert_is(labelled(core)(column(1, 1, 1), column(0, 0, 0), column(*VALUES[:3])), expected, who)
+
+
+def test_a_global_token_is_projected_by_its_own_matrices_by_hand() -> None:
+    """Values are 2 x of the global token, 3 x of the long ones, queries 0: means over what each reads.
+
+    x = 1, 2, 4, 8: values 2, 6, 12, 24. Token 0 reads all: 11; 1 reads 0, 1, 2: 20 / 3; 2 all: 11; 3 reads 0, 2, 3.
+    """
+    x = torch.tensor([[[1.0], [2.0], [4.0], [8.0]]], dtype=torch.float64)
+    settings: dict[str, Any] = {"window": 2, "global_tokens": 1}
+    for who, layer in made("etc", 4, settings, Level.ATTENTION):
+        for side, scale in ((layer.project.top, 2.0), (layer.project.long, 3.0)):
+            put(side.to_q.weight, 0.0)
+            put(side.to_v.weight, scale)
+        put(layer.out.weight, 1.0)
+        assert_is(layer(x), [11, 20 / 3, 11, 38 / 3], who)

@@ -1,0 +1,127 @@
+"""What was asked about the future, and what the edges say: a leak is never left to the reader to find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnprof.graph.blocked import Blocked
+from attnprof.graph.stack import Part, Slotted, Stack
+from attnprof.pattern import Slices
+
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Pairs (query, later token) of one layer, heads united: how many, and the first of them."""
+
+    count: int
+    first: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the edges were come by: `how` limits what is said of them; `sure` are certain where the others may not be."""
+
+    asked: bool | None
+    native: bool | None = None
+    how: str = ""
+    sure: Slices | None = None
+
+
+def ahead(part: Part) -> Ahead:
+    """The edges of a layer that read the future; through slots, a query and the newest token that it sees."""
+    if isinstance(part, Slotted):
+        own = ahead(part.direct)
+        newest = _newest(part)
+        late = np.flatnonzero(newest > np.arange(part.n))
+        pairs = tuple((int(i), int(newest[i])) for i in late[:NAMED])
+        return Ahead(own.count + len(late), (*own.first, *pairs)[:NAMED])
+    slices = part.tokens() if isinstance(part, Blocked) else part
+    skipped = np.clip(-((slices.start - slices.row - 1) // slices.step), 0, slices.counts)
+    later = slices.counts - skipped
+    at = np.flatnonzero(later)
+    at = at[np.argsort(slices.row[at], kind="stable")][:NAMED]
+    keys = slices.start + skipped * slices.step
+    pairs = sorted(
+        {
+            (int(slices.row[k]), int(keys[k] + more * slices.step[k]))
+            for k in at.tolist()
+            for more in range(min(int(later[k]), NAMED))
+        }
+    )
+    return Ahead(int(later.sum()), tuple(pairs[:NAMED]))
+
+
+def _newest(part: Slotted) -> np.ndarray:
+    """The newest token that each query sees through slots, -1 for none."""
+    held = np.full(part.count + 1, -1, dtype=np.int64)
+    np.maximum.at(held, part.reads.row, part.reads.start + (part.reads.counts - 1) * part.reads.step)
+    seen = np.full(part.n, -1, dtype=np.int64)
+    row = np.repeat(part.writes.row, part.writes.counts)
+    np.maximum.at(seen, row, held[part.writes.csr()[1]])
+    return seen
+
+
+def causality(stack: Stack, seen: Seen) -> dict[str, Any]:
+    """What was asked, what was found, and the leak where both disagree, by their JSON keys.
+
+    `causal_asked`: True, False, or None where nothing was asked and the scheme has no form of its own. `causal_found`:
+    no edge reads the future; None where that cannot be told. `leak`: the edges to the future where there should be
+    none, layer by layer. `causality` says all of it in a line. `pairs` are those that shares are taken of.
+    """
+    due = stack.declared
+    layers = [ahead(part) for part in stack.parts]
+    certain = [ahead(seen.sure)] if seen.sure is not None else layers
+    leaks, clean = any(each.count for each in certain), not stack.reads_future
+    found = None if not clean and not leaks else clean
+    asked = seen.asked if seen.asked is not None else seen.native
+    leak = _leak(certain, seen) if due and leaks else None
+    return {
+        "causal": stack.causal,
+        "causal_asked": asked,
+        "causal_found": found,
+        "future_edges": sum(each.count for each in layers) if seen.sure is None else None,
+        "leak": leak,
+        "causality": f"asked: {_asked(seen)}; found: {_found(stack, found, leak, seen)}",
+        "pairs": stack.pairs,
+        "pairs_of": "past" if stack.causal else "all",
+    }
+
+
+def _leak(layers: list[Ahead], seen: Seen) -> dict[str, Any]:
+    rows = [
+        {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
+        for at, each in enumerate(layers)
+        if each.count
+    ]
+    first = rows[0]
+    named = ", ".join(f"{query} reads {key}" for query, key in first["first"])
+    kind = "causal was asked for" if seen.asked else "its own form is causal"
+    of = f" of layer {first['layer']}" if len(layers) > 1 else ""
+    text = f"LEAK: {kind}, but {first['edges']:,} edges{of} read the future{seen.how}, first {named}"
+    return {"layers": rows, "text": text}
+
+
+def _asked(seen: Seen) -> str:
+    if seen.asked is not None:
+        return _word(seen.asked)
+    return "not given" if seen.native is None else f"not given, its own form is {_word(seen.native)}"
+
+
+def _word(causal: bool) -> str:
+    return "causal" if causal else "bidirectional"
+
+
+def _found(stack: Stack, found: bool | None, leak: Mapping[str, Any] | None, seen: Seen) -> str:
+    if leak is not None:
+        return f"a leak; shares are of all n x n pairs{seen.how}"
+    if found is None:
+        return "not known: partial tiles may hide edges to the future; shares are of all n x n pairs"
+    if not found:
+        return f"bidirectional{seen.how}"
+    return f"causal, no edge to the future{seen.how}" if stack.causal else f"no edge between different tokens{seen.how}"

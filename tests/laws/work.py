@@ -1,0 +1,61 @@
+"""Work of a real run, from the shapes of its products alone: nothing of `attnprof.cost` is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attnprof.model import Shape
+from attnprof.targets import CatalogTarget
+
+aten = torch.ops.aten
+FLASH_KEYS = 512
+
+
+def flash_pairs(n: int, m: int, causal: bool) -> int:
+    """Query-key pairs of a head that torch's CPU flash kernel computes, by its loops (FlashAttentionKernel.cpp).
+
+    Blocks of queries read blocks of 512 keys from the first one on, causal while they begin before the block's end. As
+    32, 64 and 256 divide 512, that is: query i reads whole blocks up to the one that holds key i.
+    """
+    if not causal:
+        return n * m
+    return sum(min((i // FLASH_KEYS + 1) * FLASH_KEYS, m) for i in range(n))
+
+
+def stated(target: CatalogTarget, shape: Shape) -> int | None:
+    """The closed form that a scheme states for its core, or, of the fused kernel, its loops; None of a masked run."""
+    if target.name != "flash":
+        return target.flops_core(shape)
+    pairs = flash_pairs(shape.n, shape.keys, shape.causal)
+    return 4 * shape.batch * shape.heads * shape.head_dim * pairs
+
+
+class Products(TorchDispatchMode):
+    """Adds up 2 x rows x columns x inner of every matrix product, and 4 d a pair of fused attention, as they run."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out, name = func(*args, **(kwargs or {})), func.overloadpacket
+        if name in (aten.mm, aten.bmm):
+            self.flops += 2 * out.numel() * args[0].shape[-1]
+        elif name in (aten.addmm, aten.baddbmm):
+            self.flops += 2 * out.numel() * args[1].shape[-1]
+        elif name is aten._scaled_dot_product_flash_attention_for_cpu:
+            q, k = args[:2]
+            causal = args[4] if len(args) > 4 else (kwargs or {}).get("is_causal", False)
+            self.flops += 4 * q[..., 0, 0].numel() * q.shape[-1] * flash_pairs(q.shape[2], k.shape[2], causal)
+        else:
+            assert not any(word in name.__name__ for word in ("matmul", "conv", "dot", "einsum", "attention")), name
+        return out
+
+
+def products_of(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """FLOPs of the matrix products of one forward on real tensors."""
+    with torch.no_grad(), Products() as seen:
+        module(*inputs)
+    return seen.flops
