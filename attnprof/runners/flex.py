@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from attnprof.errors import Unsupported
+from attnprof.layers.block_masks import note_live
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
@@ -39,7 +40,7 @@ class FlexCore(BandDecoding, nn.Module):
         self.fused = flex_attention if counting() else compiled()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU and not counting():
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)
@@ -129,8 +130,8 @@ def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
     """Counts `[1, heads, tiles]`, and indices `[1, heads, tiles, tiles]` with the live ones first."""
     order = np.argsort(~tiles, axis=2, kind="stable")
     device = torch.empty(0).device
-    count: Any = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
-    count.live_blocks = int(tiles.sum())  # a fake tensor has no values, but its cost depends on them
+    count = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
+    note_live(count, int(tiles.sum()))
     return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None]
 
 
