@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from attnprof.catalog import OWN_CARD, Entry
-from attnprof.errors import AttnprofError
-from attnprof.pattern import Explicit, Expr, Slices
+from attnprof.errors import AttnprofError, Unsupported
+from attnprof.model import Shape
+from attnprof.pattern import Explicit, Expr, Pattern, Slices
 from attnprof.targets import CatalogTarget
 
-SUFFIXES = (".npz", ".pt")
 PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
 
 
@@ -23,8 +23,12 @@ class CapturedTarget(CatalogTarget):
 
     sure: Slices | None = None
 
+    def graph(self, shape: Shape, later: int = 0) -> Pattern:
+        """The pattern at the captured length; its edges are a bound where tiles hide some."""
+        return replace(super().graph(shape, later), bound="" if self.sure is None else f"edges are {PARTIAL}")
 
-def captured(path: Path) -> CapturedTarget:
+
+def captured(path: Path, runner: str | None = None) -> CapturedTarget:
     """The pattern in a file, of the length that it was captured at. Raises `AttnprofError` for any other content."""
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
@@ -32,12 +36,12 @@ def captured(path: Path) -> CapturedTarget:
 
     def draw(n: int) -> Expr:
         if n != slices.n:
-            raise AttnprofError(f"{path} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
+            raise Unsupported(f"{path} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
         return Explicit(slices)
 
     notes = () if sure is None else (PARTIAL,)
     card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
-    return replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, None), sure=sure)
+    return replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, runner), sure=sure)
 
 
 def load_csr(path: Path) -> Slices:

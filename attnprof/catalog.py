@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.model import Shape, Value
+from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.scheme import Target
 from attnprof.usercode import UserCode
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from attnprof.pattern import Expr
 
 CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
+CAPTURED = (".npz", ".pt")
 # What a pattern file may define beside `pattern` and `CARD`, and where an entry holds it.
 PARTS = {
     "edges": "edges",
@@ -156,6 +158,7 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
         return None
 
     @wraps(call)
+    @on_real_numbers
     def safe(*args: Any, **values: Any) -> Any:
         try:
             return call(*args, **values)
@@ -164,7 +167,7 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
         except Exception as error:
             given = ", ".join([*map(str, args), *(f"{name}={value!r}" for name, value in values.items())])
             raise AttnprofError(
-                f"{path}{_line_in(error, path)} fails: {type(error).__name__}: {error}",
+                f"{path}{line_in(error, path)} fails: {type(error).__name__}: {error}",
                 hint=f"it was called as {call.__name__}({given})",
             ) from error
 
@@ -185,14 +188,15 @@ def run_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        place = _line_in(error, path)
+        place = line_in(error, path)
         raise AttnprofError(
             f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
         ) from error
     return module
 
 
-def _line_in(error: BaseException, path: Path) -> str:
+def line_in(error: BaseException, path: Path) -> str:
+    """`, line 12,` where an exception passed through that file, or was raised reading it; else nothing."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno},"
     lines, trace = [], error.__traceback__
@@ -268,6 +272,10 @@ def _found(
         return foreign(text, module, attribute, params, runner, arguments, layout)
     if text.endswith(".py"):
         return CatalogTarget.of(load(Path(text).resolve()), params, runner)
+    if text.endswith(CAPTURED):
+        from attnprof.captured import captured
+
+        return captured(Path(text), runner)
     raise unknown("scheme", text, names())
 
 

@@ -31,6 +31,10 @@ class Failed(AttnprofError):
     """A user's own code raised: which code, how it was called, and what it said."""
 
 
+class TooLarge(Unsupported):
+    """What would take too much memory, or too many pairs, to be known at this length; shorter ones may well be."""
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
     """The error for a name that is not among the known ones, with the closest of them as its hint."""
     names = sorted(known)

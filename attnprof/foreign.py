@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from attnprof.catalog import OWN_CARD, Entry
 from attnprof.errors import AttnprofError, unknown
+from attnprof.mask_mod import mask_entry
 from attnprof.model import Value
+from attnprof.modules.module_target import ModuleTarget
 from attnprof.modules.signatures import is_factory, is_mask_mod
-from attnprof.modules.target import ModuleTarget
-from attnprof.pattern import Card, Explicit, Expr, Slices
+from attnprof.pattern import Card
 from attnprof.scheme import Target
 from attnprof.targets import CatalogTarget
 from attnprof.words import Layout
 
 SIZES = ("dim", "heads", "kv_heads", "causal")
-TABULATED_LIMIT = 16384
 
 
 def foreign(
@@ -54,7 +51,7 @@ def foreign(
     if not callable(found):
         raise AttnprofError(f"{text} is a {type(found).__name__}", hint="name a class or a function")
     if is_mask_mod(found):
-        return CatalogTarget.of(_mask_entry(attribute, found, Path(_files(module)[0])), {}, runner)
+        return CatalogTarget.of(mask_entry(attribute, found, Path(_files(module)[0])), {}, runner)
     given = dict.fromkeys((*SIZES, *arguments))
     return _module(text, attribute, found, arguments, module, layout, function=not is_factory(found, given))
 
@@ -96,30 +93,5 @@ def _files(module: ModuleType) -> tuple[str, ...]:
     return (str(module.__file__),) if module.__file__ else ()
 
 
-def _mask_entry(name: str, mask: Callable[..., Any], path: Path) -> Entry:
-    def draw(n: int, *, head: int = 0) -> Expr:
-        return Explicit(tabulated(mask, n, head))
-
-    return Entry(name, path, Card(**{**_fields(OWN_CARD), "title": f"mask_mod {name}"}), draw)
-
-
 def _fields(card: Card) -> dict[str, Any]:
     return {name: getattr(card, name) for name in card.__dataclass_fields__}
-
-
-def tabulated(mask: Callable[..., Any], n: int, head: int = 0) -> Slices:
-    """The edges of a mask_mod at length n, evaluated in blocks of rows. Raises `AttnprofError` above 16k tokens."""
-    if n > TABULATED_LIMIT:
-        raise AttnprofError(
-            f"a mask_mod is tabulated pair by pair, up to n = {TABULATED_LIMIT}; n is {n}",
-            hint="write it as a pattern file of primitives, which has no limit",
-        )
-    array = sys.modules["torch"].as_tensor if "torch" in sys.modules else np.asarray
-    rows, keys = [], []
-    for first in range(0, n, 256):
-        i = np.arange(first, min(first + 256, n))
-        hit = mask(array(0), array(head), array(i[:, None]), array(np.arange(n)[None]))
-        row, key = np.nonzero(np.broadcast_to(np.asarray(hit, dtype=np.bool_), (len(i), n)))
-        rows.append(row + first)
-        keys.append(key)
-    return Slices.from_pairs(n, np.concatenate(rows), np.concatenate(keys))

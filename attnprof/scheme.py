@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from attnprof.errors import Unsupported
 from attnprof.model import Shape, Value
 from attnprof.words import Runner
 
@@ -24,6 +25,15 @@ class Spec:
     pattern: Pattern | None = None
     runner: Runner | None = None
     layer: int = 0
+
+    def edges(self) -> Pattern:
+        """The pattern, for what executes edges. Raises `Unsupported` where tokens reach each other otherwise."""
+        if self.pattern is None:
+            raise Unsupported(
+                "its tokens meet in slots, or through a kernel of bounded rank: a runner executes edges between tokens",
+                hint="`attnprof graph` shows who reaches whom",
+            )
+        return self.pattern
 
     def number(self, name: str) -> int:
         """An integer parameter."""

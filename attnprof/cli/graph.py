@@ -126,12 +126,9 @@ def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any
 
 
 def found_target(text: str, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    """A target of the catalogue's door, or a captured mask."""
-    from attnprof.captured import SUFFIXES, captured
+    """A target of the catalogue's door."""
     from attnprof.catalog import find
 
-    if Path(text).suffix in SUFFIXES:
-        return captured(Path(text))
     return find(text, params=params, arguments=arguments)
 
 
@@ -178,7 +175,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
     """
-    from attnprof.captured import SUFFIXES
+    from attnprof.catalog import CAPTURED
 
     name, facts = options["targets"][0], found[0].facts
     if len(found) == 1 and _has_others(facts):
@@ -187,7 +184,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
     if _runs(name):
         beside = [] if name == "dense" else ["dense"]
         return _again(["attnprof", "sweep", name, *beside], options, (), "--lengths 1k-8k")
-    if Path(name).suffix in SUFFIXES:
+    if name.endswith(CAPTURED):
         return _again(["attnprof", "graph", name, "sliding_window"], {}, (), f"--n {facts['n']}")
     return f"attnprof show {name}"
 
@@ -217,7 +214,6 @@ def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], l
 
 def _runs(name: str) -> bool:
     """Whether `sweep` can execute it: not a captured mask, nor a scheme of which the graph alone is known."""
-    from attnprof.captured import SUFFIXES
-    from attnprof.catalog import card, is_written, names
+    from attnprof.catalog import CAPTURED, card, is_written, names
 
-    return Path(name).suffix not in SUFFIXES and (name not in names() or is_written(name, card(name)))
+    return not name.endswith(CAPTURED) and (name not in names() or is_written(name, card(name)))

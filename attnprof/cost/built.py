@@ -13,12 +13,17 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from attnprof.cost.factors import FactorOrigin
+from attnprof.cost.flex_masks import NoValues, Values, counted_flex
 from attnprof.cost.origin import MarkedOrigin, Origin
 from attnprof.cost.storages import unique_bytes
+from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
 from attnprof.model import Shape
+from attnprof.pattern.apart import real_numbers
 from attnprof.scheme import Target
 from attnprof.words import Level
+
+LONGEST_REAL = 1 << 13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +33,7 @@ class Built:
     mode: FakeTensorMode | None
     module: nn.Module
     inputs: tuple[Any, ...]
+    values: Values | None = None
 
     @property
     def within(self) -> AbstractContextManager[Any]:
@@ -59,11 +65,30 @@ def build(target: Target, shape: Shape) -> Built:
 
 def build_in(mode: FakeTensorMode, target: Target, shape: Shape) -> Built:
     """`build` under a mode that is given."""
+    values = Values(lambda: target.build(shape))
+    module = _module(mode, target, shape, values)
     with mode:
-        module = target.build(shape)
         inputs = target.inputs(shape)
+    return Built(mode, module, tuple(_fake(x, mode) for x in inputs), values)
+
+
+def _module(mode: FakeTensorMode, target: Target, shape: Shape, values: Values) -> nn.Module:
+    """The module on fake tensors; made for real first where its masks depend on tensors that its constructor fills."""
+    try:
+        with counted_flex(values), mode:
+            module = target.build(shape)
+    except NoValues:
+        if shape.n > LONGEST_REAL:
+            raise TooLarge(
+                f"{target.name} makes a BlockMask of tensors with values, so that it is made for real: up to n = "
+                f"{LONGEST_REAL}, not {shape.n}",
+                hint="a mask of sizes alone has no such limit",
+            ) from None
+        with real_numbers():
+            module = target.build(shape)
+    values.take(module)
     _make_fake(module, mode)
-    return Built(mode, module, tuple(_fake(x, mode) for x in inputs))
+    return module
 
 
 def build_real(target: Target, shape: Shape) -> Built:

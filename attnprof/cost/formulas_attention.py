@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 from torch._higher_order_ops.flex_attention import flex_attention, flex_attention_backward
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.attention.flex_attention import _LARGE_SPARSE_BLOCK_SIZE
 
 from attnprof.cost import tiles
 from attnprof.cost.registry import Work, register, register_by_name
-from attnprof.errors import AttnprofError
+from attnprof.errors import Unsupported
+from attnprof.layers.block_masks import noted_live
+from attnprof.pattern.apart import real_numbers
 
 aten = torch.ops.aten
 
@@ -133,7 +136,7 @@ def encoder_fast_path(
 @register(flex_attention)
 def flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any) -> Work:
     """FlexAttention: the tiles that its BlockMask leaves alive, each of them whole."""
-    return forward_work(q, v, live_tiles(block_mask), "flex")
+    return forward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
 
 @register(flex_attention_backward)
@@ -142,29 +145,33 @@ def flex_backward(
     block_mask: Any, *_: Any, out: Any, **__: Any,
 ) -> Work:  # fmt: skip
     """FlexAttention's backward, over the same tiles."""
-    return backward_work(q, v, live_tiles(block_mask), "flex")
+    return backward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
 
-def live_tiles(block_mask: Any) -> tiles.Tiles:
-    """Pairs in the partial and full tiles of a BlockMask, for one head.
+def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.Tiles:
+    """Pairs in the partial and full tiles of a BlockMask, for one head; all of them where there is no mask.
 
-    The counts of live key blocks are `[b, h, rows of tiles]`; on a fake tensor, which has no values, they are what
-    its maker noted as `live_blocks`. A BlockMask over several heads gives their mean.
+    `block_mask` is flat: both lengths, counts `[b, h, rows of tiles]` and indices of the partial tiles, then of the
+    full ones, ..., the sides of a tile, the mask_mod. A BlockMask over several heads gives their mean.
     """
-    counts = [t for t in block_mask if isinstance(t, Tensor) and t.dim() == 3][:2]
-    rows, keys = [side for side in block_mask if isinstance(side, int)][-2:]
-    masks = counts[0].shape[0] * counts[0].shape[1]
-    live = sum(_live(count) for count in counts)
+    rows, keys = block_mask[-3:-1]
+    if rows == keys == _LARGE_SPARSE_BLOCK_SIZE:
+        return tiles.Tiles(q.shape[-2] * k.shape[-2], "all pairs (FlexAttention without a BlockMask)")
+    partial, full = block_mask[2], block_mask[4]
+    live = _live(partial) + (0 if full is None else _live(full))
+    masks = partial.shape[0] * partial.shape[1]
     return tiles.Tiles(live * rows * keys // masks, f"{rows} x {keys} (live tiles of the BlockMask)")
 
 
 def _live(count: Tensor) -> int:
-    noted = getattr(count, "live_blocks", None)
+    noted = noted_live(count)
     if noted is not None:
         return noted
     if isinstance(count, FakeTensor):
-        raise AttnprofError(
-            "how many tiles of this BlockMask are alive is not known without its values",
-            hint="set `live_blocks` on its kv_num_blocks and full_kv_num_blocks, as integers",
+        raise Unsupported(
+            "how many tiles of a BlockMask are alive is not known: it was cut from another one, or put together from "
+            "tensors that have no values while they are counted",
+            hint="make it by create_block_mask, in the module's constructor or in its forward",
         )
-    return int(count.sum())
+    with real_numbers():
+        return int(count.sum())

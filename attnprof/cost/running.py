@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import flex_attention as flex
 
 from attnprof.cost.built import Built, tensors_in
 from attnprof.cost.counter import Counter
 from attnprof.cost.decode import one_step, state_sizes
+from attnprof.cost.flex_masks import counted_flex
 from attnprof.cost.origin import Origin
 from attnprof.cost.saved import kept_by_graph
 from attnprof.cost.storages import Lifetimes, flat, unique_bytes
@@ -49,7 +50,7 @@ def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: C
     pass_ = Pass(pass_)
     built.module.train(pass_ == Pass.TRAIN)
     try:
-        with slow_path(), built.within:
+        with slow_path(), counted_flex(built.values), built.within:
             if pass_ == Pass.DECODE:
                 sizes = state_sizes(built, shape.n)
                 tally, lives, read = one_step(built, shape.n, origin)
@@ -151,20 +152,15 @@ def attributes(built: Built) -> list[Tensor]:
     return [t for part in built.module.modules() for t in flat(tensors_in(list(vars(part).values())))]
 
 
-class slow_path:
-    """Keep `nn.MultiheadAttention` from its fused inference path, whose buffers nobody sees, and FlexAttention from
-    compiling itself: its operator is counted as it is called.
-    """
-
-    def __enter__(self) -> None:
-        self.enabled = torch.backends.mha.get_fastpath_enabled()
-        self.compiled = flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG
-        torch.backends.mha.set_fastpath_enabled(False)
-        flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.mha.set_fastpath_enabled(self.enabled)
-        flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = self.compiled
+@contextmanager
+def slow_path() -> Iterator[None]:
+    """Keep `nn.MultiheadAttention` from its fused inference path, whose buffers nobody sees."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def has_fast_path(built: Built) -> bool:

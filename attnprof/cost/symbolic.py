@@ -16,6 +16,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from attnprof.cost.built import build_in, fake_mode
 from attnprof.cost.counter import Counter, Rule
+from attnprof.cost.flex_masks import counted_flex
 from attnprof.cost.interpolate import Terms
 from attnprof.cost.running import Run, slow_path, train
 from attnprof.cost.sampler import UNIT
@@ -136,7 +137,7 @@ def _run(built: Any, shape: Shape) -> Run:
     origin = built.origin(shape)
     run.lives.before([*built.module.parameters(), *built.module.buffers(), *_tensors(built.inputs)])
     try:
-        with slow_path():
+        with slow_path(), counted_flex():
             train(built, run, _Symbolic(run.tally, run.lives, origin))
     finally:
         origin.close()

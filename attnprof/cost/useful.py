@@ -58,6 +58,8 @@ def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[Work | None, str]:
         if pass_ is Pass.DECODE or not slots:
             return None, without_edges(pattern)
     assert pattern is not None
+    if pattern.bound:
+        return None, pattern.bound
     if shape.keys != shape.n:
         return Work(shape.heads * target.layers * rectangle(shape)), ""
     return (next_row(target, pattern, shape) if pass_ is Pass.DECODE else all_rows(target, pattern, shape)), ""
@@ -109,7 +111,7 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> Work:
 
     def work(layer: int, head: int) -> Work:
         terms = pattern.expr(layer, head).terms()
-        pairs = sum(int(term.slices(pattern.n).out_degree()[-1]) for term in terms)
+        pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return Work(pairs)
         return Work(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -15,15 +16,17 @@ def counting() -> bool:
     return isinstance(torch.empty(0), FakeTensor)
 
 
-def table(array: np.ndarray | Callable[[], np.ndarray], shape: tuple[int, ...] | None = None) -> Tensor:
-    """A tensor of a NumPy array; given as a function and its `shape`, a bool array that is only made if it is needed.
+def table(
+    array: np.ndarray | Callable[[], np.ndarray], shape: tuple[int, ...] | None = None, dtype: DTypeLike = np.bool_
+) -> Tensor:
+    """A tensor of a NumPy array; given as a function with its `shape` and `dtype`, it is only made if it is needed.
 
     Integers become int64. On fake tensors nothing is allocated.
     """
     if callable(array):
         assert shape is not None, "a lazily made table needs its shape"
         if counting():
-            return torch.empty(shape, dtype=torch.bool)
+            return torch.empty(shape, dtype=torch.bool if dtype == np.bool_ else torch.int64)
         array = array()
     if counting():
         return torch.empty(array.shape, dtype=torch.bool if array.dtype == np.bool_ else torch.int64)

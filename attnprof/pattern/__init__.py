@@ -9,17 +9,15 @@ if TYPE_CHECKING:
     from attnprof.pattern.card import Card
     from attnprof.pattern.expr import Expr, Globals, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
-    from attnprof.pattern.given import Drawn, Explicit
+    from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
     from attnprof.pattern.listed import numbers, of_head
     from attnprof.pattern.pattern import Pattern
     from attnprof.pattern.primitives import (
         Band,
         Blocks,
-        BlockTable,
         Dense,
         Global,
         GridWindows,
-        KeyTable,
         Offsets,
         Segments,
         Strided,
@@ -58,7 +56,7 @@ __all__ = [
     "of_head",
 ]
 
-MODULES = ("card", "expr", "slices", "primitives", "framed", "given", "slots", "pattern", "listed")
+MODULES = ("card", "expr", "slices", "primitives", "given", "framed", "slots", "pattern", "listed")
 
 
 def __getattr__(name: str) -> Any:

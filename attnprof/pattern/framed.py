@@ -22,11 +22,11 @@ class Halo(Expr):
     after: int = 0
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
-        first = i // self.size * self.size
-        stop = first + self.size + self.after
-        return Slices.of(n, i, first - self.before, np.minimum(stop, i + 1) if self.causal else stop)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
+        block = i // self.size * self.size
+        stop = block + self.size + self.after
+        return Slices.of(n, i, block - self.before, np.minimum(stop, i + 1) if self.causal else stop)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         ahead = j - i // self.size * self.size
@@ -71,15 +71,31 @@ class FramedBlocks(Expr):
         inside = (row >= 0) & (column >= 0) & (column < self.across)
         return np.where(inside, row * self.across + column, -1)
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         own = i // self.area
         parts = [Slices.of(n, i, own * self.area, i + 1)]
-        for up, right, first, left, stop in self.neighbours():
+        for up, right, top, left, stop in self.neighbours():
+            if self._is_whole(up, right):
+                continue
             block = self.block_at(own, up, right)
-            start = np.where(block < 0, n, block * self.area)[:, None] + np.arange(first, self.side) * self.side
+            start = np.where(block < 0, n, block * self.area)[:, None] + np.arange(top, self.side) * self.side
             parts.append(Slices.of(n, i[:, None], start + left, start + stop))
-        return parts[0].joined(*parts[1:]).disjoint()
+        return parts[0].joined(*parts[1:], *self._whole_blocks(n, i)).disjoint()
+
+    def _is_whole(self, up: int, right: int) -> bool:
+        """Whether the frame holds all of the block so many rows up and columns right."""
+        return max(up, abs(right)) * self.side <= self.frame
+
+    def _whole_blocks(self, n: int, i: Ints) -> Iterator[Slices]:
+        """The blocks that the frame holds whole, those beside each other as one run."""
+        own, reach = i // self.area, self.frame // self.side
+        column = own % self.across
+        for up in range(reach + 1):
+            row = (own // self.across - up) * self.across
+            first = row + np.maximum(column - reach, 0)
+            last = np.minimum(column + reach, self.across - 1) if up else column - 1
+            yield Slices.of(n, i, np.where(row < 0, n, first * self.area), (row + last + 1) * self.area)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         own, block = i // self.area, j // self.area

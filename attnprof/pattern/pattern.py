@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from attnprof.errors import AttnprofError
+from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.expr import Expr
 from attnprof.pattern.given import Drawn
 from attnprof.pattern.slices import Bools, Slices
@@ -18,7 +19,8 @@ class Pattern:
     """The edges of a scheme at one length, for `layers` layer kinds and `heads` head kinds.
 
     `draw(layer, head)` gives the expression; a layer or head beyond the kinds repeats them. Everything else a reader
-    could want (CSR, mask, BlockMask, picture, graph) follows from `slices`.
+    could want (CSR, mask, BlockMask, picture, graph) follows from `slices`. `bound` says why there may be fewer edges
+    than these, where there may.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Pattern:
     draw: Callable[[int, int], Expr]
     layers: int = 1
     heads: int = 1
+    bound: str = ""
     _seen: dict[tuple[int, int], Expr] = field(default_factory=dict, repr=False)
     _slices: dict[tuple[int, int], Slices] = field(default_factory=dict, repr=False)
 
@@ -37,6 +40,7 @@ class Pattern:
             self._seen[at] = self._drawn(*at)
         return self._seen[at]
 
+    @on_real_numbers
     def _drawn(self, layer: int, head: int) -> Expr:
         expr = self.draw(layer, head)
         if not isinstance(expr, Expr):
@@ -55,7 +59,10 @@ class Pattern:
 
     def edges(self, layer: int = 0, head: int = 0) -> int:
         """Distinct edges of one layer and head: what reach depends on."""
-        return self.slices(layer, head).edges
+        at = (layer % self.layers, head % self.heads)
+        if at in self._slices or isinstance(self.expr(*at), Drawn):
+            return self.slices(*at).edges
+        return self.expr(*at).edges(self.n)
 
     def edges_sum(self, layer: int = 0, head: int = 0) -> int:
         """Edges counted once for each softmax that reads them: what cost depends on."""

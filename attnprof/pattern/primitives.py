@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.pattern.expr import AsArray, Expr, Globals
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.expr import AsArray, Expr, Globals, lags_of
+from attnprof.pattern.slices import Bools, Ints, Slices
+
+
+def lag_rule(expr: Expr, n: int) -> Bools:
+    """The rule of a kind that knows the lag i - j alone, at every lag of length n."""
+    lags = lags_of(n)
+    return np.asarray(expr.rule(np.maximum(lags, 0), np.maximum(-lags, 0)), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,12 @@ class Dense(Expr):
 
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         return Slices.of(n, i, 0, i + 1 if self.causal else n)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         return (j <= i) & (j >= 0) if self.causal else (i >= 0) & (j >= 0)
@@ -35,9 +43,12 @@ class Band(Expr):
     after: int = 0
     dilation: int = 1
 
-    def slices(self, n: int) -> Slices:
-        i, step = np.arange(n), self.dilation
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i, step = np.arange(first, last), self.dilation
         return Slices.of(n, i, i - self.before * step, i + self.after * step + 1, step)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         lag = i - j
@@ -52,9 +63,12 @@ class Strided(Expr):
     stride: int
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         return Slices.of(n, i, i % self.stride, i + 1 if self.causal else n, self.stride)
+
+    def by_lag(self, n: int) -> Bools:
+        return lag_rule(self, n)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         same = (i - j) % self.stride == 0
@@ -67,9 +81,13 @@ class Offsets(Expr):
 
     lags: tuple[int, ...]
 
-    def slices(self, n: int) -> Slices:
-        keys = np.arange(n)[:, None] - np.unique(np.asarray(self.lags, dtype=np.int64))
-        return Slices.of(n, np.arange(n)[:, None], keys, keys + 1).disjoint()
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)[:, None]
+        keys = i - np.unique(np.asarray(self.lags, dtype=np.int64))
+        return Slices.of(n, i, keys, keys + 1).disjoint()
+
+    def by_lag(self, n: int) -> Bools:
+        return np.isin(lags_of(n), np.asarray(self.lags, dtype=np.int64))
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         found = (i - j) > (i - j)  # nothing, in the shape of the pairs
@@ -98,10 +116,13 @@ class Summary(Expr):
                 hint=f"columns lie in [0, {self.stride}): 0 <= first, last <= {self.stride}",
             )
 
-    def slices(self, n: int) -> Slices:
-        columns = np.arange(self.first, self.last)
-        i = np.arange(n)[:, None]
-        return Slices.of(n, i, columns, i + 1 if self.causal else n, self.stride)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)[:, None]
+        ahead = i + 1 if self.causal else n
+        if n // self.stride < 2 * (self.last - self.first):  # long columns side by side: a run for each block
+            block = np.arange(0, n, self.stride)
+            return Slices.of(n, i, block + self.first, np.minimum(block + self.last, ahead))
+        return Slices.of(n, i, np.arange(self.first, self.last), ahead, self.stride)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         place = j % self.stride
@@ -122,11 +143,11 @@ class Blocks(Expr):
     after: int = 0
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
-        first = (i // self.size - self.before) * self.size
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
+        start = (i // self.size - self.before) * self.size
         stop = (i // self.size + self.after + 1) * self.size
-        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         ahead = j // self.size - i // self.size
@@ -147,13 +168,13 @@ class Global(Expr):
     columns: bool = True
     causal: bool = False
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         full = (i >= self.first) & (i < self.last) & self.rows
         empty = ~full & (not self.columns)
-        first = np.where(full, 0, self.first)
+        start = np.where(full, 0, self.first)
         stop = np.where(empty, 0, np.where(full, n, self.last))
-        return Slices.of(n, i, first, np.minimum(stop, i + 1) if self.causal else stop)
+        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
         row = (i >= self.first) & (i < self.last) & self.rows
@@ -165,101 +186,6 @@ class Global(Expr):
         return Globals(named & self.rows, named & self.columns)
 
 
-@dataclass(frozen=True, eq=False)
-class BlockTable(Expr):
-    """Query block I reads the key blocks `table[I]`, or all of them if I is in `full`; causal adds j <= i.
-
-    `table` is `[blocks, k]` for `n = blocks * size` (the last block may be short), -1 where a row has fewer, a block
-    named twice counts once: random blocks, global blocks, sorted blocks.
-    """
-
-    size: int
-    table: Ints
-    full: tuple[int, ...] = ()
-    causal: bool = False
-
-    def __post_init__(self) -> None:
-        Expr.__post_init__(self)
-        _in_range("BlockTable", "block", self.table, len(self.table))
-        _in_range("BlockTable", "full block", np.asarray(self.full, dtype=np.int64), len(self.table), least=0)
-
-    def slices(self, n: int) -> Slices:
-        if len(self.table) != -(-n // self.size):
-            raise AttnprofError(
-                f"BlockTable has {len(self.table)} rows for {n} tokens in blocks of {self.size}",
-                hint=f"one row a block of queries: {-(-n // self.size)}",
-            )
-        whole = np.asarray(self.full, dtype=np.int64)
-        block, read = np.nonzero(self.lists() >= 0)
-        key = self.lists()[block, read]
-        rows = Slices.of(
-            len(self.table),
-            np.concatenate([block, whole]),
-            np.concatenate([key, 0 * whole]),
-            np.concatenate([key + 1, 0 * whole + len(self.table)]),
-        ).disjoint()
-        i = (rows.row[:, None] * self.size + np.arange(self.size)).ravel()
-        start, stop = np.repeat(rows.start, self.size) * self.size, np.repeat(rows.stop, self.size) * self.size
-        return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
-
-    def lists(self) -> Ints:
-        """The table with the blocks of each row ascending, none twice, none of the future if causal, no full row."""
-        table = np.sort(self.table, axis=1)
-        keep = np.ones(table.shape, dtype=np.bool_)
-        keep[:, 1:] = table[:, 1:] != table[:, :-1]
-        keep[list(self.full)] = False
-        if self.causal:
-            keep &= table <= np.arange(len(table))[:, None]
-        return np.where(keep, table, -1)
-
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
-        read = asarray(self._matrix())[i // self.size, j // self.size]
-        return read & (j <= i) if self.causal else read
-
-    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
-        read, size, causal = asarray(self._matrix()), self.size, self.causal
-        return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
-
-    def declares(self, n: int) -> Globals:
-        full = np.isin(np.arange(n) // self.size, self.full)
-        others = np.delete(self.table, list(self.full), axis=0)
-        read = [block for block in self.full if bool((others == block).any(axis=1).all())]
-        return Globals(full, np.isin(np.arange(n) // self.size, read))
-
-    def _matrix(self) -> np.ndarray:
-        count = len(self.table)
-        matrix = np.zeros((count, count + 1), dtype=np.bool_)
-        np.put_along_axis(matrix, self.table, True, axis=1)
-        matrix[list(self.full)] = True
-        return matrix[:, :count]
-
-
-@dataclass(frozen=True, eq=False)
-class KeyTable(Expr):
-    """Query i reads the keys `table[i]` (-1 pads a short row): random or selected keys, one list a token.
-
-    A key named twice counts once, and one beyond the sequence not at all.
-    """
-
-    table: Ints
-
-    def __post_init__(self) -> None:
-        _in_range("KeyTable", "key", self.table, None)
-
-    def slices(self, n: int) -> Slices:
-        keys = self.lists(n)
-        return Slices.of(n, np.arange(n)[:, None], np.where(keys < 0, n, keys), keys + 1).disjoint()
-
-    def lists(self, n: int) -> Ints:
-        """The keys below n of the first n rows, ascending, each once; -1 elsewhere: `[n, k]`."""
-        if len(self.table) < n:
-            raise AttnprofError(f"KeyTable has {len(self.table)} rows for {n} tokens", hint="one row a query")
-        table = np.sort(self.table[:n], axis=1)
-        again = np.zeros(table.shape, dtype=np.bool_)
-        again[:, 1:] = table[:, 1:] == table[:, :-1]
-        return np.where(again | (table >= n), -1, table)
-
-
 @dataclass(frozen=True)
 class GridWindows(Expr):
     """Windows of `window` x `window` tokens on a grid of that `width`, rolled by `shift`; wrapped parts stay apart."""
@@ -268,9 +194,9 @@ class GridWindows(Expr):
     window: int
     shift: int = 0
 
-    def slices(self, n: int) -> Slices:
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
         height = -(-n // self.width)
-        i = np.arange(n)
+        i = np.arange(first, last)
         top, bottom = self._piece(i // self.width, height)
         left, right = self._piece(i % self.width, self.width)
         rows = top[:, None] + np.arange(self.window)
@@ -307,8 +233,8 @@ class Segments(Expr):
                 hint=f"positions in ascending order: {tuple(sorted({max(bound, 0) for bound in self.bounds}))}",
             )
 
-    def slices(self, n: int) -> Slices:
-        i = np.arange(n)
+    def of_rows(self, n: int, first: int, last: int) -> Slices:
+        i = np.arange(first, last)
         edges = np.unique([0, *(bound for bound in self.bounds if bound < n), n])
         at = np.searchsorted(edges, i, side="right") - 1
         stop = edges[at + 1]
@@ -319,13 +245,3 @@ class Segments(Expr):
         for bound in self.bounds:
             same = same & ((i >= bound) == (j >= bound))
         return same & (j <= i) if self.causal else same
-
-
-def _in_range(kind: str, what: str, table: Ints, count: int | None, least: int = -1) -> None:
-    """Raise `AttnprofError` where a table names what there is not."""
-    low, high = (int(table.min(initial=least)), int(table.max(initial=-1)))
-    if low < least or (count is not None and high >= count):
-        wrong = low if low < least else high
-        top = "" if count is None else f" to {count - 1}"
-        pads = ", or -1 for none" if least < 0 else ""
-        raise AttnprofError(f"{kind} names the {what} {wrong}", hint=f"0{top}{pads}")

@@ -109,6 +109,11 @@ class Slices:
         """The slices that `keep` selects."""
         return Slices(self.n, self.m, self.row[keep], self.start[keep], self.stop[keep], self.step[keep])
 
+    def between(self, first: int, last: int) -> Slices:
+        """The slices of the queries `first <= i < last`."""
+        low, high = np.searchsorted(self.row, (first, last)).tolist()
+        return Slices(self.n, self.m, *(part[low:high] for part in (self.row, self.start, self.stop, self.step)))
+
     def past(self) -> Slices:
         """The part that is not of the future: keys at most the query's own position."""
         return Slices.of(self.n, self.row, self.start, np.minimum(self.stop, self.row + 1), self.step, self.m)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from attnprof.errors import Unsupported
+from attnprof.layers.block_masks import note_live
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
@@ -31,15 +32,15 @@ class FlexCore(BandDecoding, nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        assert spec.pattern is not None, "FlexAttention needs a pattern"
+        pattern = spec.edges()
         self.spec = spec
-        kinds = min(spec.pattern.heads, spec.shape.heads)
+        kinds = min(pattern.heads, spec.shape.heads)
         heads = range(spec.shape.heads if kinds > 1 else 1)
-        self.mask = block_mask([spec.pattern.expr(spec.layer, head % kinds) for head in heads], spec.pattern.n)
+        self.mask = block_mask([pattern.expr(spec.layer, head % kinds) for head in heads], pattern.n)
         self.fused = flex_attention if counting() else compiled()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU:
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU and not counting():
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)
@@ -67,7 +68,7 @@ def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
 
     Its full and its partial tiles are counted from slices, in O(slices).
     """
-    share = np.stack([tile_edges(expr.slices(n), block) for expr in heads])
+    share = np.stack([edges_by_tile(expr, n, block) for expr in heads])
     rows = np.minimum(block, n - np.arange(share.shape[1]) * block)
     full = share == rows[:, None] * rows
     partial_count, partial_index = _ordered((share > 0) & ~full)
@@ -83,6 +84,20 @@ def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
     )
 
 
+def edges_by_tile(expr: Expr, n: int, block: int) -> np.ndarray:
+    """Edges of a pattern in each tile of `block` x `block`, `[tiles, tiles]`, without a list of them."""
+    tiles, lags = -(-n // block), expr.by_lag(n)
+    counted = np.zeros((tiles, tiles), dtype=np.int64)
+    if lags is None:
+        return sum((tile_edges(piece, block) for piece in expr.pieces(n)), counted)
+    below = np.concatenate([[0], np.cumsum(lags)])  # lags that are read, less than each one
+    keys = np.minimum(np.arange(tiles + 1) * block, n)
+    for tile in range(tiles):
+        rows = np.arange(tile * block, min((tile + 1) * block, n))[:, None]
+        counted[tile] = -np.diff(below[rows - keys + n].sum(0))
+    return counted
+
+
 def tile_edges(slices: Slices, block: int) -> np.ndarray:
     """Edges in each tile of `block` x `block`, `[tiles, tiles]`."""
     tiles = -(-slices.n // block)
@@ -95,18 +110,28 @@ def tile_edges(slices: Slices, block: int) -> np.ndarray:
         keep = at // block < tiles
         np.add.at(total, inner[keep], sign * (at % block)[keep])
     counted = np.cumsum(total.reshape(tiles, tiles + 1), axis=1)[:, :tiles]
-    rest = slices.take(slices.step > 1)
-    keys, rows = rest.csr()[1], np.repeat(rest.row, rest.counts)
+    near = slices.take((slices.step > 1) & (slices.step < block))
+    if len(near.row):
+        for column in range(tiles):
+            inside = _below(near, (column + 1) * block) - _below(near, column * block)
+            counted[:, column] += np.bincount(near.row // block, inside, tiles).astype(np.int64)
+    far = slices.take(slices.step >= block)
+    keys, rows = far.csr()[1], np.repeat(far.row, far.counts)
     np.add.at(counted, (rows // block, keys // block), 1)
     return counted
+
+
+def _below(slices: Slices, key: int) -> np.ndarray:
+    """Keys of each slice that are less than `key`."""
+    return np.clip(-((slices.start - key) // slices.step), 0, slices.counts)
 
 
 def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
     """Counts `[1, heads, tiles]`, and indices `[1, heads, tiles, tiles]` with the live ones first."""
     order = np.argsort(~tiles, axis=2, kind="stable")
     device = torch.empty(0).device
-    count: Any = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
-    count.live_blocks = int(tiles.sum())  # a fake tensor has no values, but its cost depends on them
+    count = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
+    note_live(count, int(tiles.sum()))
     return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.tables import table
 from attnprof.pattern import Union
+from attnprof.pattern.slices import Bools
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.lower import lower
 from attnprof.runners.reference import softmax_over_edges
@@ -22,6 +23,7 @@ from attnprof.runners.tiling import Part, Plan, Stack, View
 from attnprof.scheme import Spec
 
 Partial = tuple[Tensor, Tensor, Tensor]
+COLUMNS = 4096
 
 
 class GatherCore(BandDecoding, nn.Module):
@@ -55,13 +57,14 @@ class GatherCore(BandDecoding, nn.Module):
 
 def flops_core(spec: Spec) -> int:
     """FLOPs of the forward: two products of width d over every executed pair."""
-    return spec.shape.batch * 4 * spec.shape.head_dim * GatherCore(spec).executed
+    executed = sum(plans[0].executed * len(at) for at, plans in head_groups(spec))
+    return spec.shape.batch * 4 * spec.shape.head_dim * executed
 
 
 def head_groups(spec: Spec) -> list[tuple[list[int], list[Plan]]]:
     """Heads that can run together (plans of one signature), with their plans: one if they are all the same."""
-    assert spec.pattern is not None, "gathering needs a pattern"
-    pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
+    pattern = spec.edges()
+    kinds = min(pattern.heads, spec.shape.heads)
     made: dict[object, Plan] = {}
     plans = []
     for kind in range(kinds):
@@ -209,8 +212,14 @@ class Tiles(nn.Module):
         return weights @ v
 
     def natural(self, mixed: Tensor, total: Tensor, peak: Tensor) -> Partial:
-        """A part's results with their rows in the order of the sequence, `[b, h, n, d or 1]`."""
-        return self.queries.restored(mixed), self.queries.restored(total), self.queries.restored(peak)
+        """A part's results, rows in the order of the sequence, `[b, h, n, d or 1]`; nothing where it has no row."""
+        return self._rows(mixed, 0.0), self._rows(total, 0.0), self._rows(peak, torch.finfo(peak.dtype).min)
+
+    def _rows(self, x: Tensor, absent: float) -> Tensor:
+        if self.tiles is not None:
+            whole = x.new_full((*x.shape[:2], self.queries.blocks, *x.shape[3:]), absent)
+            x = whole.index_copy(2, self.tiles, x)
+        return self.queries.restored(x)
 
     def _gathered(self, blocks: Tensor) -> Tensor:
         """The keys of every tile, `[b, h, tiles, width, d]`, from key blocks `[b, h, blocks, k_block, d]`."""
@@ -231,14 +240,22 @@ class Tiles(nn.Module):
 def every_row_reads(part: Part) -> bool:
     """Whether each row of each tile, padding included, is sure to have a key."""
     if part.full is not None:
-        return False
+        return part.reads
     if part.key_ok is None:
         return part.relative is None or bool(part.relative.any(1).all())
     keys = part.key_ok[~part.key_ok.all(-1)]
     if part.relative is None:
         return bool(keys.any(-1).all())
-    reads = part.relative.astype(np.float32) @ keys.T.astype(np.float32)
-    return bool(reads.all()) and bool(part.relative.any(1).all())
+    return bool(part.relative.any(1).all()) and _reads(part.relative, keys)
+
+
+def _reads(relative: Bools, keys: Bools) -> bool:
+    """Whether each row of a mask `[rows, width]` has one of the keys of each tile, `[tiles, width]`."""
+    found = np.zeros((len(relative), len(keys)), dtype=np.float32)
+    for at in range(0, relative.shape[1], COLUMNS):
+        some = slice(at, at + COLUMNS)
+        found += relative[:, some].astype(np.float32) @ keys[:, some].T.astype(np.float32)
+    return bool(found.all())
 
 
 def shifted(blocks: Tensor, shifts: tuple[int, ...]) -> Tensor:
@@ -286,8 +303,13 @@ def _stacked(arrays: list[np.ndarray | None], missing: int | None = None) -> Ten
     """The arrays of all heads as one tensor `[heads or 1, ...]`; -1 in an index table becomes `missing`."""
     if arrays[0] is None:
         return None
-    joined = np.concatenate([a for a in arrays if a is not None])
-    return table(joined if missing is None else np.where(joined < 0, missing, joined))
+    given = [a for a in arrays if a is not None]
+
+    def joined() -> np.ndarray:
+        found = np.concatenate(given)
+        return found if missing is None else np.where(found < 0, missing, found).astype(np.int64)
+
+    return table(joined, (sum(map(len, given)), *given[0].shape[1:]), np.bool_ if missing is None else np.int64)
 
 
 def _forbidden(parts: list[Part]) -> Tensor | None:

@@ -37,9 +37,9 @@ class MaskedCore(BandDecoding, nn.Module):
 
 def pattern_mask(spec: Spec) -> tuple[Tensor, Tensor]:
     """The pattern's mask `[heads or 1, n, n]`, True where an edge is, and the queries that no head lets read a key."""
-    assert spec.pattern is not None, "a mask needs a pattern"
-    pattern, kinds = spec.pattern, min(spec.pattern.heads, spec.shape.heads)
-    degrees = np.stack([pattern.slices(spec.layer, head).out_degree() for head in range(kinds)])
+    pattern = spec.edges()
+    kinds = min(pattern.heads, spec.shape.heads)
+    degrees = np.stack([pattern.expr(spec.layer, head).degrees(pattern.n) for head in range(kinds)])
     order = [head % kinds for head in range(spec.shape.heads)] if kinds > 1 else [0]
     dense = table(
         lambda: np.stack([pattern.dense(spec.layer, head) for head in order]), (len(order), pattern.n, pattern.n)

@@ -1,7 +1,7 @@
 """A plan to execute a sparse pattern: query tiles, the key blocks that each of them reads, and the masks within.
 
-Plans are NumPy only and small: no array of theirs grows with the number of executed pairs (the fallback's mask, which
-does, is made when it is asked for). `runners/gather.py` executes them.
+Plans are NumPy only and small: no array of theirs grows with the number of executed pairs (a mask that does is a
+function, called when tensors are made of it). `runners/gather.py` executes them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Part:
     Which keys tile t reads is said in one of three ways: `shifts` (the key blocks t + s), `table` (`[heads or 1, tiles,
     blocks]`, -1 for none), or neither (all keys of the key view, shared by every tile). Three masks restrict it, each
     None where it would be all True: `relative [q_block, width]`, `key_ok [heads or 1, tiles, width]`, and
-    `full() -> [heads or 1, tiles, q_block, width]`. `tiles` selects query blocks of the view (None: all of them).
+    `full() -> [heads or 1, tiles, q_block, width]`. `tiles` selects query blocks of the view (None: all of them); the
+    rows of a part that `joins` others read in those what the other parts of their softmax do not have. `reads` says of
+    a mask that is not made yet whether every row, padding included, is sure to have a key.
     """
 
     n: int
@@ -72,6 +74,8 @@ class Part:
     relative: Bools | None = None
     key_ok: Bools | None = None
     full: Callable[[], Bools] | None = None
+    reads: bool = False
+    joins: bool = False
 
     @property
     def count(self) -> int:
@@ -108,6 +112,7 @@ class Part:
             relative,
             self.key_ok is None,
             self.full is None,
+            self.reads,
         )
 
     def _views(self) -> tuple[View, View]:
@@ -125,6 +130,19 @@ class Part:
             return np.broadcast_to(positions.reshape(1, 1, -1), (1, self.count, self.width))
         blocks = self._shifted() if self.table is None else self.table
         padded = np.concatenate([positions, np.full((1, self.k_block), -1)])
+        return padded[blocks].reshape(*blocks.shape[:2], self.width)
+
+    def allowed(self, test: Callable[[Ints], Bools] | None = None) -> Bools:
+        """Which tile columns are tokens, and such that pass the test, `[heads or 1, tiles, width]`.
+
+        Looked up block by block, so that nothing larger than the answer is made.
+        """
+        positions = self.k_view.positions(self.n, self.k_block)
+        ok = positions >= 0 if test is None else (positions >= 0) & test(positions)
+        if self.shifts is None and self.table is None:
+            return np.broadcast_to(ok.reshape(1, 1, -1), (1, self.count, self.width))
+        blocks = self._shifted() if self.table is None else self.table
+        padded = np.concatenate([ok, np.zeros((1, self.k_block), dtype=np.bool_)])
         return padded[blocks].reshape(*blocks.shape[:2], self.width)
 
     def _shifted(self) -> Ints:

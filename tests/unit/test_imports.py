@@ -22,13 +22,26 @@ GROUPS = (
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "captured", "modules", "graph", "cost", "measure", "store", "stats"),
+    (
+        "catalog",
+        "targets",
+        "foreign",
+        "captured",
+        "mask_mod",
+        "stated",
+        "modules",
+        "graph",
+        "cost",
+        "measure",
+        "store",
+        "stats",
+    ),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured", "modules"}, {"api", "testing"})
+ROOMS = ({"catalog", "targets", "foreign", "captured", "mask_mod", "stated", "modules"}, {"api", "testing"})
 NO_TORCH = (
     "graph",
     "render",
@@ -38,6 +51,7 @@ NO_TORCH = (
     "targets",
     "foreign",
     "modules",
+    "mask_mod",
     "pattern",
     "scheme",
     "usercode",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from attnprof.errors import Unsupported
 from attnprof.layers.softmax import softmax_attention
 from attnprof.model import Shape
 from attnprof.pattern import Band, Expr, Pattern, Strided
-from attnprof.runners.flex import FlexCore, block_mask, tile_edges
+from attnprof.runners.flex import FlexCore, block_mask, edges_by_tile, tile_edges
 from attnprof.runners.gather import GatherCore, flops_core
 from attnprof.runners.masked import MaskedCore
 from attnprof.scheme import Spec
@@ -142,3 +143,12 @@ def test_flex_stays_fused_when_compiled(name: str) -> None:
     with torch.no_grad():
         whole = torch.compile(core.forward, fullgraph=True)(*inputs)
         torch.testing.assert_close(whole, core.reference(*inputs), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 100, 128, 300])
+@pytest.mark.parametrize("name", NAMES)
+def test_edges_by_tile_are_those_of_the_mask(name: str, n: int) -> None:
+    expr, tiles = expressions(n)[name], -(-n // 32)
+    padded = np.zeros((tiles * 32, tiles * 32), dtype=np.int64)
+    padded[:n, :n] = expr.slices(n).dense()
+    assert (edges_by_tile(expr, n, 32) == padded.reshape(tiles, 32, tiles, 32).sum((1, 3))).all()
