@@ -37,6 +37,7 @@ from attnprof.pattern import (
     Slots,
     Strided,
 )
+from attnprof.targets import CatalogTarget
 from tests.laws.expressions import NAMES, expressions
 
 CASES = range(40)
@@ -267,7 +268,9 @@ def dense_influence(draws: int, depth: int, n: int = 2048) -> float:
 
     Layer k has the heads that the pattern file draws for layer k mod `draws`; each attends evenly to its own keys.
     """
-    pattern = dataclasses.replace(catalog.find("bigbird").graph(Shape(n=n, heads=8, dim=512)), layers=draws)
+    pattern = dataclasses.replace(
+        CatalogTarget.of(catalog.entry("bigbird"), {}, None).graph(Shape(n=n, heads=8, dim=512)), layers=draws
+    )
     weights = np.zeros(n)
     weights[n // 2] = 1.0
     for layer in reversed(range(depth)):
