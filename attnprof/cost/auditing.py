@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -67,7 +67,7 @@ def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
     return Exact.of(counted.cost, shape, pass_)
 
 
-def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: dict[str, Exact]) -> AuditRow:
+def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: Mapping[Pass, Exact]) -> AuditRow:
     """What one counter says of both passes."""
     passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
     figures: dict[str, int | None] = {"forward": None, "train": None}

@@ -133,9 +133,10 @@ def by_traits(figure: int, exact: Exact, traits: Traits, modules: bool) -> str:
     elif traits.causal == 1 and exact.fused_dense != exact.fused:
         predicted += exact.fused_dense - exact.fused
         found.append("counts causal attention as if nothing were skipped")
-    if traits.linear in SCALES:
-        predicted = int(predicted * traits.linear)
-        found.append(SCALES[traits.linear])
+    scale = traits.linear or Fraction(1)
+    if scale in SCALES:
+        predicted = int(predicted * scale)
+        found.append(SCALES[scale])
     if found and predicted == figure:
         return " and ".join(found)
     if traits.once and figure == 2 * exact.weights:
