@@ -23,6 +23,7 @@ from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 
 aten = torch.ops.aten
+PASSES = (Pass.FORWARD, Pass.TRAIN)
 Call = Callable[[], Any]
 COMPLEX = torch.complex64
 
@@ -233,7 +234,7 @@ def first(m: nn.Module, x: Tensor) -> Tensor:
     return m(x)[0]
 
 
-@pytest.mark.parametrize("pass_", [Pass.FORWARD, Pass.TRAIN])
+@pytest.mark.parametrize("pass_", PASSES)
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
 def test_recurrent_layers_apply_each_gate_to_every_token(kind: type[nn.RNNBase], gates: int, pass_: Pass) -> None:
     found = cost(lambda: kind(D, H, batch_first=True), first, pass_)
@@ -290,7 +291,7 @@ def weighted_bags(m: nn.Module, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_bags_of_embeddings_add_rows_and_multiply_nothing(mode: str) -> None:
-    forward, train = (cost(lambda: nn.EmbeddingBag(20, D, mode=mode), bags, p) for p in (Pass.FORWARD, Pass.TRAIN))
+    forward, train = (cost(lambda: nn.EmbeddingBag(20, D, mode=mode), bags, p) for p in PASSES)
     assert forward.flops_executed == train.flops_executed == 0
     assert forward.arith_ops == 12 * D
 
