@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.counters import COUNTERS, OtherCounter, Reading
-from attnprof.cost.counting import count, slow_path
+from attnprof.cost.counting import count
 from attnprof.cost.explain import Exact, Ran, by_operators, by_trace, by_traits, fast_path, unexplained
 from attnprof.cost.formulas_convolution import asked
 from attnprof.cost.origin import Origin
 from attnprof.cost.probing import Traits, probed
+from attnprof.cost.running import slow_path
 from attnprof.cost.storages import Lifetimes
 from attnprof.cost.tally import Tally
 from attnprof.errors import AttnprofError
