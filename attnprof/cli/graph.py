@@ -175,7 +175,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
     """
-    from attnprof.captured import SUFFIXES
+    from attnprof.catalog import CAPTURED
 
     name, facts = options["targets"][0], found[0].facts
     if len(found) == 1 and _has_others(facts):
@@ -184,7 +184,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
     if _runs(name):
         beside = [] if name == "dense" else ["dense"]
         return _again(["attnprof", "sweep", name, *beside], options, (), "--lengths 1k-8k")
-    if Path(name).suffix in SUFFIXES:
+    if name.endswith(CAPTURED):
         return _again(["attnprof", "graph", name, "sliding_window"], {}, (), f"--n {facts['n']}")
     return f"attnprof show {name}"
 
