@@ -77,7 +77,7 @@ def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
         at = f", at {', '.join(f'{k}={v}' for k, v in held.items())}" if held else ""
         console.print(f"  by {shown}; {answer['valid']['train_flops']}{at}", style="dim")
     elif answer["why"]:
-        console.print(f"  {answer['why']}", style="dim", markup=False, soft_wrap=True)
+        console.print(f"  forms left out: {answer['why']}", style="dim", markup=False, soft_wrap=True)
     console.print(f"  {answer['verdict']}", style="dim", markup=False)
 
 

@@ -164,7 +164,7 @@ def _fitted(sampler: Sampler, names: tuple[str, ...], points: Sequence[Sample]) 
     """One form for each figure that the samples determine exactly."""
     basis = BASES.get(names[-1]) or product_basis([(0, 1, 2), *[(-1, 0, 1) for _ in names[1:]]])
     counted = {}
-    for point in points:
+    for point in sorted(points, key=lambda point: -point.n):  # what is too long is told at once
         figures = sampler.at(point.n, dict(point.changed))
         if figures is None:
             return {}

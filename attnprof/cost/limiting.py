@@ -10,7 +10,7 @@ from fractions import Fraction
 from attnprof.cost.believed import observe
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, TooLarge
 from attnprof.model import Shape
 from attnprof.scheme import Target
 from attnprof.units import format_bytes, format_length
@@ -65,21 +65,33 @@ def longest(target: Target, shape: Shape, pass_: Pass, memory_bytes: int, *, ste
     form = through(need, lambda needs: needs.needed)
     if form is not None:
         guess = largest(form, memory_bytes, step)
-        if guess > COUNTABLE:
-            peak = through(need, lambda needs: needs.peak)
-            at = (guess,)
-            return Limit(
-                n=guess,
-                needed_bytes=int(evaluate(form, at)),
-                peak_bytes=int(evaluate(peak or form, at)),
-                method="closed form, too long to be counted",
-                kernels=shortest.kernels,
-            )
+        confirmed = guess <= COUNTABLE and _counted(need, guess, guess + step)
+        if not confirmed:
+            peak = through(need, lambda needs: needs.peak) or form
+            needed, most = (int(evaluate(terms, (guess,))) for terms in (form, peak))
+            return Limit(guess, needed, most, "closed form, too long to be counted", shortest.kernels)
         if need(guess).needed <= memory_bytes < need(guess + step).needed:
             method = f"closed form, confirmed by counts at n and n + {step}"
             return Limit(guess, need(guess).needed, need(guess).peak, method, shortest.kernels)
-    n = bisected(lambda n: need(n).needed <= memory_bytes, step)
+    try:
+        n = bisected(lambda n: need(n).needed <= memory_bytes, step)
+    except TooLarge as error:
+        fits = max(n for n, needs in seen.items() if needs.needed <= memory_bytes)
+        raise TooLarge(
+            f"{target.name} fits at n = {format_length(fits)}, but beyond that no count is made: {error.message}",
+            hint=error.hint,
+        ) from error
     return Limit(n, need(n).needed, need(n).peak, "bisection on fake tensors", shortest.kernels)
+
+
+def _counted(need: Callable[[int], Needs], *lengths: int) -> bool:
+    """Whether these lengths are short enough for what a count has to hold."""
+    try:
+        for n in lengths:
+            need(n)
+    except TooLarge:
+        return False
+    return True
 
 
 def needs(target: Target, shape: Shape, pass_: Pass) -> Needs:

@@ -18,6 +18,7 @@ class Recovered:
     """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone.
 
     `changed [n, n]` says of every output whether it changed with a token, whether or not its gradient was looked at.
+    Where there is no gradient, for the reason in `silent`, every change stands as one by value.
     """
 
     rows: Ints
@@ -25,6 +26,7 @@ class Recovered:
     selection: Bools
     changed: Bools
     trials: int
+    silent: str = ""
 
     @classmethod
     def nothing(cls, rows: Ints, n: int) -> Self:
@@ -95,6 +97,9 @@ def _count(found: Recovered) -> Finding:
     value, chosen = int(found.value.sum()), int(found.selection.sum())
     part = "" if found.whole else f" over {len(found.rows)} of {found.n} rows"
     text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {found.trials} random inputs"
+    if found.silent:
+        why = f"no gradient tells values from selection: {found.silent}"
+        text = f"{value:,} edges by changes of the output{part}, {found.trials} random inputs; {why}"
     return Finding("edges", value + chosen, (), text)
 
 

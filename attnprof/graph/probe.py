@@ -65,10 +65,14 @@ def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) ->
     every = _changes(probe, streams, trial)
     changed = every[known.rows]
     new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
-    value, selection = known.value.copy(), known.selection.copy()
-    value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
+    value, selection, silent = known.value.copy(), known.selection.copy(), known.silent
+    try:
+        value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
+    except NotImplementedError as error:  # a kernel without a backward here: what changes is all that can be known
+        value[new] |= changed[new]
+        silent = str(error).partition(". ")[0].strip()
     selection[new] |= changed[new]
-    return Recovered(known.rows, value, selection & ~value, known.changed | every, trial + 1)
+    return Recovered(known.rows, value, selection & ~value, known.changed | every, trial + 1, silent)
 
 
 def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:

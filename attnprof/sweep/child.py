@@ -114,6 +114,8 @@ class Child:
             return failure("failed", f"{error.message} ({error.hint})")
         except AttnprofError as error:
             return failure("input", error.message, error.hint)
+        except NotImplementedError as error:  # a kernel that has no such pass on this device
+            return failure("unsupported", str(error), "another --device, or --pass forward")
         except Exception as error:
             return failure("oom" if out_of_memory(error) else "failed", f"{type(error).__name__}: {error}")
 
