@@ -15,7 +15,7 @@ from attnprof.catalog import OWN_CARD, Entry
 from attnprof.errors import AttnprofError, unknown
 from attnprof.model import Value
 from attnprof.modules.signatures import is_factory, is_mask_mod
-from attnprof.modules.target import ModuleTarget
+from attnprof.modules.module_target import ModuleTarget
 from attnprof.pattern import Card, Explicit, Expr, Slices
 from attnprof.scheme import Target
 from attnprof.targets import CatalogTarget
