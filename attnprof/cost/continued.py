@@ -26,13 +26,13 @@ FIGURES = tuple(
 
 
 def lengths(n: int, step: int, refused: TooLong) -> tuple[int, ...]:
-    """Where to count for a length: five multiples of a step, and one twice as far. Raises what refused the length.
+    """Where to count for a length: five multiples of a step. Raises what refused the length where it is none.
 
     Only multiples of the step beyond the first two are continued: others may meet the edges of tiles and blocks.
     """
     if n % step or n < FIRST * step:
         raise TooLong(refused.message, hint=f"multiples of {step} may be interpolated to: {_near(n, step)}")
-    return *(step * k for k in range(FIRST, FIRST + COUNTS)), 2 * step * (FIRST + COUNTS - 1)
+    return tuple(step * k for k in range(FIRST, FIRST + COUNTS))
 
 
 def _near(n: int, step: int) -> str:

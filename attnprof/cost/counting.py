@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -76,7 +77,11 @@ def beyond(target: UserCode, shape: Shape, pass_: Pass, refused: TooLong, *, cor
 
     first = at(FIRST * STEP)
     step = TILED_STEP if is_tiled(first.cost) else STEP
-    cost, reasons = continued({n: at(n).cost for n in lengths(shape.n, step, refused)}, shape.n)
+    near = lengths(shape.n, step, refused)
+    costs = {n: at(n).cost for n in near}
+    with contextlib.suppress(TooLong):
+        costs[2 * near[-1]] = at(2 * near[-1]).cost  # one more that must agree, far from the others
+    cost, reasons = continued(costs, shape.n)
     if cost.peak_bytes is None and cost.flops_executed is None:
         raise refused
     flags = dict.fromkeys((*first.flags, "interpolated"))
