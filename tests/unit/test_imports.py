@@ -22,19 +22,20 @@ GROUPS = (
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "captured", "modules", "graph", "cost", "measure", "store", "stats"),
+    ("catalog", "stated", "targets", "foreign", "captured", "modules", "graph", "cost", "measure", "store", "stats"),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured", "modules"}, {"api", "testing"})
+ROOMS = ({"catalog", "stated", "targets", "foreign", "captured", "modules"}, {"api", "testing"})
 NO_TORCH = (
     "graph",
     "render",
     "store",
     "stats",
     "catalog",
+    "stated",
     "targets",
     "foreign",
     "modules",
