@@ -70,7 +70,7 @@ class Shape:
     @property
     def repeats(self) -> int:
         """How often the layers stand one after the other: `depth` at level `block`, once below it."""
-        return self.depth if self.level == "block" else 1
+        return self.depth if self.level is Level.BLOCK else 1
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

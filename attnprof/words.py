@@ -153,6 +153,14 @@ class EngineName(Word):
         return "engine"
 
 
+class Certainty(Word):
+    """How a fact of a graph is known."""
+
+    EXACT = "exact"
+    BOUND = "bound"
+    SAMPLED = "sampled"
+
+
 class Preset(Word):
     """Parameters that follow the length as practitioners set them."""
 
