@@ -45,17 +45,17 @@ COPIES = words(
     _philox_key_split _philox_normal _philox_uniform _pin_memory _reshape_copy _resize_output _sample_dirichlet
     _sobol_engine_ff_ _sobol_engine_initialize_state_ _sobol_engine_scramble_
     _sparse_coo_tensor_with_dims_and_tensors _spdiags _stack _standard_gamma _to_copy _to_dense _to_sparse
-    _to_sparse_bsc _to_sparse_bsr _to_sparse_csc _to_sparse_csr as_strided_scatter
-    bernoulli binomial block_diag cat cauchy channel_shuffle clone col2im complex constant_pad_nd contiguous copy
-    copy_sparse_to_sparse diag_embed diagonal_backward diagonal_scatter empty_like expand_copy exponential fill
-    fill_diagonal_ flip full_like geometric im2col int_repr linspace log_normal logspace lu_unpack
-    mkldnn_reorder_conv2d_weight mkldnn_reorder_conv3d_weight multinomial narrow_copy new_empty_strided normal
-    normal_ normal_functional ones_like permute_copy pixel_shuffle pixel_unshuffle poisson polar
-    q_per_channel_scales q_per_channel_zero_points rand_like randint_like randn_like random reflection_pad1d
-    reflection_pad2d reflection_pad3d repeat replication_pad1d replication_pad2d replication_pad3d resize resize_as
-    resize_as_sparse roll rot90 select_backward select_scatter slice_backward slice_scatter sparse_compressed_tensor
-    sparse_resize sparse_resize_and_clear split_copy split_with_sizes_copy stack to_mkldnn transpose_copy tril triu
-    unbind_copy unfold_backward uniform view_as_complex_copy view_copy zero zeros_like
+    _to_sparse_bsc _to_sparse_bsr _to_sparse_csc _to_sparse_csr as_strided_scatter bernoulli binomial block_diag cat
+    cauchy channel_shuffle clone col2im complex constant_pad_nd contiguous copy copy_sparse_to_sparse diag_embed
+    diagonal_backward diagonal_scatter empty_like expand_copy exponential fill fill_diagonal_ flip full_like
+    geometric im2col int_repr linspace log_normal logspace lu_unpack mkldnn_reorder_conv2d_weight
+    mkldnn_reorder_conv3d_weight multinomial narrow_copy native_channel_shuffle new_empty_strided normal normal_
+    normal_functional ones_like permute_copy pixel_shuffle pixel_unshuffle poisson polar q_per_channel_scales
+    q_per_channel_zero_points rand_like randint_like randn_like random reflection_pad1d reflection_pad2d
+    reflection_pad3d repeat replication_pad1d replication_pad2d replication_pad3d resize resize_as resize_as_sparse
+    roll rot90 select_backward select_scatter slice_backward slice_scatter sparse_compressed_tensor sparse_resize
+    sparse_resize_and_clear split_copy split_with_sizes_copy stack to_mkldnn transpose_copy tril triu unbind_copy
+    unfold_backward uniform view_as_complex_copy view_copy zero zeros_like
     """
 )
 
