@@ -9,20 +9,28 @@ from typing import TYPE_CHECKING, Any
 from attnprof import catalog
 from attnprof.errors import AttnprofError, unknown
 from attnprof.model import Shape, Value
+from attnprof.modules.labels import refuse_unbound
 from attnprof.scheme import Target
-from attnprof.words import Device, Pass
+from attnprof.words import Device, Layout, Pass
 
 if TYPE_CHECKING:
     from attnprof.cost import Counted
     from attnprof.measure import Outcome
 
 
-def target(name: str | Target, *, runner: str | None = None, **parameters: Value) -> Target:
+def target(
+    name: str | Target, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Value
+) -> Target:
     """The target of this name (a scheme, `file.py`, `file.py:Class`, ...), with parameters of its own set.
 
-    Raises `AttnprofError` for an unknown name, runner or parameter. A target is returned as it is.
+    Those of a user's code are its constructor's arguments; `layout` says how the axes of its inputs lie. Raises
+    `AttnprofError` for an unknown name, runner or parameter. A target is returned as it is.
     """
-    return catalog.find(name, params=parameters, runner=runner) if isinstance(name, str) else name
+    if not isinstance(name, str):
+        return name
+    if catalog.is_code(name):
+        return catalog.find(name, arguments=parameters, runner=runner, layout=layout)
+    return catalog.find(name, params=parameters, runner=runner, layout=layout)
 
 
 def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
@@ -36,7 +44,7 @@ def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **size
 
     asked = Pass(pass_)
     found = target(scheme)
-    return counted(found, shape_of(found, n, sizes), asked)
+    return counted(found, labelled_shape(found, n, sizes), asked)
 
 
 def profile(
@@ -60,7 +68,7 @@ def profile(
     if where is Device.NONE:
         raise AttnprofError("nothing can be profiled on the device 'none'", hint="attnprof.count needs no device")
     found = target(scheme)
-    shape = shape_of(found, n, sizes)
+    shape = labelled_shape(found, n, sizes)
     check(found, n, **sizes)
     return measure_target(found, shape, asked, where, budget_s=budget_s)
 
@@ -89,3 +97,10 @@ def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
         if name not in known:
             raise unknown("size", name, known)
     return catalog.checked(Shape(n=n, **{"causal": found.card.native_causal, **sizes}))
+
+
+def labelled_shape(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
+    """A checked shape. Raises `AttnprofError` for a size that a user's code takes no notice of."""
+    shape = shape_of(found, n, sizes)
+    refuse_unbound([(found, shape)], sizes, flags=False)
+    return shape

@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ from attnprof.model import Shape, Value
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.scheme import Target
+from attnprof.usercode import UserCode
 from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
@@ -224,24 +225,53 @@ def find(
     params: Mapping[str, Value] | None = None,
     runner: str | None = None,
     arguments: Mapping[str, Value] | None = None,
+    layout: str | None = None,
+    name: str | None = None,
 ) -> Target:
-    """The target that a command line names (see `attnprof --help`).
+    """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
 
     `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
-    `masked`, `gather` or `flex`. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
+    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
+    unknown, with the nearest valid choice.
     """
+    found = _found(text, params or {}, runner, arguments or {}, layout)
+    return found if name in (None, found.name) else renamed(found, name)
+
+
+def is_code(text: str) -> bool:
+    """Whether a text finds a user's code: an attribute of a file or package."""
+    file, colon, attribute = text.rpartition(":")
+    return bool(file and colon) and attribute.isidentifier()
+
+
+def renamed(target: Target, name: str) -> Target:
+    """The same target, called otherwise in records and pages."""
+    from attnprof.targets import CatalogTarget
+
+    if isinstance(target, CatalogTarget):
+        return replace(target, entry=replace(target.entry, name=name))
+    return target.renamed(name) if isinstance(target, UserCode) else target
+
+
+def _found(
+    text: str,
+    params: Mapping[str, Value],
+    runner: str | None,
+    arguments: Mapping[str, Value],
+    layout: str | None,
+) -> Target:
     from attnprof.targets import CatalogTarget
 
     if text in names():
-        return CatalogTarget.of(entry(text), params or {}, runner)
-    file, colon, attribute = text.rpartition(":")
-    if colon and attribute.isidentifier():
+        return CatalogTarget.of(entry(text), params, runner)
+    file, _, attribute = text.rpartition(":")
+    if is_code(text):
         from attnprof.foreign import foreign
 
         module = run_file(Path(file)) if file.endswith(".py") else _imported(file)
-        return foreign(text, module, attribute, params or {}, runner, arguments or {})
+        return foreign(text, module, attribute, params, runner, arguments, layout)
     if text.endswith(".py"):
-        return CatalogTarget.of(load(Path(text).resolve()), params or {}, runner)
+        return CatalogTarget.of(load(Path(text).resolve()), params, runner)
     if text.endswith(CAPTURED):
         from attnprof.captured import captured
 
@@ -289,7 +319,7 @@ def checked(shape: Shape) -> Shape:
 def source_hash(target: Target) -> str:
     """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
     path = getattr(getattr(target, "entry", None), "path", None)
-    own = [Path(path)] if path else [Path(p) for p in getattr(target, "sources", ())]
+    own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
     if target.card.pattern_of:
         own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
     own.append(PACKAGE / "schemes" / f"{target.name}.py")
@@ -303,7 +333,7 @@ def source_hash(target: Target) -> str:
 def _shared_sources() -> bytes:
     """What every target's cost rests on; it does not change while a process runs."""
     digest = hashlib.sha256()
-    for room in ("pattern", "layers", "runners", "cost"):
+    for room in ("pattern", "layers", "runners", "modules", "cost"):
         for file in sorted((PACKAGE / room).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.digest()

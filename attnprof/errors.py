@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class AttnprofError(Exception):
@@ -27,6 +27,10 @@ class Unsupported(AttnprofError):
     """A combination that a scheme does not define: a result (status `unsupported`), not a failure."""
 
 
+class Failed(AttnprofError):
+    """A user's own code raised: which code, how it was called, and what it said."""
+
+
 class TooLarge(Unsupported):
     """What would take too much memory, or too many pairs, to be known at this length; shorter ones may well be."""
 
@@ -40,3 +44,19 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
     else:
         hint = f"known: {', '.join(names)}" if names else f"there is no {kind} to choose from"
     return AttnprofError(f"unknown {kind} {value!r}", hint=hint)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device or the machine had no memory left."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def place_of(error: BaseException, files: Collection[str]) -> str:
+    """`, line 7` of the last of these files that an exception passed through; nothing where it passed through none."""
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in files:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}" if lines else ""

@@ -12,7 +12,7 @@ import math
 import statistics
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -70,17 +70,28 @@ class Shape:
     @property
     def repeats(self) -> int:
         """How often the layers stand one after the other: `depth` at level `block`, once below it."""
-        return self.depth if self.level == "block" else 1
+        return self.depth if self.level is Level.BLOCK else 1
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 
+LABELS: Mapping[str, Callable[[Shape], Any]] = {
+    "level": lambda shape: shape.level,
+    "causal": lambda shape: shape.causal,
+    "heads": lambda shape: shape.heads,
+    "kv_heads": lambda shape: shape.groups,
+    "head_dim": lambda shape: shape.head_dim,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n.
 
+    `source` is the text that finds a target whose name does not: a user's code. `unknown` names the labels (of
+    `LABELS`) that nobody knows to be true of it: what the shape holds there says nothing, and a record has null.
     `machine` tells apart the machines of several runs that are read together; it is no part of a record.
     """
 
@@ -92,6 +103,8 @@ class Point:
     layers: int = 1
     params: Mapping[str, Value] = field(default_factory=dict)
     machine: str = ""
+    source: str | None = None
+    unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pass_", Pass(self.pass_))
@@ -106,8 +119,9 @@ class Point:
     def to_json(self) -> dict[str, Any]:
         """The flat object that a record holds under `point`."""
         shape = self.shape
-        return {
+        data = {
             "target": self.target,
+            "source": self.source,
             "runner": self.runner,
             "level": shape.level,
             "layers": self.layers,
@@ -127,14 +141,22 @@ class Point:
             "seed": shape.seed,
             "params": dict(self.params),
         }
+        return data | dict.fromkeys(self.unknown)
+
+    def label(self, name: str) -> Any:
+        """A label of the shape, or None where it is not known to be true of this target."""
+        return None if name in self.unknown else LABELS[name](self.shape)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The point that `to_json` wrote."""
         names = {f.name for f in dataclasses.fields(Shape)}
-        sizes = {k: v for k, v in data.items() if k in names}
+        unknown = tuple(name for name in LABELS if name in data and data[name] is None)
+        sizes = {k: v for k, v in data.items() if k in names and k not in unknown}
         sizes["m"] = None if data.get("own_keys", data["m"] == data["n"]) else data["m"]
         sizes["kv_heads"] = None if data["kv_heads"] == data["heads"] else data["kv_heads"]
+        if "heads" in unknown:
+            sizes["heads"] = 1  # divides any width
         return cls(
             target=data["target"],
             shape=Shape(**sizes),
@@ -143,6 +165,8 @@ class Point:
             runner=data["runner"],
             layers=data["layers"],
             params=dict(data["params"]),
+            source=data.get("source"),
+            unknown=unknown,
         )
 
 

@@ -121,6 +121,20 @@ class Maths(Word):
     OWN = "own"
 
 
+class Layout(Word):
+    """How the axes of a module's inputs lie: `x` as `bnd` or `nbd`, the streams q, k, v as `bhnd` or `bnhd`."""
+
+    BND = "bnd"
+    NBD = "nbd"
+    BHND = "bhnd"
+    BNHD = "bnhd"
+
+    @property
+    def of_streams(self) -> bool:
+        """Whether it is one of q, k and v, which have an axis of heads."""
+        return len(self.value) == 4
+
+
 class EngineName(Word):
     """How the reach of a pattern is found; `auto` takes the first that understands it."""
 
@@ -137,6 +151,14 @@ class EngineName(Word):
     @classmethod
     def noun(cls) -> str:
         return "engine"
+
+
+class Certainty(Word):
+    """How a fact of a graph is known."""
+
+    EXACT = "exact"
+    BOUND = "bound"
+    SAMPLED = "sampled"
 
 
 class Preset(Word):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof import catalog
 from attnprof.cli.options import pairs, shape_of
 from attnprof.errors import unknown
 from attnprof.model import Shape
+from attnprof.modules.labels import FLAGS, refuse_unbound
+from attnprof.naming import distinguished
 from attnprof.scheme import Target
 from attnprof.sweep.plan import label, settings_of
+from attnprof.usercode import labels_of
 
 SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")
 
@@ -22,11 +25,26 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
         if owner != label(name):
             raise unknown("target in --set", owner, [label(name)])
     return catalog.find(
-        name, params=settings.get(label(name), {}), runner=options["runner"], arguments=pairs(options["arguments"])
+        name,
+        params=settings.get(label(name), {}),
+        runner=options["runner"],
+        arguments=pairs(options["arguments"]),
+        layout=options["layout"],
+        name=distinguished(options.get("targets") or (name,), catalog.names()).get(name),
     )
+
+
+def refuse_untaken(names: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raise `AttnprofError` for a size that was typed, where all targets are a user's code and none takes it."""
+    typed = set(options["explicit"]) & set(FLAGS)
+    if typed and all(catalog.is_code(name) for name in names):
+        targets = [asked_target(name, options) for name in names]
+        refuse_unbound([(target, asked_shape(target, 1, options)) for target in targets], sorted(typed))
 
 
 def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
     """The shape at length n; without `--causal` or `--no-causal` the target's native setting."""
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
-    return shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
+    shape = shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
+    _, unknown = labels_of(target, shape)
+    return shape.replace(causal=False) if "causal" in unknown else shape

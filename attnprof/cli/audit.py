@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from attnprof.cli.asked import asked_shape, asked_target
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, emit, sizes
+from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, emit, explicit, sizes
 from attnprof.units import format_flops, format_length, parse_length
 
 EXAMPLES = """\b
@@ -35,6 +35,7 @@ def command(**options: Any) -> int:
     """
     from attnprof.cost.auditing import audited
 
+    refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)
     shape = asked_shape(target, parse_length(options["length"]), options)
     audit = audited(target, shape)

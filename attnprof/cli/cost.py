@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from attnprof.cli.asked import asked_shape, asked_target
-from attnprof.cli.options import ARGUMENTS, AS_JSON, PASSES, RUNNER, SETTINGS, emit, sizes
+from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.options import ARGUMENTS, AS_JSON, PASSES, RUNNER, SETTINGS, emit, explicit, sizes
 from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
@@ -49,6 +49,7 @@ def command(**options: Any) -> int:
     from attnprof.cli.cost_text import show
 
     names = options["targets"] or executed_schemes()
+    refuse_untaken(names, {**options, "explicit": explicit()})
     alone = len(options["targets"]) == 1
     with_forms = alone if options["forms"] is None else options["forms"]
     answers = answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"])
@@ -105,7 +106,8 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     lengths = parse_lengths(options["lengths"])
     shape = asked_shape(target, lengths[0], options)
     known = cache if name in names() else None
-    question = Question(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]))
+    source = None if name in names() else name
+    question = Question(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]), source)
     derived = derivation(question) if options["forms"] else dict
     found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
     found.update(derived())

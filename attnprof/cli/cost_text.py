@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
+from attnprof.usercode import FLAGS
 
+UNKNOWN = "unknown"
 COLUMNS = (
     ("executed", "flops_executed", format_flops),
     ("core", "flops_core_executed", format_flops),
@@ -34,10 +36,11 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     point = answer["point"]
-    fixed = f"b={point['batch']} D={point['dim']} h={point['heads']} g={point['kv_heads']} {point['dtype']}"
-    causal = "causal" if point["causal"] else "bidirectional"
+    known = {name: UNKNOWN if point[name] is None else point[name] for name in ("heads", "kv_heads", "level")}
+    fixed = f"b={point['batch']} D={point['dim']} h={known['heads']} g={known['kv_heads']} {point['dtype']}"
+    causal = causality(point["causal"], answer["table"])
     runner = f", runner {point['runner']}" if point["runner"] else ""
-    console.print(f"[bold]{answer['target']}[/bold]  level {point['level']}, {causal}, {fixed}{runner}")
+    console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{runner}")
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
     show_table(console, answer["table"])
@@ -49,6 +52,13 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         show_memory(console, answer["memory"])
     if "roofline" in answer:
         show_roofline(console, answer["roofline"])
+
+
+def causality(said: bool | None, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The causality of a target in words: as it was made, or what a probe saw where nothing of its code takes it."""
+    words = {True: "causal", False: "bidirectional", None: f"causality {UNKNOWN}"}
+    seen = next((row["causal"] for row in rows if row["causal"] is not None), None)
+    return words[said] if said is not None or seen is None else f"{words[seen]} as probed"
 
 
 def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
@@ -82,6 +92,8 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         cells = ["-" if row[key] is None else write(row[key]) for _, key, write in COLUMNS]
         table.add_row(format_length(row["n"]), row["pass"], *cells)
     console.print(table)
+    for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
+        console.print(f"  {flag.replace('_', ' ')}: {FLAGS[flag]}", markup=False, soft_wrap=True)
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
     for key, reason in sorted(reasons):
         console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from attnprof.cli.asked import asked_shape, asked_target
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, Closed, emit, sizes
+from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, Closed, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length, parse_size
 from attnprof.words import Pass
@@ -48,6 +48,7 @@ def command(**options: Any) -> int:
     from attnprof.cost.checkpointed import Checkpointed
     from attnprof.cost.limiting import longest
 
+    refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)
     shape = asked_shape(target, LAYER_STEP, options)
     costed = Checkpointed.of(target) if options["checkpoint"] else target

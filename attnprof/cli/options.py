@@ -11,7 +11,7 @@ import click
 
 from attnprof.errors import AttnprofError
 from attnprof.model import SCHEMA_VERSION, Shape, Value, plain
-from attnprof.words import DType, Level, Pass, Runner, Word
+from attnprof.words import DType, Layout, Level, Pass, Runner, Word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,12 +51,15 @@ SETTINGS = click.option(
     metavar="NAME.PARAM=VALUE",
     help="Set a scheme's parameter (PARAM=VALUE with one target), e.g. --set longformer.window=256.",
 )
-ARGUMENTS = click.option(
+ARGUMENT = click.option(
     "--arg",
     "arguments",
     multiple=True,
     metavar="KEY=VALUE",
     help="Constructor argument of a module target; {n} stands for the length.",
+)
+LAYOUT = click.option(
+    "--layout", type=Closed(Layout), help="Order of the axes of a module's inputs. Default: as a probe finds it."
 )
 PASSES = click.option(
     "--pass",
@@ -68,6 +71,20 @@ PASSES = click.option(
 )
 RUNNER = click.option("--runner", type=Closed(Runner), help="How patterns are executed. Default: the device's best.")
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
+
+
+def ARGUMENTS(command: F) -> F:
+    """How a user's own code is made and called."""
+    return ARGUMENT(LAYOUT(command))
+
+
+def explicit() -> tuple[str, ...]:
+    """The options of the present command that were typed, not left at their defaults."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return ()
+    typed = click.core.ParameterSource.COMMANDLINE
+    return tuple(name for name in context.params if context.get_parameter_source(name) is typed)
 
 
 def sizes(command: F) -> F:

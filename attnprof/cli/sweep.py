@@ -10,7 +10,20 @@ from typing import Any
 import click
 
 from attnprof import __version__
-from attnprof.cli.options import ARGUMENTS, AS_JSON, OUT, PASSES, RUNNER, SETTINGS, Closed, emit, notes, pairs, sizes
+from attnprof.cli.options import (
+    ARGUMENTS,
+    AS_JSON,
+    OUT,
+    PASSES,
+    RUNNER,
+    SETTINGS,
+    Closed,
+    emit,
+    explicit,
+    notes,
+    pairs,
+    sizes,
+)
 from attnprof.cli.progress import Progress
 from attnprof.cli.summary import summary
 from attnprof.errors import AttnprofError
@@ -64,7 +77,7 @@ def command(**options: Any) -> int:
     from attnprof.sweep.plan import plan
 
     ask = asked(options)
-    jobs = plan(ask)
+    jobs = plan(ask, explicit())
     console = notes()
     lengths = ask.lengths
     shown = ", ".join(map(format_length, lengths[:12])) + (", ..." if len(lengths) > 12 else "")
@@ -96,6 +109,7 @@ def asked(options: Mapping[str, Any]) -> Any:
         tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
         settings=settings_of(options["settings"], targets),
         arguments=pairs(options["arguments"]),
+        layout=options["layout"],
         preset=options["preset"],
     )
 

@@ -10,6 +10,7 @@ from attnprof.cost.cache import Cache
 from attnprof.errors import Unsupported
 from attnprof.model import Point, Shape, plain
 from attnprof.scheme import Target
+from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
 
 ROW = (
@@ -44,6 +45,7 @@ class Question:
     passes: Sequence[Pass]
     cache: Cache | None = None
     sizes: tuple[str, ...] = ()
+    source: str | None = None
 
     def about(self, kind: str, shape: Shape, **more: Any) -> dict[str, Any]:
         """What one answer depends on, beside the code."""
@@ -66,7 +68,9 @@ def row(question: Question, n: int, pass_: Pass) -> dict[str, Any]:
     shape = question.shape.replace(n=n)
     about = question.about("row", shape, pass_=pass_)
     counted = question.remembered(about, lambda: _counted(question.target, shape, pass_))
-    head = {"n": n, "pass": pass_, "runner": question.target.runner, "causal": shape.causal}
+    seen = causality_seen(counted["flags"])
+    causal = seen if "causal" in labels_of(question.target, shape)[1] else shape.causal
+    head = {"n": n, "pass": pass_, "runner": question.target.runner, "causal": causal}
     return {
         **head,
         **{name: counted["cost"].get(name) for name in ROW},
@@ -148,4 +152,15 @@ def point(question: Question) -> dict[str, Any]:
     shape = question.shape.replace(n=question.lengths[0])
     target = question.target
     params = target.resolve(shape.n)
-    return Point(target.name, shape, question.passes[0], Device.NONE, target.runner, target.layers, params).to_json()
+    _, unknown = labels_of(target, shape)
+    return Point(
+        target.name,
+        shape,
+        question.passes[0],
+        Device.NONE,
+        target.runner,
+        target.layers,
+        params,
+        source=question.source,
+        unknown=unknown,
+    ).to_json()

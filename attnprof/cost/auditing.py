@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from attnprof.cost.counters import COUNTERS, OtherCounter, quiet
+from attnprof.cost.counter import Counter, Rule
+from attnprof.cost.counters import COUNTERS, OtherCounter, Reading
 from attnprof.cost.counting import count
-from attnprof.cost.explain import Exact, explain
+from attnprof.cost.explain import Exact, Ran, by_operators, by_trace, by_traits, fast_path, unexplained
+from attnprof.cost.formulas_convolution import asked
+from attnprof.cost.origin import Origin
+from attnprof.cost.probing import Traits, probed
+from attnprof.cost.running import slow_path
+from attnprof.cost.storages import Lifetimes
+from attnprof.cost.tally import Tally
 from attnprof.errors import AttnprofError
 from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
 
@@ -58,10 +68,10 @@ def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
     return Exact.of(counted.cost, shape, pass_)
 
 
-def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: dict[Pass, Exact]) -> AuditRow:
+def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: Mapping[Pass, Exact]) -> AuditRow:
     """What one counter says of both passes."""
-    passes = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
-    figures: dict[Pass, int | None] = {Pass.FORWARD: None, Pass.TRAIN: None}
+    passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
+    figures: dict[str, int | None] = {"forward": None, "train": None}
     statuses, reasons = [], []
     for pass_ in passes:
         figures[pass_], status, why = _one(counter, target, shape, pass_, exact[pass_])
@@ -71,16 +81,98 @@ def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact
     if not counter.trains:
         reasons.append("train: it counts no backward")
     status = next((s for s in ("failed", "differs") if s in statuses), "agrees")
-    return AuditRow(counter.name, version, figures[Pass.FORWARD], figures[Pass.TRAIN], status, "; ".join(reasons))
+    return AuditRow(counter.name, version, figures["forward"], figures["train"], status, "; ".join(reasons))
 
 
 def _one(counter: OtherCounter, target: Target, shape: Shape, pass_: Pass, exact: Exact) -> tuple[int | None, str, str]:
-    module, inputs = target.build(shape), target.inputs(shape)
-    module.train(pass_ == Pass.TRAIN)
+    module, inputs = _made(target, shape, pass_)
     try:
-        with quiet(), torch.random.fork_rng(devices=[]):
-            figure = counter.tally(pass_)(module, inputs)
+        reading = _read(counter, module, inputs, pass_)
     except Exception as error:  # whatever another tool raises is a finding about that tool
         text = str(error).splitlines()[0][:120] if str(error) else ""
         return None, "failed", f"it crashes: {type(error).__name__}: {text}"
-    return figure, *explain(figure, exact)
+    if reading.flops == exact.total:
+        return reading.flops, "agrees", ""
+    return reading.flops, "differs", _why(counter, reading, target, shape, pass_, exact)
+
+
+def _made(target: Target, shape: Shape, pass_: Pass) -> tuple[nn.Module, tuple[Any, ...]]:
+    """The target on real tensors, in the mode of a pass, and its inputs."""
+    with own_mistakes(target, shape):
+        return target.build(shape).train(pass_ == Pass.TRAIN), target.inputs(shape)
+
+
+def _read(counter: OtherCounter, module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> Reading:
+    with torch.random.fork_rng(devices=[]):
+        return counter.read(pass_, module, inputs)
+
+
+def _why(counter: OtherCounter, reading: Reading, target: Target, shape: Shape, pass_: Pass, exact: Exact) -> str:
+    """The cause of a difference: operators that the counter names, its habits, or what it says off the fast path."""
+    module, inputs = _made(target, shape, pass_)
+    ran = what_ran(module, inputs, pass_)
+    traits = None if counter.names else habits(counter)
+    if counter.names == "torch":
+        found = by_operators(reading, exact, ran)
+    elif counter.names == "trace":
+        found = by_trace(reading, exact)
+    else:
+        found = by_traits(reading.flops, exact, habits(counter), known_modules(module, habits(counter)))
+    if not found and ran.fast_path:
+        found = _off_the_fast_path(counter, reading, ran, target, shape, pass_)
+    return found or unexplained(reading.flops, exact, traits)
+
+
+def _off_the_fast_path(
+    counter: OtherCounter, reading: Reading, ran: Ran, target: Target, shape: Shape, pass_: Pass
+) -> str:
+    with slow_path():
+        without = _read(counter, *_made(target, shape, pass_), pass_).flops
+    return "" if without == reading.flops else fast_path(ran, without)
+
+
+@cache
+def habits(counter: OtherCounter) -> Traits:
+    """What a counter does on modules of one product."""
+    return probed(lambda module, inputs: counter.read(Pass.FORWARD, module, inputs).flops)
+
+
+def known_modules(module: nn.Module, traits: Traits) -> bool:
+    """Whether some part is a module that counters of modules know; `nn.MultiheadAttention` runs none of its parts."""
+    for part in module.modules():
+        inside = isinstance(part, nn.MultiheadAttention)
+        if (inside and traits.multihead != 0) or type(part) is nn.Linear:
+            return True
+        if isinstance(part, (nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase)):
+            return True
+    return False
+
+
+class _Watch(Counter):
+    """Notes what the weights' gradients of grouped convolutions would cost if groups were ignored."""
+
+    def __init__(self) -> None:
+        super().__init__(Tally(), Lifetimes(), Origin())
+        self.ungrouped: dict[int, int] = {}
+
+    def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
+        flops = super()._count(rule, args, kwargs, out)
+        if rule.name == "convolution_backward" and args[9] > 1 and args[10][1]:
+            one = flops // asked(args[10])
+            self.ungrouped[args[9]] = self.ungrouped.get(args[9], 0) + (args[9] - 1) * one
+        return flops
+
+
+def what_ran(module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> Ran:
+    """The products of a pass on real tensors, as torch runs it by itself: with its fused path for inference."""
+    watch = _Watch()
+    if pass_ == Pass.FORWARD:
+        with torch.no_grad(), watch:
+            module(*inputs)
+    else:
+        leaves = [x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
+        with watch:
+            out = module(*leaves)
+            torch.autograd.backward(out, torch.ones_like(out))
+    counted = watch.tally.counted.items()
+    return Ran({name: line.flops for name, line in counted if line.flops}, watch.ungrouped)

@@ -1,10 +1,13 @@
-"""A target as a module of fake tensors: real shapes and types, no memory."""
+"""A target as a module of fake tensors (real shapes and types, no memory), or of real ones where that has to be."""
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
@@ -25,12 +28,17 @@ LONGEST_REAL = 1 << 13
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Built:
-    """A module and its inputs, all of them fake, under the mode that made them."""
+    """A module and its inputs, all of them fake, under the mode that made them; real ones where `mode` is None."""
 
-    mode: FakeTensorMode
+    mode: FakeTensorMode | None
     module: nn.Module
     inputs: tuple[Any, ...]
     values: Values | None = None
+
+    @property
+    def within(self) -> AbstractContextManager[Any]:
+        """Where its operators have to run."""
+        return contextlib.nullcontext() if self.mode is None else self.mode
 
     @property
     def param_bytes(self) -> int:
@@ -83,6 +91,12 @@ def _module(mode: FakeTensorMode, target: Target, shape: Shape, values: Values) 
     return module
 
 
+def build_real(target: Target, shape: Shape) -> Built:
+    """The target at this shape on real tensors: it takes the memory that it takes."""
+    torch.manual_seed(shape.seed)
+    return Built(None, target.build(shape), target.inputs(shape))
+
+
 def built_once(target: Target, shape: Shape) -> Built:
     """`build`, remembered for the next pass of the same target at the same shape."""
     if _last.get("at") != (id(target), shape):
@@ -101,13 +115,19 @@ def fake_mode(shapes: Any = None) -> FakeTensorMode:
 
 
 def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
-    """Replace tensors that a module made from data of its own (NumPy tables, tensors built before) by fake ones."""
+    """Replace tensors that a module made from data of its own (NumPy tables, tensors built before) by fake ones.
+
+    Tied parameters stay one.
+    """
+    made: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
     for part in module.modules():
         for name, buffer in part._buffers.items():
             part._buffers[name] = _fake(buffer, mode)
-        for name, parameter in part._parameters.items():
-            if parameter is not None and not isinstance(parameter, FakeTensor):
-                part._parameters[name] = nn.Parameter(mode.from_tensor(parameter.detach()), parameter.requires_grad)
+        for name, real in part._parameters.items():
+            if real is not None and not isinstance(real, FakeTensor):
+                if id(real) not in made:
+                    made[id(real)] = real, nn.Parameter(mode.from_tensor(real.detach()), real.requires_grad)
+                part._parameters[name] = made[id(real)][1]
 
 
 def _fake(value: Any, mode: FakeTensorMode) -> Any:

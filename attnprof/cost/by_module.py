@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from attnprof.cost.built import build
-from attnprof.cost.counting import run_pass
+from attnprof.cost.believed import observe
 from attnprof.cost.origin import Origin, backward_node, next_sequence
 from attnprof.model import Shape
 from attnprof.scheme import Target
@@ -52,8 +51,7 @@ class ModuleOrigin(Origin):
 
 def flops_by_module(target: Target, shape: Shape, pass_: Pass) -> dict[str, int]:
     """FLOPs of each submodule's own operators, by its dotted name, in the order of the module; they add up to all."""
-    built = build(target, shape)
-    origin = ModuleOrigin(built.module)
-    run = run_pass(built, shape, pass_, origin)
-    order = [name for name, _ in built.module.named_modules()]
-    return {name: run.tally.modules[name] for name in (*order, REST) if name in run.tally.modules}
+    seen = observe(target, shape, pass_, lambda built, _: ModuleOrigin(built.module))
+    order = [name for name, _ in seen.built.module.named_modules()]
+    found = seen.run.tally.modules
+    return {name: found[name] for name in (*order, REST) if name in found}

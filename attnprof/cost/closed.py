@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from attnprof.cost.believed import as_believed, why_not_traced
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import Monomial, Terms, fit, product_basis
 from attnprof.cost.parameters import with_symbols
@@ -55,13 +56,17 @@ def closed_forms(target: Target, shape: Shape, *, parameters: bool = True, sizes
     `sizes` names those of the batch `b`, heads `h` and head width `d` that are symbols too; the others are held at
     what `shape` has. Never raises for a target that has no closed form: it says why.
     """
+    refused = why_not_traced(target, shape)
+    if refused:
+        return ClosedForms(missing=refused)
     sampler = Sampler(target, shape, ASKED_BUDGET if sizes else BUDGET)
     drawn = _through_integers(sampler, parameters, sizes)
     try:
         if sampler.longest > LONGEST:
             raise Pinned(f"a trace of {sampler.longest} operators takes longer than counting integers")
         near = shape.replace(n=FIRST * UNIT)
-        traced = trace(target, near)
+        with as_believed(target):
+            traced = trace(target, near)
     except Pinned as pinned:
         return dataclasses.replace(drawn, why=str(pinned).splitlines()[0])
     return _confirmed(traced, drawn, sampler)

@@ -28,7 +28,7 @@ def state_sizes(built: Built, n: int) -> dict[str, int]:
             f"{type(built.module).__name__} defines no decoding state",
             hint="a module decodes with `state(n)` and `step(x, state)`",
         )
-    with built.mode, torch.no_grad():
+    with built.within, torch.no_grad():
         now, later = (unique_bytes(tensors_in(make(length))) for length in (n, n + 1))
     return {"state_bytes": now, "state_growth_bytes": later - now}
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from attnprof.cost.built import build
-from attnprof.cost.counting import run_pass
+from attnprof.cost.believed import observe
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
 from attnprof.errors import AttnprofError, TooLarge
@@ -97,12 +96,12 @@ def _counted(need: Callable[[int], Needs], *lengths: int) -> bool:
 
 def needs(target: Target, shape: Shape, pass_: Pass) -> Needs:
     """What one pass takes at one length."""
-    built = build(target, shape)
-    run = run_pass(built, shape, pass_, built.origin(shape))
-    kernels = ", ".join(run.tally.backends) or "one kernel an operator"
-    if run.tally.unseen:
-        kernels += f" (what {', '.join(run.tally.unseen)} take for themselves is not known to the byte)"
-    return Needs(needed_bytes(built, run), run.lives.peak, kernels)
+    seen = observe(target, shape, pass_)
+    tally = seen.run.tally
+    kernels = ", ".join(tally.backends) or "one kernel an operator"
+    if tally.unseen:
+        kernels += f" (what {', '.join(tally.unseen)} take for themselves is not known to the byte)"
+    return Needs(needed_bytes(seen.built, seen.run), seen.run.lives.peak, kernels)
 
 
 def through(need: Callable[[int], Needs], figure: Callable[[Needs], int]) -> Terms | None:

@@ -8,9 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from attnprof.cost.built import Built, build
-from attnprof.cost.counting import Run, run_pass
+from attnprof.cost.believed import as_believed, built_to_trust
+from attnprof.cost.built import Built
 from attnprof.cost.decode import state_sizes
+from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Shape, Value
 from attnprof.scheme import Target
@@ -63,7 +64,8 @@ class Sampler:
         key = (n, *sorted(changed.items()))
         if key not in self.seen:
             try:
-                self.seen[key] = self._count(n, changed)
+                with as_believed(self.target):
+                    self.seen[key] = self._count(n, changed)
             except AttnprofError as error:
                 self.seen[key] = None  # a changed parameter may well be one that the scheme refuses
                 self.refused = self.refused or f"n = {n}: {error.message}"
@@ -75,7 +77,7 @@ class Sampler:
         sizes = {name: value for name, value in changed.items() if name in SIZES}
         shape = resized(self.shape.replace(n=n), sizes)
         own = {name: value for name, value in changed.items() if name not in SIZES}
-        built = build(with_parameters(self.target, own), shape)
+        built = built_to_trust(with_parameters(self.target, own), shape)
         run = run_pass(built, shape, Pass.TRAIN, built.origin(shape))
         self.calls += run.calls
         self.longest = max(self.longest, run.calls)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnprof.cost.storages import flat
+
 _fields: dict[type, tuple[str, ...]] = {}
 
 
@@ -62,7 +64,7 @@ def _of_checkpoint(hook: Any) -> Iterator[Tensor]:
 
 def _inside(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        yield value
+        yield from flat((value,))
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _inside(item)

@@ -27,8 +27,8 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
     """
     if pass_ != Pass.FORWARD:
         return None, f"fvcore counts a forward only, not {pass_}"
-    built = build(target, shape)
     try:
+        built = build(target, shape)
         with torch.device("meta"), torch.no_grad(), _quiet():
             total, unsupported = traced(on_meta(built), tuple(_meta(x) for x in built.inputs))
     except Exception as error:
@@ -41,11 +41,16 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
 
 def traced(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, dict[str, int]]:
     """fvcore's total in FLOPs (multiply-add = 2), and the operators that it skipped with their calls."""
+    analysis = analysed(module, inputs)
+    return int(2 * analysis.total()), dict(analysis.unsupported_ops())
+
+
+def analysed(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    """fvcore's analysis of a forward, which prints nothing."""
     from fvcore.nn import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(module, inputs)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    return int(2 * analysis.total()), dict(analysis.unsupported_ops())
+    return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 
 def on_meta(built: Built) -> nn.Module:

@@ -6,7 +6,9 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 V = TypeVar("V")
 
@@ -56,7 +58,7 @@ class Lifetimes:
 
     def before(self, tensors: Iterable[Tensor]) -> None:
         """Memory that lived before the pass: it is not counted when an operator returns it."""
-        for t in tensors:
+        for t in flat(tensors):
             storage = t.untyped_storage()
             if storage._cdata not in self.outside:
                 life = _Life(storage, self._forget)
@@ -106,13 +108,35 @@ class Lifetimes:
 
 def unique_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the distinct storages of some tensors."""
-    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}.values())
+    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in flat(tensors)}.values())
 
 
 def flat(values: Any) -> Iterator[Tensor]:
-    """The tensors among an operator's arguments or results, lists of tensors included."""
+    """The tensors among arguments or results, lists included; a sparse or nested one by what it is made of."""
     for value in values:
         if isinstance(value, Tensor):
-            yield value
+            yield from (value,) if is_plain(value) else parts(value)
         elif isinstance(value, (tuple, list)):
-            yield from (t for t in value if isinstance(t, Tensor))
+            for t in value:
+                if isinstance(t, Tensor):
+                    yield from (t,) if is_plain(t) else parts(t)
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether a tensor has one storage and strides: neither sparse, nor nested."""
+    return t.layout is torch.strided and not t.is_nested
+
+
+def parts(t: Tensor) -> Iterator[Tensor]:
+    """The dense tensors that a sparse or nested one is made of: indices, offsets, values."""
+    if t.is_nested and t.layout is torch.strided:
+        yield t.values()
+    elif t.layout is torch.sparse_coo:
+        yield from (t._indices(), t._values())
+    elif t.layout in (torch.sparse_csr, torch.sparse_bsr):
+        yield from (t.crow_indices(), t.col_indices(), t.values())
+    elif t.layout in (torch.sparse_csc, torch.sparse_bsc):
+        yield from (t.ccol_indices(), t.row_indices(), t.values())
+    elif is_traceable_wrapper_subclass(t):
+        names, _ = t.__tensor_flatten__()
+        yield from flat([getattr(t, name) for name in names])

@@ -16,9 +16,9 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from attnprof.cost.built import build_in, fake_mode
 from attnprof.cost.counter import Counter, Rule
-from attnprof.cost.counting import Run, slow_path, train
 from attnprof.cost.flex_masks import counted_flex
 from attnprof.cost.interpolate import Terms
+from attnprof.cost.running import Run, slow_path, train
 from attnprof.cost.sampler import UNIT
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally

@@ -81,5 +81,10 @@ def _is_added(name: str) -> bool:
 
 
 def is_composite(operator: Any) -> bool:
-    """Whether torch writes an operator in terms of others, which are counted one by one."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), "CompositeImplicitAutograd")
+    """Whether torch writes an operator in terms of others, which are counted one by one.
+
+    Not where a CPU has a kernel for it all the same, as for `silu_backward`: that one runs, and makes no intermediates.
+    """
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    name = operator.name()
+    return has_kernel(name, "CompositeImplicitAutograd") and not has_kernel(name, "CPU")

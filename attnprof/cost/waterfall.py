@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnprof.cost.built import Built, build, tensors_in
-from attnprof.cost.counting import Run, run_pass
+from attnprof.cost.believed import observe
+from attnprof.cost.built import Built, tensors_in
+from attnprof.cost.running import Run
 from attnprof.cost.storages import unique_bytes
 from attnprof.model import Shape
 from attnprof.scheme import Target
@@ -43,9 +44,8 @@ class Waterfall:
 
 def waterfall(target: Target, shape: Shape, pass_: Pass) -> Waterfall:
     """The parts of a pass's peak. `saved` waits for backward; the layer's input, kept or not, is under `inputs`."""
-    built = build(target, shape)
-    run = run_pass(built, shape, pass_, built.origin(shape))
-    return parts(built, run)
+    seen = observe(target, shape, pass_)
+    return parts(seen.built, seen.run)
 
 
 def parts(built: Built, run: Run) -> Waterfall:

@@ -117,7 +117,7 @@ def convolution(
         return straight + nbytes(x) + nbytes(weight)
     if groups == 1 and x.shape[0] == 1 and x.numel() <= MKLDNN_ELEMENTS:
         return straight + math.prod(made.shape[2:]) * math.prod(weight.shape[1:]) * x.element_size()
-    rounded = blocked(groups) if groups == x.shape[1] else groups
+    rounded = blocked(groups) if 1 < groups == x.shape[1] else groups
     taken = [nbytes(t) * rounded // groups for t in (x, weight, made)]
     return straight + max(sum(taken) - nbytes(made), taken[2])
 

@@ -36,6 +36,7 @@ from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import EngineName
 
 DEFAULT_N = 4096
@@ -225,8 +226,9 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
     from attnprof.graph.probe import recover
 
     rows = None if shape.n <= ALL_ROWS else np.unique(np.linspace(0, shape.n - 1, SAMPLED_ROWS).astype(np.int64))
-    module = target.build(shape)
-    found = recover(module, lambda: target.inputs(shape), shape.heads, request.trials, rows)
+    with own_mistakes(target, shape):
+        module = target.build(shape)
+        found = recover(module, lambda: target.inputs(shape), shape.heads, request.trials, rows)
     declared = None if request.against is None else subject_of(request.against, shape, request).stack.plain
     results = findings.findings(found, shape.causal, declared[0] if declared else None)
     edges = found.slices()

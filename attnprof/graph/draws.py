@@ -25,6 +25,7 @@ from attnprof.graph.subject import Subject
 from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern
 from attnprof.scheme import Target
+from attnprof.words import Certainty
 
 LEAST, USUAL, MOST = 4, 12, 64
 """Layers drawn: at least four; twelve, where that is no more than so many slices; 64 before giving up on full reach."""
@@ -111,7 +112,7 @@ def told_of_draws(facts: Mapping[str, Any], target: Target, shape: Shape) -> dic
     if facts["diameter"] is None and not facts["causal"]:
         why = "layers are drawn anew: no single graph has a diameter"
         facts = {**facts, "reasons": facts["reasons"] | dict.fromkeys(("diameter", "radius"), why)}
-    if facts["layers_to_full"] is not None or facts["exact"].get("reach") == "sampled":
+    if facts["layers_to_full"] is not None or facts["exact"].get("reach") == Certainty.SAMPLED:
         return {**facts, "drawn": drawn}
     pairs = facts["pairs"]
     missing = pairs - round(facts["reach"][-1]["share"] * pairs)

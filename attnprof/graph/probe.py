@@ -183,7 +183,7 @@ def _changes(probe: Probe, streams: list[Tensor], trial: int) -> Bools:
     """Whether output i changes when token j is replaced by another random one, `[n, n]`."""
     draw = torch.Generator().manual_seed(1000 + trial)
     other = [torch.randn(stream.shape, dtype=stream.dtype, generator=draw) for stream in streams]
-    batch = probe.batch if _copies_agree(probe, streams) else 1
+    batch = probe.batch if _apart(probe, streams, other) else 1
     changed = np.zeros((probe.n, probe.n), dtype=np.bool_)
     with torch.no_grad():
         base = probe.run(*streams)
@@ -204,10 +204,16 @@ def _replaced(stream: Tensor, other: Tensor, tokens: range, axis: int) -> Tensor
     return copies
 
 
-def _copies_agree(probe: Probe, streams: list[Tensor]) -> bool:
-    """Whether entries of a batch are treated alike; random draws for each entry would look like dependencies."""
+def _apart(probe: Probe, streams: list[Tensor], other: list[Tensor]) -> bool:
+    """Whether the entries of a batch are treated alike, each by itself, so that many can be asked at a time.
+
+    Beside another entry, the first is what it is alone; random draws for each entry, or entries that mix, would look
+    like dependencies.
+    """
     with torch.no_grad():
-        one = probe.run(*streams)
-        two = probe.run(*(stream.repeat(2, *[1] * (stream.dim() - 1)) for stream in streams))
-    scale = float(one.abs().max())
-    return bool(((two - one).abs() <= CHANGE * scale).all())
+        alone = [probe.run(*streams), probe.run(*other)]
+        both = probe.run(*(torch.cat([one, two]) for one, two in zip(streams, other, strict=True)))
+    if both.shape[0] != 2:
+        return False
+    pairs = zip(both.split(1), alone, strict=True)
+    return all(bool(((got - own).abs() <= CHANGE * float(own.abs().max())).all()) for got, own in pairs)

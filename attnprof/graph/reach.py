@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.stack import Stack
 from attnprof.pattern.slices import Ints
+from attnprof.words import Certainty
 
-Certainty = Literal["exact", "bound", "sampled"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EVERY_LAYER = 32
 WIDEST = 16384
@@ -71,7 +70,7 @@ class Reach:
     farthest_in: Ints
     closed: bool
     engine: str = ""
-    certainty: Certainty = "exact"
+    certainty: Certainty = Certainty.EXACT
     seconds: float = 0.0
     grid: Grid | None = None
     images: dict[int, Counts] = field(default_factory=dict)
@@ -81,7 +80,7 @@ class Reach:
     @property
     def full(self) -> bool:
         """Whether every allowed pair is reached; never known of a sample."""
-        return self.certainty != "sampled" and int(self.histogram.sum()) == self.pairs
+        return self.certainty != Certainty.SAMPLED and int(self.histogram.sum()) == self.pairs
 
     @property
     def layers_to_full(self) -> int | None:

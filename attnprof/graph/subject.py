@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
-from attnprof.graph.reach import Ask, Certainty, Reach
+from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Part, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
-from attnprof.words import EngineName
+from attnprof.words import Certainty, EngineName
 
 Relation = Slices | Blocked
 Closed = Callable[[int, int], int | None]

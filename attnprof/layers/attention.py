@@ -75,7 +75,9 @@ def decoder(core: nn.Module) -> Any:
     """The core, if it can decode token by token; else `Unsupported`."""
     if not hasattr(core, "step"):
         name = type(core).__module__.rsplit(".", 1)[-1]
-        raise Unsupported(f"no decoding step is written for {name}", hint="dense, sliding_window and linear have one")
+        raise Unsupported(
+            f"no step token by token is written for {name}", hint="dense, sliding_window and linear have one"
+        )
     return core
 
 

@@ -14,6 +14,7 @@ from attnprof.measure.rows import rows_off
 from attnprof.measure.saved import first_tensor
 from attnprof.model import Shape
 from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Device, DType, Pass, Runner
 
 SMALL = (64, 77)
@@ -48,8 +49,13 @@ def check(target: Target, shape: Shape, pass_: Pass = Pass.TRAIN, device: str = 
     pass `decode` one step is compared with the whole forward.
     """
     pass_ = Pass(pass_)
-    if not _has_reference(target, shape):
-        return _unaided(target, shape, pass_, device)
+    with own_mistakes(target, shape):
+        if not _has_reference(target, shape):
+            return _unaided(target, _shortened(shape, SMALL[0]), pass_, device) or at_length(target, shape, device)
+        return _aided(target, shape, pass_, device)
+
+
+def _aided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
     found: Reasons = {}
     dtype, where, compared = precisely(target, pass_, device)
     for n in sorted({min(shape.n, n) for n in SMALL}):
@@ -89,12 +95,12 @@ def _is_causal(target: Target, shape: Shape) -> bool:
 
 
 def _unaided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
-    small = _shortened(shape, SMALL[0])
-    run = _Run.of(target, small, device)
+    """All that can be asked without a reference, at this length: what comes out is finite, and causal if it says so."""
+    run = _Run.of(target, shape, device)
     bad = [name for name, tensor in run.everything(pass_).items() if not tensor.isfinite().all()]
     if bad:
-        return {"gate_finite": f"not finite at n = {small.n}: {', '.join(bad)}"}
-    return _future(target, small, device) if _is_causal(target, shape) else {}
+        return {"gate_finite": f"not finite at n = {shape.n}: {', '.join(bad)}"}
+    return _future(target, shape, device) if _is_causal(target, shape) else {}
 
 
 def _against_reference(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
@@ -145,7 +151,13 @@ def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
 
 
 def at_length(target: Target, shape: Shape, device: str = Device.CPU) -> Reasons:
-    """Why the output is wrong in the dtype, on the backend and at the length to be timed; empty when it is not."""
+    """Why the output is wrong in the dtype, on the backend and at the length to be timed; empty when it is not.
+
+    Without a reference: whether it is finite there, and causal where that is claimed.
+    """
+    if not _has_reference(target, shape):
+        with own_mistakes(target, shape):
+            return _unaided(target, shape, Pass.FORWARD, device)
     if shape.n > WHOLE or shape.dtype is DType.FLOAT64:
         off = rows_off(target, shape, device)
     else:

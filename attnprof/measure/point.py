@@ -12,6 +12,7 @@ from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
 from attnprof.model import Measured, Shape
 from attnprof.scheme import Target
+from attnprof.usercode import own_mistakes
 from attnprof.words import Device, Pass
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ def measure_target(
 
     began = time.perf_counter()
     torch.manual_seed(shape.seed)
-    module = target.build(shape).to(device)
-    inputs = [x.to(device) for x in target.inputs(shape)]
-    clock, sensors = clock or clock_for(device), sensors or open_sensors(device)
-    return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors, began=began)
+    with own_mistakes(target, shape):
+        module = target.build(shape).to(device)
+        inputs = [x.to(device) for x in target.inputs(shape)]
+        clock, sensors = clock or clock_for(device), sensors or open_sensors(device)
+        return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors, began=began)
 
 
 def measure(

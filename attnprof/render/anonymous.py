@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attnprof.model import Record
 
@@ -15,7 +15,9 @@ ADDRESS = re.compile(r"\b[\w.+-]+@[\w-]+(\.[\w-]+)+\b|GPU-[0-9a-fA-F-]{8,}")
 
 def anonymised(records: Iterable[Record]) -> list[Record]:
     """The records with paths, addresses, device identifiers and this host's name cut out of their texts."""
-    return [_without(record) for record in records]
+    found = list(records)
+    names = _names([record.point.target for record in found])
+    return [_without(record, names[record.point.target]) for record in found]
 
 
 def scrubbed(text: str) -> str:
@@ -25,10 +27,21 @@ def scrubbed(text: str) -> str:
     return cut.replace(host, "[host]") if len(host) > 3 else cut
 
 
-def _without(record: Record) -> Record:
+def _names(targets: Sequence[str]) -> dict[str, str]:
+    """Targets without the folders of a file, numbered where that leaves two with one name."""
+    short = {target: _name(target) for target in dict.fromkeys(targets)}
+    alike = {name: [t for t in short if short[t] == name] for name in short.values()}
+    return {
+        target: name if len(alike[name]) == 1 else f"{name} ({alike[name].index(target) + 1})"
+        for target, name in short.items()
+    }
+
+
+def _without(record: Record, target: str) -> Record:
     reasons = {key: scrubbed(text) for key, text in record.reasons.items()}
     flags = tuple(scrubbed(flag) for flag in record.flags)
-    point = dataclasses.replace(record.point, target=_name(record.point.target))
+    source = None if record.point.source is None else _name(record.point.source)
+    point = dataclasses.replace(record.point, target=target, source=source)
     return dataclasses.replace(record, point=point, reasons=reasons, flags=flags)
 
 

@@ -226,7 +226,7 @@ def _flops_of_a_layer(record: Record, groups: Sequence[Group]) -> float | None:
     """Executed forward FLOPs of one layer of the scheme that a graph record is of, where the same n was costed."""
     point = record.point
     for group in groups:
-        if group.conditions.pass_ is Pass.FORWARD and group.conditions.causal == point.shape.causal:
+        if group.conditions.pass_ is Pass.FORWARD and group.conditions.causal == point.label("causal"):
             for series in group.series:
                 if series.target == point.target and (found := series.values(FLOPS).get(point.shape.n)):
                     return found

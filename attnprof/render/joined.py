@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attnprof.model import Record, content_hash
+from attnprof.naming import by_source
 
 MACHINE = (
     "cpu",
@@ -40,15 +41,28 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
     """
     headers = [dict(run.header) for run in runs]
     if len(headers) == 1:
-        return runs[0].records(), headers[0]
+        return told_apart(runs[0].records()), headers[0]
     machines = [_machine(header) for header in headers]
     several = len(set(machines)) > 1
     records: list[Record] = []
     for run, machine in zip(runs, machines, strict=True):
         name = f"run {machines.index(machine) + 1}" if several else ""
         records += [_on(record, name) for record in run.records()]
+    records = told_apart(records)
     kept: dict[str, Any] = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
     return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}
+
+
+def told_apart(records: Sequence[Record]) -> list[Record]:
+    """The records, targets of one name that different sources were found by under a name each."""
+    names = by_source((record.point.target, record.point.source) for record in records)
+    return [_called(record, names[record.point.target, record.point.source]) for record in records]
+
+
+def _called(record: Record, name: str) -> Record:
+    if name == record.point.target:
+        return record
+    return dataclasses.replace(record, point=dataclasses.replace(record.point, target=name))
 
 
 def _machine(header: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attnprof import usercode
 from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
 from attnprof.model import Record
@@ -216,9 +217,9 @@ def _pictures(
 
 
 def _flags(records: Sequence[Record]) -> dict[str, str]:
-    """What each flag of the records means, where it is one of a measurement's."""
+    """What each flag of the records means, where it is one of a measurement's or of a user's code."""
     used = {flag for r in records for flag in r.flags}
-    return {flag: text for flag, text in FLAGS.items() if flag in used}
+    return {flag: text for flag, text in (FLAGS | usercode.FLAGS).items() if flag in used}
 
 
 def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def slug(conditions: Conditions, among: Sequence[Group]) -> str:
 
 
 def _slug(conditions: Conditions) -> str:
-    return f"{conditions.pass_}-{'causal' if conditions.causal else 'bidirectional'}"
+    causality = {True: "causal", False: "bidirectional", None: "unknown"}[conditions.causal]
+    return f"{conditions.pass_}-{causality}"
 
 
 def panels(paper: Paper) -> Files:

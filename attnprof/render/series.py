@@ -14,15 +14,18 @@ from attnprof.words import Pass, RecordKind, Status
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What must be equal for two points to be compared. `tokens` replaces `batch` where a sweep keeps b * n fixed."""
+    """What must be equal for two points to be compared. `tokens` replaces `batch` where a sweep keeps b * n fixed.
 
-    level: str
+    A label that nobody knows of a user's code is None, which is equal to nothing that is known.
+    """
+
+    level: str | None
     pass_: Pass
-    causal: bool
+    causal: bool | None
     batch: int | None
     tokens: int | None
-    heads: int
-    kv_heads: int
+    heads: int | None
+    kv_heads: int | None
     dim: int
     keys: int | None
     depth: int
@@ -32,8 +35,14 @@ class Conditions:
     @property
     def order(self) -> tuple[Any, ...]:
         """Where a reader expects these conditions: bidirectional first, forward before train before decode."""
-        sizes = (self.depth, self.dim, self.heads, self.kv_heads, self.keys or 0, self.batch or 0, self.tokens or 0)
-        return (self.device, self.level, self.causal, list(Pass).index(self.pass_), self.dtype, sizes)  # type: ignore[arg-type]
+        sizes = (self.depth, self.dim, self.heads, self.kv_heads, self.keys, self.batch, self.tokens)
+        known = (self.device, self.level or "", _ordered(self.causal), list(Pass).index(self.pass_), self.dtype)
+        return (*known, tuple(_ordered(size) for size in sizes))
+
+
+def _ordered(value: int | None) -> tuple[bool, int]:
+    """What is known before what is not."""
+    return value is None, value or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,8 @@ def _record_order(record: Record) -> tuple[Any, ...]:
 
 def _all_but_batch(point: Point) -> tuple[Any, ...]:
     s = point.shape
-    return (s.level, point.pass_, s.causal, s.heads, s.groups, s.dim, s.m, s.depth, s.dtype, point.place)
+    labels = tuple(point.label(name) for name in ("level", "causal", "heads", "kv_heads"))
+    return (*labels, point.pass_, s.dim, s.m, s.depth, s.dtype, point.place)
 
 
 def _keeps_tokens(records: Sequence[Record]) -> bool:
@@ -134,13 +144,13 @@ def _keeps_tokens(records: Sequence[Record]) -> bool:
 def _conditions(point: Point, fixed_tokens: bool) -> Conditions:
     s = point.shape
     return Conditions(
-        level=s.level,
+        level=point.label("level"),
         pass_=point.pass_,
-        causal=s.causal,
+        causal=point.label("causal"),
         batch=None if fixed_tokens else s.batch,
         tokens=s.batch * s.n if fixed_tokens else None,
-        heads=s.heads,
-        kv_heads=s.groups,
+        heads=point.label("heads"),
+        kv_heads=point.label("kv_heads"),
         dim=s.dim,
         keys=s.m,
         depth=s.depth,

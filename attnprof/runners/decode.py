@@ -68,8 +68,8 @@ def window(spec: Spec) -> tuple[Band, int]:
     plain = spec.pattern.heads == 1 and len(bands) == 1 and len(sinks) <= 1 and len(bands) + len(sinks) == len(parts)
     if not plain or (sinks and bands[0].dilation > 1):
         raise Unsupported(
-            f"no decoding step is written for the pattern of {spec.pattern.name}: a runner has one for a causal band, "
-            f"with or without the first tokens",
+            f"no step token by token is written for the pattern of {spec.pattern.name}: a runner has one for a causal "
+            f"band, with or without the first tokens",
             hint="sliding_window --causal",
         )
     return bands[0], sinks[0].last if sinks else 0

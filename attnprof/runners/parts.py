@@ -126,7 +126,7 @@ def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
     blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
     part = masked(Part(n, NATURAL, NATURAL, expr.size, unit, table=blocks))
-    return [_causally(part, offsets, reads=expr.before >= 0 and expr.after >= 0) if expr.causal else part]
+    return [_causally(part, offsets.tolist(), reads=expr.before >= 0 and expr.after >= 0) if expr.causal else part]
 
 
 @tiles.register

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from attnprof import catalog
-from attnprof.errors import AttnprofError, Unsupported
+from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.model import Point, plain
 from attnprof.scheme import Target
 
@@ -36,6 +36,7 @@ class Child:
             params=request["params"],
             runner=request["runner"],
             arguments=request["arguments"],
+            layout=request.get("layout"),
         )
         return {"name": self.target.name}
 
@@ -54,13 +55,14 @@ class Child:
         point = Point.from_json(request["point"])
         shape, device = point.shape, point.device
         form = (shape.level, shape.causal, shape.dtype, shape.groups, device)
-        if (*form, point.pass_) not in self.gated:
-            self.gated |= {(*form, point.pass_), (*form, shape.n)}
-            return {"reasons": check(self.found, shape, point.pass_, device)}
-        if (*form, shape.n) in self.gated:
-            return {"reasons": {}}
-        self.gated.add((*form, shape.n))
-        return {"reasons": at_length(self.found, shape, device)}
+        whole, there = (*form, point.pass_), (*form, shape.n)
+        reasons: Mapping[str, str] = {}
+        if whole not in self.gated:
+            reasons = check(self.found, shape, point.pass_, device)
+        elif there not in self.gated:
+            reasons = at_length(self.found, shape, device)
+        self.gated |= {whole, there}  # not before: a gate that raised has passed nothing
+        return {"reasons": reasons}
 
     def free(self, request: Mapping[str, Any]) -> Answer:
         """Bytes that are free on the device."""
@@ -108,6 +110,8 @@ class Child:
             return {"ok": True, **does[request["do"]](request)}
         except Unsupported as error:
             return failure("unsupported", error.message, error.hint)
+        except Failed as error:
+            return failure("failed", f"{error.message} ({error.hint})")
         except AttnprofError as error:
             return failure("input", error.message, error.hint)
         except NotImplementedError as error:  # a kernel that has no such pass on this device
@@ -124,12 +128,6 @@ def failure(kind: str, message: str, hint: str = "") -> Answer:
         "message": message.strip().splitlines()[0] if message.strip() else kind,
         "hint": hint,
     }
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device or the machine had no memory left."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def serve(pipe: Connection, log: str) -> None:

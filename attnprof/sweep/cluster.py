@@ -58,7 +58,7 @@ def submit(
 
 def folder_of(run: Run, job: Job) -> Path:
     """Where a job keeps its own run: named by its target, its parameters and its runner."""
-    settings = content_hash([job.target, dict(job.params), job.runner, dict(job.arguments)])
+    settings = content_hash([job.target, dict(job.params), job.runner, dict(job.arguments), job.layout])
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
 
 
@@ -72,7 +72,7 @@ def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) ->
 def to_json(job: Job) -> str:
     """A job as text."""
     points = [{"key": p.key, "point": p.point.to_json(), "flags": p.flags} for p in job.points]
-    plain = {name: getattr(job, name) for name in ("target", "params", "runner", "arguments")}
+    plain = {name: getattr(job, name) for name in ("target", "params", "runner", "arguments", "layout")}
     return json.dumps({**plain, "points": points})
 
 

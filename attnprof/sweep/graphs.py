@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.model import Record
 from attnprof.store import Run
@@ -40,7 +39,7 @@ def _graph(job: Job) -> Record | None:
     from attnprof.graph.analysis import Request, analyze, selecting_n
     from attnprof.graph.record import graph_record
 
-    target = catalog.find(job.target, params=job.params, runner=job.runner, arguments=job.arguments)
+    target = job.find()
     if not hasattr(target, "graph"):
         return None
     longest = max(planned.point.shape.n for planned in job.points)

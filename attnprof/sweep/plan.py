@@ -11,10 +11,13 @@ from typing import Any
 from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.model import BASELINES, Point, Shape, Value, content_hash
+from attnprof.modules.labels import refuse_unbound
+from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
 from attnprof.scheme import Target
 from attnprof.sweep.preset import by_length
-from attnprof.words import Device, Pass, Preset, Runner
+from attnprof.usercode import labels_of
+from attnprof.words import Device, Layout, Pass, Preset, Runner
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
@@ -33,12 +36,14 @@ class Ask:
     tokens: int | None = None
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Value] = field(default_factory=dict)
+    layout: Layout | None = None
     preset: Preset | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passes", Pass.distinct(self.passes))
         object.__setattr__(self, "device", Device(self.device))
         object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+        object.__setattr__(self, "layout", None if self.layout is None else Layout(self.layout))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +73,7 @@ class Job:
     arguments: Mapping[str, Value]
     points: tuple[Planned, ...]
     card: Card | None = None
+    layout: Layout | None = None
 
     @property
     def name(self) -> str:
@@ -82,11 +88,26 @@ class Job:
             "params": dict(self.params),
             "runner": self.runner,
             "arguments": dict(self.arguments),
+            "layout": self.layout,
         }
 
+    def find(self) -> Target:
+        """The target, under the name that records call it by."""
+        return catalog.find(
+            self.target,
+            params=self.params,
+            runner=self.runner,
+            arguments=self.arguments,
+            layout=self.layout,
+            name=self.name,
+        )
 
-def plan(ask: Ask) -> tuple[Job, ...]:
-    """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts."""
+
+def plan(ask: Ask, explicit: Sequence[str] = ()) -> tuple[Job, ...]:
+    """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts.
+
+    `explicit` are the sizes that were asked for in so many words: one that no target takes is refused.
+    """
     catalog.checked(ask.shape.replace(n=min(ask.lengths)))
     names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
     for name in ask.settings:
@@ -95,15 +116,18 @@ def plan(ask: Ask) -> tuple[Job, ...]:
                 f"--set names {name!r}, which is not a target of this sweep", hint=f"targets: {', '.join(names)}"
             )
     forms = [(name, params, lengths) for name in dict.fromkeys(names) for params, lengths in _parameters(ask, name)]
-    found = [
-        (name, params, lengths, catalog.find(name, params=params, runner=ask.runner, arguments=ask.arguments))
-        for name, params, lengths in forms
-    ]
+    called = distinguished((name for name, *_ in forms), catalog.names())
+    found = [(name, params, lengths, _target(ask, name, params, called[name])) for name, params, lengths in forms]
+    refuse_unbound([(target, ask.shape) for *_, target in found], explicit)
     native = {target.card.native_causal for *_, target in found}
     return tuple(
         _job(ask, name, params, lengths, target, _causal(ask, target, native))
         for name, params, lengths, target in found
     )
+
+
+def _target(ask: Ask, text: str, params: Mapping[str, Value], name: str) -> Target:
+    return catalog.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
 
 
 def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
@@ -135,22 +159,35 @@ def _job(
     target: Target,
     causal: tuple[bool, ...],
 ) -> Job:
-    planned = [_planned(ask, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
+    planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
     distinct = {point.key: point for point in planned}
-    return Job(name, params, target.runner, ask.arguments, tuple(distinct.values()), target.card)
+    points = tuple(distinct.values())
+    return Job(name, params, target.runner, ask.arguments, points, target.card, ask.layout)
 
 
-def _planned(ask: Ask, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
+def _planned(ask: Ask, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
     batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
     shape = ask.shape.replace(n=n, causal=causal or pass_ == Pass.DECODE, batch=batch)
     params = target.resolve(n)
-    point = Point(target.name, shape, pass_, ask.device, target.runner, target.layers, params)
+    point = point_of(text, target, shape, pass_, ask.device)
     flags = [
         f"clipped:{name}={value}" for name, value in params.items() if target.parameters.get(name) not in (None, value)
     ]
     if ask.runner and target.runners and target.runner != ask.runner:
         flags.append(f"runner:{ask.runner} cannot execute it, {target.runner} does")
     return Planned(key_of(target, point), point, tuple(flags))
+
+
+def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Device) -> Point:
+    """The point of a target that this text finds, with what is known of its labels."""
+    _, unknown = labels_of(target, shape)
+    if "causal" in unknown:
+        shape = shape.replace(causal=False)  # what is asked of others says nothing here, and is no claim to check
+    source = None if text in catalog.names() else text
+    params = target.resolve(shape.n)
+    return Point(
+        target.name, shape, pass_, device, target.runner, target.layers, params, source=source, unknown=unknown
+    )
 
 
 def key_of(target: Target, point: Point) -> str:
@@ -160,8 +197,7 @@ def key_of(target: Target, point: Point) -> str:
 
 def label(target: str) -> str:
     """How `--set` names a target: a scheme by its name, a pattern file by its stem, code by its attribute."""
-    last = target.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
-    return last.removesuffix(".py")
+    return short_name(target)
 
 
 def settings_of(texts: Sequence[str], targets: Sequence[str]) -> dict[str, dict[str, Value]]:

@@ -7,7 +7,7 @@ shared among them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from attnprof.store import Run
 from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
 from attnprof.sweep.plan import Job, Planned
 from attnprof.sweep.worker import Died, Worker
+from attnprof.usercode import causality_seen
 from attnprof.words import Device, RecordKind, Status
 
 ABREAST = 8
@@ -110,6 +111,7 @@ class Attempt:
     measured: Measured | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
+    seen: bool | None = None
 
     def record(self) -> Record:
         """Count, then measure where that makes sense."""
@@ -120,7 +122,7 @@ class Attempt:
         return Record(
             kind=RecordKind.COST,
             key=self.planned.key,
-            point=self.point,
+            point=self.labelled,
             cost=self.cost,
             measured=self.measured,
             status=self.status,
@@ -133,6 +135,15 @@ class Attempt:
         """The point itself."""
         return self.planned.point
 
+    @property
+    def labelled(self) -> Point:
+        """The point, its causality that of a probe where nothing of the target's code is bound to the label."""
+        point = self.point
+        if self.seen is None or "causal" not in point.unknown:
+            return point
+        unknown = tuple(name for name in point.unknown if name != "causal")
+        return replace(point, shape=point.shape.replace(causal=self.seen), unknown=unknown)
+
     def _count(self) -> bool:
         answer = self._ask("count", COUNT_TIMEOUT_S)
         if answer is None:
@@ -140,6 +151,7 @@ class Attempt:
         self.cost = revive(Cost, answer["cost"])
         self.reasons |= answer["reasons"]
         self.flags += answer["flags"]
+        self.seen = causality_seen(answer["flags"])
         return True
 
     def _foreseen(self) -> bool:

@@ -40,7 +40,7 @@ def test_cost_answers_with_the_contracts_keys(tmp_path: Path) -> None:
     row = data["table"][0]
     for key in KEYS:
         assert key in row
-    assert set(row["certificate"]) == {"counted", "uncounted", "backend", "tile", "convention"}
+    assert set(row["certificate"]) == {"counted", "uncounted", "backend", "tile", "convention", "unknown_workspaces"}
     assert set(row["certificate"]["counted"][0]) == {"op", "calls", "flops"}
     for pass_ in ("forward", "train"):
         assert set(data["closed_forms"][pass_]) == {"flops_executed", "flops_core_executed", "saved_bytes"}

@@ -14,20 +14,34 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate", "words"),
+    ("units", "locate", "words", "naming"),
     ("model",),
     ("pattern",),
     ("scheme",),
+    ("usercode",),
     ("layers",),
     ("runners",),
     ("schemes",),
-    ("catalog", "targets", "foreign", "captured", "mask_mod", "graph", "cost", "measure", "store", "stats"),
+    (
+        "catalog",
+        "targets",
+        "foreign",
+        "captured",
+        "mask_mod",
+        "stated",
+        "modules",
+        "graph",
+        "cost",
+        "measure",
+        "store",
+        "stats",
+    ),
     ("sweep", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured", "mask_mod"}, {"api", "testing"})
+ROOMS = ({"catalog", "targets", "foreign", "captured", "mask_mod", "stated", "modules"}, {"api", "testing"})
 NO_TORCH = (
     "graph",
     "render",
@@ -36,9 +50,11 @@ NO_TORCH = (
     "catalog",
     "targets",
     "foreign",
+    "modules",
     "mask_mod",
     "pattern",
     "scheme",
+    "usercode",
     "units",
     "words",
     "model",

@@ -30,7 +30,6 @@ KINDS = [
 # Text that is a closed word elsewhere, but here a parameter of a scheme, or how sure a reach is.
 OTHER_MEANINGS = {
     ("schemes/linformer.py", "none"),
-    ("graph/metrics/distances.py", "sampled"),
 }
 
 

@@ -8,27 +8,41 @@ import importlib.metadata
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
-Tally = Callable[[nn.Module, tuple[Any, ...]], int]
+Names = Literal["", "torch", "trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A counter's figure in FLOPs, multiply-add = 2; FLOPs by operator, and operators it skipped, where it tells."""
+
+    flops: int
+    counted: Mapping[str, int] | None = None
+    skipped: tuple[str, ...] = ()
+
+
+Tally = Callable[[nn.Module, tuple[Any, ...]], int | Reading]
 
 
 @dataclass(frozen=True, slots=True)
 class OtherCounter:
     """A counter of somebody else: its distribution, its module here, whether it counts a backward too.
 
-    The module has `forward(module, inputs) -> FLOPs` (multiply-add = 2, whatever the counter calls them) and, where it
-    counts one, `train(module, inputs) -> FLOPs`.
+    The module has `forward(module, inputs)` (multiply-add = 2, whatever the counter calls them) and, where it counts
+    one, `train(module, inputs)`. `names` says whose names a reading by operator uses: those that torch runs, or those
+    of a trace.
     """
 
     name: str
     distribution: str
     home: str
     trains: bool = False
+    names: Names = ""
 
     @property
     def version(self) -> str | None:
@@ -42,10 +56,16 @@ class OtherCounter:
         """The function that counts one pass."""
         return getattr(importlib.import_module(f"attnprof.cost.counters.{self.home}"), pass_)
 
+    def read(self, pass_: str, module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
+        """What it says of one pass. Raises whatever the counter raises."""
+        with quiet():
+            found = self.tally(pass_)(module, inputs)
+        return found if isinstance(found, Reading) else Reading(found)
+
 
 COUNTERS: tuple[OtherCounter, ...] = (
-    OtherCounter("fvcore", "fvcore", "by_fvcore"),
-    OtherCounter("torch FlopCounterMode", "torch", "by_torch", trains=True),
+    OtherCounter("fvcore", "fvcore", "by_fvcore", names="trace"),
+    OtherCounter("torch FlopCounterMode", "torch", "by_torch", trains=True, names="torch"),
     OtherCounter("DeepSpeed", "deepspeed", "by_deepspeed"),
     OtherCounter("calflops", "calflops", "by_calflops"),
     OtherCounter("ptflops", "ptflops", "by_ptflops"),
@@ -56,13 +76,17 @@ COUNTERS: tuple[OtherCounter, ...] = (
 )
 
 
+def _errors() -> contextlib.AbstractContextManager[Any]:
+    return contextlib.redirect_stderr(io.StringIO())
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without what counters print, warn and log."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _errors():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -19,6 +19,7 @@ from attnprof.graph.reach import Ask, LayerReach, Reach
 from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.structure import self_reading
 from attnprof.pattern.slices import Ints
+from attnprof.words import Certainty
 
 GROUPS = 16
 WIDE = 64
@@ -116,7 +117,7 @@ def _estimate(stack: Stack, sample: Sample, known: Ints | None, targets: Ints, r
         farthest_out=sample.out,
         farthest_in=sample.into,
         closed=sample.closed,
-        certainty="sampled",
+        certainty=Certainty.SAMPLED,
         sources=len(np.unique(targets)),
         note="estimated from a sample of tokens; the largest hop is a lower bound",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attnprof.graph.subject import Facts, Subject
+from attnprof.words import Certainty
 
 
 def baseline(subject: Subject) -> Facts:
@@ -12,7 +13,7 @@ def baseline(subject: Subject) -> Facts:
     over the pairs then reached; 1 for dense attention, which has them all after one layer.
     """
     pairs = subject.stack.pairs
-    if subject.reach.certainty == "sampled":
+    if subject.reach.certainty == Certainty.SAMPLED:
         return _sampled(subject)
     reached = int(subject.reach.histogram.sum())
     values = {

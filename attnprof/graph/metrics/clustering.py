@@ -15,6 +15,7 @@ from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
+from attnprof.words import Certainty
 
 EXACT = 1024
 WEDGES = 400
@@ -60,7 +61,7 @@ def _sampled(masks: list[Slices], share: NDArray[np.float64], seed: int) -> Fact
     closed = sum(wedge_closed(masks[layer], rng) for layer in layers.tolist())
     low, high = proportion(closed, WEDGES)
     interval = {"low": low, "high": high, "wedges": WEDGES, "seed": seed}
-    return Facts({"clustering": closed / WEDGES, "clustering_interval": interval}, {"clustering": "sampled"})
+    return Facts({"clustering": closed / WEDGES, "clustering_interval": interval}, {"clustering": Certainty.SAMPLED})
 
 
 def _exact(value: float) -> Facts:

@@ -12,6 +12,7 @@ from attnprof.graph.stack import Layer, Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
+from attnprof.words import Certainty
 
 Pairs = tuple[Ints, Ints]
 MOST_EDGES = 20_000_000
@@ -127,7 +128,7 @@ def _quasi_root(subject: Subject, weak: int) -> tuple[bool | None, str]:
     if not subject.reach.closed:
         return None, "unknown: the search ended before nothing new was reached"
     targets = np.zeros(1, dtype=np.int64) if stack.causal else np.unique(np.linspace(0, n - 1, 64).astype(np.int64))
-    layers = None if subject.reach.certainty == "sampled" else max(len(subject.reach.histogram) - 1, 1)
+    layers = None if subject.reach.certainty == Certainty.SAMPLED else max(len(subject.reach.histogram) - 1, 1)
     for target in targets.tolist():
         found = search(stack, Ask(layers=layers), range_or.plan, np.asarray([target]))
         if sum(int(fresh.sum()) for fresh in found.fresh) == n - 1:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.reach import Ask, Certainty, Reach
+from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Facts, Subject, spread
 from attnprof.pattern import Slices
+from attnprof.words import Certainty
 
 
 def reach_curve(subject: Subject) -> Facts:
@@ -28,7 +29,7 @@ def reach_curve(subject: Subject) -> Facts:
     ]
     values = {"reach": layers, "layers_to_full": reach.layers_to_full, "idle_layers": idle_layers(reach)}
     reasons = {} if reach.full else {"layers_to_full": why_not_full(reach)}
-    if reach.certainty == "sampled":
+    if reach.certainty == Certainty.SAMPLED:
         values["idle_layers"], reasons["idle_layers"] = None, SAMPLED
     keys: dict[str, Certainty] = dict.fromkeys(values, reach.certainty)
     return Facts(values, keys, reasons)
@@ -39,7 +40,7 @@ SAMPLED = "a sample of tokens bounds no largest hop, so no mean of hops either; 
 
 def why_not_full(reach: Reach) -> str:
     """Why full reach is not there: it never comes, the search ended before it, or a sample cannot show it."""
-    if reach.certainty == "sampled":
+    if reach.certainty == Certainty.SAMPLED:
         return f"at least {len(reach.histogram) - 1}: {reach.sources:,} tokens were looked at, not all {reach.n:,}"
     missing = reach.pairs - int(reach.histogram.sum())
     share = missing / reach.pairs
@@ -60,7 +61,7 @@ def idle_layers(reach: Reach) -> list[int]:
 def hops(subject: Subject) -> Facts:
     """Hop histogram, mean, 90% effective diameter, largest hop over allowed pairs, eccentricities."""
     reach = subject.reach
-    if reach.certainty == "sampled":
+    if reach.certainty == Certainty.SAMPLED:
         return _sampled_hops(reach)
     known = reach.farthest_out[reach.farthest_out >= 0]
     into = reach.farthest_in[reach.farthest_in >= 0]
@@ -90,7 +91,7 @@ def _sampled_hops(reach: Reach) -> Facts:
     )
     values = {**dict.fromkeys(names), "eccentricity_out": spread(reach.farthest_out)}
     reasons = dict.fromkeys(names, SAMPLED) | {"max_hops": why_not_full(reach)}
-    return Facts(values, {"eccentricity_out": "bound"}, reasons)
+    return Facts(values, {"eccentricity_out": Certainty.BOUND}, reasons)
 
 
 def effective_diameter(reach: Reach, share: float = 0.9) -> int | None:

@@ -18,10 +18,12 @@ from attnprof.cost.origin import Origin
 from attnprof.cost.registry import Unknowable
 from attnprof.cost.storages import Lifetimes
 from attnprof.cost.tally import Tally
-from attnprof.model import Cost, Pass, Shape
+from attnprof.model import Cost, Shape
+from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 
 aten = torch.ops.aten
+PASSES = (Pass.FORWARD, Pass.TRAIN)
 Call = Callable[[], Any]
 COMPLEX = torch.complex64
 
@@ -232,27 +234,27 @@ def first(m: nn.Module, x: Tensor) -> Tensor:
     return m(x)[0]
 
 
-@pytest.mark.parametrize("pass_", ["forward", "train"])
+@pytest.mark.parametrize("pass_", PASSES)
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
 def test_recurrent_layers_apply_each_gate_to_every_token(kind: type[nn.RNNBase], gates: int, pass_: Pass) -> None:
     found = cost(lambda: kind(D, H, batch_first=True), first, pass_)
     # Nothing asks for the gradient of the first state; oneDNN's LSTM computes it all the same.
     spared = 2 * B * H * H * gates if kind is not nn.LSTM else 0
-    assert found.flops_executed == (gates * GATE if pass_ == "forward" else 3 * gates * GATE - spared)
+    assert found.flops_executed == (gates * GATE if pass_ == Pass.FORWARD else 3 * gates * GATE - spared)
     assert found.flops_core_executed == 0
 
 
 def test_layers_and_directions_of_an_lstm_add_up() -> None:
     layer = lambda: nn.LSTM(D, H, num_layers=2, bidirectional=True, batch_first=True)  # noqa: E731
     second = 2 * B * N * H * (2 * H + H)
-    assert cost(layer, first, "forward").flops_executed == 2 * 4 * (GATE + second)
-    assert cost(layer, first, "train").flops_executed == 3 * 2 * 4 * (GATE + second)
+    assert cost(layer, first, Pass.FORWARD).flops_executed == 2 * 4 * (GATE + second)
+    assert cost(layer, first, Pass.TRAIN).flops_executed == 3 * 2 * 4 * (GATE + second)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_an_lstm_that_projects_its_state() -> None:
     P = 4
-    found = cost(lambda: nn.LSTM(D, H, proj_size=P, batch_first=True), first, "forward")
+    found = cost(lambda: nn.LSTM(D, H, proj_size=P, batch_first=True), first, Pass.FORWARD)
     assert found.flops_executed == 2 * B * N * (4 * H * (D + P) + H * P)
 
 
@@ -263,9 +265,9 @@ CELLS = [(nn.LSTMCell, 4), (nn.GRUCell, 3), (nn.RNNCell, 1)]
 def test_cells_cost_one_token(kind: Callable[..., nn.Module], gates: int) -> None:
     run = lambda m, x: m(x[:, 0])[0] if kind is nn.LSTMCell else m(x[:, 0])  # noqa: E731
     step = 2 * B * H * gates
-    assert cost(lambda: kind(D, H), run, "forward").flops_executed == step * (D + H)
+    assert cost(lambda: kind(D, H), run, Pass.FORWARD).flops_executed == step * (D + H)
     # The state is zeros and asks for no gradient: W, U and x have one each.
-    assert cost(lambda: kind(D, H), run, "train").flops_executed == step * (D + H) * 2 + step * D
+    assert cost(lambda: kind(D, H), run, Pass.TRAIN).flops_executed == step * (D + H) * 2 + step * D
 
 
 def test_formulas_of_vendor_recurrences_read_their_weights() -> None:
@@ -289,19 +291,21 @@ def weighted_bags(m: nn.Module, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_bags_of_embeddings_add_rows_and_multiply_nothing(mode: str) -> None:
-    forward, train = (cost(lambda: nn.EmbeddingBag(20, D, mode=mode), bags, p) for p in ("forward", "train"))
+    forward, train = (cost(lambda: nn.EmbeddingBag(20, D, mode=mode), bags, p) for p in PASSES)
     assert forward.flops_executed == train.flops_executed == 0
     assert forward.arith_ops == 12 * D
 
 
 def test_weighted_bags_are_a_product_and_have_its_two_gradients() -> None:
-    forward, train = (cost(lambda: nn.EmbeddingBag(20, D, mode="sum"), weighted_bags, p) for p in ("forward", "train"))
+    forward, train = (
+        cost(lambda: nn.EmbeddingBag(20, D, mode="sum"), weighted_bags, p) for p in (Pass.FORWARD, Pass.TRAIN)
+    )
     assert forward.flops_executed == 2 * 12 * D
     assert train.flops_executed == 3 * 2 * 12 * D
 
 
 def test_distances_that_learn_cost_two_products_more() -> None:
-    found = cost(nn.Identity, lambda m, x: torch.cdist(x.repeat(1, 3, 1), x.repeat(1, 3, 1)), "train")
+    found = cost(nn.Identity, lambda m, x: torch.cdist(x.repeat(1, 3, 1), x.repeat(1, 3, 1)), Pass.TRAIN)
     n = 3 * N
     assert found.flops_executed == 2 * B * n * n * (D + 2) + 2 * 2 * B * n * n * D
 
@@ -373,6 +377,6 @@ def test_packed_sequences_without_values_have_no_count_and_say_why() -> None:
 def test_an_operator_without_a_formula_says_why() -> None:
     target = ModuleTarget(lambda: Wrapped(nn.Identity(), lambda m, x: torch.matrix_exp(x[:, :8])),
                           lambda: (torch.randn(B, N, D),))  # fmt: skip
-    counted = count(target, Shape(N, batch=B, dim=D, heads=1), "forward")
+    counted = count(target, Shape(N, batch=B, dim=D, heads=1), Pass.FORWARD)
     assert counted.cost.flops_executed is None
     assert "depends on the norm" in counted.reasons["flops_executed"]

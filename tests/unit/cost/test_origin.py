@@ -24,9 +24,11 @@ from torch.utils.checkpoint import (
 
 from attnprof import catalog
 from attnprof.cost import count
+from attnprof.cost.by_module import flops_by_module
 from attnprof.cost.checkpointed import Checkpointed
 from attnprof.layers.reversible import Reversible
-from attnprof.model import Pass, Shape
+from attnprof.model import Shape
+from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 
 B, N, D, H = 2, 24, 18, 3
@@ -67,7 +69,7 @@ class Inner(Layer):
         return self.out(self.again(mix, *heads(self.qkv(x))).transpose(1, 2).flatten(2))
 
 
-def counted(make: Callable[[], nn.Module], pass_: Pass = "train") -> tuple[int | None, int | None]:
+def counted(make: Callable[[], nn.Module], pass_: Pass = Pass.TRAIN) -> tuple[int | None, int | None]:
     cost = count(ModuleTarget(make, lambda: (torch.randn(B, N, D),)), Shape(N, batch=B, dim=D, heads=H), pass_).cost
     return cost.flops_core_executed, cost.flops_executed
 
@@ -167,7 +169,7 @@ RECOMPUTED: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
 def test_core_is_what_stands_there_in_the_forward_however_often_it_runs(name: str) -> None:
     make, core, rest = RECOMPUTED[name]
     assert counted(make) == (core, core + rest)
-    assert counted(make, "forward") == (CORE, CORE + REST)
+    assert counted(make, Pass.FORWARD) == (CORE, CORE + REST)
 
 
 class Stack(nn.Module):
@@ -326,14 +328,14 @@ def test_what_parameters_and_constants_make_is_a_weight(how: str) -> None:
 
 
 class Checked(nn.Module):
-    """Another module under a reentrant checkpoint."""
+    """Another module under a checkpoint."""
 
-    def __init__(self, inner: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, again: Callable[..., Tensor] = reentrant) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.again = inner, again
 
     def forward(self, *x: Tensor) -> Tensor:
-        return reentrant(self.inner, *x)
+        return self.again(self.inner, *x)
 
 
 def test_parametrized_weights_are_weights() -> None:
@@ -390,7 +392,7 @@ class Inside(nn.Module):
 )
 def test_gradients_of_functional_weights_are_the_projections(change: Callable[[Tensor], Tensor]) -> None:
     # The input asks for no gradient, so the first projection has one gradient, its weight's.
-    assert counted(lambda: Inside(change), "forward") == (3 * CORE, 3 * CORE + 3 * REST - 3 * LINEAR)
+    assert counted(lambda: Inside(change), Pass.FORWARD) == (3 * CORE, 3 * CORE + 3 * REST - 3 * LINEAR)
 
 
 def test_transforms_do_not_hide_a_parameter() -> None:
@@ -434,19 +436,26 @@ class Biased(nn.Module):
 
 def test_a_bias_is_no_factor() -> None:
     assert counted(lambda: Biased(False)) == (3 * CORE, 3 * CORE)
-    assert counted(lambda: Biased(True), "forward") == (CORE, CORE)
+    assert counted(lambda: Biased(True), Pass.FORWARD) == (CORE, CORE)
+
+
+@pytest.mark.parametrize("again", [reentrant, to_the_end], ids=["reentrant", "to the end"])
+def test_flops_by_submodule_stay_where_the_forward_had_them(again: Callable[..., Tensor]) -> None:
+    target = ModuleTarget(lambda: Checked(Layer(), again), lambda: (torch.randn(B, N, D),))
+    parts = flops_by_module(target, Shape(N, batch=B, dim=D, heads=H), Pass.TRAIN)
+    assert parts == {"inner": 4 * CORE, "inner.qkv": 4 * 3 * LINEAR, "inner.out": 4 * LINEAR}
 
 
 @pytest.mark.parametrize("name", ["dense", "sliding_window", "linear", "performer"])
 def test_a_marked_core_is_found_under_every_kind_of_checkpoint(name: str) -> None:
     shape = Shape(64, dim=48, heads=3, level="block")
     target = catalog.find(name)
-    forward = count(target, shape, "forward").cost.flops_core_executed
-    plain = count(target, shape, "train").cost.flops_core_executed
+    forward = count(target, shape, Pass.FORWARD).cost.flops_core_executed
+    plain = count(target, shape, Pass.TRAIN).cost.flops_core_executed
     assert forward is not None
     assert plain is not None
-    recomputed = count(Checkpointed.of(target), shape, "train").cost.flops_core_executed
-    older = count(ModuleTarget(lambda: Checked(target.build(shape)), lambda: target.inputs(shape)), shape, "train")
+    recomputed = count(Checkpointed.of(target), shape, Pass.TRAIN).cost.flops_core_executed
+    older = count(ModuleTarget(lambda: Checked(target.build(shape)), lambda: target.inputs(shape)), shape, Pass.TRAIN)
     assert recomputed == older.cost.flops_core_executed == plain + forward
     if name == "dense":
         assert forward == 4 * 64 * 64 * 48

@@ -17,6 +17,7 @@ from attnprof.graph.reach import Ask
 from attnprof.graph.stack import Stack
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Explicit, Pattern, Slices
+from attnprof.words import EngineName
 
 N, DEPTH, SEEDS = 1280, 4, 60
 Mask = np.ndarray
@@ -81,7 +82,7 @@ GRAPHS: list[Callable[[], Mask]] = [
 def subject(mask: Mask) -> Subject:
     rows, keys = np.nonzero(mask)
     slices = Slices.from_pairs(N, rows, keys)
-    return Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(DEPTH), "sampled")
+    return Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(DEPTH), EngineName.SAMPLED)
 
 
 def shares(mask: Mask) -> list[float]:
@@ -150,7 +151,9 @@ def test_wedges_cover_the_clustering_of_a_graph_with_hubs(monkeypatch: pytest.Mo
     slices = Slices.from_pairs(N, rows, keys)
     monkeypatch.setattr(importlib.import_module("attnprof.graph.metrics.clustering"), "WEDGES", 60)
     for seed in range(rounds):
-        each = Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(1, seed=seed), "sampled")
+        each = Subject(
+            Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(1, seed=seed), EngineName.SAMPLED
+        )
         interval = clustering(each).values["clustering_interval"]
         hit += interval["low"] <= truth <= interval["high"]
     assert hit >= 0.93 * rounds

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from attnprof.errors import out_of_memory
 from attnprof.model import Cost, Measured, Point, Shape, revive
-from attnprof.sweep.child import Child, out_of_memory, redirect
+from attnprof.sweep.child import Child, redirect
 from attnprof.sweep.plan import Job
 from attnprof.sweep.worker import Died, Worker
 
@@ -71,7 +72,9 @@ def test_a_module_that_breaks_is_a_failure_with_its_message(tmp_path: Path) -> N
     )
     child = opened(f"{own}:Broken")
     answer = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
-    assert (answer["kind"], answer["message"]) == ("failed", "ValueError: no luck")
+    assert answer["kind"] == "failed"
+    assert "mine.py:Broken fails, line 4: ValueError: no luck" in answer["message"]
+    assert "called as forward([1, 96, 16])" in answer["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Making a user's module: from its class, a factory, or an instance that was built before; of real or fake tensors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from attnprof.errors import AttnprofError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """Real tensors, whatever mode is on around it: fake ones are not made."""
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    return _disable_current_modes()
+
+
+def is_faking() -> bool:
+    """Whether a fake tensor mode is on."""
+    from torch._C import _get_dispatch_mode, _TorchDispatchModeKey
+
+    return _get_dispatch_mode(_TorchDispatchModeKey.FAKE) is not None
+
+
+def made(make: Callable[[], nn.Module]) -> nn.Module:
+    """The module; of real tensors where it cannot be made of fake ones, as when its constructor reads values."""
+    if not is_faking():
+        return make()
+    try:
+        return make()
+    except AttnprofError:
+        raise
+    except Exception:
+        with without_modes():
+            return make()
+
+
+def copied(instance: nn.Module) -> nn.Module:
+    """A copy of a built module that shares its parameters' memory, and nothing else with it."""
+    from torch import nn
+
+    with without_modes():
+        shared = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in instance.parameters()}
+        return copy.deepcopy(instance, dict(shared))
+
+
+def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module in a precision. Untouched where it is in it: fake parameters that were copied cannot be swapped."""
+    given = [*module.parameters(), *module.buffers()]
+    if all(t.dtype == dtype for t in given if t.is_floating_point()):
+        return module
+    return module.to(dtype)
+
+
+def checked_module(source: str, found: Any) -> nn.Module:
+    """The module, if that is what was made. Raises `AttnprofError` otherwise."""
+    from torch import nn
+
+    if not isinstance(found, nn.Module):
+        raise AttnprofError(
+            f"{source} makes a {type(found).__name__}",
+            hint="a target makes an nn.Module; a function of its own takes q, k and v",
+        )
+    return found

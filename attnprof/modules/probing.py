@@ -1,0 +1,234 @@
+"""What a module mixes, seen from outside on real tensors: one token of one sequence is replaced, and what moves?
+
+Sequences and tokens all differ, so that nothing is averaged away; axes are told apart by what moves along them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attnprof.errors import AttnprofError
+from attnprof.modules.layouts import drawn
+from attnprof.modules.making import without_modes
+from attnprof.usercode import Mixing
+from attnprof.words import Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ENTRIES = 3
+LENGTHS = (32, 64, 128)
+LONGEST = 512
+MOVED = 1e-6
+LOUD = 3.0  # so that a token which is replaced is the largest of its batch, where something asks for that
+MOST_PARAMETERS = 2**28
+OURS = {False: Layout.BND, True: Layout.BHND}
+OTHER = {False: Layout.NBD, True: Layout.BNHD}
+
+Sizes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """How to make the module for a length, the sizes of its inputs there, and what is known of its layout beforehand.
+
+    `given` was said by the user; `stated` is what the module says of itself.
+    """
+
+    make: Callable[[int], nn.Module]
+    sizes: Callable[[int], Sizes]
+    streams: bool
+    given: Layout | None = None
+    stated: Layout | None = None
+
+    @property
+    def usual(self) -> Layout:
+        """The layout where a probe does not tell."""
+        return self.given or self.stated or OURS[self.streams]
+
+    def orders(self) -> tuple[Layout, ...]:
+        """The orders to try the inputs in, the likelier first."""
+        return (self.given,) if self.given else tuple(dict.fromkeys((OURS[self.streams], OTHER[self.streams])))
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Whether outputs moved along the axes of a batch, of heads (streams alone), of tokens, and at an earlier token."""
+
+    batch: bool
+    heads: bool
+    tokens: bool
+    earlier: bool
+
+
+def probe(question: Question, n: int) -> Mixing:
+    """What a module mixes, at a length between 32 and 512. Raises `AttnprofError` where its layout is not known."""
+    lengths = dict.fromkeys((*LENGTHS, *((n,) if n <= LONGEST else ())))
+    why = ""
+    with without_modes(), _same_numbers():
+        try:
+            if _parameters(question.make, LENGTHS[0]) > MOST_PARAMETERS:
+                return Mixing(question.usual, why="its parameters are too large to run it here")
+            for length in lengths:
+                for order in question.orders():
+                    try:
+                        return _judged(question, length, order)
+                    except (AttnprofError, MemoryError):
+                        raise
+                    except Exception as error:
+                        why = (
+                            why or f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+                        )
+        except MemoryError:
+            why = "memory ran out"
+    return Mixing(question.usual, why=f"it does not run at n = {', '.join(map(str, lengths))}: {why}")
+
+
+def _judged(question: Question, n: int, order: Layout) -> Mixing:
+    """What one length shows, with inputs in one order; where the other order turns out to be meant, with that."""
+    import torch
+
+    torch.manual_seed(0)
+    module = question.make(n).eval()
+    seen = _moved(module, question.sizes(n), order)
+    if seen is None:
+        return Mixing(question.usual, why="its output has no axis of tokens")
+    layout = _layout(question, seen, order)
+    if layout is not order:
+        seen = _moved(module, question.sizes(n), layout)
+        if seen is None:
+            return Mixing(layout, why="its output has no axis of tokens")
+    trained = _moved(module.train(), question.sizes(n), layout)
+    return Mixing(
+        layout,
+        tokens=seen.tokens,
+        batch=seen.batch,
+        batch_in_training=None if trained is None else trained.batch,
+        heads=seen.heads if question.streams else None,
+        causal=not seen.earlier if seen.tokens else None,
+    )
+
+
+def _layout(question: Question, seen: Moved, order: Layout) -> Layout:
+    """The layout that what moved speaks for, where nobody said it."""
+    if question.given:
+        return question.given
+    other = next(each for each in (OURS, OTHER) if each[question.streams] is not order)[question.streams]
+    across = seen.heads if question.streams else seen.batch
+    if seen.tokens == across:
+        if across and question.streams:
+            raise AttnprofError(
+                "tokens move outputs along both the second and the third axis: the function's layout is not known",
+                hint="say it: --layout bhnd or --layout bnhd",
+            )
+        return question.usual
+    shown = order if seen.tokens else other
+    if question.stated and question.stated is not shown:
+        raise AttnprofError(
+            f"the module states the layout {question.stated}, but tokens move outputs as in {shown}",
+            hint=f"say it: --layout {shown} or --layout {question.stated}",
+        )
+    return shown
+
+
+def _moved(module: nn.Module, sizes: Sizes, layout: Layout) -> Moved | None:
+    """What moves with the first, the middle and the last token of one entry; None without an output a token."""
+    import torch
+
+    torch.manual_seed(0)
+    streams = [drawn(size, layout, torch.float32) for size in sizes]
+    with torch.no_grad():
+        base = _output(module, streams, layout)
+        leading = streams[0].shape[:-1]
+        if base.shape[: len(leading)] != leading:
+            return None
+        found = [_apart(base, _output(module, given, layout)) for given in _replaced(streams)]
+    n = leading[-1]
+    entry = ENTRIES // 2
+    tokens = list(_tokens(n))
+    return Moved(
+        batch=any(bool(_without(moved, 0, entry).any()) for moved in found),
+        heads=len(leading) > 2 and any(bool(moved[entry, 1:].any()) for moved in found),
+        tokens=any(bool(_without(_mine(m, entry), -1, j).any()) for m, j in zip(found, tokens, strict=True)),
+        earlier=any(bool(_mine(m, entry)[..., :j].any()) for m, j in zip(found, tokens, strict=True)),
+    )
+
+
+def _mine(moved: Tensor, entry: int) -> Tensor:
+    """What moved in the entry that was changed, and of its streams in the head that was."""
+    return moved[entry, 0] if moved.dim() > 2 else moved[entry]
+
+
+def _without(moved: Tensor, axis: int, index: int) -> Tensor:
+    """All but one index along an axis."""
+    import torch
+
+    kept = [i for i in range(moved.shape[axis]) if i != index]
+    return moved.index_select(axis, torch.tensor(kept, dtype=torch.long))
+
+
+def _tokens(n: int) -> Iterator[int]:
+    """The tokens that are replaced, one at a time."""
+    yield from dict.fromkeys((0, n // 2, n - 1))
+
+
+def _replaced(streams: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The streams with one token of one entry (and of the first head) replaced."""
+    import torch
+
+    for token in _tokens(streams[0].shape[-2]):
+        changed = [x.clone(memory_format=torch.preserve_format) for x in streams]
+        for x in changed:
+            place = x[ENTRIES // 2, 0] if x.dim() > 3 else x[ENTRIES // 2]
+            place[..., token, :] = LOUD * torch.randn(place.shape[-1])
+        yield changed
+
+
+def _output(module: nn.Module, streams: Sequence[Tensor], layout: Layout) -> Tensor:
+    """The first tensor that comes out, in our order, with the same random numbers each time."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    from attnprof.modules.layouts import turned
+
+    torch.manual_seed(1)
+    out = module(*(turned(x, layout) for x in streams))
+    first = next((t for t in pytree.tree_leaves(out) if isinstance(t, torch.Tensor) and t.is_floating_point()), None)
+    if first is None:
+        raise AttnprofError(
+            "the module returns no floating-point tensor",
+            hint="return a tensor, or a tuple that starts with the output",
+        )
+    return turned(first, layout)
+
+
+def _apart(base: Tensor, other: Tensor) -> Tensor:
+    """Which outputs differ, the features left out; all where the sizes themselves do."""
+    import torch
+
+    if base.shape != other.shape:
+        return torch.ones(base.shape[:-1], dtype=torch.bool)
+    scale = float(base.abs().max())
+    return ((base - other).abs() > MOVED * scale).any(dim=-1)
+
+
+def _parameters(make: Callable[[int], nn.Module], n: int) -> int:
+    """Parameters of the module, made without memory; 0 where that cannot be done."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+            warnings.simplefilter("ignore")
+            return sum(p.numel() for p in make(n).parameters())
+    except Exception:
+        return 0
+
+
+def _same_numbers() -> Any:
+    """The caller's random numbers are as before afterwards."""
+    import torch
+
+    return torch.random.fork_rng(devices=[])

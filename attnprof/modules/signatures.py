@@ -1,0 +1,71 @@
+"""What a user's class or function says of itself: what it takes, and what kind of thing it is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attnprof.errors import AttnprofError
+
+MASK_PARAMETERS = 4
+STREAMS = ({"q", "query", "queries"}, {"k", "key", "keys"}, {"v", "value", "values"})
+
+
+def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature; None for a builtin that tells none."""
+    try:
+        return inspect.signature(code)
+    except (TypeError, ValueError):
+        return None
+
+
+def taken(code: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the keywords offered, those that the code takes by name."""
+    signature = signature_of(code)
+    known: Mapping[str, Any] = signature.parameters if signature else {}
+    return {name: value for name, value in offered.items() if name in known}
+
+
+def required(code: Callable[..., Any]) -> tuple[str, ...] | None:
+    """The positional parameters that have no default, `self` left out; None where the signature is not known."""
+    signature = signature_of(code)
+    if signature is None:
+        return None
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = [p.name for p in signature.parameters.values() if p.default is p.empty and p.kind in places]
+    return tuple(name for name in found if name != "self")
+
+
+def is_mask_mod(function: Callable[..., Any]) -> bool:
+    """Whether a function is a `mask_mod(b, h, q_idx, kv_idx)`: of four parameters, which are not q, k and v."""
+    signature = signature_of(function)
+    names = list(signature.parameters) if signature else []
+    streams = all(name.lower() in kind for name, kind in zip(names, STREAMS, strict=False))
+    return len(names) == MASK_PARAMETERS and not streams
+
+
+def is_factory(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
+    """Whether a function can be called with sizes and arguments alone, as what makes a module is: not with tensors."""
+    needed = required(function)
+    return needed is not None and set(needed) <= set(given)
+
+
+def said(code: Callable[..., Any]) -> str:
+    """The parameters as a reader would look for them."""
+    signature = signature_of(code)
+    return ", ".join(signature.parameters) if signature else "what its documentation says"
+
+
+def check_arguments(source: str, code: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Raise `AttnprofError` where code cannot be called with these keywords."""
+    signature = signature_of(code)
+    if signature is None:
+        return
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise AttnprofError(
+            f"{source} cannot be made with ({', '.join(given)}): {error}",
+            hint=f"its constructor takes ({said(code)}); give them by --arg KEY=VALUE",
+        ) from error

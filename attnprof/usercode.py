@@ -1,0 +1,135 @@
+"""A user's own code as a target: what it must tell, what a probe saw of it, and its mistakes as one clear error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
+from attnprof.model import Shape
+from attnprof.scheme import Target
+from attnprof.words import Layout
+
+FLAGS = {
+    "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
+    "layout:bnhd": "a probe found its streams to lie as [b, n, h, d], and they are given so",
+    "tokens_never_mix": "no token moved another's output: it attends to nothing, or its axes lie in another order",
+    "batch_mixes": "sequences of one batch move each other's outputs",
+    "batch_mixes_in_training": "in training, sequences of one batch move each other's outputs",
+    "causal_seen": "no token moved an output before it, at a small length and with random inputs",
+    "bidirectional_seen": "a token moved an output before it",
+    "not_probed": "what it mixes could not be seen",
+    "counted_on_real_tensors": "fake tensors cannot stand for real ones here, so a real run was counted",
+    "differs_when_traced": "it does something else on fake tensors than on real ones",
+    "not_compared_with_a_real_run": "it was counted on fake tensors, and no real run could be held against them",
+    "depends_on_data": "its cost depends on the data: this is one random draw",
+    "interpolated": "exact interpolation through counts of shorter real runs",
+    "workspace_of_sparse_kernels_unknown": "what kernels on sparse tensors allocate for themselves is not in the peak",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """What a probe of a module on real tensors showed: which axes of its inputs it mixes; None where nothing is known.
+
+    `why` says why it could not be probed. `causal`: that no token moved one before it.
+    """
+
+    layout: Layout
+    tokens: bool | None = None
+    batch: bool | None = None
+    batch_in_training: bool | None = None
+    heads: bool | None = None
+    causal: bool | None = None
+    why: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader of a cost must know, as flags of a record."""
+        found = {
+            f"layout:{self.layout}": self.layout in (Layout.NBD, Layout.BNHD),
+            "tokens_never_mix": self.tokens is False,
+            "batch_mixes": bool(self.batch),
+            "batch_mixes_in_training": bool(self.batch_in_training) and not self.batch,
+            "causal_seen": self.causal is True,
+            "bidirectional_seen": self.causal is False,
+            "not_probed": bool(self.why),
+        }
+        return tuple(flag for flag, holds in found.items() if holds)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why it was not probed, where it was not."""
+        return {"mixing": self.why} if self.why else {}
+
+
+@runtime_checkable
+class UserCode(Target, Protocol):
+    """A target whose code is not ours: nothing is believed of it that was not seen."""
+
+    @property
+    def source(self) -> str:
+        """The text that finds it, which tells it from everything else of the same name."""
+        ...
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its own source files."""
+        ...
+
+    @property
+    def takes(self) -> str:
+        """What decides how it is made, in words: its constructor's parameters."""
+        ...
+
+    def renamed(self, name: str) -> Target:
+        """The same target under another name."""
+        ...
+
+    def unknown(self, shape: Shape) -> tuple[str, ...]:
+        """Labels of a shape (`causal`, `heads`, `kv_heads`, `head_dim`, `level`) that bind to nothing of the code."""
+        ...
+
+    def mixing(self, shape: Shape) -> Mixing:
+        """What it mixes, as a probe at a small length shows. Raises `AttnprofError` where its layout is not known."""
+        ...
+
+    def called(self, shape: Shape) -> str:
+        """How it is called at this shape, for a reader."""
+        ...
+
+
+def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
+    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
+    return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def causality_seen(flags: Iterable[str]) -> bool | None:
+    """The causality that a probe saw, by the flags of its cost; None where it saw none."""
+    return {"causal_seen": True, "bidirectional_seen": False}.get(
+        next((flag for flag in flags if flag in ("causal_seen", "bidirectional_seen")), "")
+    )
+
+
+@contextlib.contextmanager
+def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
+    """Whatever a user's code raises as one `Failed` that says how it was called; memory that runs out stays that."""
+    try:
+        yield
+    except (AttnprofError, MemoryError):
+        raise
+    except Exception as error:
+        if not isinstance(target, UserCode) or out_of_memory(error):
+            raise
+        raise failure(target, shape, error) from error
+
+
+def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
+    """The error for what a user's code raised when it was called at a shape, with the line of its own file."""
+    lines = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    return Failed(
+        f"{target.source} fails{place_of(error, target.files)}: {said}", hint=f"it was called as {target.called(shape)}"
+    )
