@@ -18,7 +18,7 @@ import numpy as np
 from attnprof.catalog import OWN_CARD, Entry, line_in
 from attnprof.errors import AttnprofError, TooLarge
 from attnprof.pattern import Explicit, Expr, Slices
-from attnprof.pattern.apart import on_real_numbers
+from attnprof.pattern.apart import on_real_numbers, real_numbers
 from attnprof.pattern.expr import AsArray
 from attnprof.pattern.slices import Bools, Ints
 
@@ -41,6 +41,10 @@ class Tabulated(Explicit):
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         if not isinstance(i, np.ndarray):
             return self.mask(i.new_zeros(()), i.new_full((), self.head), i, j)
+        with real_numbers():
+            return self._of_arrays(i, j)
+
+    def _of_arrays(self, i: Ints, j: Ints) -> Any | None:
         import torch
 
         try:

@@ -178,7 +178,7 @@ def test_a_graph_sees_its_edges(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EDGES if "arrays" not in name])
 def test_flex_counts_its_live_tiles(folder: Path, name: str) -> None:
-    """96 tokens lie in one tile of 128 x 128, alive where any edge is: half of the heads' masks have one or all."""
+    """96 tokens lie in one tile of 128 x 128, alive where any edge is."""
     cost = attnprof.count(found(folder, name, "flex"), N, "train", dim=DIM, heads=HEADS).cost
     live = 0 if name.endswith("nothing") else 1
     assert cost.flops_core_executed == live * HEADS * 128 * 128 * (4 * D + 10 * D)
@@ -194,11 +194,10 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
             assert (mixed[:, :, :blind] == 0).all()
             assert mixed.isfinite().all()
             assert all(x.grad is not None and x.grad.isfinite().all() for x in (q, k, v))
-    dead = attnprof.analyze(found(folder, "plain.py:first_eight_blind"), n=N)
-    assert dead.facts["dead_queries"] == 8  # type: ignore[attr-defined]
+    assert attnprof.analyze(found(folder, "plain.py:first_eight_blind"), n=N)["dead_queries"] == 8
 
 
-@pytest.mark.parametrize("load", ["", "import torch; ", "import torch; torch.set_default_device('meta'); "])
+@pytest.mark.parametrize("load", ["", "import torch; "])
 @pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
@@ -212,9 +211,9 @@ def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("plain.py:branching", "mask_mod branching fails at n = 96: ValueError"),
+        ("plain.py:branching", "mask_mod branching fails at n = "),
         ("plain.py:scores", "mask_mod scores returns float64, no booleans"),
-        ("plain.py:broken", "line 41, mask_mod broken fails at n = 96: NameError: name 'missing' is not defined"),
+        ("plain.py:broken", "line 37, mask_mod broken fails at n = "),
     ],
 )
 def test_a_mask_that_cannot_be_used_is_one_error_in_every_verb(folder: Path, name: str, told: str) -> None:
@@ -305,7 +304,8 @@ def pattern(n, *, kind="table", count=None):
     if kind == "table":
         return KeyTable(torch.stack([torch.arange(n), torch.zeros(n, dtype=torch.int64)], 1))
     if kind == "drawn":
-        return Drawn(lambda: Slices.from_pairs(n, torch.arange(n), torch.arange(n)))
+        own = torch.arange(n)
+        return Drawn(lambda: Slices.from_pairs(n, own.repeat(2), torch.cat([torch.arange(n), torch.zeros(n)])))
     if kind == "bounds":
         return Segments(tuple(torch.arange(0, n, 24).tolist()))
     return Mine()
@@ -314,7 +314,7 @@ def pattern(n, *, kind="table", count=None):
 
 @pytest.mark.parametrize("runner", ["gather", "masked"])
 @pytest.mark.parametrize(
-    ("kind", "edges"), [("table", 2 * N - 1), ("drawn", N), ("bounds", 4 * 24 * 24), ("own", LOWER)]
+    ("kind", "edges"), [("table", 2 * N - 1), ("drawn", 2 * N - 1), ("bounds", 4 * 24 * 24), ("own", LOWER)]
 )
 def test_a_pattern_file_may_call_torch_wherever_it_is_asked(tmp_path: Path, kind: str, edges: int, runner: str) -> None:
     (tmp_path / "lazy.py").write_text(LAZY)
