@@ -121,15 +121,12 @@ def fast_path(
     return Work(projections + 4 * batch * n * m * width, pairs, 4 * pairs, backend="multi-head fast path")
 
 
-@register(aten._transformer_encoder_layer_fwd)
-def encoder_fast_path(
-    x: Tensor, width: int, heads: int, qkv_weight: Tensor, qkv_bias: Any, proj_weight: Any, proj_bias: Any,
-    use_gelu: bool, norm_first: bool, eps: float, *weights: Any, out: Any, **__: Any,
-) -> Work:  # fmt: skip
+@register_by_name(aten._transformer_encoder_layer_fwd)
+def encoder_fast_path(given: Any, out: Any) -> Work:
     """`nn.TransformerEncoderLayer` in inference, in one operator: the attention and the two products of its FFN."""
-    attention = fast_path(x, x, x, width, heads, qkv_weight, out=out)
-    hidden = next(w.shape[0] for w in weights[4:] if isinstance(w, Tensor) and w.dim() == 2)
-    tokens = x.shape[0] * x.shape[1]
+    x, width = given.src, given.embed_dim
+    attention = fast_path(x, x, x, width, given.num_heads, given.qkv_weight, out=out)
+    tokens, hidden = x.shape[0] * x.shape[1], given.ffn_weight_1.shape[0]
     return attention._replace(flops=attention.flops + 4 * tokens * width * hidden)
 
 

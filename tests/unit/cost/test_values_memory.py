@@ -64,8 +64,8 @@ def test_triangles_and_bands_are_counted_pair_by_pair(n: int, m: int) -> None:
         for behind in (None, 0, 1, 4):
             for ahead in (None, 0, 2, 9):
                 found = tiles.band(n, m, behind, ahead, bottom_right=right)
-                wide = [99 if side is None else side for side in (behind, ahead)]
-                assert found.pairs == brute(n, m, *wide, shift), (behind, ahead, right)
+                left, ahead_of = (99 if side is None else side for side in (behind, ahead))
+                assert found.pairs == brute(n, m, left, ahead_of, shift), (behind, ahead, right)
 
 
 @pytest.mark.parametrize("shift", range(-9, 10))

@@ -79,9 +79,21 @@ def test_a_key_that_two_parts_of_a_softmax_name_counts_once() -> None:
     assert flops(found("axial", stride=4, combine="alternate"), 16) == A_PAIR * 4 * 16 * (4 + 4)
 
 
+TWICE = """
+from attnprof.pattern import Band, Dense
+
+def pattern(n):
+    return Dense() + Band(0)
+
+def edges(n):
+    return n * n
+"""
+
+
 def test_a_key_that_two_softmaxes_read_counts_twice(tmp_path: Path) -> None:
+    """Whatever is stated of distinct edges."""
     own = tmp_path / "twice.py"
-    own.write_text("from attnprof.pattern import Band, Dense\n\ndef pattern(n):\n    return Dense() + Band(0)\n")
+    own.write_text(TWICE)
     assert flops(catalog.find(str(own)), 7) == A_PAIR * 4 * (49 + 7)
     assert flops(catalog.find(str(own)), 7, Pass.DECODE) == A_PAIR * 4 * (8 + 1)
 
@@ -124,4 +136,5 @@ def test_a_module_states_no_pattern() -> None:
     from torch import nn
 
     target = ModuleTarget(lambda: nn.Linear(4, 4), lambda: (torch.randn(1, 3, 4),))
-    assert useful_flops(target, Shape(3, dim=4, heads=1), Pass.FORWARD) == (None, useful.OF_MODULE)
+    found = useful_flops(target, Shape(3, dim=4, heads=1), Pass.FORWARD)  # type: ignore[arg-type]
+    assert found == (None, useful.OF_MODULE)
