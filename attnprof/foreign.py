@@ -14,7 +14,6 @@ from attnprof.mask_mod import mask_entry
 from attnprof.model import Value
 from attnprof.modules.module_target import ModuleTarget
 from attnprof.modules.signatures import is_factory, is_mask_mod
-from attnprof.pattern import Card
 from attnprof.scheme import Target
 from attnprof.targets import CatalogTarget
 from attnprof.words import Layout

@@ -41,4 +41,4 @@ def takes(target: Target, shape: Shape, name: str) -> bool:
         return True
     if name == "depth":
         return False
-    return ("heads" if name == "m" else name) not in target.unknown(shape)
+    return ("head_dim" if name == "m" else name) not in target.unknown(shape)  # keys are of streams alone

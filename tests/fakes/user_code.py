@@ -1,4 +1,4 @@
-"""What people bring: modules that read values, ask if they are traced, lie in other layouts, or are built already."""
+"""What people bring: code that reads values, asks whether it is traced, lies in other layouts, or is built already."""
 
 from __future__ import annotations
 

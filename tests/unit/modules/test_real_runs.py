@@ -47,7 +47,7 @@ class Packed:
 
 
 def saved_by_hooks(target: UserCode, shape: Shape) -> int:
-    """Bytes of the distinct storages that the output's graph holds by hooks of torch, without what lives anyway.
+    """Bytes of the distinct storages that the output's graph holds, by torch's own hooks, but for what lives anyway.
 
     What belongs to an output that is thrown away (a pooler) dies with its graph, and is not counted.
     """
