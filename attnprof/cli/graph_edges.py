@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof.units import counted
+from attnprof.words import Certainty
 
 
 def sure(facts: Mapping[str, Any], key: str) -> str:
     """How sure a fact is, where it is not exact."""
-    how = facts["exact"].get(key, "exact")
-    return "" if how == "exact" else f" [{how}]"
+    how = facts["exact"].get(key, Certainty.EXACT)
+    return "" if how == Certainty.EXACT else f" [{how}]"
 
 
 def edges_text(facts: Mapping[str, Any]) -> str:

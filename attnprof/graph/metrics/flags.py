@@ -10,6 +10,7 @@ from attnprof.graph.stack import Slotted
 from attnprof.graph.structure import blocks_of, hubs_of, is_complete, is_toeplitz, self_reading
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
+from attnprof.words import Certainty
 
 
 def structure(subject: Subject) -> Facts:
@@ -33,7 +34,9 @@ def structure(subject: Subject) -> Facts:
     universal = {
         "every token reads itself": found["self"],
         "consecutive tokens are linked": found["hamiltonian_path"],
-        "every allowed token is reached": subject.reach.full if subject.reach.certainty == "exact" else "unknown",
+        "every allowed token is reached": subject.reach.full
+        if subject.reach.certainty == Certainty.EXACT
+        else "unknown",
     }
     return Facts({"structure": {**found, "universality": universal}}, flags=tuple(flags))
 
