@@ -90,7 +90,3 @@ def _is_module(found: Any) -> bool:
 
 def _files(module: ModuleType) -> tuple[str, ...]:
     return (str(module.__file__),) if module.__file__ else ()
-
-
-def _fields(card: Card) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in card.__dataclass_fields__}

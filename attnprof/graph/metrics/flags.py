@@ -31,6 +31,7 @@ def structure(subject: Subject) -> Facts:
     flags = [name for name in ("star", "self", "causal", "symmetric", "toeplitz") if found[name]]
     if subject.pattern.causal and subject.stack.reads_future:
         flags.append("reads-the-future")
+    exact = subject.reach.certainty == Certainty.EXACT
     universal = {
         "every token reads itself": found["self"],
         "consecutive tokens are linked": found["hamiltonian_path"],
