@@ -35,9 +35,7 @@ def structure(subject: Subject) -> Facts:
     universal = {
         "every token reads itself": found["self"],
         "consecutive tokens are linked": found["hamiltonian_path"],
-        "every allowed token is reached": subject.reach.full
-        if subject.reach.certainty == Certainty.EXACT
-        else "unknown",
+        "every allowed token is reached": subject.reach.full if exact else "unknown",
     }
     return Facts({"structure": {**found, "universality": universal}}, flags=tuple(flags))
 
