@@ -104,8 +104,10 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
 
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
+    from attnprof import catalog
     from attnprof.graph.analysis import Request
-    from attnprof.sweep.plan import settings_of
+    from attnprof.naming import distinguished
+    from attnprof.sweep.plan import label, settings_of
     from attnprof.units import parse_length
 
     targets = options["targets"]
@@ -118,18 +120,19 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         **{name: options[name] for name in names},
     )
     arguments = pairs(options["arguments"])
-    return [(found_target(text, settings.get(Path(text).stem, {}), arguments), request) for text in targets]
+    called = distinguished(targets, catalog.names())
+    made = {"arguments": arguments, "layout": options["layout"]}
+    return [
+        (catalog.find(text, params=settings.get(label(text), {}), name=called[text], **made), request)
+        for text in targets
+    ]
 
 
 def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
-    return None if text is None else found_target(text, settings.get(Path(text).stem, {}), {})
+    from attnprof import catalog
+    from attnprof.sweep.plan import label
 
-
-def found_target(text: str, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    """A target of the catalogue's door."""
-    from attnprof.catalog import find
-
-    return find(text, params=params, arguments=arguments)
+    return None if text is None else catalog.find(text, params=settings.get(label(text), {}))
 
 
 def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -151,11 +154,14 @@ def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
 
 def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str | None]:
     """Store a graph record of every target and write the page beside them."""
+    from attnprof.catalog import names
     from attnprof.graph.record import graph_record
     from attnprof.model import content_hash
     from attnprof.store import HEADER, Run
 
-    records = [graph_record(analysis) for analysis in found]
+    known = names()
+    sources = [None if text in known else text for text in options["targets"]]
+    records = [graph_record(analysis, source) for analysis, source in zip(found, sources, strict=True)]
     path = options["out"] or Path("attnprof-runs") / f"graph-{content_hash([record.key for record in records])}"
     header = {"command": " ".join(["attnprof", *sys.argv[1:]])}
     with Run.open(path) if (path / HEADER).exists() else Run.create(path, header) as run:

@@ -36,7 +36,7 @@ from attnprof.graph.views import Views, views
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.scheme import Target
-from attnprof.usercode import own_mistakes
+from attnprof.usercode import labels_of, own_mistakes
 from attnprof.words import EngineName
 
 DEFAULT_N = 4096
@@ -77,11 +77,12 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The facts by their JSON keys, and what they were computed of."""
+    """The facts by their JSON keys, what they were computed of, and the labels that nobody knows to be true of it."""
 
     facts: dict[str, Any]
     subject: Subject
     shape: Shape
+    unknown: tuple[str, ...] = ()
 
     def views(self) -> Views:
         """The pictures for a page."""
@@ -121,7 +122,8 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     if request.n is None and target.card.data_dependent:
         facts["reasons"]["n"] = _why_n(target, shape.n)
     facts["seconds"] = time.perf_counter() - began
-    return Analysis(facts, subject, shape)
+    _, unknown = labels_of(target, shape)
+    return Analysis(facts, subject, shape, unknown)
 
 
 def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, sure: Any) -> Seen:

@@ -56,10 +56,23 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
     }
 
 
-def graph_record(analysis: Any) -> Record:
-    """The record of an analysis for the store, with a small picture of the pattern under `metrics["image"]`."""
-    facts, shape = analysis.facts, analysis.shape
-    point = Point(facts["target"], shape, device=Device.NONE, layers=facts["layers"], params=facts["params"])
+def graph_record(analysis: Any, source: str | None = None) -> Record:
+    """The record of an analysis for the store, with a small picture of the pattern under `metrics["image"]`.
+
+    `source` is the text that finds a target which is not the catalogue's.
+    """
+    facts, shape, unknown = analysis.facts, analysis.shape, analysis.unknown
+    if "causal" in unknown and facts["causal_found"] is not None:
+        shape, unknown = shape.replace(causal=facts["causal_found"]), tuple(u for u in unknown if u != "causal")
+    point = Point(
+        facts["target"],
+        shape,
+        device=Device.NONE,
+        layers=facts["layers"],
+        params=facts["params"],
+        source=source,
+        unknown=unknown,
+    )
     asked = {"layers": analysis.subject.ask.layers, "engine": analysis.subject.engine, "seeds": facts.get("random")}
     key = content_hash({"kind": "graph", "point": point.to_json(), "asked": asked})
     image = small_image(analysis.subject)

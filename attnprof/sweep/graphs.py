@@ -48,4 +48,4 @@ def _graph(job: Job) -> Record | None:
     if target.card.data_dependent:
         n = selecting_n(target, shape.replace(n=n))
     request = Request(n=n, causal=shape.causal, heads=shape.heads, dim=shape.dim, seed=shape.seed, seeds=0, side=0)
-    return graph_record(analyze(target, request))
+    return graph_record(analyze(target, request), job.points[0].point.source)

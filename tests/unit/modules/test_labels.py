@@ -155,3 +155,12 @@ def test_a_pattern_file_is_not_the_scheme_of_its_name(tmp_path: Path) -> None:
     own = tmp_path / "dense.py"
     own.write_text("from attnprof.pattern import Band\n\n\ndef pattern(n):\n    return Band(2, 2)\n")
     assert {p.target for p in points("dense", str(own))} == {"dense", "dense.py"}
+
+
+def test_a_graph_is_labelled_by_what_its_edges_show() -> None:
+    from attnprof.graph.analysis import Request, analyze
+    from attnprof.graph.record import graph_record
+
+    text = f"{OWN}:Causal"
+    data = graph_record(analyze(found("Causal"), Request(n=16, trials=1, side=0)), text).point.to_json()
+    assert (data["causal"], data["level"], data["head_dim"], data["source"]) == (True, None, None, text)
