@@ -145,7 +145,7 @@ def test_an_engine_can_be_forced_and_is_named(folder: Path) -> None:
         (["longfomer"], "unknown scheme 'longfomer'", "longformer"),
         (["sliding_window", "--without-globals"], "no global tokens", "leave the option out"),
         (["longformer", "--n", "64", "--engine", "toeplitz"], "does not understand", "slices"),
-        (["user.py:near", "--n", "64k"], "up to n = 16384", "pattern file"),
+        (["user.py:near", "--n", "64k"], "up to n = 32768", "pattern file"),
         (["nothing.npz"], "no such file", "CSR"),
     ],
 )
