@@ -75,15 +75,15 @@ def test_grids_are_matrices_applied_to_places() -> None:
     assert work(aten.cudnn_affine_grid_generator_backward.default, grid, out=theta)[0] == 480
 
 
-# An LSTM of width 5 and state 3 over 7 tokens: W_ih [12, 5] and W_hh [12, 3] for each.
-TOKENS, GATES = t(7, 1, 5), (t(12, 5), t(12, 3), t(12), t(12))
-ONCE = 2 * 7 * (60 + 36)
+# An LSTM of width 5 and state 3 over 7 tokens of 2 sequences: W_ih [12, 5] and W_hh [12, 3] for each.
+TOKENS, GATES = t(7, 2, 5), (t(12, 5), t(12, 3), t(12), t(12))
+ONCE = 2 * 14 * (60 + 36)
 
 
 def test_recurrences_apply_their_weights_to_every_token() -> None:
     named = {f"weight{at}": w for at, w in enumerate(GATES)}
     forward = work(aten.mkldnn_rnn_layer.default, input=TOKENS, hidden_size=3, **named)
-    assert forward == (ONCE, 5 * 7 * 3, 12 * 7 * 3, 0)
+    assert forward == (ONCE, 5 * 14 * 3, 12 * 14 * 3, 0)
     shifted = {f"weight{at}": w for at, w in enumerate(GATES, start=1)}
     assert work(aten.mkldnn_rnn_layer_backward.default, input=TOKENS, **shifted)[0] == 2 * ONCE
     for name in ("_cudnn_rnn", "miopen_rnn"):

@@ -210,6 +210,9 @@ def test_declared_tokens_are_those_named() -> None:
     both = (Global(1) | Global(4, first=3)).declares(5)
     assert both.rows.tolist() == [True, False, False, True, False]
     assert (Band(1) + Global(1)).past().declares(3).rows.tolist() == [True, False, False]
+    columns = Summary(4, 1, 3).declares(8)
+    assert columns.columns.tolist() == [False, True, True, False, False, True, True, False]
+    assert columns.rows.sum() == 0
     assert Band(1).declares(3).rows.sum() == 0
     assert Slots.full(3, 2, Global(1)).declares(3).columns.tolist() == [True, False, False]
     assert Slots.full(3, 2).declares(3).columns.sum() == 0
@@ -263,3 +266,15 @@ def test_slots_pass_on_what_they_read() -> None:
 
 def pairs_of(slices: Slices) -> set[tuple[int, int]]:
     return {(int(i), int(j)) for i, j in np.argwhere(slices.dense())}
+
+
+def test_a_table_that_names_what_is_not_there_says_what_there_is() -> None:
+    with pytest.raises(AttnprofError) as keys:
+        KeyTable(np.array([[-2]]))
+    assert keys.value.hint == "0, or -1 for none"
+    with pytest.raises(AttnprofError) as blocks:
+        BlockTable(4, np.array([[0], [2]]))
+    assert blocks.value.hint == "0 to 1, or -1 for none"
+    with pytest.raises(AttnprofError) as full:
+        BlockTable(4, np.array([[0], [1]]), full=(-1,))
+    assert full.value.hint == "0 to 1"
