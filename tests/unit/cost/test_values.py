@@ -164,8 +164,12 @@ def test_tiles_of_a_block_mask_are_those_of_a_head() -> None:
     """Two heads: partial tiles 1 + 2 and 3 + 0, full ones 0 + 1 and 1 + 2: ten, of 16 x 8, five a head."""
     indices = torch.zeros(1, 2, 2, 3)
     mask = (32, 24, blocks(1, 2, 3, 0), indices, blocks(0, 1, 1, 2), indices, blocks(9, 9, 9, 9), 16, 8, print)
-    assert formulas_attention.live_tiles(mask) == Tiles(5 * 16 * 8, "16 x 8 (live tiles of the BlockMask)")
     q, k, v = t(1, 2, 32, 4), t(1, 2, 24, 4), t(1, 2, 24, 6)
+    assert formulas_attention.live_tiles(q, k, mask) == Tiles(5 * 16 * 8, "16 x 8 (live tiles of the BlockMask)")
+    partial_alone = (*mask[:4], None, None, *mask[6:])
+    assert formulas_attention.live_tiles(q, k, partial_alone).pairs == 3 * 16 * 8
+    whole = 2**30  # the side of the one tile that torch makes of no mask at all
+    assert formulas_attention.live_tiles(q, k, (*mask[:7], whole, whole, print)).pairs == 32 * 24
     assert formulas_attention.flex(q, k, v, None, mask, out=None).flops == 20 * 2 * 640
     back = formulas_attention.flex_backward(q, k, v, None, None, None, None, None, None, mask, out=None)  # type: ignore[arg-type]
     assert back.flops == 48 * 2 * 640
