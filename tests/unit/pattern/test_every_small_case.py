@@ -155,10 +155,25 @@ def holds(expr: Expr, reads: Reads, n: int) -> None:
     assert (found.dense() == wanted).all(), (expr, n)
     assert expr.edges(n) == found.edges == wanted.sum(), (expr, n)
     well_formed(found)
+    assert (expr.degrees(n) == wanted.sum(axis=1)).all(), (expr, n)
+    some_rows(expr, wanted, n)
     i, j = np.arange(n)[:, None], np.arange(n)[None]
     for rule in (expr.rule(i, j), expr.bound(np.asarray)(i, j)):
         assert rule is None or (np.broadcast_to(rule, (n, n)) == wanted).all(), (expr, n)
     assert (expr.past().slices(n).dense() == np.tril(wanted)).all()
+
+
+def some_rows(expr: Expr, wanted: np.ndarray, n: int) -> None:
+    """Rows asked for by themselves are those rows, and nothing of the others; lags are read where a row shows them."""
+    read = expr.reader(n)
+    for first, last in ((0, 1), (n // 2, n), (n // 3, n // 3 + 1), (n // 3, n // 2), (n, n)):
+        part = read(first, last)
+        inside = (np.arange(n)[:, None] >= first) & (np.arange(n)[:, None] < last)
+        assert (part.dense() == wanted & inside).all(), (expr, n, first, last)
+        assert part.edges == (wanted & inside).sum()
+    lags = expr.by_lag(n)
+    if lags is not None:
+        assert all(lags[i - j + n - 1] == wanted[i, j] for i in range(n) for j in range(n)), (expr, n)
 
 
 def well_formed(found: Slices) -> None:
@@ -278,3 +293,21 @@ def test_a_table_that_names_what_is_not_there_says_what_there_is() -> None:
     with pytest.raises(AttnprofError) as full:
         BlockTable(4, np.array([[0], [1]]), full=(-1,))
     assert full.value.hint == "0 to 1"
+
+
+def test_pieces_are_all_rows_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty-four rows first; then as many as keep a piece at its number of slices, and no more than so many rows."""
+    from attnprof.pattern import expr
+
+    for n in (1, 63, 64, 65, 5000):
+        pieces = list(Band(3, 2).pieces(n))
+        assert np.concatenate([piece.row for piece in pieces]).tolist() == list(range(n))
+        assert len(pieces[0].row) == min(n, 64)
+    assert [len(piece.row) for piece in Band(3, 2).pieces(5000)] == [64, 2048, 2048, 840]
+    # Two slices a row but for the first three, where hub and window touch: 125 of 64 rows, so that the next piece has
+    # 128 * 64 // 125 = 65 rows, and the one after it 128 * 65 // 130 = 64.
+    monkeypatch.setattr(expr, "PIECE_SLICES", 128)
+    assert [len(piece.row) for piece in (Band(1) | Global(1)).pieces(300)][:3] == [125, 130, 128]
+    monkeypatch.setattr(expr, "MOST_SLICES", 100)
+    with pytest.raises(AttnprofError, match="more than 100 separate runs"):
+        list(Band(3, 2).pieces(500))
