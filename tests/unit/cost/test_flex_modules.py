@@ -209,9 +209,14 @@ def test_training_is_the_live_tiles_of_both_kernels(made: type[nn.Module]) -> No
     assert "flex_attention" in cost.certificate.unknown_workspaces
 
 
-def test_a_mask_of_the_data_is_refused_in_one_line() -> None:
-    with pytest.raises(Unsupported, match="depends on the values of tensors") as caught:
-        counted(FromInput, "forward")
+def test_a_mask_of_the_data_is_counted_for_real_or_refused_in_one_line() -> None:
+    """Forward it can be run here, and is, flagged; the backward no machine without a kernel can run."""
+    found = counted(FromInput, "forward")
+    assert "counted_on_real_tensors" in found.flags
+    assert found.cost.flops_core_executed is not None
+    assert found.cost.flops_core_executed % (TILE * TILE * 4 * D * HEADS) == 0
+    with pytest.raises(NoValues, match="depends on the values of tensors") as caught:
+        counted(FromInput, "train")
     assert "buffers that the constructor fills" in caught.value.hint
 
 
