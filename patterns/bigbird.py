@@ -20,8 +20,7 @@ CARD = Card(
     choices={"layout": ("ends", "prefix")},
     sources={
         "block": "64 (Zaheer et al. 2020, appendix E.1)",
-        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8); 0 and 1 leave the "
-        "own block alone",
+        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8); 0 leaves it out",
         "random_blocks": "3 (Zaheer et al. 2020, table 8)",
         "global_blocks": "2 (Zaheer et al. 2020, table 8: g = 2 x block)",
         "layout": "ends: the released code makes the first and the last block global",
@@ -59,8 +58,8 @@ def global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
 
 
 def window(count: int, window_blocks: int) -> np.ndarray:
-    """The window of every block, itself at least, `[count, window_blocks]`, -1 beyond the ends."""
-    wide = max(window_blocks, 1)
+    """The window of every block, `[count, window_blocks]`, -1 beyond the ends."""
+    wide = window_blocks
     near = np.arange(count)[:, None] + np.arange(wide) - wide // 2
     return np.where((near >= 0) & (near < count), near, -1)
 
@@ -105,7 +104,7 @@ def edges(
         return None
     last = n - (count - 1) * block
     sizes = [block] * (count - 1) + [last]
-    wide = max(window_blocks, 1)
+    wide = window_blocks
     half = wide // 2
     total = 0
     for at in range(count):
@@ -122,4 +121,4 @@ def flops_paper(
     n: int, *, dim: int, block: int = 64, window_blocks: int = 3, random_blocks: int = 3, global_blocks: int = 2
 ) -> int:
     """4 n (w + r + g) block D, n keys at most: linear in n (Zaheer et al. 2020, section 2)."""
-    return 4 * n * min((max(window_blocks, 1) + random_blocks + global_blocks) * block, n) * dim
+    return 4 * n * min((window_blocks + random_blocks + global_blocks) * block, n) * dim

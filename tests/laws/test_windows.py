@@ -19,7 +19,7 @@ WINDOWED = [
     (name, param)
     for name in catalog.names()
     for param in catalog.entry(name).defaults
-    if param in ("window", "window_blocks") and name not in CELLS
+    if param == "window" and name not in CELLS
 ]
 SMALL = {
     "block": 4,
