@@ -111,10 +111,11 @@ class Child:
         except Unsupported as error:
             return failure("unsupported", error.message, error.hint)
         except Failed as error:
-            return failure("failed", f"{error.message} ({error.hint})")
+            lacks = isinstance(error.__cause__, NotImplementedError)  # a kernel that has no such pass on this device
+            return failure("unsupported" if lacks else "failed", f"{error.message} ({error.hint})")
         except AttnprofError as error:
             return failure("input", error.message, error.hint)
-        except NotImplementedError as error:  # a kernel that has no such pass on this device
+        except NotImplementedError as error:
             return failure("unsupported", str(error), "another --device, or --pass forward")
         except Exception as error:
             return failure("oom" if out_of_memory(error) else "failed", f"{type(error).__name__}: {error}")
