@@ -160,8 +160,10 @@ class Assembled(Base):
     """A mask put together from counts and indices, which have no values while they are counted."""
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> Any:
-        counts, indices = torch.ones(1, 1, 4, dtype=torch.int32), torch.zeros(1, 1, 4, 4, dtype=torch.int32)
-        mask = BlockMask.from_kv_blocks(counts, indices, mask_mod=lambda b, h, i, j: i >= j, seq_lengths=(N, N))
+        n = q.shape[2]
+        tiles = -(-n // TILE)
+        counts, indices = torch.ones(1, 1, tiles, dtype=torch.int32), torch.zeros(1, 1, tiles, tiles, dtype=torch.int32)
+        mask = BlockMask.from_kv_blocks(counts, indices, mask_mod=lambda b, h, i, j: i >= j, seq_lengths=(n, n))
         return flex_attention(q, k, v, block_mask=mask)
 
 
@@ -190,7 +192,7 @@ def counted(made: type[nn.Module], pass_: str, n: int = N) -> Counted:
 def test_forward_is_the_live_tiles(made: type[nn.Module]) -> None:
     cost = counted(made, "forward").cost
     assert cost.flops_core_executed == HEADS * PAIRS[made] * 2 * (D + D)
-    assert cost.flops_executed == cost.flops_core_executed + 2 * N * DIM * 3 * DIM
+    assert cost.flops_executed == HEADS * PAIRS[made] * 2 * (D + D) + 2 * N * DIM * 3 * DIM
     assert cost.certificate is not None
     assert cost.certificate.backend == "flex"
     assert cost.certificate.tile is not None
@@ -200,8 +202,9 @@ def test_forward_is_the_live_tiles(made: type[nn.Module]) -> None:
 @pytest.mark.parametrize("made", PAIRS)
 def test_training_is_the_live_tiles_of_both_kernels(made: type[nn.Module]) -> None:
     cost = counted(made, "train").cost
-    assert cost.flops_core_executed == HEADS * PAIRS[made] * (2 * (D + D) + 2 * (3 * D + 2 * D))
-    assert cost.flops_executed == cost.flops_core_executed + 3 * 2 * N * DIM * 3 * DIM
+    core = HEADS * PAIRS[made] * (2 * (D + D) + 2 * (3 * D + 2 * D))
+    assert cost.flops_core_executed == core
+    assert cost.flops_executed == core + 3 * 2 * N * DIM * 3 * DIM
     assert cost.saved_bytes is not None
     assert cost.peak_bytes is not None
     assert 4 * 4 * N * DIM <= cost.saved_bytes <= cost.peak_bytes, "q, k, v and the output at least"
@@ -220,9 +223,13 @@ def test_a_mask_of_the_data_is_counted_for_real_or_refused_in_one_line() -> None
     assert "buffers that the constructor fills" in caught.value.hint
 
 
-def test_an_assembled_mask_is_refused_without_a_word_of_internals() -> None:
+def test_an_assembled_mask_is_counted_for_real_or_refused_without_a_word_of_internals() -> None:
+    """One tile in each of four rows."""
+    found = counted(Assembled, "forward")
+    assert "counted_on_real_tensors" in found.flags
+    assert found.cost.flops_core_executed == HEADS * DOCUMENTS * 4 * D
     with pytest.raises(Unsupported, match="put together from tensors") as caught:
-        counted(Assembled, "forward")
+        counted(Assembled, "train")
     assert "live_blocks" not in str(caught.value)
     assert "create_block_mask" in caught.value.hint
 

@@ -21,11 +21,10 @@ def test_more_lengths_than_torch_compiles_by_itself_stay_compiled(monkeypatch: p
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))  # the limit holds for all of them
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     torch._dynamo.reset()
     target, lengths = catalog.find("sliding_window", params={"window": 8}, runner="flex"), (16, 24, 32, 40)
-    for n in lengths:
-        shape = Shape(n, dim=32, heads=2, level="core")
-        with torch.no_grad():
+    with torch._dynamo.config.patch(recompile_limit=2), torch.no_grad():
+        for n in lengths:
+            shape = Shape(n, dim=32, heads=2, level="core")
             target.build(shape)(*target.inputs(shape))
     assert len(made) == len(lengths)
