@@ -26,7 +26,7 @@ oracles: $(VENV)/tested
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/tested
 	$(BIN)/python -m pytest tests/bench -m slow --benchmark-only
