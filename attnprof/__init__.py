@@ -6,9 +6,16 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PUBLIC = {"target": "api", "count": "api", "analyze": "api", "profile": "api", "check": "api"}
+PUBLIC = {
+    "target": "api",
+    "count": "api",
+    "analyze": "api",
+    "profile": "api",
+    "check": "api",
+    "AttnprofError": "errors",
+}
 
-__all__ = ["analyze", "check", "count", "profile", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["AttnprofError", "analyze", "check", "count", "profile", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 try:
     __version__ = version("attnprof")

@@ -12,7 +12,7 @@ from attnprof.catalog import OWN_CARD, Entry
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern, Slices
-from attnprof.targets import CatalogTarget
+from attnprof.targets import CatalogTarget, as_it_looks
 
 PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
 
@@ -41,7 +41,9 @@ def captured(path: Path, runner: str | None = None) -> CapturedTarget:
 
     notes = () if sure is None else (PARTIAL,)
     card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
-    return replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, runner), sure=sure)
+    return as_it_looks(
+        replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, runner), sure=sure), (slices.n,)
+    )
 
 
 def load_csr(path: Path) -> Slices:

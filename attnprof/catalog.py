@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_args
 
 from attnprof.errors import AttnprofError, Unsupported, unknown
@@ -25,6 +22,7 @@ from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.scheme import Target
 from attnprof.usercode import UserCode
+from attnprof.userfiles import import_module, line_in, run_file, sources_of
 from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
@@ -174,39 +172,6 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
     return safe
 
 
-def run_file(path: Path) -> ModuleType:
-    """A Python file as a module of its own, found by its path; its mistakes as one clear error."""
-    if not path.is_file():
-        raise AttnprofError(f"no such file: {path}", hint="give the path of a .py file, or a name of `attnprof list`")
-    name = f"attnprof_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        place = line_in(error, path)
-        raise AttnprofError(
-            f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
-        ) from error
-    return module
-
-
-def line_in(error: BaseException, path: Path) -> str:
-    """`, line 12,` where an exception passed through that file, or was raised reading it; else nothing."""
-    if isinstance(error, SyntaxError):
-        return f", line {error.lineno},"
-    lines, trace = [], error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
-    return f", line {lines[-1]}," if lines else ""
-
-
 def parameters_of(draw: Callable[..., Any]) -> dict[str, Value]:
     """The parameters of a pattern function, with their defaults: its keywords that are not context."""
     found = inspect.signature(draw).parameters.values()
@@ -260,7 +225,7 @@ def _found(
     arguments: Mapping[str, Value],
     layout: str | None,
 ) -> Target:
-    from attnprof.targets import CatalogTarget
+    from attnprof.targets import CatalogTarget, as_it_looks
 
     if text in names():
         return CatalogTarget.of(entry(text), params, runner)
@@ -268,24 +233,15 @@ def _found(
     if is_code(text):
         from attnprof.foreign import foreign
 
-        module = run_file(Path(file)) if file.endswith(".py") else _imported(file)
+        module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
         return foreign(text, module, attribute, params, runner, arguments, layout)
     if text.endswith(".py"):
-        return CatalogTarget.of(load(Path(text).resolve()), params, runner)
+        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
     if text.endswith(CAPTURED):
         from attnprof.captured import captured
 
         return captured(Path(text), runner)
     raise unknown("scheme", text, names())
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise AttnprofError(
-            f"cannot import {name!r}: {error}", hint="write file.py:Class or package.module:Class"
-        ) from error
 
 
 def checked(shape: Shape) -> Shape:
@@ -320,6 +276,7 @@ def source_hash(target: Target) -> str:
     """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
     path = getattr(getattr(target, "entry", None), "path", None)
     own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
+    own = [source for file in own for source in (sources_of(file) if file.suffix == ".py" else (file,))]
     if target.card.pattern_of:
         own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
     own.append(PACKAGE / "schemes" / f"{target.name}.py")
@@ -333,9 +290,11 @@ def source_hash(target: Target) -> str:
 def _shared_sources() -> bytes:
     """What every target's cost rests on; it does not change while a process runs."""
     digest = hashlib.sha256()
-    for room in ("pattern", "layers", "runners", "modules", "cost"):
-        for file in sorted((PACKAGE / room).rglob("*.py")):
-            digest.update(file.read_bytes())
+    rooms = [
+        file for room in ("pattern", "layers", "runners", "modules", "cost") for file in (PACKAGE / room).rglob("*.py")
+    ]
+    for file in sorted([*rooms, *(PACKAGE / f"{name}.py" for name in ("targets", "mask_mod", "captured", "stated"))]):
+        digest.update(file.read_bytes())
     return digest.digest()
 
 

@@ -15,7 +15,7 @@ from attnprof.model import Value
 from attnprof.modules.module_target import ModuleTarget
 from attnprof.modules.signatures import is_factory, is_mask_mod
 from attnprof.scheme import Target
-from attnprof.targets import CatalogTarget
+from attnprof.targets import CatalogTarget, as_it_looks
 from attnprof.words import Layout
 
 SIZES = ("dim", "heads", "kv_heads", "causal")
@@ -50,7 +50,7 @@ def foreign(
     if not callable(found):
         raise AttnprofError(f"{text} is a {type(found).__name__}", hint="name a class or a function")
     if is_mask_mod(found):
-        return CatalogTarget.of(mask_entry(attribute, found, Path(_files(module)[0])), {}, runner)
+        return as_it_looks(CatalogTarget.of(mask_entry(attribute, found, Path(_files(module)[0])), {}, runner))
     given = dict.fromkeys((*SIZES, *arguments))
     return _module(text, attribute, found, arguments, module, layout, function=not is_factory(found, given))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attnprof.catalog import Entry, accepted, runners_of
 from attnprof.errors import AttnprofError, Unsupported, unknown
@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"ffn": ("plain", "switch")}
 
 
+# Where a user's pattern is looked at for edges to the future: a power of two, and a length that nothing divides.
+LOOKED_AT = (64, 257)
+
+
 @dataclass(frozen=True, eq=False)
 class CatalogTarget(Stated):
-    """A scheme of the catalogue with its parameters and its runner chosen; all that a command needs of it."""
+    """A scheme of the catalogue with its parameters and its runner chosen; all that a command needs of it.
+
+    `reads_ahead`: that edges to the future were seen in a pattern that takes no `causal` to leave them out.
+    """
 
     entry: Entry
     parameters: Mapping[str, Value] = field(default_factory=dict)
     runner: Runner | None = None
+    reads_ahead: bool = False
 
     @classmethod
     def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
@@ -214,6 +222,11 @@ class CatalogTarget(Stated):
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
+        if shape.causal and self.reads_ahead:
+            raise Unsupported(
+                f"{self.name} reads the future, and takes no `causal` that would keep it from that",
+                hint="leave --causal out; `attnprof graph` with --causal names the edges",
+            )
         if shape.groups != shape.heads and not self.card.kv_heads:
             raise Unsupported(
                 f"{self.name} is not defined for fewer KV heads than query heads",
@@ -257,6 +270,29 @@ def torch_dtype(shape: Shape) -> Any:
     import torch
 
     return getattr(torch, shape.dtype)
+
+
+Drawable = TypeVar("Drawable", bound=CatalogTarget)
+
+
+def as_it_looks(target: Drawable, lengths: Sequence[int] = LOOKED_AT) -> Drawable:
+    """A user's pattern with the causality of its own, where its edges have one and it takes no `causal` to choose.
+
+    One that never reads ahead at these lengths is causal unless told otherwise; one that does has no causal form.
+    """
+    if target.entry.card.rule or target.entry.draw is None or accepted(target.entry.draw, causal=True):
+        return target
+    try:
+        ahead = any(_reads_ahead(target.graph(Shape(n))) for n in lengths)
+    except AttnprofError:
+        return target  # it is drawn at other lengths only, or not at all: the command that needs it says so
+    card = replace(target.card, causality=(False, True) if ahead else (True, False))
+    return replace(target, entry=replace(target.entry, card=card), reads_ahead=ahead)
+
+
+def _reads_ahead(pattern: Pattern) -> bool:
+    kinds = [pattern.slices(layer, head) for layer in range(pattern.layers) for head in range(pattern.heads)]
+    return any(bool((s.start + (s.counts - 1) * s.step > s.row).any()) for s in kinds)
 
 
 # Whatever divides a length, or counts what there must be one of: in every scheme, or in the one that is named.

@@ -18,7 +18,7 @@ class Word(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
-        raise unknown(cls.noun(), str(value), cls.values())
+        raise unknown(cls.noun(), str(value), cls.values()) from None
 
     @classmethod
     def noun(cls) -> str:

@@ -14,7 +14,7 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate", "words", "naming"),
+    ("units", "locate", "words", "naming", "userfiles"),
     ("model",),
     ("pattern",),
     ("scheme",),

@@ -12,6 +12,7 @@ from attnprof.model import Shape
 from attnprof.pattern import Pattern, Slots
 from attnprof.targets import CatalogTarget
 from attnprof.units import Value
+from attnprof.userfiles import run_file
 
 
 def found(name: str, params: dict[str, Value]) -> CatalogTarget:
@@ -124,7 +125,7 @@ def test_entmax_support_is_that_of_random_scores(alpha: float, support: float) -
 
 
 def test_entmax_weights_at_the_threshold_add_up_to_one() -> None:
-    module = catalog.run_file(catalog.entry("entmax").path)
+    module = run_file(catalog.entry("entmax").path)
     scores = np.random.default_rng(0).standard_normal((16, 200)).astype(np.float32)
     for alpha in (1.2, 1.5, 2.0):
         scaled = (alpha - 1) * scores

@@ -1,0 +1,156 @@
+"""A user's Python file: run as `python FILE` would run it, its mistakes told as one error, and what it is made of."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from attnprof.errors import AttnprofError
+
+
+def run_file(path: Path) -> ModuleType:
+    """A Python file as a module of its own, found by its path; its mistakes as one clear error.
+
+    As under `python FILE`, the modules beside it can be imported.
+    """
+    if not path.is_file():
+        raise AttnprofError(f"no such file: {path}", hint="give the path of a .py file, or a name of `attnprof list`")
+    name = f"attnprof_file_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with _neighbours(path.resolve().parent):
+            spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        place = line_in(error, path)
+        raise AttnprofError(
+            f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
+        ) from error
+    return module
+
+
+@contextmanager
+def _neighbours(folder: Path) -> Iterator[None]:
+    """Let modules of a folder be imported: first of all now, last of all later, when a function imports one.
+
+    One of the same name that came from another folder is forgotten, so that two files never share a helper by mistake.
+    """
+    for name, module in list(sys.modules.items()):
+        if "." not in name and _is_strange(module, folder):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+            _FOLDERS.add(folder)
+
+
+_FOLDERS: set[Path] = set()
+
+
+def _is_strange(module: ModuleType, folder: Path) -> bool:
+    """Whether a module was imported from beside another user's file, and this folder has one of its name."""
+    file = getattr(module, "__file__", None)
+    if not file or module.__name__.startswith("attnprof"):
+        return False
+    home = Path(file).parent
+    home = home.parent if Path(file).name == "__init__.py" else home
+    return home != folder and home in _FOLDERS and _beside(folder, module.__name__) is not None
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    """The file of a module of that name in a folder: a module, or a package's `__init__.py`."""
+    places = (folder.joinpath(*name.split(".")).with_suffix(".py"), folder.joinpath(*name.split("."), "__init__.py"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def import_module(name: str) -> ModuleType:
+    """A module of an installed package, or of one in the current folder; its mistakes as one clear error."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise AttnprofError(
+            f"cannot import {name!r}: {error}", hint="write file.py:Class or package.module:Class"
+        ) from error
+    except Exception as error:
+        raise AttnprofError(
+            f"{name} does not import: {type(error).__name__}: {error}", hint=f"try: python -c 'import {name}'"
+        ) from error
+
+
+def sources_of(path: Path) -> tuple[Path, ...]:
+    """A file and those of the same project that it imports, directly or not: what a record's key must hold.
+
+    Of an installed package, the file alone.
+    """
+    first = path.resolve()
+    found: dict[Path, None] = {}
+    waiting = [first]
+    roots = (first.parent, _root(first))
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found[file] = None
+        if not INSTALLED & set(file.parts):
+            waiting += [near for name, root in _imports(file, roots) if (near := _beside(root, name))]
+    return tuple(found)
+
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def _root(file: Path) -> Path:
+    """The folder that holds the outermost package which a file belongs to."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
+
+
+def _imports(file: Path, roots: tuple[Path, ...]) -> list[tuple[str, Path]]:
+    """The names that a file imports, each with a folder to look for it in."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    found: list[tuple[str, Path]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, root) for alias in node.names for root in roots]
+        elif isinstance(node, ast.ImportFrom):
+            start = f"{node.module}." if node.module else ""
+            names = [start + alias.name for alias in node.names] + ([node.module] if node.module else [])
+            homes = (file.parents[node.level - 1],) if node.level else roots
+            found += [(name, home) for name in names for home in homes]
+    return found
+
+
+def line_in(error: BaseException, path: Path) -> str:
+    """`, line 12,` where an exception passed through that file, or was raised reading it; else nothing."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno},"
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}," if lines else ""

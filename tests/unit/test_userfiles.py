@@ -1,0 +1,96 @@
+"""A user's file runs as `python FILE` runs it: with what lies beside it, and no helper of another folder's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import attnprof
+from attnprof import catalog
+from attnprof.model import Shape
+from attnprof.userfiles import import_module, run_file, sources_of
+
+MODULE = """
+from torch import nn
+from helper import WIDTH
+
+class Wide(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.grow = nn.Linear(dim, WIDTH, bias=False)
+
+    def forward(self, x):
+        return self.grow(x)
+"""
+
+
+def project(folder: Path, width: int) -> Path:
+    """A folder with a module in one file that takes its width from another."""
+    folder.mkdir()
+    (folder / "helper.py").write_text(f"WIDTH = {width}\n")
+    (folder / "wide.py").write_text(MODULE)
+    return folder / "wide.py"
+
+
+def test_what_lies_beside_a_file_is_imported_and_never_another_folders(tmp_path: Path) -> None:
+    for name, width in (("one", 8), ("two", 32), ("three", 16)):
+        file = project(tmp_path / name, width)
+        counted = attnprof.count(f"{file}:Wide", n=64, dim=16)
+        assert counted.cost.flops_executed == 2 * 64 * 16 * width
+
+
+def test_the_key_of_a_record_holds_the_files_that_a_file_imports(tmp_path: Path) -> None:
+    file = project(tmp_path / "one", 8)
+    assert [path.name for path in sources_of(file)] == ["wide.py", "helper.py"]
+    before = catalog.source_hash(catalog.find(f"{file}:Wide"))
+    (tmp_path / "one" / "helper.py").write_text("WIDTH = 9\n")
+    assert catalog.source_hash(catalog.find(f"{file}:Wide")) != before
+
+
+def test_a_package_is_found_in_the_current_folder_and_its_relative_imports_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "ownpackage"
+    project(package, 8)
+    (package / "__init__.py").write_text("")
+    (package / "wide.py").write_text(MODULE.replace("from helper", "from .helper"))
+    monkeypatch.chdir(tmp_path)
+    assert attnprof.count("ownpackage.wide:Wide", n=64, dim=16).cost.flops_executed == 2 * 64 * 16 * 8
+    assert {path.name for path in sources_of(package / "wide.py")} == {"wide.py", "helper.py"}
+
+
+def test_a_package_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "brokenpackage.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(attnprof.AttnprofError, match="brokenpackage does not import: ZeroDivisionError"):
+        import_module("brokenpackage")
+
+
+def test_a_file_that_fails_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("a = 1\nb = a.c\n")
+    with pytest.raises(attnprof.AttnprofError, match="line 2, does not run: AttributeError"):
+        run_file(tmp_path / "broken.py")
+
+
+MASKS = """
+from attnprof.pattern import Band
+
+def past(b, h, q, k):
+    return q >= k
+
+def both(b, h, q, k):
+    return (q - k) * (q - k) <= 64
+
+def pattern(n, *, width=4):
+    return Band(width, 0)
+"""
+
+
+def test_a_pattern_without_a_causal_form_of_its_own_is_labelled_as_it_looks(tmp_path: Path) -> None:
+    (tmp_path / "masks.py").write_text(MASKS)
+    file = tmp_path / "masks.py"
+    natives = [catalog.find(text).card.native_causal for text in (f"{file}:past", f"{file}:both", str(file))]
+    assert natives == [True, False, True]
+    with pytest.raises(attnprof.AttnprofError, match="both reads the future"):
+        catalog.find(f"{file}:both").build(Shape(64, causal=True))
