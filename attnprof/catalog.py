@@ -172,6 +172,27 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
     return safe
 
 
+def only_object(path: Path) -> str | None:
+    """The one class or function that a file without a pattern defines. Raises `AttnprofError` where there are several.
+
+    None for a pattern file, and for a file that defines nothing to profile.
+    """
+    module = run_file(path)
+    if hasattr(module, "pattern") or hasattr(module, "CARD"):
+        return None
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    if len(own) > 1:
+        raise AttnprofError(
+            f"{path} defines no function `pattern`, and {len(own)} classes and functions",
+            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
+        )
+    return own[0] if own else None
+
+
 def parameters_of(draw: Callable[..., Any]) -> dict[str, Value]:
     """The parameters of a pattern function, with their defaults: its keywords that are not context."""
     found = inspect.signature(draw).parameters.values()
@@ -236,6 +257,9 @@ def _found(
         module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
         return foreign(text, module, attribute, params, runner, arguments, layout)
     if text.endswith(".py"):
+        only = only_object(Path(text))
+        if only is not None:
+            return _found(f"{text}:{only}", params, runner, arguments, layout)
         return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
     if text.endswith(CAPTURED):
         from attnprof.captured import captured

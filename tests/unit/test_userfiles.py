@@ -94,3 +94,11 @@ def test_a_pattern_without_a_causal_form_of_its_own_is_labelled_as_it_looks(tmp_
     assert natives == [True, False, True]
     with pytest.raises(attnprof.AttnprofError, match="both reads the future"):
         catalog.find(f"{file}:both").build(Shape(64, causal=True))
+
+
+def test_a_file_with_one_thing_to_profile_needs_no_name_for_it(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("def past(b, h, q, k):\n    return q >= k\n")
+    assert catalog.find(str(tmp_path / "one.py")).name == "past"
+    (tmp_path / "two.py").write_text("def past(b, h, q, k):\n    return q >= k\n\nclass Other:\n    pass\n")
+    with pytest.raises(attnprof.AttnprofError, match=r"two.py:past, .*two.py:Other"):
+        catalog.find(str(tmp_path / "two.py"))
