@@ -47,6 +47,5 @@ def test_slots_that_no_token_fills_are_none() -> None:
     """Below 32 tokens nsa has no complete compressed block, below 16 long_short no complete chunk."""
     for name, n in (("nsa", 24), ("long_short", 8)):
         facts = analyze(catalog.find(name), Request(n=n, causal=True, seeds=0)).facts
-        (slots,) = facts["slots"]
-        assert (slots["count"], slots["tokens_per_slot"]) == (0, None)
+        assert {(slots["count"], slots["tokens_per_slot"]) for slots in facts["slots"]} == {(0, None)}
         assert facts["edges"] == n * (n + 1) // 2
