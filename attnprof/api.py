@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.model import Shape, Value
-from attnprof.modules.labels import refuse_unbound
-from attnprof.scheme import Target
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
+from attnprof.targets.labels import refuse_unbound
 from attnprof.words import Device, Layout, Pass
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.model import CONFIDENCE, Interval, Point, Record, coverage
+from attnprof.records import CONFIDENCE, Interval, Point, Record, coverage
 from attnprof.words import RecordKind, Status, Timing
 
 Quantity = float | Interval

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from attnprof.errors import AttnprofError
-from attnprof.model import SCHEMA_VERSION, Record, plain
+from attnprof.records import SCHEMA_VERSION, Record, plain
 from attnprof.words import Status
 
 HEADER = "run.json"

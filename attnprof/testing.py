@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attnprof import catalog
 from attnprof.api import shape_of
-from attnprof.scheme import Target
+from attnprof.contracts import Target
+from attnprof.targets import catalog
 
 FIGURES: Mapping[str, str] = {
     "flops": "train_flops",

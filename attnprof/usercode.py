@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Layout
 
 FLAGS = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnprof import catalog
 from attnprof.cli.options import pairs, shape_of
+from attnprof.contracts import Target
 from attnprof.errors import unknown
-from attnprof.model import Shape
-from attnprof.modules.labels import FLAGS, refuse_unbound
 from attnprof.naming import distinguished
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.sweep.plan import label, settings_of
+from attnprof.targets import catalog
+from attnprof.targets.labels import FLAGS, refuse_unbound
 from attnprof.usercode import labels_of
 
 SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")

@@ -10,7 +10,7 @@ import click
 
 from attnprof.cli.options import AS_JSON, Closed, emit, notes
 from attnprof.errors import AttnprofError
-from attnprof.model import Interval
+from attnprof.records import Interval
 from attnprof.stats import Compared, Comparison, compare_runs
 from attnprof.store import Run
 from attnprof.units import format_length, format_seconds

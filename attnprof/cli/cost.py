@@ -63,7 +63,7 @@ def command(**options: Any) -> int:
 
 def executed_schemes() -> list[str]:
     """Every scheme of the catalogue whose maths is written."""
-    from attnprof.catalog import card, is_written, names
+    from attnprof.targets.catalog import card, is_written, names
 
     return [name for name in names() if is_written(name, card(name))]
 
@@ -99,8 +99,8 @@ def pattern_files() -> list[Any]:
 
 def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     """The JSON answer for one target."""
-    from attnprof.catalog import names
     from attnprof.cost.answer import Question, module_flops, peak_parts, point, table
+    from attnprof.targets.catalog import names
 
     target = asked_target(name, options)
     lengths = parse_lengths(options["lengths"])

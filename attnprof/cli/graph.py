@@ -104,10 +104,10 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
 
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
-    from attnprof import catalog
     from attnprof.graph.analysis import Request
     from attnprof.naming import distinguished
     from attnprof.sweep.plan import label, settings_of
+    from attnprof.targets import catalog
     from attnprof.units import parse_length
 
     targets = options["targets"]
@@ -129,8 +129,8 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
-    from attnprof import catalog
     from attnprof.sweep.plan import label
+    from attnprof.targets import catalog
 
     return None if text is None else catalog.find(text, params=settings.get(label(text), {}))
 
@@ -154,10 +154,10 @@ def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, A
 
 def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str | None]:
     """Store a graph record of every target and write the page beside them."""
-    from attnprof.catalog import names
     from attnprof.graph.record import graph_record
-    from attnprof.model import content_hash
+    from attnprof.records import content_hash
     from attnprof.store import HEADER, Run
+    from attnprof.targets.catalog import names
 
     known = names()
     sources = [None if text in known else text for text in options["targets"]]
@@ -181,7 +181,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
     """
-    from attnprof.catalog import CAPTURED
+    from attnprof.targets.catalog import CAPTURED
 
     name, facts = options["targets"][0], found[0].facts
     if len(found) == 1 and _has_others(facts):
@@ -220,6 +220,6 @@ def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], l
 
 def _runs(name: str) -> bool:
     """Whether `sweep` can execute it: not a captured mask, nor a scheme of which the graph alone is known."""
-    from attnprof.catalog import CAPTURED, card, is_written, names
+    from attnprof.targets.catalog import CAPTURED, card, is_written, names
 
     return not name.endswith(CAPTURED) and (name not in names() or is_written(name, card(name)))

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from attnprof.catalog import card, is_written, names, runners_of
 from attnprof.cli.options import AS_JSON, emit
 from attnprof.errors import unknown
 from attnprof.locate import shipped
 from attnprof.pattern.card import Card
+from attnprof.targets.catalog import card, is_written, names, runners_of
 from attnprof.words import Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attnprof.cli.options import notes
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.units import format_length, format_seconds
 
 

@@ -14,9 +14,9 @@ from attnprof.units import format_value, parse_length, parse_setting
 from attnprof.words import Maths
 
 if TYPE_CHECKING:
-    from attnprof.model import Shape, Value
     from attnprof.pattern import Pattern
-    from attnprof.targets import CatalogTarget
+    from attnprof.records import Shape, Value
+    from attnprof.targets.scheme import CatalogTarget
 
 MOST_PICTURES = 3
 EXAMPLES = """\b
@@ -54,8 +54,8 @@ def command(
 
 def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
     """The scheme or pattern file, with its settings; an error for targets that have no card."""
-    from attnprof.catalog import find
-    from attnprof.targets import CatalogTarget
+    from attnprof.targets.catalog import find
+    from attnprof.targets.scheme import CatalogTarget
 
     given: dict[str, Value] = {}
     for setting in map(parse_setting, settings):
@@ -73,8 +73,8 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
 
 def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     """What `show --json` says, pictures and counts at the length of the shape."""
-    from attnprof.catalog import is_written
-    from attnprof.model import plain
+    from attnprof.records import plain
+    from attnprof.targets.catalog import is_written
 
     pattern, values = target.graph(shape), target.resolve(shape.n)
     bib = shipped("reports") / "bib" / f"{target.card.bib}.bib"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attnprof.cli.options import emit, notes
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.units import format_bytes, format_flops, format_length, format_seconds
 from attnprof.words import Status
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attnprof.contracts import Target
 from attnprof.cost.cache import Cache
 from attnprof.errors import Unsupported
-from attnprof.model import Point, Shape, plain
-from attnprof.scheme import Target
+from attnprof.records import Point, Shape, plain
 from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Target
 from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.counters import COUNTERS, OtherCounter, Reading
 from attnprof.cost.counting import count
@@ -21,8 +22,7 @@ from attnprof.cost.running import slow_path
 from attnprof.cost.storages import Lifetimes
 from attnprof.cost.tally import Tally
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 

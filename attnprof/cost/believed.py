@@ -16,14 +16,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from attnprof.contracts import Target
 from attnprof.cost.built import Built, build, build_real, built_once
 from attnprof.cost.eagerly import eagerly, quietly
 from attnprof.cost.observed import Notes, Observed
 from attnprof.cost.origin import Origin
 from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported, out_of_memory
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.units import format_bytes, format_length
 from attnprof.usercode import UserCode, failure, own_mistakes
 from attnprof.words import Pass

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
 
+from attnprof.contracts import Target
 from attnprof.cost.factors import FactorOrigin
 from attnprof.cost.flex_masks import NoValues, Values, counted_flex
 from attnprof.cost.origin import MarkedOrigin, Origin
 from attnprof.cost.storages import unique_bytes
 from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
-from attnprof.model import Shape
 from attnprof.pattern.apart import real_numbers
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Level
 
 LONGEST_REAL = 1 << 13

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from attnprof.contracts import Target
 from attnprof.cost.believed import observe
 from attnprof.cost.origin import Origin, backward_node, next_sequence
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Pass
 
 REST = "(elsewhere)"

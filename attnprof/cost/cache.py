@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.locate import PACKAGE
-from attnprof.model import content_hash
+from attnprof.records import content_hash
 
 PACKAGES = ("torch", "numpy", "sympy")
 

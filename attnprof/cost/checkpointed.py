@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Level
 
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from attnprof.contracts import Target
 from attnprof.cost.believed import as_believed, why_not_traced
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import Monomial, Terms, fit, product_basis
 from attnprof.cost.parameters import with_symbols
 from attnprof.cost.sampler import ASKED_BUDGET, BUDGET, DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler, coarser
 from attnprof.cost.symbolic import LONGEST, Pinned, trace
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 
 TRACED = "symbolic trace"
 MAIN = "train_flops"

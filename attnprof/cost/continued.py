@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from attnprof.cost.believed import TooLong
 from attnprof.cost.interpolate import Terms, evaluate, fit
-from attnprof.model import Cost, revive
+from attnprof.records import Cost, revive
 from attnprof.units import format_length
 
 STEP = 128

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.cost.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.cost.built import Built
 from attnprof.cost.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
@@ -14,8 +15,7 @@ from attnprof.cost.paper import paper_flops
 from attnprof.cost.running import Run, has_fast_path
 from attnprof.cost.useful import useful_flops
 from attnprof.errors import Unsupported
-from attnprof.model import Cost, Shape
-from attnprof.scheme import SchemeTarget, Target
+from attnprof.records import Cost, Shape
 from attnprof.usercode import UserCode, own_mistakes
 from attnprof.words import Level, Pass
 

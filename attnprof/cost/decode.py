@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.cost.built import Built, tensors_in
 from attnprof.cost.counter import Counter
 from attnprof.cost.origin import Origin
 from attnprof.cost.storages import Lifetimes, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.errors import Unsupported
-from attnprof.model import Cost, Shape
-from attnprof.scheme import SchemeTarget, Target
+from attnprof.records import Cost, Shape
 from attnprof.words import Level
 
 OF_BLOCKS = "a stack of blocks has no decoding step here"

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from attnprof.cost.counters import Reading
 from attnprof.cost.probing import Traits
-from attnprof.model import Cost, Shape
+from attnprof.records import Cost, Shape
 from attnprof.units import format_flops
 from attnprof.words import Pass
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attnprof.contracts import Target
 from attnprof.cost.formula import ClosedForm
 from attnprof.cost.interpolate import Monomial, fit
 from attnprof.cost.sampler import DRAWN, Sampler
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 
 GROWTHS: dict[str, float] = {
     "1": 0,

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from attnprof.contracts import Target
 from attnprof.cost.believed import observe
 from attnprof.cost.interpolate import Terms, evaluate, fit
 from attnprof.cost.waterfall import needed_bytes
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.units import format_bytes, format_length
 from attnprof.words import Pass
 

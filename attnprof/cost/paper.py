@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.cost.useful import BACKWARD
-from attnprof.model import Shape
-from attnprof.scheme import SchemeTarget, Target
+from attnprof.records import Shape
 from attnprof.words import Pass
 
 OF_MODULE = "a module comes with no paper's formula"

@@ -20,7 +20,7 @@ from attnprof.cost.saved import kept_by_graph
 from attnprof.cost.storages import Lifetimes, flat, unique_bytes
 from attnprof.cost.tally import Tally
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.words import Pass
 
 NUMBER_BYTES = 16

@@ -8,13 +8,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+from attnprof.contracts import Target
 from attnprof.cost.believed import as_believed, built_to_trust
 from attnprof.cost.built import Built
 from attnprof.cost.decode import state_sizes
 from attnprof.cost.running import Run, run_pass
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.model import Shape, Value
-from attnprof.scheme import Target
+from attnprof.records import Shape, Value
 from attnprof.words import Pass
 
 FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_bytes", "param_bytes")

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._dynamo.source import ConstantSource
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
+from attnprof.contracts import Target
 from attnprof.cost.built import build_in, fake_mode
 from attnprof.cost.counter import Counter, Rule
 from attnprof.cost.flex_masks import counted_flex
@@ -22,8 +23,7 @@ from attnprof.cost.running import Run, slow_path, train
 from attnprof.cost.sampler import UNIT
 from attnprof.cost.storages import Lifetimes, flat
 from attnprof.cost.tally import Tally
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 
 
 class Pinned(Exception):

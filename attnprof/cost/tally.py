@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.cost.registry import Work
-from attnprof.model import Certificate, OpCount
+from attnprof.records import Certificate, OpCount
 
 
 @dataclass(slots=True)

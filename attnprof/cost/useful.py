@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from attnprof.model import Shape
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.pattern import Kernel, Pattern
-from attnprof.scheme import SchemeTarget, Target
+from attnprof.records import Shape
 from attnprof.words import Pass
 
 BACKWARD = 2

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attnprof.contracts import Target
 from attnprof.cost.believed import observe
 from attnprof.cost.built import Built, tensors_in
 from attnprof.cost.running import Run
 from attnprof.cost.storages import unique_bytes
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Pass
 
 

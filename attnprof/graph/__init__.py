@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attnprof.errors import unknown
 
 if TYPE_CHECKING:
-    from attnprof.scheme import Target
+    from attnprof.contracts import Target
 
 
 def analyze(target: Target, n: int | None = None, **options: Any) -> Mapping[str, Any]:

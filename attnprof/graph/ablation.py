@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from attnprof.contracts import Target
 from attnprof.graph.draws import Tell, silent
 from attnprof.graph.randomness import trials
-from attnprof.model import Shape
 from attnprof.pattern import Pattern
-from attnprof.scheme import Target
+from attnprof.records import Shape
 
 PARAMETERS = ("window_blocks", "random_blocks", "global_blocks")
 FIXED = "window only"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.causality import Seen, causality
@@ -33,9 +34,8 @@ from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.stack import signature
 from attnprof.graph.subject import Closed, Subject
 from attnprof.graph.views import Views, views
-from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.usercode import labels_of, own_mistakes
 from attnprof.words import EngineName
 

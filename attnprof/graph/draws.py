@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.contracts import Target
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.confidence import median_interval
 from attnprof.graph.metrics.bandwidth import bandwidth
@@ -22,9 +23,8 @@ from attnprof.graph.metrics.degrees import degrees
 from attnprof.graph.randomness import Trials
 from attnprof.graph.stack import Part, Slotted
 from attnprof.graph.subject import Subject
-from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Certainty
 
 LEAST, USUAL, MOST = 4, 12, 64

@@ -12,7 +12,7 @@ from attnprof.graph.metrics import METRICS
 from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
-from attnprof.model import Point, Record, Value, content_hash
+from attnprof.records import Point, Record, Value, content_hash
 from attnprof.words import Device, RecordKind
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Subject
-from attnprof.model import Value
+from attnprof.records import Value
 
 
 def reads_all(subject: Subject) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

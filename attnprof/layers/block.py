@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attnprof.layers.attention import QKV, Attention
 from attnprof.layers.reversible import ChunkedFeedForward, Reversible
 from attnprof.layers.softmax import Softmax
-from attnprof.model import Shape
+from attnprof.records import Shape
 
 WIDENING = 4
 

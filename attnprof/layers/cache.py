@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.softmax import unfold
-from attnprof.model import Shape
+from attnprof.records import Shape
 
 TAIL = 64
 

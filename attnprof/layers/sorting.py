@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
 from attnprof.layers.decisions import decided
 from attnprof.layers.rows import rows
-from attnprof.scheme import Spec
 
 NOWHERE = -1e9
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnprof.model import FEWEST_SAMPLES
+from attnprof.records import FEWEST_SAMPLES
 
 FLAGS = {
     "workspace_unknown": "some kernels take memory for themselves in amounts that are not known to the byte, named in "

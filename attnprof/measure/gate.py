@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Target
 from attnprof.errors import Unsupported
 from attnprof.measure.rows import rows_off
 from attnprof.measure.saved import first_tensor
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Device, DType, Pass, Runner
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from attnprof.contracts import Target
 from attnprof.measure.clock import Clock, Step, clock_for
 from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
-from attnprof.model import Measured, Shape
-from attnprof.scheme import Target
+from attnprof.records import Measured, Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Device, Pass
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnprof.model import Shape
+from attnprof.contracts import Target
 from attnprof.pattern import Pattern, Slices
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.words import Level, Maths
 
 ROWS = 8

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Iterable, Sequence
 
-from attnprof.model import Record
+from attnprof.records import Record
 
 PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][\w.@~+-]+){2,}[/\\]?|~/[\w./@+-]+")
 ADDRESS = re.compile(r"\b[\w.+-]+@[\w-]+(\.[\w-]+)+\b|GPU-[0-9a-fA-F-]{8,}")

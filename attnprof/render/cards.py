@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attnprof import catalog
-from attnprof.model import plain
+from attnprof.records import plain
+from attnprof.targets import catalog
 
 
 def cards(targets: Iterable[str], header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attnprof.model import Cost, Record
+from attnprof.records import Cost, Record
 from attnprof.render.metrics import Metric
 from attnprof.render.series import Group
 from attnprof.render.table import reason as reason_of

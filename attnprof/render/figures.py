@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.axes import Axis, length_axis, value_axis
 from attnprof.render.growth import last_exponent
 from attnprof.render.metrics import DECODE_PANELS, PANELS, Metric, Reading

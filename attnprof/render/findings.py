@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.growth import steps
 from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, Metric
 from attnprof.render.numbers import around, ratio

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attnprof.model import Record, content_hash
 from attnprof.naming import by_source
+from attnprof.records import Record, content_hash
 
 MACHINE = (
     "cpu",

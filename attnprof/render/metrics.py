@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attnprof.model import Interval, Record
+from attnprof.records import Interval, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from attnprof import usercode
 from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render import bibliography, environment, table
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from attnprof.locate import shipped
-from attnprof.model import BASELINES
+from attnprof.records import BASELINES
 from attnprof.render.series import Series, series_order
 
 INK = "ink"

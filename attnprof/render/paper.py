@@ -11,7 +11,7 @@ from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import shipped
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render import bibliography, environment
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.graph.pixels import Grid, pooled
-from attnprof.model import Record
+from attnprof.records import Record
+from attnprof.targets import catalog
 from attnprof.words import Status
 
 SIDE = 128

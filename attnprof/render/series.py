@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.model import BASELINES, Point, Record, Value, content_hash
+from attnprof.records import BASELINES, Point, Record, Value, content_hash
 from attnprof.render.metrics import Metric, Reading
 from attnprof.words import Pass, RecordKind, Status
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, Metric
 from attnprof.render.numbers import interval, quantity
 from attnprof.render.series import Conditions, Group, why

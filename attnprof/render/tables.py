@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.growth import last_exponent
 from attnprof.render.metrics import COMPARED, SAVED, Metric
 from attnprof.render.numbers import around, quantity

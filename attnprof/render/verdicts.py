@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from attnprof.model import Interval
+from attnprof.records import Interval
 from attnprof.render.metrics import Metric, Reading
 from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover

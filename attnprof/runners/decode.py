@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.cache import Cache, appended, cached, decode_step, mixed_row, random_cache
 from attnprof.pattern import Band, Global, Union
-from attnprof.scheme import Spec
 
 
 class Pinned(NamedTuple):

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.block_masks import note_live
 from attnprof.layers.tables import counting, table
 from attnprof.pattern import Expr, Slices
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.reference import softmax_over_edges
-from attnprof.scheme import Spec
 from attnprof.words import Device
 
 BLOCK = 128

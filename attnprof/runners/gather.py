@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.tables import table
 from attnprof.pattern import Union
 from attnprof.pattern.slices import Bools
@@ -20,7 +21,6 @@ from attnprof.runners.decode import BandDecoding
 from attnprof.runners.lower import lower
 from attnprof.runners.reference import softmax_over_edges
 from attnprof.runners.tiling import Part, Plan, Stack, View
-from attnprof.scheme import Spec
 
 Partial = tuple[Tensor, Tensor, Tensor]
 COLUMNS = 4096

@@ -6,10 +6,10 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.tables import table
 from attnprof.runners.decode import BandDecoding
 from attnprof.runners.reference import softmax_over_edges
-from attnprof.scheme import Spec
 
 
 class MaskedCore(BandDecoding, nn.Module):

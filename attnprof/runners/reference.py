@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attnprof.contracts import Spec
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Pattern
-from attnprof.scheme import Spec
 
 
 def softmax_over_edges(spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, random_streams, split_heads
 from attnprof.layers.relative import RelativeAttention, windows
 from attnprof.layers.scan import chunked
 from attnprof.layers.tables import table
-from attnprof.scheme import Spec
 
 
 class Core(nn.Module):

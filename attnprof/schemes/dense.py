@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.cache import Decoding
 from attnprof.layers.softmax import hide, softmax_attention, unfold
-from attnprof.scheme import Spec
 
 
 class Core(Decoding, nn.Module):

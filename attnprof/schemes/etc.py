@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
 from attnprof.layers.labels import by_lag
 from attnprof.runners.gather import GatherCore, Tiles
 from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.runners.masked import pattern_mask
 from attnprof.runners.tiling import Part
-from attnprof.scheme import Spec
 from attnprof.words import Runner
 
 OTHERS = 3  # global to global, global to long, long to global

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attnprof.contracts import Spec
 from attnprof.layers.cache import Decoding
 from attnprof.layers.softmax import softmax_attention
-from attnprof.scheme import Spec
 
 
 class Core(Decoding, nn.Module):

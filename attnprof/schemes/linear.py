@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
-from attnprof.scheme import Spec
 
 EPSILON = 1e-6
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import merge_heads, split_heads
 from attnprof.layers.softmax import attend, softmax_attention
-from attnprof.scheme import Spec
 
 
 class Core(nn.Module):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.pooling import Convolved, SlotAttention
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.gather import flops_core as gathered_flops
-from attnprof.scheme import Spec
 from attnprof.words import Runner
 
 

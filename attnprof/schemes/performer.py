@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 from attnprof.layers.tables import counting
-from attnprof.scheme import Spec
 
 EPSILON = 1e-4
 RELU_EPSILON = 1e-3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.pooling import Convolved, SlotAttention, pooled
-from attnprof.scheme import Spec
 
 
 class Core(nn.Module):

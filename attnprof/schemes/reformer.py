@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError
 from attnprof.layers.attention import dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.rows import inverse, ordered, restored
-from attnprof.scheme import Spec
 
 SELF = -1e5
 

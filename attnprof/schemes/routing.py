@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.rows import picked, put_back
-from attnprof.scheme import Spec
 
 SELF = -1e5
 DECAY = 0.999

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, Attention, merge_heads, random_streams
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
-from attnprof.model import Shape
-from attnprof.scheme import Spec
+from attnprof.records import Shape
 
 
 class Core(nn.Module):

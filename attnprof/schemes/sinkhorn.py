@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.sinkhorn_definition import in_places, permutation
 from attnprof.layers.softmax import hide, softmax_attention
 from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
 from attnprof.layers.tables import table
-from attnprof.scheme import Spec
 
 Projections = SortedProjections
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.sinkhorn_definition import in_places, permutation
 from attnprof.layers.softmax import hide, softmax_attention
 from attnprof.layers.sorting import SortedProjections, Sorter, blocks_of
-from attnprof.scheme import Spec
 
 Projections = SortedProjections
 

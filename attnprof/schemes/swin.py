@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.rows import arranged
 from attnprof.layers.softmax import hide
 from attnprof.layers.stack import stacked as in_order
 from attnprof.layers.tables import table
-from attnprof.scheme import Spec
 from attnprof.words import Level
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.experts import SwitchFeedForward
 from attnprof.layers.softmax import hide, softmax_attention
-from attnprof.scheme import Spec
 
 WIDENING = 4
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
 from attnprof.layers.relative import RelativeAttention, windows
 from attnprof.layers.scan import chunked
 from attnprof.layers.tables import table
-from attnprof.scheme import Spec
 
 State = tuple[Tensor, Tensor, Tensor, int]
 

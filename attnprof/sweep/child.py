@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
-from attnprof.model import Point, plain
-from attnprof.scheme import Target
+from attnprof.records import Point, plain
+from attnprof.targets import catalog
 
 Answer = dict[str, Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.model import Point, Record, Value, content_hash
+from attnprof.records import Point, Record, Value, content_hash
 from attnprof.store import HEADER, Run
 from attnprof.sweep.outlook import Budget
 from attnprof.sweep.plan import Job, Planned, label

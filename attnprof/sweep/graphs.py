@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from attnprof.errors import AttnprofError
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.store import Run
 from attnprof.sweep.plan import Job
 from attnprof.words import RecordKind

@@ -3,10 +3,10 @@
 Counting runs on fake tensors, in this thread: nothing is computed and no thread pool is started before a fork.
 """
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.measure import gate, measure_target
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Pass
 
 for name in ("dense", "sliding_window"):

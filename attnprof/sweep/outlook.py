@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attnprof.model import Cost, Measured, Point
+from attnprof.records import Cost, Measured, Point
 from attnprof.units import format_bytes, format_seconds
 from attnprof.words import Pass
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
-from attnprof.model import BASELINES, Point, Shape, Value, content_hash
-from attnprof.modules.labels import refuse_unbound
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.scheme import Target
+from attnprof.records import BASELINES, Point, Shape, Value, content_hash
 from attnprof.sweep.preset import by_length
+from attnprof.targets import catalog
+from attnprof.targets.labels import refuse_unbound
 from attnprof.usercode import labels_of
 from attnprof.words import Device, Layout, Pass, Preset, Runner
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attnprof.model import Value
+from attnprof.records import Value
 
 STEPS = (1024, 4096, 16384, 65536)
 Column = tuple[Value, Value, Value, Value]

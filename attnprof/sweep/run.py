@@ -13,7 +13,7 @@ from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.measure.environment import free_bytes
-from attnprof.model import Cost, Measured, Point, Record, revive
+from attnprof.records import Cost, Measured, Point, Record, revive
 from attnprof.store import Run
 from attnprof.sweep.outlook import Budget, Outlook, out_of_memory
 from attnprof.sweep.plan import Job, Planned

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from attnprof import catalog
 from attnprof.layers.experts import SwitchFeedForward
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow

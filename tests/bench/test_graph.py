@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.engines import compiled
 from attnprof.graph.ladder import solve
 from attnprof.graph.randomness import trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.stack import Stack
-from attnprof.model import Shape, Value
 from attnprof.pattern import Pattern
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
 
 pytestmark = pytest.mark.slow
 N = 65536

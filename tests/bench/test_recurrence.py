@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.analysis import Request, analyze
 from attnprof.render import write_page
 from attnprof.render.graph_page import write_graph_page
+from attnprof.targets import catalog
 from tests.fakes.records import graph, header, records
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from attnprof.cli import main
-from attnprof.model import Interval, Measured, Point, Record, Shape
+from attnprof.records import Interval, Measured, Point, Record, Shape
 from attnprof.store import Run
 
 Write = Callable[..., Path]

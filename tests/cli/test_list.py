@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from attnprof import catalog
+from attnprof.targets import catalog
 from tests.cli.console import attnprof
 
 HEAVY = ("torch", "numpy", "scipy", "networkx", "plotly", "sympy", "jinja2")

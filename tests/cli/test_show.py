@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.cli.textpicture import SHADES, text_picture
 from attnprof.pattern import Band, Dense, Global
+from attnprof.targets import catalog
 from tests.cli.console import attnprof
 
 PATTERN = '''"""Pairs of neighbours."""
@@ -102,8 +102,8 @@ def test_mistakes_are_named_with_the_way_out(arguments: list[str], code: int, wo
 @pytest.mark.parametrize("name", [name for name in catalog.names() if name != "dsa"])
 def test_every_scheme_can_be_shown(name: str) -> None:
     from attnprof.cli.show import facts_of, lines
-    from attnprof.model import Shape
-    from attnprof.targets import CatalogTarget
+    from attnprof.records import Shape
+    from attnprof.targets.scheme import CatalogTarget
 
     target = catalog.find(name)
     assert isinstance(target, CatalogTarget)

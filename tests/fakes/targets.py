@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import Unsupported
-from attnprof.model import Shape, Value
 from attnprof.pattern import Band, Card, Pattern
+from attnprof.records import Shape, Value
 
 CARD = Card(title="fake", bib="", survey_class="", complexity="", causality=(True, False), rule="")
 

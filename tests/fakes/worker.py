@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attnprof.model import Cost, Interval, Measured, plain
+from attnprof.records import Cost, Interval, Measured, plain
 from attnprof.sweep.plan import Job
 from attnprof.sweep.worker import Died
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
-from attnprof.model import Pass
+from attnprof.records import Pass
 
 BLOCK = 512  # what CUDA's caching allocator rounds to
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from attnprof.contracts import Target
 from attnprof.cost import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
@@ -11,8 +12,7 @@ from attnprof.measure.clock import clock_for
 from attnprof.measure.l2 import flusher
 from attnprof.measure.passes import passage
 from attnprof.measure.sampling import sample
-from attnprof.model import plain
-from attnprof.scheme import Target
+from attnprof.records import plain
 from tests.gpu.points import each, executable, forget, shape
 from tests.gpu.sheet import Sheet, why
 

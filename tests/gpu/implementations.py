@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
+from attnprof.contracts import Spec, Target
 from attnprof.cost import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
@@ -19,8 +19,8 @@ from attnprof.measure.gate import distance
 from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
-from attnprof.model import Interval, Pass, Shape, plain
-from attnprof.scheme import Spec, Target
+from attnprof.records import Interval, Pass, Shape, plain
+from attnprof.targets import catalog
 from tests.gpu.kernels import KERNELS, Kernel, load, recurrence_flops
 from tests.gpu.points import each, forget, shape
 from tests.gpu.sheet import Sheet, why

@@ -6,9 +6,9 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
-from attnprof import catalog
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.contracts import Target
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.gpu.sheet import Sheet
 
 DRY = {"dim": 64, "heads": 2}

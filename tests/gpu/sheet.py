@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attnprof.model import plain
+from attnprof.records import plain
 from tests.gpu.step import SMALL
 
 ROWS, SAID = "rows.jsonl", "said.json"

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from attnprof import catalog
 from attnprof.measure import measure_target
 from attnprof.measure.calibrate import calibrate
 from attnprof.measure.clock import AcceleratorClock
@@ -19,7 +18,8 @@ from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
 from attnprof.measure.sensors import NvmlSensors, open_sensors
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attnprof.contracts import Spec, Target
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import random_streams
 from attnprof.layers.softmax import softmax_attention
-from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern
+from attnprof.records import Shape, Value
 from attnprof.runners.masked import pattern_mask
-from attnprof.scheme import Spec, Target
-from attnprof.targets import runner_core
+from attnprof.targets.scheme import runner_core
 
 
 class Eager(nn.Module):

@@ -17,10 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.catalog import OWN_CARD, Entry
 from attnprof.cost import count
 from attnprof.errors import TooLarge
-from attnprof.model import Shape
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -39,7 +37,9 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets.catalog import OWN_CARD, Entry
+from attnprof.targets.scheme import CatalogTarget
 from tests.laws.expressions import expressions
 
 N = 65536

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
-from attnprof.model import Shape, Value
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 
 # Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
 SMALL: dict[str, dict[str, Value]] = {

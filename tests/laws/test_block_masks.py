@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.runners.flex import block_mask
-from attnprof.targets import CatalogTarget
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import SMALL, VARIANTS
 
 HEADS, TILE = 3, 32

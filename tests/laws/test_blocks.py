@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.layers.block import Block, Positions
 from attnprof.layers.experts import flops_experts
 from attnprof.layers.reversible import Reversible
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.laws.cases import Case, as_params, built, cases, gradients
 
 TWO_EXPERTS = [Case("switch", causal, {"experts_per_token": 2}) for causal in (False, True)]

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.laws.cases import Case, as_params, built, cases
 
 DECODING = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")

@@ -12,7 +12,6 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
-from attnprof import catalog
 from attnprof.graph.analysis import Request, analyze, is_random
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.export import digraph
@@ -22,9 +21,10 @@ from attnprof.graph.pixels import Grid, pooled
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Subject
-from attnprof.model import Shape, Value
 from attnprof.pattern import Pattern, Slices
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import SMALL, VARIANTS
 
 HEADS = 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.stats import exponent
+from attnprof.targets import catalog
 
 LENGTHS = (1024, 4096, 16384, 65536)
 WRITTEN = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.metrics.spectrum import mean_eigenvalues, spectral_gap
 from attnprof.graph.pixels import Grid
 from attnprof.graph.record import describe
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import cone
-from attnprof.model import Shape
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -37,7 +35,9 @@ from attnprof.pattern import (
     Slots,
     Strided,
 )
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from tests.laws.expressions import NAMES, expressions
 
 CASES = range(40)

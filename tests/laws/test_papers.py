@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnprof import catalog
-from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern
 from attnprof.pattern.slots import Slots
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
 from tests.laws import papers_of_graphs
 from tests.laws.papers import DEFINITIONS, HEADS, Through

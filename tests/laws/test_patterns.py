@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
-from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern, Slices
 from attnprof.pattern.slots import Kernel, Slots
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
 
 HEADS = 4

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attnprof.model import Shape
+from attnprof.contracts import Spec
 from attnprof.pattern import Expr, Pattern
+from attnprof.records import Shape
 from attnprof.runners.flex import tile_edges
 from attnprof.runners.gather import GatherCore
 from attnprof.runners.masked import MaskedCore
-from attnprof.scheme import Spec
 from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions
 
 WIDTH = 3

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.locate import PACKAGE, shipped
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.words import Level
 from tests.laws.cases import Case, cases
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
+from attnprof.targets import catalog
 from attnprof.words import Level
 from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 from tests.laws.work import stated

@@ -6,10 +6,10 @@ import warnings
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cli.graph_text import caption, lines, picture, random_lines
 from attnprof.graph.analysis import Request, analyze
 from attnprof.render.graph_page import section
+from attnprof.targets import catalog
 
 LENGTHS = (1, 2, 7, 24, 33)
 CASES = [(name, causal) for name in catalog.names() for causal in catalog.entry(name).card.causality]

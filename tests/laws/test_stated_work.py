@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.paper import paper_flops
 from attnprof.cost.useful import useful_flops
-from attnprof.model import Shape, Value
 from attnprof.pattern import Slots
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
 

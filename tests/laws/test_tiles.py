@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.cost.useful import useful_flops
-from attnprof.model import Shape
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
+from attnprof.records import Shape
 from attnprof.runners.lower import lower
 from attnprof.runners.tiling import Part, Plan
-from attnprof.targets import CatalogTarget
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import LENGTHS, NAMES, expressions
 from tests.laws.work import stated

@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
 from attnprof.pattern import Expr, Pattern, Slots
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 
 # Windows that are not around a token: of a grid, of a cluster, of a chunk; there is none without a token.
 CELLS = {"swin", "routing", "clusterformer"}

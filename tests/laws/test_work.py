@@ -9,11 +9,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from attnprof.contracts import Spec
 from attnprof.cost import count
-from attnprof.model import Shape
 from attnprof.pattern import Pattern
+from attnprof.records import Shape
 from attnprof.runners.gather import GatherCore, flops_core
-from attnprof.scheme import Spec
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import NAMES, expressions

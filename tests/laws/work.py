@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof.model import Shape
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets.scheme import CatalogTarget
 
 aten = torch.ops.aten
 FLASH_KEYS = 512

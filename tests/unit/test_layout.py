@@ -15,7 +15,7 @@ from attnprof.locate import PACKAGE
 
 CHECKOUT = PACKAGE.parent
 ASK = """
-from attnprof.catalog import names
+from attnprof.targets.catalog import names
 from attnprof.locate import shipped
 print(len(names()), shipped("reports"))
 """

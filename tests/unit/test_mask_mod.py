@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import attnprof
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, TooLarge, Unsupported
-from attnprof.mask_mod import in_slices, reads_head, tabulated
-from attnprof.model import Shape
-from attnprof.scheme import Target
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.mask_mod import in_slices, reads_head, tabulated
+from attnprof.targets.scheme import CatalogTarget
 
 N, DIM, HEADS = 96, 32, 4
 D = DIM // HEADS
@@ -201,7 +201,7 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
-        f"import sys; {load}from attnprof import catalog; from attnprof.model import Shape; "
+        f"import sys; {load}from attnprof import catalog; from attnprof.records import Shape; "
         f"print(catalog.find({str(folder / name)!r}).graph(Shape(n={N})).edges(), 'torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -231,7 +231,7 @@ def test_a_mask_has_a_longest_length() -> None:
 
 
 def test_a_ragged_mask_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnprof.mask_mod.MOST_SLICES", 1000)
+    monkeypatch.setattr("attnprof.targets.mask_mod.MOST_SLICES", 1000)
     with pytest.raises(TooLarge, match="more than 1,000 separate runs"):
         tabulated(lambda b, h, i, j: (i * 7919 + j * 104729) % 11 < 4, 100)
 

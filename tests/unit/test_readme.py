@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cli.main import COMMANDS
 from attnprof.locate import PACKAGE
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 README = PACKAGE.parent / "README.md"
 pytestmark = pytest.mark.skipif(not README.exists(), reason="not run from a checkout")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attnprof import stats
 from attnprof.errors import AttnprofError
-from attnprof.model import Interval
+from attnprof.records import Interval
 from attnprof.stats import Crossover, Verdict, compare, coverage, crossover, exponent, interval, local_exponents
 
 NS = (1024, 2048, 4096, 8192, 16384)

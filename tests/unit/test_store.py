@@ -10,7 +10,7 @@ import pytest
 
 from attnprof import store
 from attnprof.errors import AttnprofError
-from attnprof.model import Certificate, Cost, Interval, Measured, OpCount, Point, Record, Shape
+from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Point, Record, Shape
 from attnprof.store import Run
 
 GOLDEN = Path(__file__).parent / "golden" / "run-v1"

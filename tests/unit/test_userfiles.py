@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import attnprof
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.userfiles import import_module, run_file, sources_of
 
 MODULE = """

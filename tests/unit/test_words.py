@@ -15,8 +15,8 @@ import attnprof
 from attnprof import words
 from attnprof.errors import AttnprofError
 from attnprof.locate import PACKAGE
-from attnprof.model import Point, Record, Shape
 from attnprof.pattern import Card
+from attnprof.records import Point, Record, Shape
 from attnprof.stats import compare_runs
 from attnprof.store import Run
 from attnprof.words import DType, Level, Pass, Status, Word

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern
+from attnprof.records import Shape, Value
 
 CARD = Card(title="test", bib="", survey_class="", complexity="", causality=(False, True), rule="")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from attnprof.cost import Counted, count
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.cost.auditing import AuditRow, audited, exact_of, habits, what_ran
 from attnprof.cost.counters import COUNTERS, OtherCounter, Reading
 from attnprof.cost.explain import Exact, Ran, by_operators, by_trace, by_traits, unexplained
 from attnprof.cost.probing import Traits
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 

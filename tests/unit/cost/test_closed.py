@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.closed import closed_forms
 from attnprof.cost.formula import ClosedForm
@@ -17,7 +16,8 @@ from attnprof.cost.growth import growth, order_of, parse_order, verdict
 from attnprof.cost.interpolate import fit, solve
 from attnprof.cost.symbolic import Pinned, trace
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.testing import assert_scaling
 
 SMALL: dict[str, Any] = {"dim": 64, "heads": 4}

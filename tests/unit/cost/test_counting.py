@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof import catalog
 from attnprof.cost import count, register
 from attnprof.cost.counter import Counter
 from attnprof.cost.registry import formulas, rules
 from attnprof.cost.tiles import flash_cpu, staircase
 from attnprof.errors import Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.tiles import flash_cpu, flash_cpu_split
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Level, Pass
 from tests.laws.work import flash_pairs
 

@@ -19,8 +19,8 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from attnprof.cost import Counted, count
 from attnprof.cost.flex_masks import NoValues, captures_fake, counted_flex, live_tiles
 from attnprof.errors import TooLarge, Unsupported
-from attnprof.foreign import ModuleTarget
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets.code import ModuleTarget
 
 DIM, HEADS, D = 64, 4, 16
 N, TILE = 512, 128

@@ -18,7 +18,7 @@ from attnprof.cost.origin import Origin
 from attnprof.cost.registry import Unknowable
 from attnprof.cost.storages import Lifetimes
 from attnprof.cost.tally import Tally
-from attnprof.model import Cost, Shape
+from attnprof.records import Cost, Shape
 from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 

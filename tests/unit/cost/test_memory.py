@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.accelerators import TABLE, accelerator
 from attnprof.cost.aside import aside
@@ -17,7 +16,8 @@ from attnprof.cost.limiting import bisected, longest, needs
 from attnprof.cost.roofline import Roofline, must_move
 from attnprof.cost.waterfall import waterfall
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Pass
 
 SHAPE = Shape(512, dim=64, heads=4)

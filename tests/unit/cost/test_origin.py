@@ -22,12 +22,12 @@ from torch.utils.checkpoint import (
     set_checkpoint_early_stop,
 )
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.by_module import flops_by_module
 from attnprof.cost.checkpointed import Checkpointed
 from attnprof.layers.reversible import Reversible
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Pass
 from tests.unit.cost.modules import ModuleTarget
 

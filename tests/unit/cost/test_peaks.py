@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.cost import count
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.words import Pass
 from tests.unit.cost.allocator import measured_peak
 from tests.unit.cost.modules import ModuleTarget

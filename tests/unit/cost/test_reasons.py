@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.answer import Question, row
 from attnprof.errors import Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import DType, Level, Pass
 from tests.unit.cost.modules import ModuleTarget
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.measure.saved import forward_saved
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 

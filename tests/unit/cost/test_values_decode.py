@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.cost.decode import refuse_decoding, stated_state
 from attnprof.errors import Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Level, Pass
 
 # b = 3, h = 4, g = 2 KV heads, d = 5, float32: a token's key and value take 3 * 2 * 2 * 5 * 4 = 240 bytes.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
+from attnprof.contracts import Target
 from attnprof.cost import useful
 from attnprof.cost.useful import useful_flops
-from attnprof.model import Shape, Value
-from attnprof.scheme import Target
+from attnprof.records import Shape, Value
+from attnprof.targets import catalog
 from attnprof.words import Level, Pass
 from tests.unit.cost.modules import ModuleTarget
 

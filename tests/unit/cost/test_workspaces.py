@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attnprof.cost import count
 from attnprof.cost.counter import learn
 from attnprof.cost.storages import flat
-from attnprof.model import Shape
+from attnprof.records import Shape
 from tests.unit.cost.allocator import peak_of
 from tests.unit.cost.modules import ModuleTarget
 

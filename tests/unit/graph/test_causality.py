@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.causality import Seen, ahead, causality
 from attnprof.graph.stack import Stack, layer_of
 from attnprof.pattern import Band, Dense, Pattern, Slices, Slots
+from attnprof.targets import catalog
 
 
 def test_edges_ahead_are_those_above_the_diagonal() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.analysis import HALF, Request, analyze, selecting_n
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.draws import is_random, later_seed, redrawn, spread_of
 from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import Subject
-from attnprof.model import Shape
 from attnprof.pattern import Kernel
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.units import format_share
 from tests.laws.cases import SMALL
 

@@ -9,11 +9,11 @@ import scipy.sparse
 import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
-from attnprof.captured import captured, load_csr
 from attnprof.errors import AttnprofError
 from attnprof.graph.export import digraph, save_csr
-from attnprof.model import Shape
 from attnprof.pattern import Band, Global, Strided
+from attnprof.records import Shape
+from attnprof.targets.captured import captured, load_csr
 
 
 def test_csr_goes_to_disk_and_back_and_scipy_reads_it(tmp_path: Path) -> None:

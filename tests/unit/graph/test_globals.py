@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze, without_globals
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.record import describe
 from attnprof.graph.stack import Stack
 from attnprof.graph.subject import Subject
-from attnprof.model import Value
 from attnprof.pattern import (
     Band,
     BlockTable,
@@ -26,6 +24,8 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
+from attnprof.records import Value
+from attnprof.targets import catalog
 
 N = 64
 

@@ -7,11 +7,9 @@ from math import ceil, isqrt
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
-from attnprof.model import Shape
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -25,6 +23,8 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def reach(n: int, *kinds: Expr, engine: str = "auto", causal: bool = False) -> Reach:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask, Reach
 from attnprof.graph.stack import Stack
-from attnprof.model import Shape
 from attnprof.pattern import Pattern
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def longnet(n: int, finest: int, growth: int, *, heads: int = 1, causal: bool = False) -> Pattern:

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from attnprof import catalog
 from attnprof.graph.confidence import proportion
 from attnprof.graph.ladder import solve
 from attnprof.graph.randomness import Draw, one_trial, trials
 from attnprof.graph.reach import Ask
 from attnprof.graph.stack import Stack
-from attnprof.model import Shape
 from attnprof.pattern import Pattern
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def drawer(n: int, heads: int = 1, layers: int = 1, **params: int) -> Draw:

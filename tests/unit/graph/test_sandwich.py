@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnprof.captured import CapturedTarget
-from attnprof.catalog import OWN_CARD, Entry
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.ladder import solve
 from attnprof.graph.reach import Ask
 from attnprof.graph.sandwich import bounds
 from attnprof.graph.stack import Stack
 from attnprof.pattern import Band, Blocks, Explicit, Expr, Global, Slices
+from attnprof.targets.captured import CapturedTarget
+from attnprof.targets.catalog import OWN_CARD, Entry
 
 
 def tiles(slices: Slices, size: int) -> tuple[Slices, Slices]:

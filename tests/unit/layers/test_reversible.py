@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
 from attnprof.layers.decisions import Decisions, decided, keeping, replaying
 from attnprof.layers.reversible import ChunkedFeedForward, Reversible
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 DIM = 16
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Target
 from attnprof.measure.gate import Gate, check, distance, precisely
 from attnprof.measure.rows import keys_of, rows_off
-from attnprof.model import Shape
 from attnprof.pattern import Band
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from tests.fakes.targets import CARD, FakeTarget, Window
 
 SHAPE = Shape(300, dim=16, heads=2, causal=True)

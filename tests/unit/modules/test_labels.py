@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import attnprof
-from attnprof import catalog
 from attnprof.cost.counting import count
 from attnprof.errors import AttnprofError
-from attnprof.model import Point, Shape
+from attnprof.records import Point, Shape
 from attnprof.sweep.plan import Ask, plan
+from attnprof.targets import catalog
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.usercode import UserCode
 from attnprof.words import Layout, Pass
 

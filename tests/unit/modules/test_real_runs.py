@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import believed
 from attnprof.cost.closed import closed_forms
 from attnprof.cost.counting import count
 from attnprof.errors import Failed, Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 axial = pytest.importorskip("axial_attention", reason="axial-attention is an oracle for tests only")
 

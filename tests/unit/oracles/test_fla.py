@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 naive = pytest.importorskip("fla.ops.linear_attn.naive", reason="fla-core is not installed: make oracles")
 

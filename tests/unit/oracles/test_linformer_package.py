@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.layers.attention import Attention
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 package = pytest.importorskip("linformer", reason="linformer is not installed: make oracles")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 package = pytest.importorskip(
     "performer_pytorch.performer_pytorch", reason="performer-pytorch is not installed: make oracles"

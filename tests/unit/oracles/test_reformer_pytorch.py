@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 reformer_pytorch = pytest.importorskip("reformer_pytorch", reason="reformer-pytorch is an oracle for tests only")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 routing = pytest.importorskip(
     "routing_transformer.routing_transformer", reason="routing-transformer is an oracle for tests only"

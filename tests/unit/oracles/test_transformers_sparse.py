@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
+from attnprof.contracts import Spec
 from attnprof.layers.experts import SwitchFeedForward
-from attnprof.model import Shape
 from attnprof.pattern import BlockTable, Pattern
+from attnprof.records import Shape
 from attnprof.runners.gather import GatherCore
-from attnprof.scheme import Spec
+from attnprof.targets import catalog
 
 pytest.importorskip("transformers", reason="the transformers package is an oracle for tests only")
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof import catalog
+from attnprof.contracts import Spec, Target
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
 from attnprof.pattern import (
     Band,
     BlockTable,
@@ -26,8 +25,9 @@ from attnprof.pattern import (
     Slices,
     Summary,
 )
+from attnprof.records import Shape
 from attnprof.runners.gather import GatherCore
-from attnprof.scheme import Spec, Target
+from attnprof.targets import catalog
 
 
 def mixed(expr: Expr, n: int) -> torch.Tensor:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
 from attnprof.pattern import Band, Blocks, Strided
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 SHAPE = Shape(64, dim=8, heads=1)
 

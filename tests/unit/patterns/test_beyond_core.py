@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnprof import catalog
-from attnprof.model import Shape
 from attnprof.pattern import Pattern, Slots
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
 from attnprof.userfiles import run_file
 

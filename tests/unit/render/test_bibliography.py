@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
 from attnprof.render import bibliography
+from attnprof.targets import catalog
 
 FIELDS = {"author", "title", "year", "eprint", "url"}
 

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.findings import Finding, findings
 from attnprof.render.series import groups
 from tests.fakes.records import SCHEMES, Fake, graph, records

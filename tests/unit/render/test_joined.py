@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.model import Record
+from attnprof.records import Record
 from attnprof.render.joined import joined
 from attnprof.render.series import groups
 from tests.fakes.records import header, records

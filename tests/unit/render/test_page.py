@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.model import Point, Record, Shape
+from attnprof.records import Point, Record, Shape
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture

@@ -1,8 +1,8 @@
 import numpy as np
 
-from attnprof import catalog
-from attnprof.model import Point, Record, Shape
+from attnprof.records import Point, Record, Shape
 from attnprof.render.patterns import catalogue_pictures
+from attnprof.targets import catalog
 from tests.fakes.records import SCHEMES
 
 

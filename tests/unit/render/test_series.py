@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from attnprof.model import Cost, Interval, Measured, Point, Record, Shape
+from attnprof.records import Cost, Interval, Measured, Point, Record, Shape
 from attnprof.render.metrics import FLOPS, PEAK, SAVED, WALL
 from attnprof.render.series import groups, latest
 from tests.fakes.records import SCHEMES, records

@@ -1,6 +1,6 @@
 import pytest
 
-from attnprof.model import Cost, Interval, Measured, Record
+from attnprof.records import Cost, Interval, Measured, Record
 from attnprof.render.metrics import FLOPS, WALL
 from attnprof.render.series import Group, groups
 from attnprof.render.verdicts import against, verdict

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_more_lengths_than_torch_compiles_by_itself_stay_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

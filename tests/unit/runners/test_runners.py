@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof import catalog
+from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.softmax import softmax_attention
-from attnprof.model import Shape
 from attnprof.pattern import Band, Expr, Pattern, Strided
+from attnprof.records import Shape
 from attnprof.runners.flex import FlexCore, block_mask, edges_by_tile, tile_edges
 from attnprof.runners.gather import GatherCore, flops_core
 from attnprof.runners.masked import MaskedCore
-from attnprof.scheme import Spec
+from attnprof.targets import catalog
 from tests.laws.expressions import NAMES, expressions
 
 HEADS = [(2, 2), (4, 2), (2, 1)]

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.units import Value
 from attnprof.words import DType, Level
 

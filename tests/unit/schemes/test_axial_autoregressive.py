@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Level
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 

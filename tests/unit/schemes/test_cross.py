@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof import catalog
 from attnprof.cost import count
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 9), (30, 12), (12, 30)])

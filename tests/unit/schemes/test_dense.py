@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Level, Pass
 from tests.unit.schemes.by_hand import assert_is, column, made, weighing
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_edges_are_the_known_counts() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_a_memory_of_one_block_is_block_local_with_one_block_of_look_back() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 @pytest.mark.parametrize("causal", [False, True], ids=["both-ways", "causal"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_the_core_costs_8_n_k_d() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.softmax import softmax_attention
-from attnprof.model import Shape
 from attnprof.pattern import of_head
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_every_head_mixes_its_own_dilated_window() -> None:

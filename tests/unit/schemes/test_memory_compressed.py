@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.layers.softmax import softmax_attention
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_the_first_layer_is_local_and_the_second_sees_every_slot() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.softmax import softmax_attention
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def test_the_core_costs_8_n_m_d_and_the_normaliser() -> None:

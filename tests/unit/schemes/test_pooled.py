@@ -7,11 +7,11 @@ from math import log
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.pooling import pooled
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
-from attnprof.targets import CatalogTarget
+from attnprof.records import Shape
+from attnprof.targets import catalog
+from attnprof.targets.scheme import CatalogTarget
 
 SMALL = {"segment": 16, "memory": 16}
 

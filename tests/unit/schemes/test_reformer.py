@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 def core(n: int, causal: bool = True, **params: object) -> tuple[nn.Module, Tensor, Tensor]:
@@ -70,7 +70,7 @@ def test_a_token_reads_itself_only_where_there_is_nothing_else() -> None:
 
 def test_many_buckets_are_hashed_in_two_factors() -> None:
     from attnprof.schemes.reformer import factors
-    from attnprof.targets import CatalogTarget
+    from attnprof.targets.scheme import CatalogTarget
 
     target = catalog.find("reformer")
     assert isinstance(target, CatalogTarget)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.words import Level
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof import catalog
 from attnprof.layers.sorting import balanced, gumbel_like
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 @pytest.mark.parametrize(("iterations", "error"), [(5, 6.1e-2), (8, 1.1e-2), (20, 1.7e-3)])

@@ -7,8 +7,8 @@ from math import log
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 from attnprof.units import Value
 from tests.unit.schemes.by_hand import assert_is, column, made, weighing
 

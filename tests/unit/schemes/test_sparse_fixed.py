@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
 from attnprof.pattern import Pattern
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 SIZES = {"summary": 4}
 

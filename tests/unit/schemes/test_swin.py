@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof import catalog
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 @pytest.mark.parametrize(("n", "still", "moved"), [(1024, 65_536, 50_176), (4096, 262_144, 230_400)])

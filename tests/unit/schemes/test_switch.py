@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof import catalog
 from attnprof.cost import count
 from attnprof.layers.experts import SwitchFeedForward, flops_experts
-from attnprof.model import Shape
+from attnprof.records import Shape
+from attnprof.targets import catalog
 
 
 @pytest.mark.parametrize(

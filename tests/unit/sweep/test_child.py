@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from attnprof.errors import out_of_memory
-from attnprof.model import Cost, Measured, Point, Shape, revive
+from attnprof.records import Cost, Measured, Point, Shape, revive
 from attnprof.sweep.child import Child, redirect
 from attnprof.sweep.plan import Job
 from attnprof.sweep.worker import Died, Worker

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attnprof.errors import AttnprofError
-from attnprof.model import Record, Shape
+from attnprof.records import Record, Shape
 from attnprof.store import Run
 from attnprof.sweep.cluster import from_json, submit, to_json
 from attnprof.sweep.outlook import Budget

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from attnprof import catalog
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
+from attnprof.records import Shape
 from attnprof.sweep.plan import Ask, plan, settings_of
 from attnprof.sweep.preset import BY_LENGTH
+from attnprof.targets import catalog
 
 
 def ask(**changes: object) -> Ask:

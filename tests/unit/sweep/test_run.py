@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attnprof.errors import AttnprofError
-from attnprof.model import Cost, Record, Shape, plain
+from attnprof.records import Cost, Record, Shape, plain
 from attnprof.store import Run
 from attnprof.sweep.outlook import Budget
 from attnprof.sweep.plan import Ask, plan

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
-from attnprof.modules.layouts import drawn
-from attnprof.modules.making import without_modes
+from attnprof.targets.layouts import drawn
+from attnprof.targets.making import without_modes
 from attnprof.usercode import Mixing
 from attnprof.words import Layout
 
@@ -192,7 +192,7 @@ def _output(module: nn.Module, streams: Sequence[Tensor], layout: Layout) -> Ten
     import torch
     from torch.utils import _pytree as pytree
 
-    from attnprof.modules.layouts import turned
+    from attnprof.targets.layouts import turned
 
     torch.manual_seed(1)
     out = module(*(turned(x, layout) for x in streams))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.catalog import OWN_CARD, Entry
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.model import Shape
 from attnprof.pattern import Explicit, Expr, Pattern, Slices
-from attnprof.targets import CatalogTarget, as_it_looks
+from attnprof.records import Shape
+from attnprof.targets.catalog import OWN_CARD, Entry
+from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
 PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
 

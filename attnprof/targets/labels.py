@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
-from attnprof.model import Shape
-from attnprof.scheme import Target
+from attnprof.records import Shape
 from attnprof.usercode import UserCode
 
 FLAGS: Mapping[str, str] = {

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.mask_mod import mask_entry
-from attnprof.model import Value
-from attnprof.modules.module_target import ModuleTarget
-from attnprof.modules.signatures import is_factory, is_mask_mod
-from attnprof.scheme import Target
-from attnprof.targets import CatalogTarget, as_it_looks
+from attnprof.records import Value
+from attnprof.targets.mask_mod import mask_entry
+from attnprof.targets.module_target import ModuleTarget
+from attnprof.targets.scheme import CatalogTarget, as_it_looks
+from attnprof.targets.signatures import is_factory, is_mask_mod
 from attnprof.words import Layout
 
 SIZES = ("dim", "heads", "kv_heads", "causal")

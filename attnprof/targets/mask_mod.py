@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.catalog import OWN_CARD, Entry
 from attnprof.errors import AttnprofError, TooLarge
 from attnprof.pattern import Explicit, Expr, Slices
 from attnprof.pattern.apart import on_real_numbers, real_numbers
 from attnprof.pattern.expr import AsArray
 from attnprof.pattern.slices import Bools, Ints
+from attnprof.targets.catalog import OWN_CARD, Entry
 from attnprof.userfiles import line_in
 
 MaskMod = Callable[..., Any]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from attnprof.catalog import Entry, accepted, runners_of
+from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError, Unsupported, unknown
-from attnprof.model import Shape, Value
 from attnprof.pattern import Card, Pattern, numbers
-from attnprof.scheme import Spec
-from attnprof.stated import Stated, context_of, crossing
+from attnprof.records import Shape, Value
+from attnprof.targets.catalog import Entry, accepted, runners_of
+from attnprof.targets.stated import Stated, context_of, crossing
 from attnprof.words import Level, Maths, Runner
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ class CatalogTarget(Stated):
         asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
         if asked == "plain":
             return None
-        from attnprof.catalog import entry
         from attnprof.schemes.switch import FeedForward
+        from attnprof.targets.catalog import entry
 
         owner = self if self.name == "switch" else type(self).of(entry("switch"), {}, None)
         return lambda: FeedForward(owner.spec(shape))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attnprof.catalog import Entry, accepted
-from attnprof.model import Shape, Value
+from attnprof.records import Shape, Value
+from attnprof.targets.catalog import Entry, accepted
 
 CROSSING = 4
 

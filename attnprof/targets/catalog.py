@@ -15,12 +15,12 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
-from attnprof.model import Shape, Value
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
-from attnprof.scheme import Target
+from attnprof.records import Shape, Value
 from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, line_in, run_file, sources_of
 from attnprof.words import Maths, Runner
@@ -232,7 +232,7 @@ def is_code(text: str) -> bool:
 
 def renamed(target: Target, name: str) -> Target:
     """The same target, called otherwise in records and pages."""
-    from attnprof.targets import CatalogTarget
+    from attnprof.targets.scheme import CatalogTarget
 
     if isinstance(target, CatalogTarget):
         return replace(target, entry=replace(target.entry, name=name))
@@ -246,13 +246,13 @@ def _found(
     arguments: Mapping[str, Value],
     layout: str | None,
 ) -> Target:
-    from attnprof.targets import CatalogTarget, as_it_looks
+    from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
     if text in names():
         return CatalogTarget.of(entry(text), params, runner)
     file, _, attribute = text.rpartition(":")
     if is_code(text):
-        from attnprof.foreign import foreign
+        from attnprof.targets.code import foreign
 
         module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
         return foreign(text, module, attribute, params, runner, arguments, layout)
@@ -262,7 +262,7 @@ def _found(
             return _found(f"{text}:{only}", params, runner, arguments, layout)
         return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
     if text.endswith(CAPTURED):
-        from attnprof.captured import captured
+        from attnprof.targets.captured import captured
 
         return captured(Path(text), runner)
     raise unknown("scheme", text, names())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.errors import Unsupported
-from attnprof.model import Shape, Value
+from attnprof.records import Shape, Value
 from attnprof.words import Runner
 
 if TYPE_CHECKING:

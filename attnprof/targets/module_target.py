@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from attnprof.catalog import OWN_CARD
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.model import Shape, Value
-from attnprof.modules.layouts import SWAPPED, drawn, seen_in_ours
-from attnprof.modules.making import cast, checked_module, copied, made, without_modes
-from attnprof.modules.probing import ENTRIES, Question, probe
-from attnprof.modules.signatures import check_arguments, required, said, signature_of, taken
 from attnprof.pattern import Card, Pattern
-from attnprof.targets import torch_dtype
+from attnprof.records import Shape, Value
+from attnprof.targets.catalog import OWN_CARD
+from attnprof.targets.layouts import SWAPPED, drawn, seen_in_ours
+from attnprof.targets.making import cast, checked_module, copied, made, without_modes
+from attnprof.targets.probing import ENTRIES, Question, probe
+from attnprof.targets.scheme import torch_dtype
+from attnprof.targets.signatures import check_arguments, required, said, signature_of, taken
 from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths, Runner
 
