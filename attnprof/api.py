@@ -10,11 +10,11 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.records import Shape, Value
 from attnprof.targets import catalog
-from attnprof.targets.labels import refuse_unbound
+from attnprof.targets.binding import refuse_unbound
 from attnprof.words import Device, Layout, Pass
 
 if TYPE_CHECKING:
-    from attnprof.cost import Counted
+    from attnprof.counting import Counted
     from attnprof.measure import Outcome
 
 
@@ -40,7 +40,7 @@ def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **size
     level, dtype, depth, seed. FLOPs count a multiply-add as 2; memory is in bytes. Nothing is allocated and no device
     is needed. Raises `AttnprofError` for a word or a size that cannot be.
     """
-    from attnprof.cost import count as counted
+    from attnprof.counting import count as counted
 
     asked = Pass(pass_)
     found = target(scheme)

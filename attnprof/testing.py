@@ -42,7 +42,7 @@ def assert_scaling(
         def test_my_attention_is_linear():
             assert_scaling("my_model.py:Layer", flops="n", saved="n")
     """
-    from attnprof.cost.growth import GROWTHS, growth, parse_order
+    from attnprof.closed_forms.growth import GROWTHS, growth, parse_order
 
     claims = {"flops": flops, "core": core, "forward_flops": forward_flops, "saved": saved, "params": params}
     claims["state"] = state

@@ -10,9 +10,9 @@ from attnprof.contracts import Target
 from attnprof.errors import unknown
 from attnprof.naming import distinguished
 from attnprof.records import Shape
-from attnprof.sweep.plan import label, settings_of
+from attnprof.sweeps.plan import label, settings_of
 from attnprof.targets import catalog
-from attnprof.targets.labels import FLAGS, refuse_unbound
+from attnprof.targets.binding import FLAGS, refuse_unbound
 from attnprof.usercode import labels_of
 
 SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")

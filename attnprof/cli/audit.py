@@ -33,7 +33,7 @@ def command(**options: Any) -> int:
     Known counters: fvcore, torch's FlopCounterMode, DeepSpeed, calflops, ptflops, thop, torchinfo, torchprofile. All
     figures are FLOPs with a multiply-add as 2; those of counters that report multiply-adds are doubled.
     """
-    from attnprof.cost.auditing import audited
+    from attnprof.plan.auditing import audited
 
     refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)

@@ -72,7 +72,7 @@ def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> li
     """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
     from attnprof.cli.cost_many import answer_all
     from attnprof.cli.loading import load
-    from attnprof.cost.cache import code_hash
+    from attnprof.plan.count_cache import code_hash
 
     if options["cache"]:
         return answer_all(names, options, code_hash(pattern_files()), skip=skip)
@@ -99,7 +99,7 @@ def pattern_files() -> list[Any]:
 
 def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     """The JSON answer for one target."""
-    from attnprof.cost.answer import Question, module_flops, peak_parts, point, table
+    from attnprof.plan.answer import Question, module_flops, peak_parts, point, table
     from attnprof.targets.catalog import names
 
     target = asked_target(name, options)
@@ -132,11 +132,11 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
 
 def derivation(question: Any) -> Callable[[], dict[str, Any]]:
     """A function that gives the closed forms: from the cache, or derived beside the table."""
-    from attnprof.cost.answer import forms, forms_of, known_forms
+    from attnprof.plan.answer import forms, forms_of, known_forms
 
     if known_forms(question):
         return lambda: forms(question)
-    from attnprof.cost.aside import aside
+    from attnprof.plan.aside import aside
 
     made = aside(lambda: forms_of(question))
     return lambda: forms(question, made)
@@ -147,7 +147,7 @@ def asked_symbols(text: str) -> tuple[str, ...]:
     named = tuple(part.strip() for part in text.split(",") if part.strip())
     if not named:
         return ()
-    from attnprof.cost.sampler import SIZES  # torch comes with it
+    from attnprof.closed_forms.sampler import SIZES  # torch comes with it
 
     for part in named:
         if part not in SIZES:
@@ -157,8 +157,8 @@ def asked_symbols(text: str) -> tuple[str, ...]:
 
 def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> list[dict[str, Any]]:
     """The least time of every row on a device: its published peaks, or (`here`) those measured now."""
-    from attnprof.cost.answer import peak_parts
-    from attnprof.cost.roofline import Roofline, must_move
+    from attnprof.plan.answer import peak_parts
+    from attnprof.plan.roofline import Roofline, must_move
 
     name, flops_per_s, bytes_per_s = peaks(device, question.shape.dtype)
     found = []
@@ -173,7 +173,7 @@ def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> lis
 def peaks(device: str, dtype: str) -> tuple[str, float, float]:
     """A device's name, FLOPs per second and bytes per second."""
     if device != "here":
-        from attnprof.cost.accelerators import accelerator
+        from attnprof.plan.accelerators import accelerator
 
         known = accelerator(device)
         return f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s

@@ -12,7 +12,7 @@ WORTH_A_PROCESS = 4
 def answer_all(names: Sequence[str], options: dict[str, Any], code: str, *, skip: bool) -> list[dict[str, Any]]:
     """The answers in the order of the names; without torch where the cache has them all."""
     from attnprof.cli.cost import attempt
-    from attnprof.cost.cache import Cache, Missing
+    from attnprof.plan.count_cache import Cache, Missing
 
     cache = Cache(code, complete=True)
     found: dict[str, dict[str, Any] | None] = {}
@@ -46,7 +46,7 @@ def one(name: str, options: dict[str, Any], code: str, skip: bool) -> tuple[str,
     """One target, counted: its name, its answer, the values to remember."""
     from attnprof.cli.cost import attempt
     from attnprof.cli.loading import load
-    from attnprof.cost.cache import Cache
+    from attnprof.plan.count_cache import Cache
 
     load()
     cache = Cache(code)

@@ -47,7 +47,7 @@ def picture(analysis: Any, side: int = SIDE) -> list[str]:
 
 def caption(analysis: Any) -> list[str]:
     """What the picture shows, where that is not all of the pattern."""
-    from attnprof.graph.stack import Slotted
+    from attnprof.graph.layered import Slotted
 
     pattern, part = analysis.subject.pattern, analysis.subject.stack.parts[0]
     shown = []

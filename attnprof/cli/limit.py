@@ -45,8 +45,8 @@ def command(**options: Any) -> int:
 
     Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
     """
-    from attnprof.cost.checkpointed import Checkpointed
-    from attnprof.cost.limiting import longest
+    from attnprof.plan.checkpointed import Checkpointed
+    from attnprof.plan.limiting import longest
 
     refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)
@@ -75,7 +75,7 @@ def command(**options: Any) -> int:
 
 def memory_of(text: str) -> int:
     """Bytes of a size, or of an accelerator's memory."""
-    from attnprof.cost.accelerators import TABLE
+    from attnprof.plan.accelerators import TABLE
 
     known = {entry.name: entry.memory_bytes for entry in TABLE}
     return known[text.lower()] if text.lower() in known else parse_size(text)

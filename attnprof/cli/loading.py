@@ -13,8 +13,8 @@ def load() -> None:
     """
     gc.disable()
     try:
-        from attnprof.cost.built import fake_mode
-        from attnprof.cost.counting import count
+        from attnprof.counting.built import fake_mode
+        from attnprof.counting.counted import count
 
         assert count
         fake_mode()  # imports the rest on its first call

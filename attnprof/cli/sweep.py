@@ -74,7 +74,7 @@ def command(**options: Any) -> int:
 
     Leaves a folder with run.json, records-*.jsonl and report.html. The same command again resumes where it stopped.
     """
-    from attnprof.sweep.plan import plan
+    from attnprof.sweeps.plan import plan
 
     ask = asked(options)
     jobs = plan(ask, explicit())
@@ -91,7 +91,7 @@ def command(**options: Any) -> int:
 def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
     from attnprof.measure.devices import available
-    from attnprof.sweep.plan import Ask, settings_of
+    from attnprof.sweeps.plan import Ask, settings_of
 
     targets = tuple(options["targets"])
     device = available(options["device"])
@@ -116,7 +116,7 @@ def asked(options: Mapping[str, Any]) -> Any:
 
 def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
     """Run the sweep into its folder, then print the table, the page's path and a next command."""
-    from attnprof.sweep.outlook import Budget
+    from attnprof.sweeps.outlook import Budget
 
     console = notes()
     with opened(options, ask, jobs) as run:
@@ -138,7 +138,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
 
 def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
     """The graph records of the targets, made where the run has none yet."""
-    from attnprof.sweep.graphs import add_graphs
+    from attnprof.sweeps.graphs import add_graphs
 
     with console.status("who can reach whom"):
         add_graphs(jobs, run, console.print)
@@ -149,8 +149,8 @@ def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
 def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
     """Do the points: here, or as jobs of a cluster."""
     from attnprof.measure.environment import usable_cores
-    from attnprof.sweep.cluster import submit
-    from attnprof.sweep.run import sweep
+    from attnprof.sweeps.cluster import submit
+    from attnprof.sweeps.run import sweep
 
     static = ask.device is Device.NONE
     if options["executor"]:
@@ -192,7 +192,7 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
 
 def surroundings(job: Any, device: Device) -> dict[str, Any]:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
-    from attnprof.sweep.worker import Worker
+    from attnprof.sweeps.worker import Worker
 
     static = device is Device.NONE
     request = {"do": "surroundings", "device": Device.CPU if static else device, "calibrate": not static}

@@ -26,12 +26,12 @@ from attnprof.graph.draws import (
     told_of_draws,
     usual_seeds,
 )
+from attnprof.graph.layered import signature
 from attnprof.graph.metrics.hubs import global_tokens, rest_of
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
 from attnprof.graph.selection import clipped, reads_all
-from attnprof.graph.stack import signature
 from attnprof.graph.subject import Closed, Subject
 from attnprof.graph.views import Views, views
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern

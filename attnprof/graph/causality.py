@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.stack import Part, Slotted, Stack
+from attnprof.graph.layered import Part, Slotted, Stack
 from attnprof.pattern import Slices
 
 NAMED = 5

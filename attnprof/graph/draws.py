@@ -17,11 +17,11 @@ import numpy as np
 from attnprof.contracts import Target
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.confidence import median_interval
+from attnprof.graph.layered import Part, Slotted
 from attnprof.graph.metrics.bandwidth import bandwidth
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.metrics.degrees import degrees
 from attnprof.graph.randomness import Trials
-from attnprof.graph.stack import Part, Slotted
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Expr, Pattern
 from attnprof.records import Shape

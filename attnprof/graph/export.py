@@ -9,7 +9,7 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.stack import Slotted
+from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel, Slices
 from attnprof.units import counted

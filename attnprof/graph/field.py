@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.layered import Part, Slotted, Stack
 from attnprof.graph.products import push
-from attnprof.graph.stack import Part, Slotted, Stack
 from attnprof.pattern.slices import Bools
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.engines import closed, csr, intervals, quotient, sampled, sinks, slices, toeplitz
+from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, sinks, toeplitz
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.words import EngineName
 
 ALL_PAIRS = 1 << 18
@@ -62,7 +62,7 @@ ENGINES: tuple[Engine, ...] = (
         intervals.run,
         _worth_intervals,
     ),
-    Engine(EngineName.SLICES, "any mask of few slices a row, 64 targets at a time", slices.run, _worth_slices),
+    Engine(EngineName.SLICES, "any mask of few slices a row, 64 targets at a time", by_slices.run, _worth_slices),
     Engine(EngineName.CSR, "any mask, edge by edge, 64 targets at a time", csr.run, _worth_csr),
     Engine(EngineName.SAMPLED, "any mask, over a sample of tokens", sampled.run),
 )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from attnprof.graph.layered import Stack
 from attnprof.graph.pixels import Counts, Grid
-from attnprof.graph.stack import Stack
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty
 

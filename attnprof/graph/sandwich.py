@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
 
 UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing", "structure")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.graph.stack import Slotted
+from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Subject
 from attnprof.records import Value
 

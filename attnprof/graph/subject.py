@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Part, Slotted, Stack, signature
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Part, Slotted, Stack, signature
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty, EngineName

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.field import field_of, wider
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.metrics.mixing import unweighed
 from attnprof.graph.pixels import Grid, pooled
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Subject
 from attnprof.graph.walks import Walk
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.decisions import decided
-from attnprof.layers.rows import picked
+from attnprof.layers.row_order import picked
 
 BALANCE = 1e-2
 

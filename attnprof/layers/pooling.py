@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import merge_heads, split_heads
+from attnprof.layers.index_tables import table
 from attnprof.layers.softmax import attend, softmax_attention
-from attnprof.layers.tables import table
 
 
 class Convolution(nn.Module):

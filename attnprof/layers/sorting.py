@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
 from attnprof.layers.decisions import decided
-from attnprof.layers.rows import rows
+from attnprof.layers.row_order import rows
 
 NOWHERE = -1e9
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
-from attnprof.measure.rows import rows_off
-from attnprof.measure.saved import first_tensor
+from attnprof.measure.sampled_rows import rows_off
+from attnprof.measure.saved_hooks import first_tensor
 from attnprof.records import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Device, DType, Pass, Runner

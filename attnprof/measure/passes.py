@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attnprof.errors import Unsupported
 from attnprof.measure.clock import Step
-from attnprof.measure.saved import first_tensor, forward_saved
+from attnprof.measure.saved_hooks import first_tensor, forward_saved
 from attnprof.words import Device, Pass
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from attnprof.records import Record
 from attnprof.render.axes import Axis, length_axis, value_axis
-from attnprof.render.growth import last_exponent
+from attnprof.render.exponents import last_exponent
 from attnprof.render.metrics import DECODE_PANELS, PANELS, Metric, Reading
 from attnprof.render.palette import Style
 from attnprof.render.series import Conditions, Group, Series

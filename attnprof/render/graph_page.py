@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.locate import shipped
-from attnprof.render import environment
+from attnprof.render import templating
 from attnprof.render.graph_curve import curve
 from attnprof.render.pictures import data_uri
 
@@ -37,9 +37,9 @@ def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[s
         "header": {"command": None, **header},
         "targets": [section(facts, views, f"g{k}") for k, (facts, views) in enumerate(found)],
         "css": Markup(css),
-        "script": Markup((environment.templates() / "graph.js").read_text(encoding="utf-8")),
+        "script": Markup((templating.templates() / "graph.js").read_text(encoding="utf-8")),
     }
-    return environment.html().get_template("graph.html.j2").render(context)
+    return templating.html().get_template("graph.html.j2").render(context)
 
 
 def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:

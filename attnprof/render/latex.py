@@ -6,7 +6,7 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
-from attnprof.render import environment
+from attnprof.render import templating
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -80,7 +80,7 @@ def latex() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
-        loader=FileSystemLoader(environment.templates() / "paper"),
+        loader=FileSystemLoader(templating.templates() / "paper"),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,
@@ -93,7 +93,7 @@ def latex() -> Environment:
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    found.globals.update(environment.SHARED)
+    found.globals.update(templating.SHARED)
     found.filters["tex"] = tex
     found.filters["pt"] = lambda value: f"{value:.1f}pt"
     found.filters["raw"] = str

@@ -11,12 +11,12 @@ from attnprof import usercode
 from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
 from attnprof.records import Record
-from attnprof.render import bibliography, environment, table
+from attnprof.render import bibliography, table, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
+from attnprof.render.claims import Finding, findings
 from attnprof.render.figures import Figure, figure
 from attnprof.render.files import save
-from attnprof.render.findings import Finding, findings
 from attnprof.render.metrics import COMPARED, WALL, Metric
 from attnprof.render.palette import styles
 from attnprof.render.patterns import Picture, Pictures
@@ -27,7 +27,7 @@ from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.spec import spec
 from attnprof.render.svg import draw
 from attnprof.render.verdicts import opponents, verdict
-from attnprof.render.words import definitions
+from attnprof.render.wording import definitions
 from attnprof.words import RecordKind, Status
 
 TOOL = "attnprof"
@@ -95,12 +95,12 @@ def page(
         "flagged": sum(bool(r.flags) for r in kept),
         "bibtex": _bibtex(targets, known),
         "css": Markup((shipped("reports") / "style" / "page.css").read_text(encoding="utf-8")),
-        "script": Markup((environment.templates() / "page.js").read_text(encoding="utf-8")),
+        "script": Markup((templating.templates() / "page.js").read_text(encoding="utf-8")),
         "spec": Markup(spec({f["figure"].name: f["drawings"] for f in drawn}, list(style_of.items()))) if drawn else "",
         "plotly": Markup(packed()) if plotly and drawn else "",
         **_table(found),
     }
-    return environment.html().get_template("page.html.j2").render(context)
+    return templating.html().get_template("page.html.j2").render(context)
 
 
 def _drawn(found: Sequence[Group]) -> list[dict[str, Any]]:

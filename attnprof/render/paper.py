@@ -12,7 +12,7 @@ from typing import Any
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import shipped
 from attnprof.records import Record
-from attnprof.render import bibliography, environment
+from attnprof.render import bibliography, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
 from attnprof.render.csv_export import panel_csv, points_csv
@@ -25,7 +25,7 @@ from attnprof.render.runs import runs
 from attnprof.render.series import Conditions, Group, groups, latest
 from attnprof.render.static import drawn
 from attnprof.render.tables import table_context
-from attnprof.render.words import definitions
+from attnprof.render.wording import definitions
 
 Files = Iterator[tuple[str, str | bytes]]
 
@@ -167,7 +167,7 @@ def told(conditions: Conditions) -> str:
 
 @cache
 def _words() -> Any:
-    return environment.html().get_template("conditions.j2").module
+    return templating.html().get_template("conditions.j2").module
 
 
 def _settings(found: Sequence[Group]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from attnprof.render.metrics import Reading
 from attnprof.render.numbers import power, quantity
 from attnprof.render.palette import Style
 from attnprof.render.svg import Curve, Drawing
-from attnprof.render.words import definitions, status_short
+from attnprof.render.wording import definitions, status_short
 from attnprof.units import format_length
 
 

@@ -11,7 +11,7 @@ from attnprof.render.figures import Panel
 from attnprof.render.numbers import power
 from attnprof.render.pgf import paper_box
 from attnprof.render.svg import Curve, Drawing, draw
-from attnprof.render.words import metric_title, status_short
+from attnprof.render.wording import metric_title, status_short
 
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "x", "plus": "+"}
 GLYPHS = {

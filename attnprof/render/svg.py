@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from attnprof.render.figures import Line, Panel
 from attnprof.render.numbers import power
-from attnprof.render.words import status_short
+from attnprof.render.wording import status_short
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof.records import Record
-from attnprof.render.growth import last_exponent
+from attnprof.render.exponents import last_exponent
 from attnprof.render.metrics import COMPARED, SAVED, Metric
 from attnprof.render.numbers import around, quantity
 from attnprof.render.series import Group, Series

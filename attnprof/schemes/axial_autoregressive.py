@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.impl.gather import GatherCore
+from attnprof.impl.gather import flops_core as gathered_flops
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Expr, Pattern, Strided
-from attnprof.runners.gather import GatherCore
-from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.words import Level
 
 

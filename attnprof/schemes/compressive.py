@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, random_streams, split_heads
+from attnprof.layers.index_tables import table
 from attnprof.layers.relative import RelativeAttention, windows
 from attnprof.layers.scan import chunked
-from attnprof.layers.tables import table
 
 
 class Core(nn.Module):

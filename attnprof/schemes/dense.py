@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.layers.cache import Decoding
+from attnprof.layers.kv_cache import Decoding
 from attnprof.layers.softmax import hide, softmax_attention, unfold
 
 

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.impl.gather import GatherCore, Tiles
+from attnprof.impl.gather import flops_core as gathered_flops
+from attnprof.impl.masked import pattern_mask
+from attnprof.impl.tiling import Part
 from attnprof.layers.attention import QKV
-from attnprof.layers.labels import by_lag
-from attnprof.runners.gather import GatherCore, Tiles
-from attnprof.runners.gather import flops_core as gathered_flops
-from attnprof.runners.masked import pattern_mask
-from attnprof.runners.tiling import Part
+from attnprof.layers.relative_labels import by_lag
 from attnprof.words import Runner
 
 OTHERS = 3  # global to global, global to long, long to global

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attnprof.contracts import Spec
-from attnprof.layers.cache import Decoding
+from attnprof.layers.kv_cache import Decoding
 from attnprof.layers.softmax import softmax_attention
 
 

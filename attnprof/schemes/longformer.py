@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.impl.gather import GatherCore
+from attnprof.impl.gather import flops_core as gathered_flops
+from attnprof.impl.masked import MaskedCore
 from attnprof.layers.attention import QKV, random_streams
 from attnprof.layers.softmax import softmax_attention, unfold
 from attnprof.pattern import Band, Expr, Global, Pattern, Union
 from attnprof.records import Value
-from attnprof.runners.gather import GatherCore
-from attnprof.runners.gather import flops_core as gathered_flops
-from attnprof.runners.masked import MaskedCore
 from attnprof.words import Runner
 
 

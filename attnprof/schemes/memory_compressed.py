@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.impl.gather import GatherCore
+from attnprof.impl.gather import flops_core as gathered_flops
 from attnprof.layers.pooling import Convolved, SlotAttention
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
-from attnprof.runners.gather import GatherCore
-from attnprof.runners.gather import flops_core as gathered_flops
 from attnprof.words import Runner
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.index_tables import counting
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
-from attnprof.layers.tables import counting
 
 EPSILON = 1e-4
 RELU_EPSILON = 1e-3

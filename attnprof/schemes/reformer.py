@@ -12,7 +12,7 @@ from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError
 from attnprof.layers.attention import dtype_of, split_heads
 from attnprof.layers.decisions import decided
-from attnprof.layers.rows import inverse, ordered, restored
+from attnprof.layers.row_order import inverse, ordered, restored
 
 SELF = -1e5
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, dtype_of, split_heads
 from attnprof.layers.decisions import decided
-from attnprof.layers.rows import picked, put_back
+from attnprof.layers.row_order import picked, put_back
 
 SELF = -1e5
 DECAY = 0.999

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams
+from attnprof.layers.index_tables import table
 from attnprof.layers.sinkhorn_definition import in_places, permutation
 from attnprof.layers.softmax import hide, softmax_attention
 from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
-from attnprof.layers.tables import table
 
 Projections = SortedProjections
 

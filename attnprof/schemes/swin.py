@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.layers.rows import arranged
+from attnprof.layers.index_tables import table
+from attnprof.layers.row_order import arranged
 from attnprof.layers.softmax import hide
-from attnprof.layers.stack import stacked as in_order
-from attnprof.layers.tables import table
+from attnprof.layers.stacked import stacked as in_order
 from attnprof.words import Level
 
 

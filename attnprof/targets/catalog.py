@@ -314,10 +314,8 @@ def source_hash(target: Target) -> str:
 def _shared_sources() -> bytes:
     """What every target's cost rests on; it does not change while a process runs."""
     digest = hashlib.sha256()
-    rooms = [
-        file for room in ("pattern", "layers", "runners", "modules", "cost") for file in (PACKAGE / room).rglob("*.py")
-    ]
-    for file in sorted([*rooms, *(PACKAGE / f"{name}.py" for name in ("targets", "mask_mod", "captured", "stated"))]):
+    rooms = ("pattern", "layers", "impl", "targets", "counting")
+    for file in sorted(file for room in rooms for file in (PACKAGE / room).rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.digest()
 

@@ -13,7 +13,7 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.records import Value
 from attnprof.targets.mask_mod import mask_entry
-from attnprof.targets.module_target import ModuleTarget
+from attnprof.targets.module import ModuleTarget
 from attnprof.targets.scheme import CatalogTarget, as_it_looks
 from attnprof.targets.signatures import is_factory, is_mask_mod
 from attnprof.words import Layout

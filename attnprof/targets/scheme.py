@@ -85,7 +85,7 @@ class CatalogTarget(Stated):
         if shape.level is Level.BLOCK:
             return self._blocks(shape).to(torch_dtype(shape))
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
-        from attnprof.layers.stack import stacked
+        from attnprof.layers.stacked import stacked
 
         stack = getattr(self._scheme(), "stacked", stacked)
         return stack(layers, shape.level).to(torch_dtype(shape))
@@ -137,7 +137,7 @@ class CatalogTarget(Stated):
 
     def flops_core(self, shape: Shape) -> int | None:
         """The closed form that the code states for what its core executes, forward, all layers; None without."""
-        module = self._scheme() or importlib.import_module(f"attnprof.runners.{self.runner}")
+        module = self._scheme() or importlib.import_module(f"attnprof.impl.{self.runner}")
         closed = getattr(module, "flops_core", None)
         if closed is None:
             return None
@@ -261,7 +261,7 @@ def executable(spec: Spec, name: str) -> Spec:
 
 def runner_core(runner: Runner | None) -> type[nn.Module]:
     """The core that executes a pattern with this runner."""
-    module = importlib.import_module(f"attnprof.runners.{runner}")
+    module = importlib.import_module(f"attnprof.impl.{runner}")
     return getattr(module, f"{str(runner).capitalize()}Core")
 
 

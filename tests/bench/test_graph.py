@@ -9,9 +9,9 @@ import pytest
 
 from attnprof.graph.engines import compiled
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.randomness import trials
 from attnprof.graph.reach import Ask
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Pattern
 from attnprof.records import Shape, Value
 from attnprof.targets import catalog

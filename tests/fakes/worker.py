@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attnprof.records import Cost, Interval, Measured, plain
-from attnprof.sweep.plan import Job
-from attnprof.sweep.worker import Died
+from attnprof.sweeps.plan import Job
+from attnprof.sweeps.worker import Died
 
 Answers = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 COST = Cost(flops_executed=1_000_000, peak_bytes=1000, param_bytes=10, buffer_bytes=0)

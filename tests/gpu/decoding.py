@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from attnprof.contracts import Target
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.clock import clock_for

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec, Target
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.clock import clock_for

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from attnprof.contracts import Target
-from attnprof.cost import count
-from attnprof.cost.roofline import Roofline, must_move
-from attnprof.cost.waterfall import waterfall
+from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.passes import passage
+from attnprof.plan.roofline import Roofline, must_move
+from attnprof.plan.waterfall import waterfall
 from attnprof.records import Cost, Pass, Shape, plain
 from tests.gpu import timers
 from tests.gpu.allocator import off, spent

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import TooLarge
 from attnprof.pattern import (
     Band,
@@ -133,7 +133,7 @@ def derived(draw: Callable[[int], Expr]) -> Callable[[], Any]:
     """The closed forms of a pattern."""
 
     def forms() -> Any:
-        from attnprof.cost.closed import closed_forms
+        from attnprof.closed_forms.derive import closed_forms
 
         found = closed_forms(target(draw), Shape(n=1024, dim=64, heads=2))
         return {name: form.text for name, form in found.forms.items()} or found.missing
@@ -145,7 +145,7 @@ def limited(draw: Callable[[int], Expr]) -> Callable[[], Any]:
     """The longest sequence in 80 GB."""
 
     def limit() -> Any:
-        from attnprof.cost.limiting import longest
+        from attnprof.plan.limiting import longest
 
         return longest(target(draw), Shape(n=1024, dim=64, heads=2), "train", 80 * 10**9).n  # type: ignore[arg-type]
 

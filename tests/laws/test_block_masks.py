@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnprof.impl.flex import block_mask
 from attnprof.records import Shape
-from attnprof.runners.flex import block_mask
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import SMALL, VARIANTS

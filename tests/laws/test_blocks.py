@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.layers.block import Block, Positions
 from attnprof.layers.experts import flops_experts

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
 from attnprof.records import Shape

@@ -16,10 +16,10 @@ from attnprof.graph.analysis import Request, analyze, is_random
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.export import digraph
 from attnprof.graph.ladder import ENGINES
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.pixels import Grid, pooled
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Pattern, Slices
 from attnprof.records import Shape, Value

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnprof.contracts import Spec
+from attnprof.impl.flex import tile_edges
+from attnprof.impl.gather import GatherCore
+from attnprof.impl.masked import MaskedCore
 from attnprof.pattern import Expr, Pattern
 from attnprof.records import Shape
-from attnprof.runners.flex import tile_edges
-from attnprof.runners.gather import GatherCore
-from attnprof.runners.masked import MaskedCore
 from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions
 
 WIDTH = 3

@@ -24,7 +24,7 @@ from tests.laws.cases import Case, cases
 Function = tuple[str, int, str]  # file, first line, name
 
 # What a reference may share: how a parameter is looked up, and the run of several layers one after the other.
-LOOK_UP = ("attnprof/scheme.py", "attnprof/model.py", "attnprof/words.py", "attnprof/layers/stack.py")
+LOOK_UP = ("attnprof/contracts.py", "attnprof/records.py", "attnprof/words.py", "attnprof/layers/stacked.py")
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
 # A runner is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
@@ -85,7 +85,7 @@ def small(case: Case, level: Level) -> Shape:
 
 def allowed(part: nn.Module, level: Level) -> tuple[str, ...]:
     """The files whose functions the reference of a part may run although the part runs them too."""
-    runner = GIVEN if type(part).__module__.startswith("attnprof.runners.") else ()
+    runner = GIVEN if type(part).__module__.startswith("attnprof.impl.") else ()
     return LOOK_UP + runner + (() if level is Level.CORE else AROUND)
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof.cost import count
-from attnprof.cost.built import build
+from attnprof.counting import count
+from attnprof.counting.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
 from attnprof.targets import catalog
 from attnprof.words import Level

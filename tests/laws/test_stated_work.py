@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.cost import count
-from attnprof.cost.paper import paper_flops
-from attnprof.cost.useful import useful_flops
+from attnprof.counting import count
+from attnprof.counting.paper_formula import paper_flops
+from attnprof.counting.useful import useful_flops
 from attnprof.pattern import Slots
 from attnprof.records import Shape, Value
 from attnprof.targets import catalog

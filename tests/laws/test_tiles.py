@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.cost.useful import useful_flops
+from attnprof.counting.useful import useful_flops
+from attnprof.impl.lower import lower
+from attnprof.impl.tiling import Part, Plan
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
 from attnprof.records import Shape
-from attnprof.runners.lower import lower
-from attnprof.runners.tiling import Part, Plan
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import Case, as_params, cases

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from attnprof.impl import lower as lowering
+from attnprof.impl import masks, parts, triangle
+from attnprof.impl.gather import GatherCore
+from attnprof.impl.lower import lower
+from attnprof.impl.tiling import Plan
+from attnprof.impl.touched import from_tiles
 from attnprof.pattern import Band, Blocks, Dense, Expr, Global, Offsets, Segments, Strided, Summary
-from attnprof.runners import lower as lowering
-from attnprof.runners import masks, parts, triangle
-from attnprof.runners.gather import GatherCore
-from attnprof.runners.lower import lower
-from attnprof.runners.tiling import Plan
-from attnprof.runners.touched import from_tiles
 from tests.laws.expressions import NAMES, expressions
 from tests.laws.test_tiles import executed_edges
-from tests.unit.runners.test_runners import assert_same, spec
+from tests.unit.impl.test_runners import assert_same, spec
 
 LENGTHS = (1, 5, 37, 64, 100)
 WIDE: dict[str, Callable[[int], Expr]] = {
@@ -117,7 +117,7 @@ def test_a_dense_part_is_one_product() -> None:
 
 def test_a_fake_plan_and_a_real_one_have_the_same_buffers(bounds: str) -> None:
     """What is made lazily when counting has the shape and type of what is made for real."""
-    from attnprof.cost.built import fake_mode
+    from attnprof.counting.built import fake_mode
 
     for name in ("dense causal", "two strides", "band and globals", "block table causal", "offsets", "past of a union"):
         of = spec(64, lambda layer, head, name=name: ALL[name](64), 2, 2)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from attnprof.contracts import Spec
-from attnprof.cost import count
+from attnprof.counting import count
+from attnprof.impl.gather import GatherCore, flops_core
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
-from attnprof.runners.gather import GatherCore, flops_core
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import NAMES, expressions

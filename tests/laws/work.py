@@ -1,4 +1,4 @@
-"""Work of a real run, from the shapes of its products alone: nothing of `attnprof.cost` is asked."""
+"""Work of a real run, from the shapes of its products alone: nothing of `attnprof.counting` is asked."""
 
 from __future__ import annotations
 

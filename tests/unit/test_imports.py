@@ -15,49 +15,36 @@ from attnprof.locate import PACKAGE
 GROUPS = (
     ("errors",),
     ("units", "locate", "words", "naming", "userfiles"),
-    ("model",),
+    ("records",),
     ("pattern",),
-    ("scheme",),
+    ("contracts",),
     ("usercode",),
     ("layers",),
-    ("runners",),
+    ("impl",),
     ("schemes",),
-    (
-        "catalog",
-        "targets",
-        "foreign",
-        "captured",
-        "mask_mod",
-        "stated",
-        "modules",
-        "graph",
-        "cost",
-        "measure",
-        "store",
-        "stats",
-    ),
-    ("sweep", "render"),
+    ("counting", "measure", "store", "stats"),
+    ("closed_forms", "graph"),
+    ("plan",),
+    ("targets",),
+    ("sweeps", "render"),
     ("cli", "api", "testing"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"catalog", "targets", "foreign", "captured", "mask_mod", "stated", "modules"}, {"api", "testing"})
+ROOMS = ({"api", "testing"},)
 NO_TORCH = (
     "graph",
     "render",
     "store",
     "stats",
-    "catalog",
     "targets",
-    "foreign",
-    "modules",
-    "mask_mod",
     "pattern",
-    "scheme",
+    "contracts",
     "usercode",
+    "userfiles",
     "units",
     "words",
-    "model",
+    "records",
 )
 TORCH_ON_DEMAND = {"graph/probe.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -167,7 +154,7 @@ def test_quick_commands_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
 
 
 def test_the_parent_of_a_sweep_never_loads_torch() -> None:
-    code = "import sys, attnprof.sweep.run, attnprof.cli.sweep, attnprof.render; print('torch' in sys.modules)"
+    code = "import sys, attnprof.sweeps.run, attnprof.cli.sweep, attnprof.render; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 

@@ -70,7 +70,7 @@ DOORS: dict[str, tuple[Callable[[], Any], str]] = {
     "count size": (lambda: attnprof.count("dense", n=64, head=2), "heads"),
     "count causal": (lambda: attnprof.count("dense", n=64, causal="no"), "left out|leave it out"),
     "count n": (lambda: attnprof.count("dense", n=64.0), "n = 8"),  # type: ignore[arg-type]
-    "cost.count pass": (lambda: attnprof.cost.count(attnprof.target("dense"), Shape(n=64), "trained"), "train"),  # type: ignore[arg-type]
+    "cost.count pass": (lambda: attnprof.counting.count(attnprof.target("dense"), Shape(n=64), "trained"), "train"),  # type: ignore[arg-type]
     "profile pass": (lambda: attnprof.profile("dense", n=64, pass_="training"), "train"),
     "profile level": (lambda: attnprof.profile("dense", n=64, level="blocks"), "block"),
     "profile device": (lambda: attnprof.profile("dense", n=64, device="cpus"), "cpu"),

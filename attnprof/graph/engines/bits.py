@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attnprof.graph.layered import Layer, Slotted, Stack
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Ask, Reach, Tally, kept
-from attnprof.graph.stack import Layer, Slotted, Stack
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.pixels import Grid, lag_image, pooled
 from attnprof.graph.reach import Ask, Reach, Tally, kept
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.structure import BandShape, band_of, hubs_of, is_complete, self_reading
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints

@@ -13,7 +13,7 @@ import numpy as np
 
 from attnprof.graph.engines.bits import Plan, Search, Words
 from attnprof.graph.engines.coarse import coarse
-from attnprof.graph.stack import Stack
+from attnprof.graph.layered import Stack
 from attnprof.pattern import Slices
 
 WORTH = 1 << 26

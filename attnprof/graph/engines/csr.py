@@ -9,8 +9,8 @@ import numpy as np
 
 from attnprof.graph.engines import compiled
 from attnprof.graph.engines.bits import Plan, Words, search, to_reach
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
 
 GATHER = 1 << 21

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from attnprof.graph.layered import Stack
 from attnprof.graph.pixels import pooled
 from attnprof.graph.reach import Ask, Reach, Tally, kept
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 

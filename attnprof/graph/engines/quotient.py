@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.engines import slices as range_or
+from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import Found, search
+from attnprof.graph.layered import LEAST_BLOCK, Stack
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Ask, Reach, Tally, kept
-from attnprof.graph.stack import LEAST_BLOCK, Stack
 from attnprof.graph.structure import blocks_of, self_reading
 
 FINEST = 4096

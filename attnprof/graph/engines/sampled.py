@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnprof.graph.confidence import mean_intervals
-from attnprof.graph.engines import slices as range_or
+from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search, to_reach
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.reach import Ask, LayerReach, Reach
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.structure import self_reading
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty

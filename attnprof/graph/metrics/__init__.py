@@ -11,11 +11,11 @@ from attnprof.graph.metrics.clustering import clustering
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import degrees
 from attnprof.graph.metrics.distances import hops, reach_curve
-from attnprof.graph.metrics.flags import structure
 from attnprof.graph.metrics.heads import idle_heads
 from attnprof.graph.metrics.hubs import hubs
 from attnprof.graph.metrics.mixing import mixing
-from attnprof.graph.metrics.slots import bottleneck
+from attnprof.graph.metrics.properties import structure
+from attnprof.graph.metrics.slot_counts import bottleneck
 from attnprof.graph.metrics.spectrum import spectral_gap
 from attnprof.graph.subject import Facts, Subject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.stack import Slotted, Stack
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 

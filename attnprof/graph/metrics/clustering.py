@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.confidence import proportion
-from attnprof.graph.stack import Slotted
+from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints

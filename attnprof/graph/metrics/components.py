@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
-from attnprof.graph.engines import slices as range_or
+from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search
+from attnprof.graph.layered import Layer, Slotted
 from attnprof.graph.reach import Ask
-from attnprof.graph.stack import Layer, Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.stack import Part, Slotted
+from attnprof.graph.layered import Part, Slotted
 from attnprof.graph.subject import Facts, LayerKind, Subject
 from attnprof.pattern import Kernel
 from attnprof.pattern.slices import Ints

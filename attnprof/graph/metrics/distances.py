@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Facts, Subject, spread
 from attnprof.pattern import Slices
 from attnprof.words import Certainty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnprof.graph.blocked import Blocked, union
-from attnprof.graph.stack import Part, Slotted
+from attnprof.graph.layered import Part, Slotted
 from attnprof.graph.subject import Facts, Relation, Subject
 
 MOST = 64

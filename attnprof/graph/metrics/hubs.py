@@ -12,8 +12,8 @@ import numpy as np
 
 from attnprof.graph.blocked import Blocked
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Part, Slotted, Stack, direct_of, distinct, slots_of
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Part, Slotted, Stack, direct_of, distinct, slots_of
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Drawn, Explicit, Expr, Globals, Past, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Bools

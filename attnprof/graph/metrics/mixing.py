@@ -14,9 +14,9 @@ from math import comb
 import numpy as np
 
 from attnprof.graph.field import field_of, wider
+from attnprof.graph.layered import Slotted, Stack
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.products import Vector
-from attnprof.graph.stack import Slotted, Stack
 from attnprof.graph.subject import Facts, Subject
 
 RESIDUALS = (0.5, 0.9)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from attnprof.graph.blocked import Blocked
+from attnprof.graph.layered import Slotted
 from attnprof.graph.products import is_symmetric, pull, push
-from attnprof.graph.stack import Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.graph.walks import Walk
 from attnprof.pattern import Slices

@@ -7,7 +7,7 @@ import pytest
 
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.causality import Seen, ahead, causality
-from attnprof.graph.stack import Stack, layer_of
+from attnprof.graph.layered import Stack, layer_of
 from attnprof.pattern import Band, Dense, Pattern, Slices, Slots
 from attnprof.targets import catalog
 

@@ -6,8 +6,8 @@ import pytest
 from attnprof.graph.engines import compiled
 from attnprof.graph.engines.coarse import coarse
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Band, BlockTable, Expr, Global, Slices
 from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 

@@ -7,8 +7,8 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.ladder import ENGINES, solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Band, Global
 from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 

@@ -7,9 +7,9 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze, without_globals
+from attnprof.graph.layered import Stack
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.record import describe
-from attnprof.graph.stack import Stack
 from attnprof.graph.subject import Subject
 from attnprof.pattern import (
     Band,

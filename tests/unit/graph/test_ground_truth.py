@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import (
     Band,
     Blocks,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask, Reach
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
 from attnprof.targets import catalog

@@ -5,20 +5,20 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from attnprof.graph.layered import Stack
 from attnprof.graph.metrics.bandwidth import lanes
 from attnprof.graph.metrics.clustering import clustering, of_tokens
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import gini
-from attnprof.graph.metrics.flags import structure
 from attnprof.graph.metrics.heads import idle_heads
 from attnprof.graph.metrics.hubs import hub_tokens, remove
 from attnprof.graph.metrics.mixing import mix, mixings
-from attnprof.graph.metrics.slots import bottleneck
+from attnprof.graph.metrics.properties import structure
+from attnprof.graph.metrics.slot_counts import bottleneck
 from attnprof.graph.metrics.spectrum import eigenvalues, spectral_gap
 from attnprof.graph.products import is_symmetric, pull, push
 from attnprof.graph.reach import Ask
 from attnprof.graph.record import describe
-from attnprof.graph.stack import Stack
 from attnprof.graph.subject import Subject
 from attnprof.pattern import (
     Band,

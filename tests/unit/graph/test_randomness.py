@@ -7,9 +7,9 @@ import pytest
 
 from attnprof.graph.confidence import proportion
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.randomness import Draw, one_trial, trials
 from attnprof.graph.reach import Ask
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
 from attnprof.targets import catalog

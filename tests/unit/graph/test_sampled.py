@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from attnprof.graph.engines import bits, sampled
+from attnprof.graph.layered import Stack
 from attnprof.graph.metrics.baseline import baseline
 from attnprof.graph.metrics.clustering import clustering
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.distances import hops, reach_curve
 from attnprof.graph.reach import Ask
-from attnprof.graph.stack import Stack
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Explicit, Pattern, Slices
 from attnprof.words import EngineName

@@ -9,9 +9,9 @@ import pytest
 
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.ladder import solve
+from attnprof.graph.layered import Stack
 from attnprof.graph.reach import Ask
 from attnprof.graph.sandwich import bounds
-from attnprof.graph.stack import Stack
 from attnprof.pattern import Band, Blocks, Explicit, Expr, Global, Slices
 from attnprof.targets.captured import CapturedTarget
 from attnprof.targets.catalog import OWN_CARD, Entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.stack import Stack
+from attnprof.graph.layered import Stack
 from attnprof.pattern import (
     Band,
     Blocks,

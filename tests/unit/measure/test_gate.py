@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.measure.gate import Gate, check, distance, precisely
-from attnprof.measure.rows import keys_of, rows_off
+from attnprof.measure.sampled_rows import keys_of, rows_off
 from attnprof.pattern import Band
 from attnprof.records import Shape
 from tests.fakes.targets import CARD, FakeTarget, Window

@@ -8,7 +8,7 @@ from attnprof.errors import AttnprofError, Unsupported
 from attnprof.measure.clock import AcceleratorClock
 from attnprof.measure.l2 import FALLBACK_BYTES, flusher
 from attnprof.measure.passes import passage
-from attnprof.measure.saved import first_tensor
+from attnprof.measure.saved_hooks import first_tensor
 from tests.fakes.clock import FakeDevice
 
 

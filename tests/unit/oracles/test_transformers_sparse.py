@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.impl.gather import GatherCore
 from attnprof.layers.experts import SwitchFeedForward
 from attnprof.pattern import BlockTable, Pattern
 from attnprof.records import Shape
-from attnprof.runners.gather import GatherCore
 from attnprof.targets import catalog
 
 pytest.importorskip("transformers", reason="the transformers package is an oracle for tests only")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from attnprof.contracts import Spec, Target
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError
+from attnprof.impl.gather import GatherCore
 from attnprof.pattern import (
     Band,
     BlockTable,
@@ -26,7 +27,6 @@ from attnprof.pattern import (
     Summary,
 )
 from attnprof.records import Shape
-from attnprof.runners.gather import GatherCore
 from attnprof.targets import catalog
 
 

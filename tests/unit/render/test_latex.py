@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from attnprof.render.environment import templates
 from attnprof.render.latex import tex
+from attnprof.render.templating import templates
 
 
 @pytest.mark.parametrize(

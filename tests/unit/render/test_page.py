@@ -10,7 +10,7 @@ from attnprof.records import Point, Record, Shape
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture
-from attnprof.render.words import definitions
+from attnprof.render.wording import definitions
 from attnprof.words import Status
 from tests.fakes.records import graph, header, many, records
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.records import Shape
 from attnprof.targets import catalog
 

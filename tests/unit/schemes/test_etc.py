@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from attnprof.cost import count
-from attnprof.layers.labels import by_lag
+from attnprof.counting import count
+from attnprof.layers.relative_labels import by_lag
 from attnprof.records import Shape
 from attnprof.targets import catalog
 from attnprof.words import Level

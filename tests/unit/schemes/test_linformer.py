@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.records import Shape
 from attnprof.targets import catalog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import of_head

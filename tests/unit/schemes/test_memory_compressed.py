@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.layers.softmax import softmax_attention
 from attnprof.records import Shape
 from attnprof.targets import catalog

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.softmax import softmax_attention
 from attnprof.records import Shape

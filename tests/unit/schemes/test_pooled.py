@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.pooling import pooled
 from attnprof.records import Shape

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.records import Shape
 from attnprof.targets import catalog

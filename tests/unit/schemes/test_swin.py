@@ -49,7 +49,7 @@ def test_the_bias_learns_from_every_window() -> None:
 
 def test_a_stage_costs_what_the_paper_states() -> None:
     """4 n C^2 + 2 M^2 n C multiply-adds a layer at 56 x 56 tokens of 96 channels (equation 2)."""
-    from attnprof.cost import count
+    from attnprof.counting import count
 
     n, width, window = 56 * 56, 96, 7
     cost = count(catalog.find("swin"), Shape(n, dim=width, heads=3), "forward").cost

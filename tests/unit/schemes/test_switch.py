@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof.cost import count
+from attnprof.counting import count
 from attnprof.layers.experts import SwitchFeedForward, flops_experts
 from attnprof.records import Shape
 from attnprof.targets import catalog

@@ -1,0 +1,225 @@
+"""The dispatch mode that sees every operator of a pass, forward and backward, and accounts for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attnprof.counting.classify import Kind, kind_of, worker
+from attnprof.counting.formulas import Formula, Work, formula_of
+from attnprof.counting.origin import Origin, engine_node
+from attnprof.counting.registry import Unknowable, rules
+from attnprof.counting.shortcut import shortcut
+from attnprof.counting.storages import Lifetimes, flat
+from attnprof.counting.tally import Tally
+from attnprof.counting.uncounted import reason_of
+from attnprof.counting.variants import factor_positions, out_arguments
+from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
+
+DEVICE_OF = torch.ops.prim.device.default
+ADD = torch.ops.aten.add.Tensor
+# What backward formulas write in place on ordinary tensors, but out of place on fake ones.
+IN_PLACE = {
+    ADD: torch.ops.aten.add_.Tensor,
+    torch.ops.aten.scatter.src: torch.ops.aten.scatter_.src,
+    torch.ops.aten.scatter_add.default: torch.ops.aten.scatter_add_.default,
+    torch.ops.aten.index_put.default: torch.ops.aten.index_put_.default,
+    torch.ops.aten.index_add.default: torch.ops.aten.index_add_.default,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one overload is accounted for, looked up once."""
+
+    name: str
+    kind: Kind
+    formula: Formula | None
+    work: Callable[[Any, Any], Work | None]
+    workspace: Workspace | None
+    factors: tuple[int, ...] = ()
+    outs: frozenset[str] = frozenset()
+    reason: str = ""
+    unseen: bool = False
+
+
+class Counter(TorchDispatchMode):
+    """Adds every operator to a tally and follows the memory of its results; a mode for fake or real tensors.
+
+    Sits above a `FakeTensorMode`. `origin` decides which products belong to the scheme's core.
+    """
+
+    supports_higher_order_operators = True
+    sole_uses: ClassVar[int] = 0
+
+    def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin, mode: FakeTensorMode | None = None) -> None:
+        super().__init__()
+        self.mode = mode
+        self.tally, self.lives, self.origin = tally, lives, origin
+        self.watched: dict[int, int] = {}
+        self.calls = 0
+
+    def short(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The result by a shorter way than the general one, where there is one."""
+        return NotImplemented if self.mode is None else shortcut(func, args, kwargs, self.mode)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is DEVICE_OF:
+            return getattr(args[0], "fake_device", None) or func(*args)
+        self.calls += 1
+        kwargs = kwargs or {}
+        if func in IN_PLACE and self._engine_reuses(args):
+            func = IN_PLACE[func]
+        rule = rules.get(func) or learn(func)
+        if rule.kind is Kind.COMPOSITE:
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = self.short(func, args, kwargs)
+        if out is NotImplemented:
+            out = func(*args, **kwargs)
+        if rule.kind is not Kind.VIEW:
+            self._account(rule, args, kwargs, out)
+        elif self.origin.follows:
+            self.origin.made(rule.name, args, out)
+        return out
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        self.tally.core -= self.origin.misjudged()
+
+    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+        for t in flat((out,)):
+            self.lives.born(t)
+        self.lives.reached(rule.workspace(*args, made=out, **kwargs) if rule.workspace else 0)
+        if rule.unseen:
+            self.tally.unseen[rule.name] = None
+        flops = self._count(rule, args, kwargs, out)
+        if flops is None and rule.kind is not Kind.UNKNOWN:
+            extra = rule.work(args, out)
+            if extra is not None:
+                self.tally.other(extra)
+        if self.origin.follows:
+            self.origin.made(rule.name, (*args, *kwargs.values()) if kwargs else args, out, flops)
+        self.tally.moved_bytes += moved(args, out)
+        if self.watched:
+            self._watch(args)
+
+    def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
+        """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
+        if rule.formula is None:
+            if rule.kind is Kind.UNKNOWN:
+                self.tally.unknown(rule.name, rule.reason)
+            return None
+        read = {name: value for name, value in kwargs.items() if name not in rule.outs} if rule.outs else kwargs
+        work = rule.formula(*args, out=out, **read)
+        if isinstance(work, Unknowable):
+            self.tally.unknown(rule.name, work.reason)
+            return None
+        work = work if isinstance(work, Work) else Work(work)
+        factors = flat(args[at] for at in rule.factors if at < len(args))
+        self.tally.product(rule.name, work, self.origin.is_core(factors), self.origin.name())
+        return work.flops
+
+    def _watch(self, args: Any) -> None:
+        """The most that one operator reads of each watched storage."""
+        for t in flat(args):
+            key = t.untyped_storage()._cdata
+            if key in self.watched:
+                self.watched[key] = max(self.watched[key], _distinct(t))
+
+    def _engine_reuses(self, args: Any) -> bool:
+        """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""
+        if engine_node() is None:
+            return False
+        old, new = args[0], args[1]
+        if isinstance(new, Tensor) and len(args) == 2 and old.shape != new.shape:
+            return False
+        uses = torch._C._storage_Use_Count(old.untyped_storage()._cdata)
+        return not old._is_view() and uses <= 2 and old._use_count() <= self.sole_uses and _dense(old)
+
+    @classmethod
+    def calibrate(cls) -> None:
+        """Learn, once, what the use count of a gradient looks like here when only the engine holds it."""
+        if cls.sole_uses:
+            return
+        probe = _UseProbe()
+        x = torch.zeros(2, device="meta", requires_grad=True)
+        with probe:
+            (x.exp() + x.sin()).backward(torch.zeros(2, device="meta"))
+        cls.sole_uses = probe.uses
+
+
+class _UseProbe(TorchDispatchMode):
+    """Reads the use count of a gradient that nobody but the engine holds, from where `Counter` reads it."""
+
+    uses = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is ADD and torch._C._current_autograd_node() is not None:
+            self._read(args)
+        return func(*args, **kwargs)
+
+    def _read(self, args: Any) -> None:
+        old, _ = args
+        self.uses = old._use_count()
+
+
+def learn(func: Any) -> Rule:
+    """The rule of an overload that is met for the first time."""
+    formula = formula_of(func)
+    if not isinstance(func, torch._ops.OpOverload):
+        kind = Kind.COUNTED if formula else Kind.UNKNOWN
+        rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2), unseen=True)
+    else:
+        kind = Kind.COUNTED if formula else kind_of(func)
+        rule = Rule(
+            name=func._schema.name.replace("::", ".").removeprefix("aten."),
+            kind=kind,
+            formula=formula,
+            work=worker(func, kind),
+            workspace=workspace_of(func, kind),
+            factors=factor_positions(func),
+            outs=out_arguments(func),
+            reason=reason_of(func) if kind is Kind.UNKNOWN else "",
+            unseen=is_unseen(func, kind),
+        )
+    rules[func] = rule
+    return rule
+
+
+def moved(args: Any, out: Any) -> int:
+    """Bytes that an operator reads and writes once, an expanded or repeated element once."""
+    return sum(_distinct(t) for t in flat(args)) + sum(_distinct(t) for t in flat((out,)))
+
+
+def _distinct(t: Tensor) -> int:
+    count = t.element_size()
+    for size, stride in zip(t.shape, t.stride(), strict=True):
+        if stride != 0:
+            count = count * size
+    return count
+
+
+def _dense(t: Tensor) -> bool:
+    """Whether a tensor's elements lie side by side in some order, none twice."""
+    expected = 1
+    for stride, size in sorted((stride, size) for stride, size in zip(t.stride(), t.shape, strict=True) if size != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True

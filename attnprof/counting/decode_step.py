@@ -1,0 +1,74 @@
+"""Decoding: the state that a sequence keeps, how it grows, and what one more token reads and computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnprof.contracts import SchemeTarget, Target
+from attnprof.counting.built import Built, tensors_in
+from attnprof.counting.counter import Counter
+from attnprof.counting.origin import Origin
+from attnprof.counting.storages import Lifetimes, unique_bytes
+from attnprof.counting.tally import Tally
+from attnprof.errors import Unsupported
+from attnprof.records import Cost, Shape
+from attnprof.words import Level
+
+OF_BLOCKS = "a stack of blocks has no decoding step here"
+
+
+def state_sizes(built: Built, n: int) -> dict[str, int]:
+    """`state_bytes` after n tokens and `state_growth_bytes` for one more. Raises `Unsupported` without a state."""
+    make = getattr(built.module, "state", None)
+    if not callable(make):
+        raise Unsupported(
+            f"{type(built.module).__name__} defines no decoding state",
+            hint="a module decodes with `state(n)` and `step(x, state)`",
+        )
+    with built.within, torch.no_grad():
+        now, later = (unique_bytes(tensors_in(make(length))) for length in (n, n + 1))
+    return {"state_bytes": now, "state_growth_bytes": later - now}
+
+
+def refuse_decoding(target: Target, shape: Shape) -> None:
+    """Raise `Unsupported` where one token more means nothing: against a second sequence, or through whole blocks."""
+    if shape.m is not None:
+        raise Unsupported(
+            "decoding is one token more of one sequence, which has no second length m",
+            hint="leave out --keys: the length of the state is n",
+        )
+    if isinstance(target, SchemeTarget) and shape.level == Level.BLOCK:
+        raise Unsupported(OF_BLOCKS, hint="--level attention: the step and the state of one layer")
+
+
+def stated_state(target: Target, shape: Shape) -> Cost | None:
+    """The state that a pattern file states for a scheme whose maths is not written; None where it states none."""
+    if not isinstance(target, SchemeTarget) or (shape.groups != shape.heads and not target.card.kv_heads):
+        return None
+    now, later = target.state_numbers(shape, shape.n), target.state_numbers(shape, shape.n + 1)
+    if now is None or later is None:
+        return None
+    size = shape.batch * shape.dtype.bytes
+    return Cost(
+        flops_paper=target.flops_paper_step(shape),
+        state_bytes=size * now,
+        state_growth_bytes=size * (later - now),
+        method="stated by the pattern file",
+    )
+
+
+def one_step(built: Built, n: int, origin: Origin) -> tuple[Tally, Lifetimes, int]:
+    """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
+    tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
+    state: Any = built.module.state(n)  # type: ignore[operator]
+    held = tensors_in(state)
+    lives = Lifetimes()
+    lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
+    counter = Counter(Tally(), lives, origin)
+    counter.watched = {t.untyped_storage()._cdata: 0 for t in held}
+    with torch.no_grad(), counter:
+        built.module.step(*tokens, state)  # type: ignore[operator]
+    return counter.tally, lives, sum(counter.watched.values())

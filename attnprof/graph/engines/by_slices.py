@@ -1,0 +1,141 @@
+"""Bit-parallel reach by range-OR over slices: exact for every pattern, its cost independent of a window's width.
+
+A slice of c keys is covered by two runs of 2^l keys (l = floor(log2 c)), and runs of all keys of one level come from
+those of the level below by a single OR: the sparse table of range queries, walked once a layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from attnprof.graph.engines import compiled
+from attnprof.graph.engines.bits import Plan, Words, search, to_reach
+from attnprof.graph.engines.coarse import coarse
+from attnprof.graph.layered import Stack
+from attnprof.graph.reach import Ask, Reach
+from attnprof.pattern import Slices
+from attnprof.pattern.slices import Ints
+
+LONG_RUN = 2048
+MANY = 8
+
+Piece = tuple[slice, slice, slice]
+"""Rows of the output, and the two runs of the source that they read, all contiguous."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rank:
+    """Slices of one step and level, at most one a row: `row` reads the runs at `low` and `high`."""
+
+    row: Ints
+    low: Ints
+    high: Ints
+    single: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What is read at one level: contiguous pieces, scattered ranks, and rows with many slices for a segmented OR."""
+
+    pieces: tuple[Piece, ...]
+    ranks: tuple[Rank, ...]
+    many: tuple[Ints, Ints, Ints] | None
+
+
+def run(stack: Stack, ask: Ask) -> Reach:
+    """The exact answer for any stack."""
+    if not compiled.usable(stack, edges=False):
+        return to_reach(stack, ask, search(stack, ask, plan))
+    reach = to_reach(stack, ask, search(stack, ask, compiled.slices_search()))
+    return replace(reach, engine="slices (numba)")
+
+
+def plan(slices: Slices) -> Plan:
+    """The range-OR of one relation, prepared: over its blocks where it has some."""
+    blocks = coarse(slices)
+    return _plan(slices) if blocks is None else blocks.plan(_plan)
+
+
+def _plan(slices: Slices) -> Plan:
+    steps = [(step, _levels(slices.take(slices.step == step))) for step in np.unique(slices.step).tolist()]
+
+    def into(source: Words, out: Words) -> None:
+        for step, levels in steps:
+            _walk(source, out, step, levels)
+
+    return into
+
+
+def _levels(slices: Slices) -> list[Level | None]:
+    counts = slices.counts
+    level = np.frexp(counts.astype(np.float64))[1] - 1
+    high = slices.start + (counts - (1 << level)) * slices.step
+    found: list[Level | None] = []
+    for at in range(int(level.max()) + 1):
+        mine = level == at
+        found.append(_level(slices.row[mine], slices.start[mine], high[mine]) if mine.any() else None)
+    return found
+
+
+def _level(row: Ints, low: Ints, high: Ints) -> Level:
+    pieces, rest = _pieces(row, low, high)
+    row, low, high = row[rest], low[rest], high[rest]
+    if len(row) == 0:
+        return Level(pieces, (), None)
+    first = np.concatenate([[True], row[1:] != row[:-1]])
+    starts = np.flatnonzero(first)
+    rank = np.arange(len(row)) - np.repeat(starts, np.diff(np.append(starts, len(row))))
+    if int(rank.max()) >= MANY:
+        both = np.stack([low, high], axis=1).ravel()
+        return Level(pieces, (), (row[first], both, 2 * starts))
+    ranks = []
+    for number in range(int(rank.max()) + 1):
+        mine = rank == number
+        ranks.append(Rank(row[mine], low[mine], high[mine], bool((low[mine] == high[mine]).all())))
+    return Level(pieces, tuple(ranks), None)
+
+
+def _pieces(row: Ints, low: Ints, high: Ints) -> tuple[tuple[Piece, ...], np.ndarray]:
+    """Long runs in which row, low and high all advance by one; and which slices are in none."""
+    rest = np.ones(len(row), dtype=np.bool_)
+    breaks = (np.diff(row) != 1) | (np.diff(low) != 1) | (np.diff(high) != 1)
+    edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(row)]])
+    pieces: list[Piece] = []
+    for at in np.flatnonzero(np.diff(edges) >= LONG_RUN).tolist():
+        first, size = int(edges[at]), int(edges[at + 1] - edges[at])
+        rest[first : first + size] = False
+        spans = (int(start[first]) for start in (row, low, high))
+        r, a, b = (slice(start, start + size) for start in spans)
+        pieces.append((r, a, b))
+    return tuple(pieces), rest
+
+
+def _walk(source: Words, out: Words, step: int, levels: list[Level | None]) -> None:
+    """OR every slice of one step into `out`, doubling the runs of the source from level to level."""
+    runs = source
+    buffers = (np.empty_like(source), np.empty_like(source)) if len(levels) > 1 else None
+    for at, level in enumerate(levels):
+        if level is not None:
+            _apply(runs, out, level)
+        if buffers is not None and at + 1 < len(levels):
+            shift = step << at
+            target = buffers[at % 2][: len(runs) - shift]
+            np.bitwise_or(runs[:-shift], runs[shift:], out=target)
+            runs = target
+
+
+def _apply(runs: Words, out: Words, level: Level) -> None:
+    for rows, low, high in level.pieces:
+        np.bitwise_or(out[rows], runs[low], out=out[rows])
+        if low != high:
+            np.bitwise_or(out[rows], runs[high], out=out[rows])
+    for rank in level.ranks:
+        read = runs.take(rank.low, axis=0)
+        if not rank.single:
+            read |= runs.take(rank.high, axis=0)
+        out[rank.row] |= read
+    if level.many is not None:
+        rows, keys, starts = level.many
+        out[rows] |= np.bitwise_or.reduceat(runs.take(keys, axis=0), starts, axis=0)

@@ -1,0 +1,150 @@
+"""The child process of a target: builds it and answers one request after the other.
+
+A request is one JSON object, an answer another; what a scheme prints goes to a log. The parent is the only writer of
+records, so an out-of-memory kill or an illegal access here loses one answer and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from attnprof.contracts import Target
+from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
+from attnprof.records import Point, plain
+from attnprof.targets import catalog
+
+Answer = dict[str, Any]
+
+
+class Child:
+    """The state of a child: its target, and the device that it measures on."""
+
+    def __init__(self) -> None:
+        self.target: Target | None = None
+        self.gated: set[tuple[object, ...]] = set()
+
+    def open(self, request: Mapping[str, Any]) -> Answer:
+        """Find the target; the answer describes it."""
+        self.target = catalog.find(
+            request["target"],
+            params=request["params"],
+            runner=request["runner"],
+            arguments=request["arguments"],
+            layout=request.get("layout"),
+        )
+        return {"name": self.target.name}
+
+    def count(self, request: Mapping[str, Any]) -> Answer:
+        """The static cost of a point."""
+        from attnprof.counting import count
+
+        point = Point.from_json(request["point"])
+        counted = count(self.found, point.shape, point.pass_, second_opinion=True)
+        return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
+
+    def gate(self, request: Mapping[str, Any]) -> Answer:
+        """Whether the target computes what its reference does: in full once a form and pass, then at each length."""
+        from attnprof.measure.gate import at_length, check
+
+        point = Point.from_json(request["point"])
+        shape, device = point.shape, point.device
+        form = (shape.level, shape.causal, shape.dtype, shape.groups, device)
+        whole, there = (*form, point.pass_), (*form, shape.n)
+        reasons: Mapping[str, str] = {}
+        if whole not in self.gated:
+            reasons = check(self.found, shape, point.pass_, device)
+        elif there not in self.gated:
+            reasons = at_length(self.found, shape, device)
+        self.gated |= {whole, there}  # not before: a gate that raised has passed nothing
+        return {"reasons": reasons}
+
+    def free(self, request: Mapping[str, Any]) -> Answer:
+        """Bytes that are free on the device."""
+        from attnprof.measure.environment import free_bytes
+
+        return {"bytes": free_bytes(request["device"])}
+
+    def surroundings(self, request: Mapping[str, Any]) -> Answer:
+        """The machine and the measured peaks of the device, for the run's header."""
+        from attnprof.measure.calibrate import calibrate
+        from attnprof.measure.environment import environment
+        from attnprof.measure.sensors import open_sensors
+
+        device = request["device"]
+        peaks = plain(calibrate(device)) if request["calibrate"] else None
+        return {"environment": environment(device, sensors=open_sensors(device)), "calibration": peaks}
+
+    def measure(self, request: Mapping[str, Any]) -> Answer:
+        """What the device spends on a point."""
+        from attnprof.measure import measure_target
+
+        point = Point.from_json(request["point"])
+        measured, reasons, flags = measure_target(
+            self.found, point.shape, point.pass_, point.device, budget_s=request["budget_s"]
+        )
+        return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
+
+    @property
+    def found(self) -> Target:
+        """The target, once it is open."""
+        assert self.target is not None, "the first request opens the target"
+        return self.target
+
+    def answer(self, request: Mapping[str, Any]) -> Answer:
+        """The answer to any request; an exception becomes one too, of a named kind."""
+        does: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
+            "open": self.open,
+            "count": self.count,
+            "gate": self.gate,
+            "measure": self.measure,
+            "free": self.free,
+            "surroundings": self.surroundings,
+        }
+        try:
+            return {"ok": True, **does[request["do"]](request)}
+        except Unsupported as error:
+            return failure("unsupported", error.message, error.hint)
+        except Failed as error:
+            lacks = isinstance(error.__cause__, NotImplementedError)  # a kernel that has no such pass on this device
+            return failure("unsupported" if lacks else "failed", f"{error.message} ({error.hint})")
+        except AttnprofError as error:
+            return failure("input", error.message, error.hint)
+        except NotImplementedError as error:
+            return failure("unsupported", str(error), "another --device, or --pass forward")
+        except Exception as error:
+            return failure("oom" if out_of_memory(error) else "failed", f"{type(error).__name__}: {error}")
+
+
+def failure(kind: str, message: str, hint: str = "") -> Answer:
+    """The answer that stands for an exception: `unsupported`, `input`, `oom` or `failed`."""
+    return {
+        "ok": False,
+        "kind": kind,
+        "message": message.strip().splitlines()[0] if message.strip() else kind,
+        "hint": hint,
+    }
+
+
+def serve(pipe: Connection, log: str) -> None:
+    """Answer requests until the parent's end closes. An interrupt is the parent's to handle."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    redirect(log)
+    child = Child()
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            pipe.send_bytes(json.dumps(child.answer(json.loads(pipe.recv_bytes()))).encode())
+
+
+def redirect(log: str) -> None:
+    """What this process prints goes to the end of a file."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)

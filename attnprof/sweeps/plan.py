@@ -1,0 +1,219 @@
+"""From what was asked to the points to cost, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from attnprof.contracts import Target
+from attnprof.errors import AttnprofError
+from attnprof.naming import distinguished, short_name
+from attnprof.pattern import Card
+from attnprof.records import BASELINES, Point, Shape, Value, content_hash
+from attnprof.sweeps.preset import by_length
+from attnprof.targets import catalog
+from attnprof.targets.binding import refuse_unbound
+from attnprof.usercode import labels_of
+from attnprof.words import Device, Layout, Pass, Preset, Runner
+
+DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a sweep was asked for. `targets` empty: every scheme of the catalogue whose maths is written."""
+
+    lengths: tuple[int, ...]
+    targets: tuple[str, ...] = ()
+    shape: Shape = field(default_factory=lambda: Shape(n=1))
+    causal: bool | None = None
+    passes: tuple[Pass, ...] = DEFAULT_PASSES
+    runner: Runner | None = None
+    device: Device = Device.CPU
+    tokens: int | None = None
+    settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    layout: Layout | None = None
+    preset: Preset | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passes", Pass.distinct(self.passes))
+        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+        object.__setattr__(self, "layout", None if self.layout is None else Layout(self.layout))
+        object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plain form that names the run's folder and stands in its header."""
+        return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One point to do, under the key of its record, with flags that are known beforehand."""
+
+    key: str
+    point: Point
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All points of one target, for one child process: how to find the target there, and the points, short first.
+
+    `target` is what finds it, `card` what is known of it; records call it by the name of its points.
+    """
+
+    target: str
+    params: Mapping[str, Value]
+    runner: str | None
+    arguments: Mapping[str, Value]
+    points: tuple[Planned, ...]
+    card: Card | None = None
+    layout: Layout | None = None
+
+    @property
+    def name(self) -> str:
+        """What records call the target."""
+        return self.points[0].point.target
+
+    def opening(self) -> dict[str, Any]:
+        """The request that makes a child find this target."""
+        return {
+            "do": "open",
+            "target": self.target,
+            "params": dict(self.params),
+            "runner": self.runner,
+            "arguments": dict(self.arguments),
+            "layout": self.layout,
+        }
+
+    def find(self) -> Target:
+        """The target, under the name that records call it by."""
+        return catalog.find(
+            self.target,
+            params=self.params,
+            runner=self.runner,
+            arguments=self.arguments,
+            layout=self.layout,
+            name=self.name,
+        )
+
+
+def plan(ask: Ask, explicit: Sequence[str] = ()) -> tuple[Job, ...]:
+    """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts.
+
+    `explicit` are the sizes that were asked for in so many words: one that no target takes is refused.
+    """
+    catalog.checked(ask.shape.replace(n=min(ask.lengths)))
+    names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
+    for name in ask.settings:
+        if name not in map(label, names):
+            raise AttnprofError(
+                f"--set names {name!r}, which is not a target of this sweep", hint=f"targets: {', '.join(names)}"
+            )
+    forms = [(name, params, lengths) for name in dict.fromkeys(names) for params, lengths in _parameters(ask, name)]
+    called = distinguished((name for name, *_ in forms), catalog.names())
+    found = [(name, params, lengths, _target(ask, name, params, called[name])) for name, params, lengths in forms]
+    refuse_unbound([(target, ask.shape) for *_, target in found], explicit)
+    native = {target.card.native_causal for *_, target in found}
+    return tuple(
+        _job(ask, name, params, lengths, target, _causal(ask, target, native))
+        for name, params, lengths, target in found
+    )
+
+
+def _target(ask: Ask, text: str, params: Mapping[str, Value], name: str) -> Target:
+    return catalog.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
+
+
+def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
+    """The parameters set for a target, and the lengths that they hold for: one set, unless a preset has more."""
+    given = dict(ask.settings.get(label(name), {}))
+    if ask.preset is None:
+        return [(given, ask.lengths)]
+    sets: dict[str, tuple[dict[str, Value], tuple[int, ...]]] = {}
+    for n in ask.lengths:
+        params = {**by_length(name, n), **given}
+        sets[str(params)] = (params, (*sets.get(str(params), ({}, ()))[1], n))
+    return list(sets.values())
+
+
+def _causal(ask: Ask, target: Target, native: set[bool]) -> tuple[bool, ...]:
+    """The causal settings of a target: as asked, else its own; a baseline has those of all that it is compared with."""
+    if ask.causal is not None:
+        return (ask.causal,)
+    own = target.card.native_causal
+    others = sorted(native - {own}) if target.name in BASELINES else []
+    return (own, *(causal for causal in others if causal in target.card.causality))
+
+
+def _job(
+    ask: Ask,
+    name: str,
+    params: Mapping[str, Value],
+    lengths: tuple[int, ...],
+    target: Target,
+    causal: tuple[bool, ...],
+) -> Job:
+    planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
+    distinct = {point.key: point for point in planned}
+    points = tuple(distinct.values())
+    return Job(name, params, target.runner, ask.arguments, points, target.card, ask.layout)
+
+
+def _planned(ask: Ask, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
+    batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
+    shape = ask.shape.replace(n=n, causal=causal or pass_ == Pass.DECODE, batch=batch)
+    params = target.resolve(n)
+    point = point_of(text, target, shape, pass_, ask.device)
+    flags = [
+        f"clipped:{name}={value}" for name, value in params.items() if target.parameters.get(name) not in (None, value)
+    ]
+    if ask.runner and target.runners and target.runner != ask.runner:
+        flags.append(f"runner:{ask.runner} cannot execute it, {target.runner} does")
+    return Planned(key_of(target, point), point, tuple(flags))
+
+
+def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Device) -> Point:
+    """The point of a target that this text finds, with what is known of its labels."""
+    _, unknown = labels_of(target, shape)
+    if "causal" in unknown:
+        shape = shape.replace(causal=False)  # what is asked of others says nothing here, and is no claim to check
+    source = None if text in catalog.names() else text
+    params = target.resolve(shape.n)
+    return Point(
+        target.name, shape, pass_, device, target.runner, target.layers, params, source=source, unknown=unknown
+    )
+
+
+def key_of(target: Target, point: Point) -> str:
+    """The content hash of a point, of the sources that the target is made of, and of torch."""
+    return content_hash([point.to_json(), catalog.source_hash(target), version("torch")])
+
+
+def label(target: str) -> str:
+    """How `--set` names a target: a scheme by its name, a pattern file by its stem, code by its attribute."""
+    return short_name(target)
+
+
+def settings_of(texts: Sequence[str], targets: Sequence[str]) -> dict[str, dict[str, Value]]:
+    """`--set` options by target; without a target's name they need exactly one target."""
+    from attnprof.units import parse_setting
+
+    found: dict[str, dict[str, Value]] = {}
+    for text in texts:
+        setting = parse_setting(text)
+        owner = setting.target
+        if owner is None:
+            if len(targets) != 1:
+                raise AttnprofError(
+                    f"--set {text} does not say which target it is for",
+                    hint=f"write --set {label(targets[0]) if targets else 'longformer'}.{text}",
+                )
+            owner = label(targets[0])
+        found.setdefault(owner, {})[setting.param] = setting.value
+    return found

@@ -1,0 +1,160 @@
+"""A child's answers, in this process; and the parent's end of a real one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attnprof.errors import out_of_memory
+from attnprof.records import Cost, Measured, Point, Shape, revive
+from attnprof.sweeps.child import Child, redirect
+from attnprof.sweeps.plan import Job
+from attnprof.sweeps.worker import Died, Worker
+
+POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", runner="gather").to_json()
+
+
+def opened(target: str = "sliding_window", **params: Any) -> Child:
+    """A child with its target found."""
+    child = Child()
+    answer = child.answer({"do": "open", "target": target, "params": params, "runner": None, "arguments": {}})
+    assert answer["ok"], answer
+    return child
+
+
+def test_a_child_counts_gates_and_measures() -> None:
+    child = opened(window=16)
+    counted = child.answer({"do": "count", "point": POINT})
+    cost = revive(Cost, counted["cost"])
+    assert cost.flops_executed
+    assert cost.certificate
+    assert cost.certificate.uncounted == ()
+    assert child.answer({"do": "gate", "point": POINT})["reasons"] == {}
+    measured = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
+    assert revive(Measured, measured["measured"]).wall_s
+    assert measured["measured"]["peak_bytes"] > 0
+
+
+def test_the_gate_is_full_once_and_then_at_each_length() -> None:
+    child = opened(window=16)
+    assert child.answer({"do": "gate", "point": POINT})["reasons"] == {}
+    assert child.gated
+    longer = {**POINT, "n": 200, "m": 200}
+    assert child.answer({"do": "gate", "point": longer})["reasons"] == {}
+
+
+def test_what_a_scheme_does_not_define_is_unsupported() -> None:
+    child = opened("linformer")
+    answer = child.answer({"do": "count", "point": {**POINT, "target": "linformer", "causal": True}})
+    assert (answer["ok"], answer["kind"]) == (False, "unsupported")
+    assert "causal" in answer["message"]
+
+
+def test_an_unknown_target_is_an_unusable_input() -> None:
+    answer = Child().answer({"do": "open", "target": "longformr", "params": {}, "runner": None, "arguments": {}})
+    assert (answer["ok"], answer["kind"]) == (False, "input")
+    assert "longformer" in answer["hint"]
+
+
+def test_a_module_that_breaks_is_a_failure_with_its_message(tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text(
+        "import torch\nclass Broken(torch.nn.Module):\n    def forward(self, x):\n        raise ValueError('no luck')\n"
+    )
+    child = opened(f"{own}:Broken")
+    answer = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
+    assert answer["kind"] == "failed"
+    assert "mine.py:Broken fails, line 4: ValueError: no luck" in answer["message"]
+    assert "called as forward([1, 96, 16])" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (MemoryError(), True),
+        (RuntimeError("shapes differ"), False),
+    ],
+)
+def test_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert out_of_memory(error) is expected
+
+
+def echo(pipe: Connection, log: str) -> None:
+    """A child that repeats what it is asked, or ends as it is told."""
+    redirect(log)
+    with contextlib.suppress(EOFError):
+        while True:
+            asked = json.loads(pipe.recv_bytes())["do"]
+            if asked == "die":
+                sys.exit(7)
+            if asked == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if asked == "hang":
+                time.sleep(60)
+            print("noise", flush=True)
+            pipe.send_bytes(json.dumps({"ok": asked != "refuse", "did": asked}).encode())
+
+
+def refuse(pipe: Connection, log: str) -> None:
+    """A child that cannot find its target."""
+    pipe.recv_bytes()
+    pipe.send_bytes(b'{"ok": false, "kind": "input", "message": "no", "hint": ""}')
+    pipe.recv_bytes()
+
+
+def worker(serve: Any, tmp_path: Path) -> Worker:
+    """A worker with a child that is not attnprof's."""
+    return Worker(Job("dense", {}, None, {}, ()), tmp_path / "log", serve)
+
+
+def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
+    asked = worker(echo, tmp_path)
+    assert asked.ask({"do": "x"}, 60)["did"] == "x"
+    assert asked.ask({"do": "y"}, 60)["did"] == "y"
+    asked.close()
+    assert "noise" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("request_", "message", "killer", "timed_out"),
+    [("die", "exit code 7", None, False), ("kill", "SIGKILL", 9, False), ("hang", "no answer", None, True)],
+)
+def test_a_dead_child_is_told_and_the_next_question_starts_another(
+    tmp_path: Path, request_: str, message: str, killer: int | None, timed_out: bool
+) -> None:
+    asked = worker(echo, tmp_path)
+    assert asked.ask({"do": "x"}, 60)["did"] == "x"
+    started = time.monotonic()
+    with pytest.raises(Died, match=message) as death:
+        asked.ask({"do": request_}, 1.0 if timed_out else 30.0)
+    assert time.monotonic() - started < 30
+    assert (death.value.signal, death.value.timed_out) == (killer, timed_out)
+    assert asked.ask({"do": "again"}, 60)["did"] == "again"
+    asked.close()
+
+
+def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
+    refused = worker(refuse, tmp_path)
+    assert refused.ask({"do": "count"}, 60)["message"] == "no"
+    refused.close()
+
+
+def test_a_real_child_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    job = Job("sliding_window", {"window": 16}, None, {}, ())
+    asked = Worker(job, tmp_path / "log")
+    answer = asked.ask({"do": "count", "point": POINT}, 120)
+    assert answer["ok"], answer
+    process = asked._process
+    asked.close()
+    assert not process.is_alive()
