@@ -41,7 +41,7 @@ class Torn:
         return f"{self.shard.name}: {what} (line {self.line}), which a killed process left unfinished"
 
 
-class Run:
+class RunFolder:
     """One run folder. Many may read it; the first `append` (or `lock`) makes this process its only writer."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:

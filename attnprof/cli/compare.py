@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import AS_JSON, Closed, emit, notes
+from attnprof.cli.options import AS_JSON, WordParam, emit, notes
 from attnprof.errors import AttnprofError
 from attnprof.records import Interval
 from attnprof.stats import Compared, Comparison, compare_runs
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.units import format_length, format_seconds
 from attnprof.words import Timing
 
@@ -29,7 +29,7 @@ MACHINE = ("device_name", "cpu", "threads", "settings")
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option(
     "--metric",
-    type=Closed(Timing),
+    type=WordParam(Timing),
     default="wall_s",
     show_default=True,
     help="The measured seconds to compare.",
@@ -51,7 +51,7 @@ def command(a: Path, b: Path, metric: Timing, tolerance: float, across_machines:
     The verdict is that of the whole 95% interval of the ratio; where it lies across the tolerance it is AMBIGUOUS. Exit
     code 4 if any point is SLOWER, or was measured in A and fails or runs out of memory in B.
     """
-    first, second = Run.open(a), Run.open(b)
+    first, second = RunFolder.open(a), RunFolder.open(b)
     if not across_machines:
         refuse_other_machine(first.header, second.header)
     found = compare_runs(first.records(), second.records(), metric, tolerance)

@@ -99,7 +99,7 @@ def pattern_files() -> list[Any]:
 
 def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     """The JSON answer for one target."""
-    from attnprof.plan.answer import Question, module_flops, peak_parts, point, table
+    from attnprof.plan.answer import CostQuestion, module_flops, peak_parts, point, table
     from attnprof.targets.catalog import names
 
     target = asked_target(name, options)
@@ -107,7 +107,7 @@ def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
     shape = asked_shape(target, lengths[0], options)
     known = cache if name in names() else None
     source = None if name in names() else name
-    question = Question(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]), source)
+    question = CostQuestion(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]), source)
     derived = derivation(question) if options["forms"] else dict
     found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
     found.update(derived())

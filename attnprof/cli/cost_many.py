@@ -12,9 +12,9 @@ WORTH_A_PROCESS = 4
 def answer_all(names: Sequence[str], options: dict[str, Any], code: str, *, skip: bool) -> list[dict[str, Any]]:
     """The answers in the order of the names; without torch where the cache has them all."""
     from attnprof.cli.cost import attempt
-    from attnprof.plan.count_cache import Cache, Missing
+    from attnprof.plan.count_cache import CountCache, Missing
 
-    cache = Cache(code, complete=True)
+    cache = CountCache(code, complete=True)
     found: dict[str, dict[str, Any] | None] = {}
     for name in names:
         try:
@@ -46,8 +46,8 @@ def one(name: str, options: dict[str, Any], code: str, skip: bool) -> tuple[str,
     """One target, counted: its name, its answer, the values to remember."""
     from attnprof.cli.cost import attempt
     from attnprof.cli.loading import load
-    from attnprof.plan.count_cache import Cache
+    from attnprof.plan.count_cache import CountCache
 
     load()
-    cache = Cache(code)
+    cache = CountCache(code)
     return name, attempt(name, options, cache, skip=skip), cache.made

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attnprof.cli.options import AS_JSON, OUT, Closed, emit
+from attnprof.cli.options import AS_JSON, OUT, WordParam, emit
 from attnprof.words import Device
 
 if TYPE_CHECKING:
-    from attnprof.measure.fitness import Finding
+    from attnprof.measure.fitness import FitnessFinding
 
 MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "unfit": ("UNFIT", "red")}
 UNFIT = 5
@@ -20,7 +20,7 @@ UNFIT = 5
 
 @click.command()
 @click.option(
-    "--device", type=Closed(Device, without=(Device.NONE,)), default="auto", show_default=True, help="To measure on."
+    "--device", type=WordParam(Device, without=(Device.NONE,)), default="auto", show_default=True, help="To measure on."
 )
 @OUT
 @AS_JSON
@@ -44,7 +44,7 @@ def command(device: Device, out: Path | None, as_json: bool) -> int:
     return 0 if fit else UNFIT
 
 
-def show(found: Sequence[Finding]) -> None:
+def show(found: Sequence[FitnessFinding]) -> None:
     """One line a finding, its fix in the same line."""
     width = max(len(finding.subject) for finding in found)
     for finding in found:
@@ -55,7 +55,7 @@ def show(found: Sequence[Finding]) -> None:
     click.echo(f"this machine is {verdict} to measure on{notes}")
 
 
-def line(finding: Finding, width: int) -> str:
+def line(finding: FitnessFinding, width: int) -> str:
     """A finding as text."""
     mark, colour = MARKS[finding.grade]
     fix = f"  -> {finding.fix}" if finding.fix else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, Closed, emit, notes, pairs
+from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, pairs
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -36,7 +36,7 @@ PATIENCE_S = 2.0
 @click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
 @click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
-@click.option("--engine", type=Closed(EngineName), default="auto", show_default=True, help="Who answers.")
+@click.option("--engine", type=WordParam(EngineName), default="auto", show_default=True, help="Who answers.")
 @click.option("--without-globals", is_flag=True, help="Take the global tokens out, with all their edges.")
 @click.option(
     "--csr",
@@ -156,7 +156,7 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
     """Store a graph record of every target and write the page beside them."""
     from attnprof.graph.record import graph_record
     from attnprof.records import content_hash
-    from attnprof.store import HEADER, Run
+    from attnprof.store import HEADER, RunFolder
     from attnprof.targets.catalog import names
 
     known = names()
@@ -164,7 +164,7 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
     records = [graph_record(analysis, source) for analysis, source in zip(found, sources, strict=True)]
     path = options["out"] or Path("attnprof-runs") / f"graph-{content_hash([record.key for record in records])}"
     header = {"command": " ".join(["attnprof", *sys.argv[1:]])}
-    with Run.open(path) if (path / HEADER).exists() else Run.create(path, header) as run:
+    with RunFolder.open(path) if (path / HEADER).exists() else RunFolder.create(path, header) as run:
         for record in records:
             run.append(record)
     if options["no_page"]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, Closed, emit, explicit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length, parse_size
 from attnprof.words import Pass
@@ -28,7 +28,7 @@ LAYER_STEP = 512
 @click.option(
     "--pass",
     "pass_",
-    type=Closed(Pass, without=(Pass.DECODE,)),
+    type=WordParam(Pass, without=(Pass.DECODE,)),
     default="train",
     show_default=True,
     help="Which pass.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Closed(click.ParamType):
+class WordParam(click.ParamType):
     """A closed word as an option's value; `several` of them joined by commas."""
 
     def __init__(self, kind: type[Word], *, several: bool = False, without: tuple[Word, ...] = ()) -> None:
@@ -59,17 +59,17 @@ ARGUMENT = click.option(
     help="Constructor argument of a module target; {n} stands for the length.",
 )
 LAYOUT = click.option(
-    "--layout", type=Closed(Layout), help="Order of the axes of a module's inputs. Default: as a probe finds it."
+    "--layout", type=WordParam(Layout), help="Order of the axes of a module's inputs. Default: as a probe finds it."
 )
 PASSES = click.option(
     "--pass",
     "passes",
-    type=Closed(Pass, several=True),
+    type=WordParam(Pass, several=True),
     default="forward,train",
     show_default=True,
     help="What is run, joined by commas.",
 )
-RUNNER = click.option("--runner", type=Closed(Runner), help="How patterns are executed. Default: the device's best.")
+RUNNER = click.option("--runner", type=WordParam(Runner), help="How patterns are executed. Default: the device's best.")
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
 
 
@@ -96,8 +96,8 @@ def sizes(command: F) -> F:
             click.option("--heads", type=int, default=8, show_default=True, help="Query heads, h."),
             click.option("--kv-heads", type=int, help="KV heads, g (grouped queries); default: as many as heads."),
             click.option("--keys", "m", type=int, help="Keys, m, of cross attention and encoder-decoder blocks."),
-            click.option("--level", type=Closed(Level), default="attention", show_default=True, help="How much."),
-            click.option("--dtype", type=Closed(DType), help="Precision."),
+            click.option("--level", type=WordParam(Level), default="attention", show_default=True, help="How much."),
+            click.option("--dtype", type=WordParam(DType), help="Precision."),
             click.option("--depth", type=int, default=1, show_default=True, help="Blocks, with --level block."),
             click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns and weights."),
             CAUSAL,

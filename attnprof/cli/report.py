@@ -43,9 +43,9 @@ def command(
     from attnprof.render import write_page, write_paper
     from attnprof.render.joined import joined
     from attnprof.render.patterns import catalogue_pictures
-    from attnprof.store import Run
+    from attnprof.store import RunFolder
 
-    records, header = joined([Run.open(folder) for folder in folders])
+    records, header = joined([RunFolder.open(folder) for folder in folders])
     if paper is not None:
         written = write_paper(paper, records, header, venue, anonymous=anonymous)
         return _told(as_json, paper, written, f"cd {paper} && pdflatex main && bibtex main && pdflatex main")

@@ -17,7 +17,7 @@ from attnprof.cli.options import (
     PASSES,
     RUNNER,
     SETTINGS,
-    Closed,
+    WordParam,
     emit,
     explicit,
     notes,
@@ -52,14 +52,18 @@ Examples:
 @PASSES
 @RUNNER
 @click.option(
-    "--device", type=Closed(Device), default="auto", show_default=True, help="To measure on; none counts, runs nothing."
+    "--device",
+    type=WordParam(Device),
+    default="auto",
+    show_default=True,
+    help="To measure on; none counts, runs nothing.",
 )
 @click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
-@click.option("--preset", type=Closed(Preset), help="What practitioners set by length (no exponent is fitted).")
+@click.option("--preset", type=WordParam(Preset), help="What practitioners set by length (no exponent is fitted).")
 @click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
 @click.option("--jobs", type=int, help="Children at once, with --device none. Default: one a core.")
-@click.option("--on", "executor", type=Closed(Executor), help="Where to run: one submitit job a target.")
+@click.option("--on", "executor", type=WordParam(Executor), help="Where to run: one submitit job a target.")
 @click.option("--job-option", "job_options", multiple=True, metavar="KEY=VALUE", help="Handed to submitit, with --on.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it must spend; run nothing.")
 @click.option("--fresh", is_flag=True, help="Measure everything again in a new folder; nothing is deleted.")
@@ -91,14 +95,14 @@ def command(**options: Any) -> int:
 def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
     from attnprof.measure.devices import available
-    from attnprof.sweeps.plan import Ask, settings_of
+    from attnprof.sweeps.plan import SweepRequest, settings_of
 
     targets = tuple(options["targets"])
     device = available(options["device"])
     dtype = options["dtype"] or (DType.BFLOAT16 if device is Device.CUDA else DType.FLOAT32)
     names = ("batch", "dim", "heads", "kv_heads", "m", "level", "depth", "seed")
     lengths = parse_lengths(options["lengths"])
-    return Ask(
+    return SweepRequest(
         lengths=lengths,
         targets=targets,
         shape=Shape(n=lengths[0], dtype=dtype, **{name: options[name] for name in names}),
@@ -167,7 +171,7 @@ def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budg
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     """The run's folder: that of the same plan before, or a new one; with --fresh always a new one."""
-    from attnprof.store import HEADER, Run
+    from attnprof.store import HEADER, RunFolder
 
     name = content_hash(ask.to_json())
     path = options["out"] or Path("attnprof-runs") / name
@@ -175,7 +179,7 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
         stem, _, count = path.name.partition("-fresh")
         path = path.with_name(f"{stem}-fresh{int(count or 0) + 1}")
     if (path / HEADER).exists():
-        run = Run.open(path)
+        run = RunFolder.open(path)
         if run.header.get("plan_hash") != name:
             raise AttnprofError(f"{path} holds another sweep", hint="choose another --out, or --fresh for a new folder")
         return run.lock()
@@ -187,7 +191,7 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
         "plan_hash": name,
         **surroundings(jobs[0], ask.device),
     }
-    return Run.create(path, header).lock()
+    return RunFolder.create(path, header).lock()
 
 
 def surroundings(job: Any, device: Device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from attnprof.closed_forms.formula import ClosedForm
 from attnprof.closed_forms.parameters import with_symbols
 from attnprof.closed_forms.sampler import ASKED_BUDGET, BUDGET, DRAWN, FIGURES, FIRST, STATE, UNIT, Sampler, coarser
-from attnprof.closed_forms.symbolic import LONGEST, Pinned, trace
+from attnprof.closed_forms.symbolic import LONGEST, SymbolPinned, trace
 from attnprof.contracts import Target
 from attnprof.counting.believed import as_believed, why_not_traced
 from attnprof.counting.interpolate import Monomial, Terms, fit, product_basis
@@ -63,11 +63,11 @@ def closed_forms(target: Target, shape: Shape, *, parameters: bool = True, sizes
     drawn = _through_integers(sampler, parameters, sizes)
     try:
         if sampler.longest > LONGEST:
-            raise Pinned(f"a trace of {sampler.longest} operators takes longer than counting integers")
+            raise SymbolPinned(f"a trace of {sampler.longest} operators takes longer than counting integers")
         near = shape.replace(n=FIRST * UNIT)
         with as_believed(target):
             traced = trace(target, near)
-    except Pinned as pinned:
+    except SymbolPinned as pinned:
         return dataclasses.replace(drawn, why=str(pinned).splitlines()[0])
     return _confirmed(traced, drawn, sampler)
 
@@ -116,7 +116,7 @@ def _own_range(sampler: Sampler, form: ClosedForm) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class HeldOut:
     """Where to count: a length, and parameters that are set there; `values` are those of the symbols."""
 
     n: int
@@ -139,19 +139,19 @@ def fixed_parameters(target: Target) -> dict[str, int]:
     return {name: given for name, given in target.parameters.items() if type(given) is int and given > 0}
 
 
-def _grids(sampler: Sampler, parameters: bool) -> Iterable[tuple[int, tuple[str, ...], list[Sample]]]:
+def _grids(sampler: Sampler, parameters: bool) -> Iterable[tuple[int, tuple[str, ...], list[HeldOut]]]:
     """Units and symbols to try, with lengths that suit them: n, n with a parameter that follows it, functions of n."""
     free = free_parameters(sampler.target)
     if len(free) == 1 and parameters and dataclasses.is_dataclass(sampler.target):
         ((name, _),) = free.items()
         points = [(n * UNIT, s) for n in (8, 12, 16, 20) for s in (32, 64, 128)]
-        yield UNIT, ("n", name), [Sample(n, (n, s), ((name, s),)) for n, s in points]
+        yield UNIT, ("n", name), [HeldOut(n, (n, s), ((name, s),)) for n, s in points]
     for unit in dict.fromkeys([] if free else [UNIT, coarser(sampler.target)]):
-        yield unit, ("n",), [Sample(n * unit, (n * unit,)) for n in (*range(FIRST, FIRST + 4), 16 * FIRST)]
+        yield unit, ("n",), [HeldOut(n * unit, (n * unit,)) for n in (*range(FIRST, FIRST + 4), 16 * FIRST)]
     powers = [2**k for k in range(10, 17)]
-    yield UNIT, ("n", "log2(n)"), [Sample(n, (n, n.bit_length() - 1)) for n in powers]
+    yield UNIT, ("n", "log2(n)"), [HeldOut(n, (n, n.bit_length() - 1)) for n in powers]
     for side in (32, 56):
-        yield UNIT, ("n", "sqrt(n)"), [Sample((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
+        yield UNIT, ("n", "sqrt(n)"), [HeldOut((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
 
 
 BASES: dict[str, list[Monomial]] = {
@@ -160,7 +160,7 @@ BASES: dict[str, list[Monomial]] = {
 }
 
 
-def _fitted(sampler: Sampler, names: tuple[str, ...], points: Sequence[Sample]) -> dict[str, ClosedForm]:
+def _fitted(sampler: Sampler, names: tuple[str, ...], points: Sequence[HeldOut]) -> dict[str, ClosedForm]:
     """One form for each figure that the samples determine exactly."""
     basis = BASES.get(names[-1]) or product_basis([(0, 1, 2), *[(-1, 0, 1) for _ in names[1:]]])
     counted = {}
@@ -182,7 +182,7 @@ def _all(counted: Mapping[Any, Mapping[str, int]], basis: Sequence[Monomial]) ->
                 yield name, terms
 
 
-def valid(names: tuple[str, ...], points: Sequence[Sample], unit: int = UNIT) -> str:
+def valid(names: tuple[str, ...], points: Sequence[HeldOut], unit: int = UNIT) -> str:
     """For which lengths a form was drawn."""
     first = min(point.n for point in points)
     if names[-1] == "sqrt(n)":

@@ -12,7 +12,7 @@ from attnprof.contracts import Target
 from attnprof.counting.believed import as_believed, built_to_trust
 from attnprof.counting.built import Built
 from attnprof.counting.decode_step import state_sizes
-from attnprof.counting.running import Run, run_pass
+from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.records import Shape, Value
 from attnprof.words import Pass
@@ -39,7 +39,7 @@ class Sampler:
         self.calls = self.longest = 0
         self.refused = ""
 
-    def _forward(self, built: Built, shape: Shape, trained: Run) -> tuple[int, int]:
+    def _forward(self, built: Built, shape: Shape, trained: CountedRun) -> tuple[int, int]:
         """FLOPs of a forward without a graph, and of its core: counted apart where a training forward does more."""
         if self.alike:
             return trained.forward_flops, trained.forward_core

@@ -17,16 +17,16 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from attnprof.closed_forms.sampler import UNIT
 from attnprof.contracts import Target
 from attnprof.counting.built import build_in, fake_mode
-from attnprof.counting.counter import Counter, Rule
+from attnprof.counting.counter import OperatorCounter, Rule
 from attnprof.counting.flex_masks import counted_flex
 from attnprof.counting.interpolate import Terms
-from attnprof.counting.running import Run, slow_path, train
+from attnprof.counting.running import CountedRun, slow_path, train
 from attnprof.counting.storages import Lifetimes, flat
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.records import Shape
 
 
-class Pinned(Exception):
+class SymbolPinned(Exception):
     """The module needs the length as an integer, so that no expression in it can be traced."""
 
 
@@ -42,21 +42,21 @@ LONGEST = 300
 MOST_DIMENSIONS = 4  # b, h, n, d: reasoning about strides of more takes a trace many seconds
 
 
-class _Symbolic(Counter):
+class _Symbolic(OperatorCounter):
     """Counts products and storages only, and compares nothing; gives up on a module that is long to trace."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is PAD:
-            raise Pinned("padding needs the length as an integer")
+            raise SymbolPinned("padding needs the length as an integer")
         if self.calls > LONGEST:
-            raise Pinned(f"the trace is longer than {LONGEST} operators, so integers were counted instead")
+            raise SymbolPinned(f"the trace is longer than {LONGEST} operators, so integers were counted instead")
         out = super().__torch_dispatch__(func, types, args, kwargs)
         for t in flat((out,)):
             symbolic = [size for size in t.shape if isinstance(size, torch.SymInt)]
             if any(size.node.expr.atoms(Function) for size in symbolic):
-                raise Pinned(f"the length is divided by a block that does not divide {UNIT}")
+                raise SymbolPinned(f"the length is divided by a block that does not divide {UNIT}")
             if symbolic and t.dim() > MOST_DIMENSIONS:
-                raise Pinned("the length is cut into blocks, which integers count far sooner than a trace")
+                raise SymbolPinned("the length is cut into blocks, which integers count far sooner than a trace")
         return out
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
@@ -71,14 +71,14 @@ class _Symbolic(Counter):
 
 
 def trace(target: Target, shape: Shape) -> dict[str, Terms]:
-    """Each figure of a training pass as a polynomial in n, for multiples of `UNIT`. Raises `Pinned` without one.
+    """Each figure of a training pass as a polynomial in n, for multiples of `UNIT`. Raises `SymbolPinned` without one.
 
     The length is traced as `UNIT` m, so that blocks which divide `UNIT` divide it too.
 
     Keys: `forward_flops`, `forward_core`, `train_flops`, `train_core`, `saved_bytes`, `param_bytes`.
     """
     if target.runner is not None:
-        raise Pinned(f"the {target.runner} runner lowers the pattern for one length")
+        raise SymbolPinned(f"the {target.runner} runner lowers the pattern for one length")
     env = ShapeEnv()
     length = _symbol(env, shape.n // UNIT) * UNIT
     mode = fake_mode(env)
@@ -86,14 +86,14 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
         with mode, _quiet(), _no_arrays():
             built = build_in(mode, target, shape.replace(n=length))
             if env.replacements:
-                raise Pinned("the module is built for one length")
+                raise SymbolPinned("the module is built for one length")
             run = _run(built, shape)
-    except Pinned:
+    except SymbolPinned:
         raise
     except Exception as error:
-        raise Pinned(f"{type(error).__name__}: {error}") from error
+        raise SymbolPinned(f"{type(error).__name__}: {error}") from error
     if env.replacements or run.tally.uncounted:
-        raise Pinned("the length became a number while the module ran")
+        raise SymbolPinned("the length became a number while the module ran")
     figures = {
         "forward_flops": run.forward_flops,
         "forward_core": run.forward_core,
@@ -110,7 +110,7 @@ def _no_arrays() -> Iterator[None]:
     """Give up as soon as NumPy meets a symbol: it would compute with it element by element, for many seconds."""
 
     def refuse(self: Any, *_: Any, **__: Any) -> Any:
-        raise Pinned("a NumPy table is made for one length")
+        raise SymbolPinned("a NumPy table is made for one length")
 
     symbol: Any = torch.SymInt
     symbol.__array__ = refuse
@@ -132,8 +132,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _run(built: Any, shape: Shape) -> Run:
-    run = Run(Tally(), _Sizes())
+def _run(built: Any, shape: Shape) -> CountedRun:
+    run = CountedRun(OperatorTally(), _Sizes())
     origin = built.origin(shape)
     run.lives.before([*built.module.parameters(), *built.module.buffers(), *_tensors(built.inputs)])
     try:
@@ -161,7 +161,7 @@ def _polynomial(value: Any) -> Terms:
     expression = sympy.expand(value.node.expr) if hasattr(value, "node") else sympy.Integer(value)
     symbols = sorted(expression.free_symbols, key=str)
     if len(symbols) > 1 or expression.atoms(sympy.Function):
-        raise Pinned(f"the trace gives {expression}, which is no polynomial in n")
+        raise SymbolPinned(f"the trace gives {expression}, which is no polynomial in n")
     if not symbols:
         return {(0,): Fraction(int(expression))} if expression else {}
     found = sympy.Poly(expression, symbols[0]).terms()

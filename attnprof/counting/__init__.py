@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnprof.counting.counted import Counted, count
-    from attnprof.counting.registry import Work, register
+    from attnprof.counting.registry import OperatorWork, register
 
-__all__ = ["Counted", "Work", "count", "register"]
+__all__ = ["Counted", "OperatorWork", "count", "register"]
 
 _HOMES = {
     "count": "attnprof.counting.counted",
     "Counted": "attnprof.counting.counted",
-    "Work": "attnprof.counting.formulas",
+    "OperatorWork": "attnprof.counting.formulas",
     "register": "attnprof.counting.formulas",
 }
 

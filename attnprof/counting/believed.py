@@ -21,7 +21,7 @@ from attnprof.counting.built import Built, build, build_real, built_once
 from attnprof.counting.eagerly import eagerly, quietly
 from attnprof.counting.observed import Notes, Observed
 from attnprof.counting.origin import Origin
-from attnprof.counting.running import Run, run_pass
+from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported, out_of_memory
 from attnprof.records import Shape
 from attnprof.units import format_bytes, format_length
@@ -51,13 +51,13 @@ class Observation:
     """A run that was counted, and what has to be said of how."""
 
     built: Built
-    run: Run
+    run: CountedRun
     flags: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FakeVerdict:
     """Whether fake tensors may stand for real ones, and why not; or why that could not be seen."""
 
     trusted: bool
@@ -117,7 +117,7 @@ def observe(
         except (AttnprofError, MemoryError):
             raise
         except Exception as error:
-            judged = Verdict(False, why=_said(error))
+            judged = FakeVerdict(False, why=_said(error))
             return _really(target, shape, pass_, origin, judged, error)
     return _really(target, shape, pass_, origin, judged)
 
@@ -127,7 +127,7 @@ def _really(
     shape: Shape,
     pass_: Pass,
     origin: MakeOrigin,
-    judged: Verdict,
+    judged: FakeVerdict,
     error: Exception | None = None,
 ) -> Observation:
     """The run on real tensors, if it fits."""
@@ -146,7 +146,7 @@ def _really(
 
 def real_run(
     target: UserCode, shape: Shape, pass_: Pass, origin: MakeOrigin = usual_origin
-) -> tuple[Built, Run, Notes]:
+) -> tuple[Built, CountedRun, Notes]:
     """One pass on real tensors, counted; random numbers are as before afterwards."""
     notes = Notes()
     with torch.random.fork_rng(devices=[]), quietly():
@@ -158,7 +158,7 @@ def real_run(
     return built, run, notes
 
 
-def _fake_run(target: UserCode, shape: Shape, pass_: Pass) -> tuple[Run, Notes]:
+def _fake_run(target: UserCode, shape: Shape, pass_: Pass) -> tuple[CountedRun, Notes]:
     notes = Notes()
     with eagerly():
         built = build(target, shape)
@@ -192,20 +192,20 @@ def why_not_traced(target: Target, shape: Shape) -> str:
 
 
 @dataclass
-class Memory:
+class SeenRuns:
     """What was seen of one target: verdicts, and what real runs took."""
 
-    verdicts: dict[Any, Verdict] = field(default_factory=dict)
+    verdicts: dict[Any, FakeVerdict] = field(default_factory=dict)
     took: dict[Any, Taken] = field(default_factory=dict)
     costs: dict[Any, Any] = field(default_factory=dict)
 
 
-_known: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, SeenRuns] = WeakKeyDictionary()
 
 
-def memory(target: UserCode) -> Memory:
+def memory(target: UserCode) -> SeenRuns:
     """What was seen of a target so far."""
-    return _known.setdefault(target, Memory())
+    return _known.setdefault(target, SeenRuns())
 
 
 def family(shape: Shape) -> Shape:
@@ -213,7 +213,7 @@ def family(shape: Shape) -> Shape:
     return shape.replace(n=1, batch=1, seed=0)
 
 
-def verdict(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
+def verdict(target: UserCode, shape: Shape, pass_: Pass) -> FakeVerdict:
     """Whether fake tensors may stand for real ones, by one run of each at a small length; remembered."""
     seen = memory(target).verdicts
     key = family(shape), pass_
@@ -222,10 +222,10 @@ def verdict(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
     return seen[key]
 
 
-def _compared(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
+def _compared(target: UserCode, shape: Shape, pass_: Pass) -> FakeVerdict:
     large = _too_large(target, shape)
     if large:
-        return Verdict(True, (UNCOMPARED,), large)
+        return FakeVerdict(True, (UNCOMPARED,), large)
     why = ""
     for n in dict.fromkeys((*SMALL[:1], *((shape.n,) if shape.n <= SHORT else ()), *SMALL[1:])):
         small = shape.replace(n=n, batch=min(shape.batch, 2))
@@ -237,7 +237,7 @@ def _compared(target: UserCode, shape: Shape, pass_: Pass) -> Verdict:
             why = why or f"it does not run at n = {n}: {_said(error)}"
             continue
         return _held_against(target, small, pass_, real, noted)
-    return Verdict(True, (UNCOMPARED,), why)
+    return FakeVerdict(True, (UNCOMPARED,), why)
 
 
 def _too_large(target: UserCode, shape: Shape) -> str:
@@ -251,7 +251,7 @@ def _too_large(target: UserCode, shape: Shape) -> str:
     return "" if held <= MOST_BYTES else f"its parameters take {format_bytes(held)}: too large for a real run here"
 
 
-def _held_against(target: UserCode, shape: Shape, pass_: Pass, real: Run, noted: Notes) -> Verdict:
+def _held_against(target: UserCode, shape: Shape, pass_: Pass, real: CountedRun, noted: Notes) -> FakeVerdict:
     """The verdict by a fake run at the length of a real one."""
     try:
         fake, fake_notes = _fake_run(target, shape, pass_)
@@ -260,14 +260,14 @@ def _held_against(target: UserCode, shape: Shape, pass_: Pass, real: Run, noted:
     else:
         differing = difference(real, noted, fake, fake_notes)
         if not differing:
-            return Verdict(True)
+            return FakeVerdict(True)
         why, flags = f"at n = {shape.n}, {differing}", (DIFFERS,)
     _, other, _ = real_run(target, shape.replace(seed=shape.seed + 1), pass_)
     depends = (other.tally.flops, other.saved_bytes) != (real.tally.flops, real.saved_bytes)
-    return Verdict(False, (*flags, *((DEPENDS,) if depends else ())), why)
+    return FakeVerdict(False, (*flags, *((DEPENDS,) if depends else ())), why)
 
 
-def difference(real: Run, noted: Notes, fake: Run, fake_notes: Notes) -> str:
+def difference(real: CountedRun, noted: Notes, fake: CountedRun, fake_notes: Notes) -> str:
     """How a run on fake tensors differs from a real one: operators on floating-point numbers, FLOPs, saved bytes."""
     more, less = fake_notes.operators - noted.operators, noted.operators - fake_notes.operators
     texts = []

@@ -24,12 +24,12 @@ from attnprof.counting.operators import (
     SORTS,
     VIEWS,
 )  # fmt: skip
-from attnprof.counting.registry import Work, numel
+from attnprof.counting.registry import OperatorWork, numel
 from attnprof.counting.storages import flat
 from attnprof.counting.variants import base_name, functional, is_composite
 
 
-class Kind(Enum):
+class OperatorKind(Enum):
     """How an operator is accounted for."""
 
     COUNTED = "counted"
@@ -45,42 +45,42 @@ class Kind(Enum):
 EACH = "_foreach_"
 
 
-def kind_of(operator: Any) -> Kind:
+def kind_of(operator: Any) -> OperatorKind:
     """The kind of an overload that has no formula."""
     name = base_name(operator)
     if operator.namespace in ("prim", "profiler") or name in ANSWERS:
-        return Kind.VIEW
+        return OperatorKind.VIEW
     if is_composite(operator):
-        return Kind.COMPOSITE
+        return OperatorKind.COMPOSITE
     same = functional(operator)
-    return Kind.VIEW if name in VIEWS or _is_view(same) else _kind_of_functional(same)
+    return OperatorKind.VIEW if name in VIEWS or _is_view(same) else _kind_of_functional(same)
 
 
-def _kind_of_functional(operator: Any) -> Kind:
+def _kind_of_functional(operator: Any) -> OperatorKind:
     name = base_name(operator)
     found = _kind_of_name(operator, name)
     if found is None and name.startswith(EACH):
         found = _kind_of_name(operator, name.removeprefix(EACH).removesuffix("_")) or _kind_of_single(operator)
-    return found or Kind.UNKNOWN
+    return found or OperatorKind.UNKNOWN
 
 
-def _kind_of_name(operator: Any, name: str) -> Kind | None:
+def _kind_of_name(operator: Any, name: str) -> OperatorKind | None:
     if name in ANSWERS or name in VIEWS:
-        return Kind.VIEW
+        return OperatorKind.VIEW
     if name in COPIES or not _takes_tensors(operator) or name.startswith(("new_", "empty", "to_padded")):
-        return Kind.COPY
+        return OperatorKind.COPY
     if name in SELECTS:
-        return Kind.SELECT
+        return OperatorKind.SELECT
     if name in COMPOSITES or torch.Tag.reduction in operator.tags:
-        return Kind.REDUCTION
+        return OperatorKind.REDUCTION
     if torch.Tag.pointwise in operator.tags or name in EXPONENTIALS or name in POINTWISE:
-        return Kind.POINTWISE
+        return OperatorKind.POINTWISE
     if name in REDUCTIONS:
-        return Kind.REDUCTION
-    return Kind.COPY if torch.Tag.view_copy in operator.tags else None
+        return OperatorKind.REDUCTION
+    return OperatorKind.COPY if torch.Tag.view_copy in operator.tags else None
 
 
-def _kind_of_single(operator: Any) -> Kind | None:
+def _kind_of_single(operator: Any) -> OperatorKind | None:
     """The kind of what `_foreach_abs` does to each of its tensors."""
     packet = getattr(torch.ops.aten, base_name(operator).removeprefix(EACH).removesuffix("_"), None)
     return None if packet is None else _kind_of_functional(getattr(packet, packet.overloads()[0]))
@@ -94,23 +94,23 @@ def _takes_tensors(operator: Any) -> bool:
     return any("Tensor" in str(argument.type) for argument in operator._schema.arguments)
 
 
-def worker(operator: Any, kind: Kind) -> Callable[[Any, Any], Work | None]:
+def worker(operator: Any, kind: OperatorKind) -> Callable[[Any, Any], OperatorWork | None]:
     """A function of an operator's arguments and result that gives its work apart from FLOPs."""
     name = base_name(functional(operator)).removeprefix(EACH)
-    if kind is Kind.POINTWISE:
+    if kind is OperatorKind.POINTWISE:
         heavy = name in EXPONENTIALS
         return lambda args, out: _pointwise(_elements(out) or _largest(args), heavy)
-    if kind is Kind.REDUCTION:
+    if kind is OperatorKind.REDUCTION:
         exp, arith = COMPOSITES.get(name, (0, 1))
-        return lambda args, out: Work(0, exp * _largest(args), arith * _largest(args))
-    if kind is Kind.SELECT:
+        return lambda args, out: OperatorWork(0, exp * _largest(args), arith * _largest(args))
+    if kind is OperatorKind.SELECT:
         sorts = name in SORTS
-        return lambda args, out: Work(0, 0, 0, _largest(args) if sorts else _moved(args, out))
+        return lambda args, out: OperatorWork(0, 0, 0, _largest(args) if sorts else _moved(args, out))
     return lambda args, out: None
 
 
-def _pointwise(elements: int, heavy: bool) -> Work:
-    return Work(0, elements, 0) if heavy else Work(0, 0, elements)
+def _pointwise(elements: int, heavy: bool) -> OperatorWork:
+    return OperatorWork(0, elements, 0) if heavy else OperatorWork(0, 0, elements)
 
 
 def _elements(out: Any) -> int:

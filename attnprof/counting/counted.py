@@ -12,7 +12,7 @@ from attnprof.counting.built import Built
 from attnprof.counting.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
 from attnprof.counting.decode_step import OF_BLOCKS, refuse_decoding, state_sizes, stated_state
 from attnprof.counting.paper_formula import paper_flops
-from attnprof.counting.running import Run, has_fast_path
+from attnprof.counting.running import CountedRun, has_fast_path
 from attnprof.counting.useful import useful_flops
 from attnprof.errors import Unsupported
 from attnprof.records import Cost, Shape
@@ -89,7 +89,7 @@ def beyond(target: UserCode, shape: Shape, pass_: Pass, refused: TooLong, *, cor
 
 
 def record(
-    target: Target, built: Built, shape: Shape, pass_: Pass, run: Run, core: bool, flags: tuple[str, ...]
+    target: Target, built: Built, shape: Shape, pass_: Pass, run: CountedRun, core: bool, flags: tuple[str, ...]
 ) -> Counted:
     """The run as a `Cost` with its reasons."""
     tally, reasons = run.tally, {}

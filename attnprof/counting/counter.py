@@ -11,13 +11,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof.counting.classify import Kind, kind_of, worker
-from attnprof.counting.formulas import Formula, Work, formula_of
+from attnprof.counting.classify import OperatorKind, kind_of, worker
+from attnprof.counting.formulas import Formula, OperatorWork, formula_of
 from attnprof.counting.origin import Origin, engine_node
 from attnprof.counting.registry import Unknowable, rules
 from attnprof.counting.shortcut import shortcut
 from attnprof.counting.storages import Lifetimes, flat
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.counting.uncounted import reason_of
 from attnprof.counting.variants import factor_positions, out_arguments
 from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
@@ -39,9 +39,9 @@ class Rule:
     """How one overload is accounted for, looked up once."""
 
     name: str
-    kind: Kind
+    kind: OperatorKind
     formula: Formula | None
-    work: Callable[[Any, Any], Work | None]
+    work: Callable[[Any, Any], OperatorWork | None]
     workspace: Workspace | None
     factors: tuple[int, ...] = ()
     outs: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class Rule:
     unseen: bool = False
 
 
-class Counter(TorchDispatchMode):
+class OperatorCounter(TorchDispatchMode):
     """Adds every operator to a tally and follows the memory of its results; a mode for fake or real tensors.
 
     Sits above a `FakeTensorMode`. `origin` decides which products belong to the scheme's core.
@@ -58,7 +58,9 @@ class Counter(TorchDispatchMode):
     supports_higher_order_operators = True
     sole_uses: ClassVar[int] = 0
 
-    def __init__(self, tally: Tally, lives: Lifetimes, origin: Origin, mode: FakeTensorMode | None = None) -> None:
+    def __init__(
+        self, tally: OperatorTally, lives: Lifetimes, origin: Origin, mode: FakeTensorMode | None = None
+    ) -> None:
         super().__init__()
         self.mode = mode
         self.tally, self.lives, self.origin = tally, lives, origin
@@ -81,13 +83,13 @@ class Counter(TorchDispatchMode):
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
         rule = rules.get(func) or learn(func)
-        if rule.kind is Kind.COMPOSITE:
+        if rule.kind is OperatorKind.COMPOSITE:
             with self:
                 return func.decompose(*args, **kwargs)
         out = self.short(func, args, kwargs)
         if out is NotImplemented:
             out = func(*args, **kwargs)
-        if rule.kind is not Kind.VIEW:
+        if rule.kind is not OperatorKind.VIEW:
             self._account(rule, args, kwargs, out)
         elif self.origin.follows:
             self.origin.made(rule.name, args, out)
@@ -104,7 +106,7 @@ class Counter(TorchDispatchMode):
         if rule.unseen:
             self.tally.unseen[rule.name] = None
         flops = self._count(rule, args, kwargs, out)
-        if flops is None and rule.kind is not Kind.UNKNOWN:
+        if flops is None and rule.kind is not OperatorKind.UNKNOWN:
             extra = rule.work(args, out)
             if extra is not None:
                 self.tally.other(extra)
@@ -117,7 +119,7 @@ class Counter(TorchDispatchMode):
     def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
         """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
         if rule.formula is None:
-            if rule.kind is Kind.UNKNOWN:
+            if rule.kind is OperatorKind.UNKNOWN:
                 self.tally.unknown(rule.name, rule.reason)
             return None
         read = {name: value for name, value in kwargs.items() if name not in rule.outs} if rule.outs else kwargs
@@ -125,7 +127,7 @@ class Counter(TorchDispatchMode):
         if isinstance(work, Unknowable):
             self.tally.unknown(rule.name, work.reason)
             return None
-        work = work if isinstance(work, Work) else Work(work)
+        work = work if isinstance(work, OperatorWork) else OperatorWork(work)
         factors = flat(args[at] for at in rule.factors if at < len(args))
         self.tally.product(rule.name, work, self.origin.is_core(factors), self.origin.name())
         return work.flops
@@ -160,7 +162,7 @@ class Counter(TorchDispatchMode):
 
 
 class _UseProbe(TorchDispatchMode):
-    """Reads the use count of a gradient that nobody but the engine holds, from where `Counter` reads it."""
+    """Reads the use count of a gradient that nobody but the engine holds, from where `OperatorCounter` reads it."""
 
     uses = 0
 
@@ -183,10 +185,10 @@ def learn(func: Any) -> Rule:
     """The rule of an overload that is met for the first time."""
     formula = formula_of(func)
     if not isinstance(func, torch._ops.OpOverload):
-        kind = Kind.COUNTED if formula else Kind.UNKNOWN
+        kind = OperatorKind.COUNTED if formula else OperatorKind.UNKNOWN
         rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2), unseen=True)
     else:
-        kind = Kind.COUNTED if formula else kind_of(func)
+        kind = OperatorKind.COUNTED if formula else kind_of(func)
         rule = Rule(
             name=func._schema.name.replace("::", ".").removeprefix("aten."),
             kind=kind,
@@ -195,7 +197,7 @@ def learn(func: Any) -> Rule:
             workspace=workspace_of(func, kind),
             factors=factor_positions(func),
             outs=out_arguments(func),
-            reason=reason_of(func) if kind is Kind.UNKNOWN else "",
+            reason=reason_of(func) if kind is OperatorKind.UNKNOWN else "",
             unseen=is_unseen(func, kind),
         )
     rules[func] = rule

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.counting.built import Built, tensors_in
-from attnprof.counting.counter import Counter
+from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.origin import Origin
 from attnprof.counting.storages import Lifetimes, unique_bytes
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.errors import Unsupported
 from attnprof.records import Cost, Shape
 from attnprof.words import Level
@@ -60,14 +60,14 @@ def stated_state(target: Target, shape: Shape) -> Cost | None:
     )
 
 
-def one_step(built: Built, n: int, origin: Origin) -> tuple[Tally, Lifetimes, int]:
+def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
     """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
     tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
     state: Any = built.module.state(n)  # type: ignore[operator]
     held = tensors_in(state)
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
-    counter = Counter(Tally(), lives, origin)
+    counter = OperatorCounter(OperatorTally(), lives, origin)
     counter.watched = {t.untyped_storage()._cdata: 0 for t in held}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)  # type: ignore[operator]

@@ -21,15 +21,15 @@ class Product:
         self.flops = flops
 
 
-class Past(NamedTuple):
+class FactorHistory(NamedTuple):
     """What a storage was made of: parameters (None where the input is among them too), and products as they came."""
 
     parameters: frozenset[int] | None = None
     products: frozenset[Product] = frozenset()
 
 
-OF_INPUT = Past()
-CONSTANT = Past(frozenset())
+OF_INPUT = FactorHistory()
+CONSTANT = FactorHistory(frozenset())
 
 
 class FactorOrigin(Origin):
@@ -42,7 +42,7 @@ class FactorOrigin(Origin):
     follows = True
 
     def __init__(self, module: nn.Module) -> None:
-        self.past: StorageMap[Past] = StorageMap()
+        self.past: StorageMap[FactorHistory] = StorageMap()
         self.forward: dict[int, bool] = {}
         self.since = next_sequence()
         self.by_hand = False
@@ -51,7 +51,7 @@ class FactorOrigin(Origin):
         for constant in (*module.buffers(), *(t for part in module.modules() for t in flat(vars(part).values()))):
             self.past.put(constant, CONSTANT)
         for key, parameter in self.parameters.items():
-            self.past.put(parameter, Past(frozenset({key})))
+            self.past.put(parameter, FactorHistory(frozenset({key})))
 
     def is_core(self, factors: Iterable[Tensor]) -> bool:
         weights = self._parameters_of(factors)
@@ -79,15 +79,15 @@ class FactorOrigin(Origin):
             products = self._carried(operator.removesuffix("_"), given)
         else:
             products = frozenset({Product(flops)}) if self.by_hand else frozenset()
-        self._keep(out, Past(parameters, products))
+        self._keep(out, FactorHistory(parameters, products))
 
-    def _carried(self, operator: str, given: list[Past]) -> frozenset[Product]:
+    def _carried(self, operator: str, given: list[FactorHistory]) -> frozenset[Product]:
         """The products whose results are still gradients as they came after this operator."""
         if any(past == OF_INPUT for past in given) and operator not in SUMS:
             return frozenset()
         return frozenset().union(*(past.products for past in given))
 
-    def _keep(self, out: Any, past: Past) -> None:
+    def _keep(self, out: Any, past: FactorHistory) -> None:
         for t in flat((out,)):
             if past != OF_INPUT:
                 self.past.put(t, past)

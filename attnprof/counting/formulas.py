@@ -10,7 +10,7 @@ from attnprof.counting import (
     formulas_recurrent,
     formulas_varlen,
 )
-from attnprof.counting.registry import Formula, Work, formula_of, formulas, register
+from attnprof.counting.registry import Formula, OperatorWork, formula_of, formulas, register
 
 SHIPPED = (
     formulas_attention,
@@ -23,4 +23,4 @@ SHIPPED = (
     formulas_varlen,
 )
 
-__all__ = ["SHIPPED", "Formula", "Work", "formula_of", "formulas", "register"]
+__all__ = ["SHIPPED", "Formula", "OperatorWork", "formula_of", "formulas", "register"]

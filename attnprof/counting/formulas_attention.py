@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.attention.flex_attention import _LARGE_SPARSE_BLOCK_SIZE
 
 from attnprof.counting import tiles
-from attnprof.counting.registry import Work, register, register_by_name
+from attnprof.counting.registry import OperatorWork, register, register_by_name
 from attnprof.errors import Unsupported
 from attnprof.layers.block_masks import noted_live
 from attnprof.pattern.apart import real_numbers
@@ -24,26 +24,28 @@ from attnprof.pattern.apart import real_numbers
 aten = torch.ops.aten
 
 
-def forward_work(q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+def forward_work(q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One forward over `[b, h, n, d_k]` queries: an exponential a pair, and scale, maximum, difference and sum."""
     return forward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
 
 
-def forward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+def forward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One forward of so many heads, those of every batch entry counted; of q and v only the widths are read."""
     pairs = heads * seen.pairs
-    return Work(2 * (q.shape[-1] + v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
+    return OperatorWork(2 * (q.shape[-1] + v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
 
 
-def backward_work(q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+def backward_work(q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One backward that recomputes the scores: five products, one exponential a pair."""
     return backward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
 
 
-def backward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.Tiles, backend: str) -> Work:
+def backward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One such backward of so many heads."""
     pairs = heads * seen.pairs
-    return Work(2 * (3 * q.shape[-1] + 2 * v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
+    return OperatorWork(
+        2 * (3 * q.shape[-1] + 2 * v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile
+    )
 
 
 def heads_first(given: Any) -> tuple[Any, Any]:
@@ -52,26 +54,26 @@ def heads_first(given: Any) -> tuple[Any, Any]:
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_for_cpu)
-def flash_cpu(given: Any, out: Any) -> Work:
+def flash_cpu(given: Any, out: Any) -> OperatorWork:
     """torch's CPU flash kernel, by the tiles that it visits."""
     return forward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_for_cpu_backward)
-def flash_cpu_backward(given: Any, out: Any) -> Work:
+def flash_cpu_backward(given: Any, out: Any) -> OperatorWork:
     """Its backward, over the same tiles."""
     return backward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention)
-def flash(given: Any, out: Any) -> Work:
+def flash(given: Any, out: Any) -> OperatorWork:
     """FlashAttention on an accelerator; it aligns the causal mask bottom right."""
     seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
     return forward_work(given.query, given.value, seen, "flash")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_backward)
-def flash_backward(given: Any, out: Any) -> Work:
+def flash_backward(given: Any, out: Any) -> OperatorWork:
     """Its backward."""
     seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
     return backward_work(given.query, given.value, seen, "flash")
@@ -87,7 +89,7 @@ TOP_LEFT = {
 }
 
 
-def top_left(given: Any, out: Any, kernel: str) -> Work:
+def top_left(given: Any, out: Any, kernel: str) -> OperatorWork:
     """A kernel that SDPA calls with a mask aligned top left, forward or (given a gradient) backward."""
     seen = tiles.triangle(*heads_first(given), given.is_causal)
     work = backward_work if hasattr(given, "out") else forward_work
@@ -99,13 +101,13 @@ for _operator, _kernel in TOP_LEFT.items():
 
 
 @register_by_name(aten._scaled_dot_product_attention_math_for_mps)
-def metal(given: Any, out: Any) -> Work:
+def metal(given: Any, out: Any) -> OperatorWork:
     """Explicit attention in one operator: every pair, whatever the mask."""
     return forward_work(given.query, given.value, tiles.triangle(*heads_first(given), False), "math (Metal)")
 
 
 @register(aten._triton_scaled_dot_attention)
-def triton(q: Tensor, k: Tensor, v: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def triton(q: Tensor, k: Tensor, v: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """A Triton kernel that keeps every pair."""
     return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], False), "triton")
 
@@ -113,16 +115,16 @@ def triton(q: Tensor, k: Tensor, v: Tensor, *_: Any, out: Any, **__: Any) -> Wor
 @register(aten._native_multi_head_attention, aten._triton_multi_head_attention)
 def fast_path(
     q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: Any, out: Any, **__: Any
-) -> Work:
+) -> OperatorWork:
     """`nn.MultiheadAttention` in inference, in one operator: four projections and the mixing, a pair of each head."""
     batch, n, m = q.shape[0], q.shape[1], k.shape[1]
     projections = 2 * batch * (2 * n + 2 * m) * width * width
     pairs = batch * heads * n * m
-    return Work(projections + 4 * batch * n * m * width, pairs, 4 * pairs, backend="multi-head fast path")
+    return OperatorWork(projections + 4 * batch * n * m * width, pairs, 4 * pairs, backend="multi-head fast path")
 
 
 @register_by_name(aten._transformer_encoder_layer_fwd)
-def encoder_fast_path(given: Any, out: Any) -> Work:
+def encoder_fast_path(given: Any, out: Any) -> OperatorWork:
     """`nn.TransformerEncoderLayer` in inference, in one operator: the attention and the two products of its FFN."""
     x, width = given.src, given.embed_dim
     attention = fast_path(x, x, x, width, given.num_heads, given.qkv_weight, out=out)
@@ -131,7 +133,9 @@ def encoder_fast_path(given: Any, out: Any) -> Work:
 
 
 @register(flex_attention)
-def flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any) -> Work:
+def flex(
+    q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any
+) -> OperatorWork:
     """FlexAttention: the tiles that its BlockMask leaves alive, each of them whole."""
     return forward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
@@ -140,12 +144,12 @@ def flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: A
 def flex_backward(
     q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
     block_mask: Any, *_: Any, out: Any, **__: Any,
-) -> Work:  # fmt: skip
+) -> OperatorWork:  # fmt: skip
     """FlexAttention's backward, over the same tiles."""
     return backward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
 
-def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.Tiles:
+def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.KernelTiles:
     """Pairs in the partial and full tiles of a BlockMask, for one head; all of them where there is no mask.
 
     `block_mask` is flat: both lengths, counts `[b, h, rows of tiles]` and indices of the partial tiles, then of the
@@ -153,11 +157,11 @@ def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.Tiles:
     """
     rows, keys = block_mask[-3:-1]
     if rows == keys == _LARGE_SPARSE_BLOCK_SIZE:
-        return tiles.Tiles(q.shape[-2] * k.shape[-2], "all pairs (FlexAttention without a BlockMask)")
+        return tiles.KernelTiles(q.shape[-2] * k.shape[-2], "all pairs (FlexAttention without a BlockMask)")
     partial, full = block_mask[2], block_mask[4]
     live = _live(partial) + (0 if full is None else _live(full))
     masks = partial.shape[0] * partial.shape[1]
-    return tiles.Tiles(live * rows * keys // masks, f"{rows} x {keys} (live tiles of the BlockMask)")
+    return tiles.KernelTiles(live * rows * keys // masks, f"{rows} x {keys} (live tiles of the BlockMask)")
 
 
 def _live(count: Tensor) -> int:

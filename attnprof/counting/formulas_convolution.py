@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attnprof.counting.formulas_matmul import multiply_add
-from attnprof.counting.registry import Work, numel, register, register_by_name
+from attnprof.counting.registry import OperatorWork, numel, register, register_by_name
 
 aten = torch.ops.aten
 
@@ -42,9 +42,9 @@ def forward_only(x: Tensor, weight: Tensor, *_: Any, out: Any, **__: Any) -> int
     aten.cudnn_convolution_relu, aten.cudnn_convolution_add_relu, aten.miopen_convolution_relu,
     aten.miopen_convolution_add_relu,
 )  # fmt: skip
-def activated(x: Tensor, weight: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def activated(x: Tensor, weight: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """A convolution with a bias, an addition and a ReLU in one kernel."""
-    return Work(filtered(out, weight), arith_ops=numel(out.shape))
+    return OperatorWork(filtered(out, weight), arith_ops=numel(out.shape))
 
 
 @register(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attnprof.counting.formulas_matmul import multiply_add
-from attnprof.counting.registry import Work, numel, register, register_by_name
+from attnprof.counting.registry import OperatorWork, numel, register, register_by_name
 
 aten = torch.ops.aten
 EIGEN = "Symmetric eigenvalues 4/3 k^3, with vectors 9 k^3; others 10 k^3 and 25 k^3 (Golub and Van Loan, 8.3, 7.5)"
@@ -156,37 +156,41 @@ def least_squares(a: Tensor, b: Tensor, *_: Any, out: Any, **__: Any) -> int:
 
 
 @register(aten._linalg_eigh)
-def symmetric_eigenvalues(a: Tensor, uplo: str = "L", compute_v: bool = True, *_: Any, out: Any, **__: Any) -> Work:
+def symmetric_eigenvalues(
+    a: Tensor, uplo: str = "L", compute_v: bool = True, *_: Any, out: Any, **__: Any
+) -> OperatorWork:
     """Eigenvalues of `[.., k, k]`, symmetric, with or without their vectors."""
-    return Work(scaled(a, (27 if compute_v else 4) * cube(a), 3), convention=EIGEN)
+    return OperatorWork(scaled(a, (27 if compute_v else 4) * cube(a), 3), convention=EIGEN)
 
 
 @register(aten.linalg_eig)
-def eigenvectors(a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def eigenvectors(a: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """Eigenvalues and vectors of any square matrix."""
-    return Work(scaled(a, 25 * cube(a)), convention=EIGEN)
+    return OperatorWork(scaled(a, 25 * cube(a)), convention=EIGEN)
 
 
 @register(aten._linalg_eigvals, aten.linalg_eigvals)
-def eigenvalues(a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def eigenvalues(a: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """Eigenvalues alone."""
-    return Work(scaled(a, 10 * cube(a)), convention=EIGEN)
+    return OperatorWork(scaled(a, 10 * cube(a)), convention=EIGEN)
 
 
 @register(aten._linalg_svd)
 def singular_values(
     a: Tensor, full_matrices: bool = False, compute_uv: bool = True, *_: Any, out: Any, **__: Any
-) -> Work:
+) -> OperatorWork:
     """Singular values of `[.., p, k]`, p >= k, with or without vectors; all p of them: 4 p^2 k + 8 p k^2 + 9 k^3."""
     p, k = sides(a)
     if not compute_uv:
-        return Work(scaled(a, 4 * k * k * (3 * p - k), 3), convention=SINGULAR)
+        return OperatorWork(scaled(a, 4 * k * k * (3 * p - k), 3), convention=SINGULAR)
     every = 4 * p * p * k + 8 * p * k * k + 9 * k * k * k
-    return Work(scaled(a, every if full_matrices and p > k else 14 * p * k * k + 8 * k * k * k), convention=SINGULAR)
+    return OperatorWork(
+        scaled(a, every if full_matrices and p > k else 14 * p * k * k + 8 * k * k * k), convention=SINGULAR
+    )
 
 
 @register_by_name(aten.linalg_pinv)
-def pseudo_inverse(given: Any, out: Any) -> Work:
+def pseudo_inverse(given: Any, out: Any) -> OperatorWork:
     """By singular values (eigenvalues where `hermitian`), and one product of the vectors: 2 p k^2."""
     a = given.self
     p, k = sides(a)

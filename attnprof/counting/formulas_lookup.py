@@ -8,63 +8,63 @@ import torch
 from torch import Tensor
 
 from attnprof.counting.formulas_matmul import applied
-from attnprof.counting.registry import Work, numel, register, register_by_name
+from attnprof.counting.registry import OperatorWork, numel, register, register_by_name
 
 aten = torch.ops.aten
 
 
 @register(aten._euclidean_dist)
-def euclidean(a: Tensor, b: Tensor, *, out: Any, **__: Any) -> Work:
+def euclidean(a: Tensor, b: Tensor, *, out: Any, **__: Any) -> OperatorWork:
     """Distances of `[.., p, d]` from `[.., r, d]` as one product of vectors with two more columns, squared norms."""
     pairs = numel(out.shape)
-    return Work(2 * pairs * (a.shape[-1] + 2), arith_ops=2 * pairs)
+    return OperatorWork(2 * pairs * (a.shape[-1] + 2), arith_ops=2 * pairs)
 
 
 @register(aten._cdist_forward)
-def cdist(a: Tensor, b: Tensor, p: float, mode: int | None, *, out: Any, **__: Any) -> Work:
+def cdist(a: Tensor, b: Tensor, p: float, mode: int | None, *, out: Any, **__: Any) -> OperatorWork:
     """Pairwise distances: the Euclidean one as a product of vectors with two more columns when it is long enough."""
     as_product = p == 2.0 and mode != 2 and (mode == 1 or a.shape[-2] > 25 or b.shape[-2] > 25)
-    return euclidean(a, b, out=out) if as_product else Work(0, arith_ops=3 * numel(out.shape) * a.shape[-1])
+    return euclidean(a, b, out=out) if as_product else OperatorWork(0, arith_ops=3 * numel(out.shape) * a.shape[-1])
 
 
 @register(aten._cdist_backward)
-def cdist_backward(grad: Tensor, a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def cdist_backward(grad: Tensor, a: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """Differences, weighted and summed: no products of matrices."""
-    return Work(0, arith_ops=4 * numel(grad.shape) * a.shape[-1])
+    return OperatorWork(0, arith_ops=4 * numel(grad.shape) * a.shape[-1])
 
 
 @register(aten._pdist_forward)
-def pdist(a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def pdist(a: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """Distances of all pairs of rows, by their differences."""
-    return Work(0, arith_ops=3 * numel(out.shape) * a.shape[-1])
+    return OperatorWork(0, arith_ops=3 * numel(out.shape) * a.shape[-1])
 
 
 @register(aten._pdist_backward)
-def pdist_backward(grad: Tensor, a: Tensor, *_: Any, out: Any, **__: Any) -> Work:
+def pdist_backward(grad: Tensor, a: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
     """Differences, weighted and summed."""
-    return Work(0, arith_ops=4 * numel(grad.shape) * a.shape[-1])
+    return OperatorWork(0, arith_ops=4 * numel(grad.shape) * a.shape[-1])
 
 
-def bag(indices: Tensor, width: Any, weighted: bool) -> Work:
+def bag(indices: Tensor, width: Any, weighted: bool) -> OperatorWork:
     """Rows of `width` elements picked and summed: a multiply-add an element where each row has a weight."""
     picked = numel(indices.shape) * width
-    return Work(2 * picked if weighted else 0, arith_ops=0 if weighted else picked, select_ops=picked)
+    return OperatorWork(2 * picked if weighted else 0, arith_ops=0 if weighted else picked, select_ops=picked)
 
 
 @register_by_name(aten._embedding_bag, aten._embedding_bag_forward_only)
-def embedding_bag(given: Any, out: Any) -> Work:
+def embedding_bag(given: Any, out: Any) -> OperatorWork:
     """Sums of rows of a table; with weights of their own it is the mixing of a memory's values."""
     return bag(given.indices, given.weight.shape[-1], given.per_sample_weights is not None)
 
 
 @register_by_name(aten._embedding_bag_backward, aten._embedding_bag_dense_backward)
-def embedding_bag_backward(given: Any, out: Any) -> Work:
+def embedding_bag_backward(given: Any, out: Any) -> OperatorWork:
     """The table's gradient: each bag's gradient added to its rows, times their weights."""
     return bag(given.indices, given.grad.shape[-1], given.per_sample_weights is not None)
 
 
 @register_by_name(aten._embedding_bag_per_sample_weights_backward)
-def embedding_bag_weights_backward(given: Any, out: Any) -> Work:
+def embedding_bag_weights_backward(given: Any, out: Any) -> OperatorWork:
     """The weights' gradients: each row times its bag's gradient."""
     return bag(given.indices, given.weight.shape[-1], True)
 

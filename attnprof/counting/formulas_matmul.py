@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.counting.registry import Work, numel, register, register_by_name
+from attnprof.counting.registry import OperatorWork, numel, register, register_by_name
 
 aten = torch.ops.aten
 PACKED = {"torch.float4_e2m1fn_x2": 2}  # elements in one of a tensor's
@@ -42,9 +42,9 @@ def summed_products(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **__:
 
 
 @register(aten._addmm_activation)
-def activated_product(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **__: Any) -> Work:
+def activated_product(_: Tensor, a: Tensor, b: Tensor, *rest: Any, out: Any, **__: Any) -> OperatorWork:
     """A product with a bias and a ReLU or GELU in one kernel."""
-    return Work(product(a, b, out=out), arith_ops=numel(out.shape))
+    return OperatorWork(product(a, b, out=out), arith_ops=numel(out.shape))
 
 
 @register(aten._foreach_mm)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.counting.registry import Work, numel, register_by_name
+from attnprof.counting.registry import OperatorWork, numel, register_by_name
 
 aten = torch.ops.aten
 
@@ -22,14 +22,14 @@ def recurrence(x: Tensor, weights: Iterable[Tensor]) -> int:
     return 2 * tokens * sum(numel(w.shape) for w in weights if w.dim() == 2)
 
 
-def cells(x: Tensor, width: int, flops: int) -> Work:
+def cells(x: Tensor, width: int, flops: int) -> OperatorWork:
     """With the elementwise work of an LSTM's cell: five exponentials a unit, sums of the gates and of the state."""
     units = numel(x.shape[:-1]) * width
-    return Work(flops, exp_ops=5 * units, arith_ops=12 * units)
+    return OperatorWork(flops, exp_ops=5 * units, arith_ops=12 * units)
 
 
 @register_by_name(aten.mkldnn_rnn_layer)
-def one_layer(given: Any, out: Any) -> Work:
+def one_layer(given: Any, out: Any) -> OperatorWork:
     """One direction of one LSTM layer in oneDNN: W_ih `[4 h, width]` and W_hh `[4 h, h]` for every token."""
     return cells(given.input, given.hidden_size, recurrence(given.input, (given.weight0, given.weight1)))
 

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from attnprof.counting import tiles
 from attnprof.counting.formulas_attention import backward_of, forward_of
-from attnprof.counting.registry import Unknowable, Work, register_by_name
+from attnprof.counting.registry import OperatorWork, Unknowable, register_by_name
 
 aten = torch.ops.aten
 LENGTHS = Unknowable("the lengths of its packed sequences are values, which a count without values does not see")
@@ -36,7 +36,7 @@ def lengths(ends: Tensor) -> list[int] | None:
 
 def attended(
     given: Any, work: Any, kernel: str, ends: tuple[Any, Any], window: tuple[Any, Any], bottom_right: bool, token: int
-) -> Work | Unknowable:
+) -> OperatorWork | Unknowable:
     """The work of every sequence; `token` is the dimension of tokens in a batch that is not packed."""
     q, k, v = given.query, given.key, given.value
     if not packed(ends[0]):
@@ -46,7 +46,7 @@ def attended(
     if queries is None or keys is None:
         return LENGTHS
     parts = [tiles.band(n, m, *window, bottom_right=bottom_right) for n, m in zip(queries, keys, strict=True)]
-    seen = tiles.Tiles(sum(part.pairs for part in parts), "unknown: exact bands of packed sequences")
+    seen = tiles.KernelTiles(sum(part.pairs for part in parts), "unknown: exact bands of packed sequences")
     return work(q.shape[-2], q, v, seen, kernel)
 
 
@@ -57,14 +57,14 @@ def flash_window(given: Any) -> tuple[Any, Any]:
 
 
 @register_by_name(aten._flash_attention_forward, aten._flash_attention_forward_no_dropout_inplace)
-def flash(given: Any, out: Any) -> Work | Unknowable:
+def flash(given: Any, out: Any) -> OperatorWork | Unknowable:
     """FlashAttention on `[b, n, h, d]`, or on packed `[tokens, h, d]`."""
     ends = given.cum_seq_q, given.cum_seq_k
     return attended(given, forward_of, "flash", ends, flash_window(given), True, 1)
 
 
 @register_by_name(aten._flash_attention_backward)
-def flash_backward(given: Any, out: Any) -> Work | Unknowable:
+def flash_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = (None, None) if given.query.dim() == 4 else (given.cum_seq_q, given.cum_seq_k)
     return attended(given, backward_of, "flash", ends, flash_window(given), True, 1)
@@ -77,7 +77,7 @@ def efficient_window(given: Any) -> tuple[Any, Any]:
 
 
 @register_by_name(aten._efficient_attention_forward)
-def efficient(given: Any, out: Any) -> Work | Unknowable:
+def efficient(given: Any, out: Any) -> OperatorWork | Unknowable:
     """The memory-efficient kernel on `[b, n, h, d]`, or on sequences packed into a batch of one."""
     ends = given.cu_seqlens_q, given.cu_seqlens_k
     right = given.custom_mask_type > TOP_LEFT
@@ -85,7 +85,7 @@ def efficient(given: Any, out: Any) -> Work | Unknowable:
 
 
 @register_by_name(aten._efficient_attention_backward)
-def efficient_backward(given: Any, out: Any) -> Work | Unknowable:
+def efficient_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = given.cu_seqlens_q, given.cu_seqlens_k
     right = given.custom_mask_type > TOP_LEFT
@@ -93,14 +93,14 @@ def efficient_backward(given: Any, out: Any) -> Work | Unknowable:
 
 
 @register_by_name(aten._cudnn_attention_forward)
-def cudnn(given: Any, out: Any) -> Work | Unknowable:
+def cudnn(given: Any, out: Any) -> OperatorWork | Unknowable:
     """cuDNN's kernel on `[b, h, n, d]`, or on packed sequences."""
     ends = given.cum_seq_q, given.cum_seq_k
     return attended(given, forward_of, "cudnn", ends, (None, 0 if given.is_causal else None), False, -2)
 
 
 @register_by_name(aten._cudnn_attention_backward)
-def cudnn_backward(given: Any, out: Any) -> Work | Unknowable:
+def cudnn_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = (None, None) if given.query.dim() == 4 else (given.cum_seq_q, given.cum_seq_k)
     return attended(given, backward_of, "cudnn", ends, (None, 0 if given.is_causal else None), False, -2)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 Monomial = tuple[int, ...]
-Point = tuple[int, ...]
+SamplePoint = tuple[int, ...]
 Terms = Mapping[Monomial, Fraction]
 Scale = Callable[[int], Fraction | int]
 
@@ -20,7 +20,7 @@ def power(value: int, exponent: int) -> Fraction:
     return Fraction(value) ** exponent
 
 
-def fit(samples: Mapping[Point, int], basis: Sequence[Monomial]) -> Terms | None:
+def fit(samples: Mapping[SamplePoint, int], basis: Sequence[Monomial]) -> Terms | None:
     """Coefficients of the monomials that give every sample exactly; None where no choice of them does.
 
     Needs `SPARE` more samples than monomials, so that a wrong basis is found out.
@@ -32,7 +32,7 @@ def fit(samples: Mapping[Point, int], basis: Sequence[Monomial]) -> Terms | None
     return {m: c for m, c in zip(basis, solution, strict=True) if c}
 
 
-def _value(monomial: Monomial, point: Point) -> Fraction:
+def _value(monomial: Monomial, point: SamplePoint) -> Fraction:
     return math.prod((power(v, e) for v, e in zip(point, monomial, strict=True)), start=Fraction(1))
 
 
@@ -67,6 +67,6 @@ def product_basis(exponents: Sequence[Sequence[int]]) -> list[Monomial]:
     return list(itertools.product(*exponents))
 
 
-def evaluate(terms: Terms, point: Point) -> Fraction:
+def evaluate(terms: Terms, point: SamplePoint) -> Fraction:
     """The formula's value at a point."""
     return sum((c * _value(m, point) for m, c in terms.items()), Fraction(0))

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass_type
 
-from attnprof.counting.classify import Kind
-from attnprof.counting.counter import Counter, Rule, moved
-from attnprof.counting.registry import Work
+from attnprof.counting.classify import OperatorKind
+from attnprof.counting.counter import OperatorCounter, Rule, moved
+from attnprof.counting.registry import OperatorWork
 from attnprof.counting.storages import flat, is_plain
 
 Operators = Multiset[tuple[str, tuple[tuple[int, ...], ...]]]
@@ -52,8 +52,8 @@ SHAPING = frozenset(
 )
 
 
-class Observed(Counter):
-    """Counts as `Counter` does, and takes notes.
+class Observed(OperatorCounter):
+    """Counts as `OperatorCounter` does, and takes notes.
 
     On real tensors, sparse operands are counted by their stored values, jagged ones by the operators that they are
     made of.
@@ -94,19 +94,19 @@ class Observed(Counter):
         self.tally.moved_bytes += moved(args, out)
 
 
-def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> Work | None:
+def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
-    if rule.kind is Kind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
+    if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
         factors = given[-2:]
         sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
         if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
             return None
         across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
-        return Work(2 * sparse[0]._nnz() * across)
-    if rule.name in SHAPING or rule.kind in (Kind.COPY, Kind.VIEW):
-        return Work()
-    if rule.kind is Kind.POINTWISE:
-        return Work(arith_ops=sum(t.numel() for t in flat((out,)) if t.is_floating_point()))
+        return OperatorWork(2 * sparse[0]._nnz() * across)
+    if rule.name in SHAPING or rule.kind in (OperatorKind.COPY, OperatorKind.VIEW):
+        return OperatorWork()
+    if rule.kind is OperatorKind.POINTWISE:
+        return OperatorWork(arith_ops=sum(t.numel() for t in flat((out,)) if t.is_floating_point()))
     return None
 
 

@@ -15,7 +15,7 @@ from attnprof.counting.variants import functional
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Work(NamedTuple):
+class OperatorWork(NamedTuple):
     """What one call of an operator does: FLOPs of products, and other operations counted apart.
 
     `backend` and `tile` name the kernel that the figure assumes, where the figure depends on it; `convention` states
@@ -37,7 +37,7 @@ class Unknowable(NamedTuple):
     reason: str
 
 
-Formula = Callable[..., int | Work | Unknowable]
+Formula = Callable[..., int | OperatorWork | Unknowable]
 
 formulas: dict[Any, Formula] = {}
 rules: dict[Any, Any] = {}
@@ -46,7 +46,7 @@ rules: dict[Any, Any] = {}
 def register(*operators: Any) -> Callable[[F], F]:
     """Give operators (`torch.ops.my.op`, or one overload of it) a formula.
 
-    The formula takes the operator's own arguments and `out=` its result, and returns FLOPs (int), a `Work`, or
+    The formula takes the operator's own arguments and `out=` its result, and returns FLOPs (int), a `OperatorWork`, or
     `Unknowable`. In-place and `out` variants share it. A later registration replaces an earlier one.
     """
     rules.clear()
@@ -63,7 +63,7 @@ def register(*operators: Any) -> Callable[[F], F]:
 class ByName:
     """A formula that is given its operator's arguments by their names in the schema, defaults filled in."""
 
-    function: Callable[[Any, Any], int | Work | Unknowable]
+    function: Callable[[Any, Any], int | OperatorWork | Unknowable]
 
     def of(self, operator: Any) -> Formula:
         """The formula of one overload, to be called as any other."""
@@ -71,7 +71,7 @@ class ByName:
         names = [a.name for a in arguments]
         defaults = {a.name: a.default_value for a in arguments}
 
-        def formula(*args: Any, out: Any, **kwargs: Any) -> int | Work | Unknowable:
+        def formula(*args: Any, out: Any, **kwargs: Any) -> int | OperatorWork | Unknowable:
             bound = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
             return self.function(SimpleNamespace(**bound), out)
 

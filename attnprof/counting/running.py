@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from attnprof.counting.built import Built, tensors_in
-from attnprof.counting.counter import Counter
+from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.decode_step import one_step, state_sizes
 from attnprof.counting.flex_masks import counted_flex
 from attnprof.counting.origin import Origin
 from attnprof.counting.saved import kept_by_graph
 from attnprof.counting.storages import Lifetimes, flat, unique_bytes
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.errors import AttnprofError
 from attnprof.records import Shape
 from attnprof.words import Pass
@@ -27,10 +27,10 @@ NUMBER_BYTES = 16
 
 
 @dataclass(slots=True)
-class Run:
+class CountedRun:
     """One counted pass before it is put into a record."""
 
-    tally: Tally
+    tally: OperatorTally
     lives: Lifetimes
     saved_bytes: int = 0
     param_grad_bytes: int = 0
@@ -44,9 +44,11 @@ class Run:
     gradients: dict[int, Any] = field(default_factory=dict)
 
 
-def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: Callable[..., Counter] = Counter) -> Run:
+def run_pass(
+    built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: Callable[..., OperatorCounter] = OperatorCounter
+) -> CountedRun:
     """Run one pass under the counter, or a counter that notes more."""
-    Counter.calibrate()
+    OperatorCounter.calibrate()
     pass_ = Pass(pass_)
     built.module.train(pass_ == Pass.TRAIN)
     try:
@@ -54,7 +56,7 @@ def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: C
             if pass_ == Pass.DECODE:
                 sizes = state_sizes(built, shape.n)
                 tally, lives, read = one_step(built, shape.n, origin)
-                return Run(tally, lives, state={**sizes, "decode_read_bytes": read})
+                return CountedRun(tally, lives, state={**sizes, "decode_read_bytes": read})
             run = _once(built, pass_, origin, counter)
             if any(run.lives.made(t) for t in attributes(built)):
                 run = _once(
@@ -66,8 +68,8 @@ def run_pass(built: Built, shape: Shape, pass_: Pass, origin: Origin, counter: C
     return run
 
 
-def _once(built: Built, pass_: Pass, origin: Origin, kind: Callable[..., Counter]) -> Run:
-    run = Run(Tally(), Lifetimes())
+def _once(built: Built, pass_: Pass, origin: Origin, kind: Callable[..., OperatorCounter]) -> CountedRun:
+    run = CountedRun(OperatorTally(), Lifetimes())
     lived = [*built.module.parameters(), *built.module.buffers(), *attributes(built), *tensors_in(built.inputs)]
     run.lives.before(lived)
     counter = kind(run.tally, run.lives, origin, built.mode)
@@ -80,7 +82,7 @@ def _once(built: Built, pass_: Pass, origin: Origin, kind: Callable[..., Counter
     return run
 
 
-def train(built: Built, run: Run, counter: Counter) -> None:
+def train(built: Built, run: CountedRun, counter: OperatorCounter) -> None:
     """Forward and backward under a counter, noting what the forward alone costs and what it leaves for backward."""
     inputs = tuple(_leaf(x) for x in built.inputs)
     with torch.enable_grad(), counter:
@@ -103,7 +105,7 @@ def train(built: Built, run: Run, counter: Counter) -> None:
     built.module.zero_grad(set_to_none=True)
 
 
-def recomputed(run: Run) -> bool:
+def recomputed(run: CountedRun) -> bool:
     """Whether backward did some of the forward again: a fused kernel, or a checkpoint."""
     return bool(run.tally.backends) or run.tally.flops > 3 * run.forward_flops
 

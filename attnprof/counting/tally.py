@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnprof.counting.registry import Work
+from attnprof.counting.registry import OperatorWork
 from attnprof.records import Certificate, OpCount
 
 
 @dataclass(slots=True)
-class Line:
+class OperatorLine:
     """One operator: calls and FLOPs so far."""
 
     calls: int = 0
@@ -19,7 +19,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Tally:
+class OperatorTally:
     """What the operators of a pass add up to. Sums may be symbolic."""
 
     flops: Any = 0
@@ -28,19 +28,19 @@ class Tally:
     arith_ops: Any = 0
     select_ops: Any = 0
     moved_bytes: Any = 0
-    counted: dict[str, Line] = field(default_factory=dict)
-    uncounted: dict[str, Line] = field(default_factory=dict)
+    counted: dict[str, OperatorLine] = field(default_factory=dict)
+    uncounted: dict[str, OperatorLine] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
     tiles: dict[str, None] = field(default_factory=dict)
     conventions: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
 
-    def product(self, name: str, work: Work, core: bool, part: str | None = None) -> None:
+    def product(self, name: str, work: OperatorWork, core: bool, part: str | None = None) -> None:
         """An operator with a formula, in the core or not, and in which part of the module."""
         if part is not None:
             self.modules[part] = self.modules.get(part, 0) + work.flops
-        line = self.counted.setdefault(name, Line())
+        line = self.counted.setdefault(name, OperatorLine())
         line.calls += 1
         line.flops += work.flops
         self.flops += work.flops
@@ -54,7 +54,7 @@ class Tally:
             self.conventions[work.convention] = None
         self.other(work)
 
-    def other(self, work: Work) -> None:
+    def other(self, work: OperatorWork) -> None:
         """Operations that are not FLOPs."""
         self.exp_ops += work.exp_ops
         self.arith_ops += work.arith_ops
@@ -62,7 +62,7 @@ class Tally:
 
     def unknown(self, name: str, reason: str = "") -> None:
         """An operator of weight that nothing is known of, and why."""
-        self.uncounted.setdefault(name, Line(reason=reason)).calls += 1
+        self.uncounted.setdefault(name, OperatorLine(reason=reason)).calls += 1
 
     def why_uncounted(self) -> str:
         """The operators that nothing is known of, each with its reason where there is one to tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Tiles(NamedTuple):
+class KernelTiles(NamedTuple):
     """Pairs of query and key that are computed for one head, and the tile that they are computed in."""
 
     pairs: int
@@ -22,7 +22,7 @@ def flash_cpu_split(n: int) -> int:
 FLASH_CPU_KEYS = 512
 
 
-def flash_cpu(n: int, m: int, causal: bool) -> Tiles:
+def flash_cpu(n: int, m: int, causal: bool) -> KernelTiles:
     """torch's CPU flash kernel: query blocks of 256, 64 or 32 rows against key blocks of 512.
 
     With `causal` a query block stops at the key block that holds its last row (aligned top left), and that block is
@@ -31,33 +31,33 @@ def flash_cpu(n: int, m: int, causal: bool) -> Tiles:
     rows = flash_cpu_split(n)
     name = f"{rows} x {FLASH_CPU_KEYS} (CPU flash)"
     if not causal:
-        return Tiles(n * m, name)
+        return KernelTiles(n * m, name)
     pairs = 0
     for first in range(0, n, rows):
         last = min(first + rows, n)
         blocks = -(-min(last, m) // FLASH_CPU_KEYS)
         pairs += (last - first) * min(blocks * FLASH_CPU_KEYS, m)
-    return Tiles(pairs, name)
+    return KernelTiles(pairs, name)
 
 
-def triangle(n: int, m: int, causal: bool, *, bottom_right: bool = False) -> Tiles:
+def triangle(n: int, m: int, causal: bool, *, bottom_right: bool = False) -> KernelTiles:
     """Exactly the pairs that are kept, for kernels whose tile is not known.
 
     Top left: query i reads keys 0..i. Bottom right: the last query reads the last key.
     """
     if not causal:
-        return Tiles(n * m, "unknown: all pairs")
+        return KernelTiles(n * m, "unknown: all pairs")
     shift = m - n if bottom_right else 0
     pairs = staircase(n, m, shift)
-    return Tiles(pairs, f"unknown: exact triangle, aligned {'bottom right' if bottom_right else 'top left'}")
+    return KernelTiles(pairs, f"unknown: exact triangle, aligned {'bottom right' if bottom_right else 'top left'}")
 
 
-def band(n: int, m: int, behind: int | None, ahead: int | None, *, bottom_right: bool) -> Tiles:
+def band(n: int, m: int, behind: int | None, ahead: int | None, *, bottom_right: bool) -> KernelTiles:
     """Exactly the pairs of a window: keys from `behind` before a query's own place to `ahead` after it; None: all."""
     shift = m - n if bottom_right else 0
     until = n * m if ahead is None else staircase(n, m, shift + ahead)
     before = 0 if behind is None else staircase(n, m, shift - behind - 1)
-    return Tiles(until - before, f"unknown: exact band, aligned {'bottom right' if bottom_right else 'top left'}")
+    return KernelTiles(until - before, f"unknown: exact band, aligned {'bottom right' if bottom_right else 'top left'}")
 
 
 def staircase(n: int, m: int, shift: int) -> int:

@@ -16,7 +16,7 @@ IN_STATE = "no edges between tokens: every pair is read at once, through sums of
 IN_SLOTS = "no edges between tokens: they meet in slots"
 
 
-class Work(NamedTuple):
+class EdgeWork(NamedTuple):
     """Query-key pairs of all layers and heads, and the further products as wide as a key that their scores take."""
 
     pairs: int
@@ -48,7 +48,7 @@ def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int
     return source + within + across * (1 + BACKWARD if pass_ == Pass.TRAIN else 1), ""
 
 
-def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[Work | None, str]:
+def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[EdgeWork | None, str]:
     pattern = target.pattern(shape)
     if pattern is None and not isinstance(target, SchemeTarget):
         return None, OF_MODULE
@@ -61,7 +61,7 @@ def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[Work | None, str]:
     if pattern.bound:
         return None, pattern.bound
     if shape.keys != shape.n:
-        return Work(shape.heads * target.layers * rectangle(shape)), ""
+        return EdgeWork(shape.heads * target.layers * rectangle(shape)), ""
     return (next_row(target, pattern, shape) if pass_ is Pass.DECODE else all_rows(target, pattern, shape)), ""
 
 
@@ -78,7 +78,7 @@ def rectangle(shape: Shape) -> int:
     return sum(min(max(i + 1 + shape.keys - shape.n, 0), shape.keys) for i in range(shape.n))
 
 
-def all_rows(target: Target, pattern: Pattern, shape: Shape) -> Work:
+def all_rows(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     """Over all layer kinds and heads, remembered for the next pass of the same target at the same shape."""
     at = (id(target), shape)
     if _last.get("at") != at:
@@ -89,37 +89,37 @@ def all_rows(target: Target, pattern: Pattern, shape: Shape) -> Work:
 _last: dict[str, Any] = {}
 
 
-def _counted(target: Target, pattern: Pattern, shape: Shape) -> Work:
+def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     """By the closed counts of the target where it states them for its only softmax, else from the slices."""
 
-    def work(layer: int, head: int) -> Work:
+    def work(layer: int, head: int) -> EdgeWork:
         if not isinstance(target, SchemeTarget):
-            return Work(pattern.edges_sum(layer, head))
+            return EdgeWork(pattern.edges_sum(layer, head))
         stated = target.pairs(shape, layer, head)
         if stated is None and len(pattern.expr(layer, head).terms()) == 1:
             stated = target.edges(shape, layer, head)
         pairs = pattern.edges_sum(layer, head) if stated is None else stated
-        return Work(pairs, target.score_products(shape, layer, head))
+        return EdgeWork(pairs, target.score_products(shape, layer, head))
 
     return _over_heads(pattern, shape, work)
 
 
-def next_row(target: Target, pattern: Pattern, shape: Shape) -> Work:
+def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
     known = target if isinstance(target, SchemeTarget) else None
     pattern = pattern if known is None else known.graph(shape, later=1)
 
-    def work(layer: int, head: int) -> Work:
+    def work(layer: int, head: int) -> EdgeWork:
         terms = pattern.expr(layer, head).terms()
         pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
-            return Work(pairs)
-        return Work(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
+            return EdgeWork(pairs)
+        return EdgeWork(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
 
     return _over_heads(pattern, shape, work)
 
 
-def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], Work]) -> Work:
+def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:
     kinds = min(pattern.heads, shape.heads)
     pairs = products = 0
     for layer in range(pattern.layers):
@@ -127,4 +127,4 @@ def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], Work]
             times = len(range(kind, shape.heads, kinds))
             one = work(layer, kind)
             pairs, products = pairs + times * one.pairs, products + times * one.products
-    return Work(pairs, products)
+    return EdgeWork(pairs, products)

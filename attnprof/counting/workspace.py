@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from attnprof.counting import casts, tiles
-from attnprof.counting.classify import Kind
+from attnprof.counting.classify import OperatorKind
 from attnprof.counting.operators import words
 from attnprof.counting.variants import base_name, functional
 
@@ -239,21 +239,21 @@ UNSEEN = words(
 
 # Those whose copies are estimated: oneDNN chooses layouts by processor and shape.
 ESTIMATED = words("convolution convolution_backward")
-FREE = (Kind.VIEW, Kind.COMPOSITE)
+FREE = (OperatorKind.VIEW, OperatorKind.COMPOSITE)
 
 
-def workspace_of(operator: Any, kind: Kind) -> Workspace | None:
+def workspace_of(operator: Any, kind: OperatorKind) -> Workspace | None:
     """The workspace of an operator's kernel on a CPU, where it has one that is known."""
     found = workspaces.get(functional(operator).overloadpacket)
-    return casts.elementwise if found is None and kind is Kind.POINTWISE else found
+    return casts.elementwise if found is None and kind is OperatorKind.POINTWISE else found
 
 
-def is_unseen(operator: Any, kind: Kind) -> bool:
+def is_unseen(operator: Any, kind: OperatorKind) -> bool:
     """Whether an operator's kernel takes memory in an amount that is not known to the byte."""
     same = functional(operator)
     name = base_name(same)
     if kind in FREE:
         return False
-    if kind in (Kind.COUNTED, Kind.UNKNOWN):
+    if kind in (OperatorKind.COUNTED, OperatorKind.UNKNOWN):
         return name in ESTIMATED or not (same.overloadpacket in workspaces or name in BARE)
     return name in UNSEEN

@@ -28,11 +28,11 @@ from attnprof.graph.draws import (
 )
 from attnprof.graph.layered import signature
 from attnprof.graph.metrics.hubs import global_tokens, rest_of
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import ReachRequest
 from attnprof.graph.record import describe
 from attnprof.graph.sandwich import bounds, certified
 from attnprof.graph.selection import clipped, reads_all
-from attnprof.graph.subject import Closed, Subject
+from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.records import Shape
@@ -196,7 +196,7 @@ def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     closed = closed_of(target, shape)
 
     def made(pattern: Pattern, layers: int | None) -> Subject:
-        ask = Ask(layers, request.side, seed=request.seed, drawn=random)
+        ask = ReachRequest(layers, request.side, seed=request.seed, drawn=random)
         return Subject(pattern, ask, request.engine, target.card.edges_text, closed, redrawn=kinds)
 
     if random:
@@ -204,7 +204,7 @@ def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     return made(pattern_of(target, shape), request.layers)
 
 
-def closed_of(target: Target, shape: Shape) -> Closed | None:
+def closed_of(target: Target, shape: Shape) -> ClosedEdges | None:
     """The closed count of a layer and head, computed once for those that its formula does not tell apart."""
     edges = getattr(target, "edges", None)
     if edges is None:
@@ -235,7 +235,7 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
     results = findings.findings(found, shape.causal, declared[0] if declared else None)
     edges = found.slices()
     pattern = Pattern(target.name, shape.n, shape.causal, lambda layer, head: Explicit(edges))
-    subject = Subject(pattern, Ask(request.layers, request.side, seed=request.seed), request.engine)
+    subject = Subject(pattern, ReachRequest(request.layers, request.side, seed=request.seed), request.engine)
     return subject, findings.to_json(found, results)
 
 

@@ -13,7 +13,7 @@ from attnprof.pattern.slices import Ints
 
 
 @dataclass(frozen=True, eq=False)
-class Blocked:
+class BlockConstant:
     """Block I of `size` queries reads block J of keys as `blocks` says, all of it.
 
     Under `causal` the diagonal blocks are lower triangular (with the diagonal) and all blocks are of the past.
@@ -59,7 +59,7 @@ class Blocked:
         stop = np.repeat(self.blocks.stop * self.size, self.size)
         return Slices.of(self.n, row, start, np.minimum(stop, row + 1) if self.causal else stop)
 
-    def refined(self, size: int) -> Blocked:
+    def refined(self, size: int) -> BlockConstant:
         """The same edges on smaller blocks, whose size divides this one."""
         by = self.size // size
         if by == 1:
@@ -67,7 +67,7 @@ class Blocked:
         row = (self.blocks.row[:, None] * by + np.arange(by)).ravel()
         start, stop = np.repeat(self.blocks.start * by, by), np.repeat(self.blocks.stop * by, by)
         stop = np.minimum(stop, row + 1) if self.causal else stop
-        return Blocked(size, Slices.of(self.blocks.n * by, row, start, stop), self.causal)
+        return BlockConstant(size, Slices.of(self.blocks.n * by, row, start, stop), self.causal)
 
     def _diagonal(self) -> np.ndarray:
         blocks = self.blocks
@@ -80,16 +80,16 @@ class Blocked:
         return np.tile(np.arange(self.size) if self.causal else np.zeros(self.size, dtype=np.int64), self.blocks.n)
 
 
-def union(parts: list[Blocked]) -> Blocked | None:
+def union(parts: list[BlockConstant]) -> BlockConstant | None:
     """The union on the coarsest common blocks; None where causal and full diagonal blocks meet."""
     if len({part.causal for part in parts}) != 1:
         return None
     size = math.gcd(*(part.size for part in parts))
     first, *rest = (part.refined(size).blocks for part in parts)
-    return Blocked(size, first.joined(*rest).disjoint() if rest else first, parts[0].causal)
+    return BlockConstant(size, first.joined(*rest).disjoint() if rest else first, parts[0].causal)
 
 
-def blocked_form(expr: Expr, n: int) -> Blocked | None:
+def blocked_form(expr: Expr, n: int) -> BlockConstant | None:
     """An expression as blocks without spelling out its tokens; None where its primitives are not made of blocks."""
     if isinstance(expr, (Union, Sum)):
         parts = [blocked_form(part, n) for part in expr.parts]
@@ -97,25 +97,25 @@ def blocked_form(expr: Expr, n: int) -> Blocked | None:
         return union(found) if len(found) == len(parts) else None
     if isinstance(expr, Past):
         inner = blocked_form(expr.inner, n)
-        return None if inner is None else Blocked(inner.size, inner.blocks.past(), True)
+        return None if inner is None else BlockConstant(inner.size, inner.blocks.past(), True)
     if isinstance(expr, (BlockTable, Blocks)) and n % expr.size == 0:
         return _on_blocks(expr, n)
     if isinstance(expr, Dense):
-        return Blocked(n, Dense().slices(1), expr.causal)
+        return BlockConstant(n, Dense().slices(1), expr.causal)
     return _globals(expr, n) if isinstance(expr, Global) and not expr.causal else None
 
 
-def _globals(expr: Global, n: int) -> Blocked:
+def _globals(expr: Global, n: int) -> BlockConstant:
     last = min(expr.last, n)
     size = math.gcd(n, expr.first, last)
     blocks = Global(last // size, expr.first // size, expr.rows, expr.columns).slices(n // size)
-    return Blocked(size, blocks, False)
+    return BlockConstant(size, blocks, False)
 
 
-def _on_blocks(expr: BlockTable | Blocks, n: int) -> Blocked:
+def _on_blocks(expr: BlockTable | Blocks, n: int) -> BlockConstant:
     count = n // expr.size
     if isinstance(expr, Blocks):
         blocks = Blocks(1, expr.before, expr.after).slices(count)
     else:
         blocks = BlockTable(1, expr.table, expr.full).slices(count)
-    return Blocked(expr.size, blocks.past() if expr.causal else blocks, expr.causal)
+    return BlockConstant(expr.size, blocks.past() if expr.causal else blocks, expr.causal)

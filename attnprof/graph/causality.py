@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
-from attnprof.graph.layered import Part, Slotted, Stack
+from attnprof.graph.blocked import BlockConstant
+from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted
 from attnprof.pattern import Slices
 
 NAMED = 5
@@ -33,7 +33,7 @@ class Seen:
     sure: Slices | None = None
 
 
-def ahead(part: Part) -> Ahead:
+def ahead(part: LayerRelation) -> Ahead:
     """The edges of a layer that read the future; through slots, a query and the newest token that it sees."""
     if isinstance(part, Slotted):
         own = ahead(part.direct)
@@ -41,7 +41,7 @@ def ahead(part: Part) -> Ahead:
         late = np.flatnonzero(newest > np.arange(part.n))
         pairs = tuple((int(i), int(newest[i])) for i in late[:NAMED])
         return Ahead(own.count + len(late), (*own.first, *pairs)[:NAMED])
-    slices = part.tokens() if isinstance(part, Blocked) else part
+    slices = part.tokens() if isinstance(part, BlockConstant) else part
     skipped = np.clip(-((slices.start - slices.row - 1) // slices.step), 0, slices.counts)
     later = slices.counts - skipped
     at = np.flatnonzero(later)
@@ -67,7 +67,7 @@ def _newest(part: Slotted) -> np.ndarray:
     return seen
 
 
-def causality(stack: Stack, seen: Seen) -> dict[str, Any]:
+def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
     """What was asked, what was found, and the leak where both disagree, by their JSON keys.
 
     `causal_asked`: True, False, or None where nothing was asked and the scheme has no form of its own. `causal_found`:
@@ -117,7 +117,7 @@ def _word(causal: bool) -> str:
     return "causal" if causal else "bidirectional"
 
 
-def _found(stack: Stack, found: bool | None, leak: Mapping[str, Any] | None, seen: Seen) -> str:
+def _found(stack: LayeredRelation, found: bool | None, leak: Mapping[str, Any] | None, seen: Seen) -> str:
     if leak is not None:
         return f"a leak; shares are of all n x n pairs{seen.how}"
     if found is None:

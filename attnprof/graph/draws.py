@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from attnprof.contracts import Target
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import median_interval
-from attnprof.graph.layered import Part, Slotted
+from attnprof.graph.layered import LayerRelation, Slotted
 from attnprof.graph.metrics.bandwidth import bandwidth
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.metrics.degrees import degrees
@@ -97,11 +97,11 @@ def drawn_subject(make: Callable[[Pattern, int], Subject], target: Target, shape
     return found if last == first or found.reach.full else over(last)
 
 
-def _size(part: Part) -> int:
+def _size(part: LayerRelation) -> int:
     """Slices that a layer takes."""
     if isinstance(part, Slotted):
         return sum(len(each.row) for each in part.relations)
-    return len((part.blocks if isinstance(part, Blocked) else part).row)
+    return len((part.blocks if isinstance(part, BlockConstant) else part).row)
 
 
 def told_of_draws(facts: Mapping[str, Any], target: Target, shape: Shape) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel, Slices
@@ -66,7 +66,7 @@ def _other(subject: Subject, layer: int, head: int) -> bool:
 
 def _tokens(subject: Subject, layer: int, head: int) -> Slices:
     part = subject.relation(layer, head)
-    return part.tokens() if isinstance(part, Blocked) else part
+    return part.tokens() if isinstance(part, BlockConstant) else part
 
 
 def save_csr(slices: Slices, path: Path, what: str = "") -> None:

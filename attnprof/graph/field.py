@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
-from attnprof.graph.layered import Part, Slotted, Stack
+from attnprof.graph.blocked import BlockConstant
+from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted
 from attnprof.graph.products import push
 from attnprof.pattern.slices import Bools
 
 
-def field_of(stack: Stack, query: int, layers: int) -> Bools:
+def field_of(stack: LayeredRelation, query: int, layers: int) -> Bools:
     """The tokens that output `query` depends on after `layers` layers, `[n]`: from the top layer down."""
     seen = np.zeros(stack.n, dtype=np.bool_)
     seen[query] = True
@@ -19,12 +19,12 @@ def field_of(stack: Stack, query: int, layers: int) -> Bools:
     return seen
 
 
-def wider(part: Part, seen: Bools) -> Bools:
+def wider(part: LayerRelation, seen: Bools) -> Bools:
     """The tokens that some token of a set reads in one layer, and the set itself."""
-    if isinstance(part, Blocked) and not part.causal:
+    if isinstance(part, BlockConstant) and not part.causal:
         blocks = np.asarray(seen.reshape(-1, part.size).any(axis=1), dtype=np.int64)
         return seen | np.repeat(push(part.blocks, blocks) > 0, part.size)
-    if isinstance(part, Blocked):
+    if isinstance(part, BlockConstant):
         return wider(part.tokens(), seen)
     given = seen.astype(np.int64)
     if isinstance(part, Slotted):

@@ -61,7 +61,7 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """One thing found: its kind, how many pairs or rows, the first of them as (query, key) or rows, one sentence."""
 
     kind: str
@@ -70,7 +70,7 @@ class Finding:
     text: str
 
 
-def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> list[Finding]:
+def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> list[ProbeFinding]:
     """Leaks (if causal), differences from a declared pattern, dense and dead rows; a clean sentence where none is."""
     results = [_count(found)]
     results += _leaks(found) if causal else []
@@ -80,7 +80,7 @@ def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> 
     return results
 
 
-def to_json(found: Recovered, results: list[Finding]) -> dict[str, Any]:
+def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, Any]:
     """The probe's part of a record."""
     return {
         "n": found.n,
@@ -93,14 +93,14 @@ def to_json(found: Recovered, results: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _count(found: Recovered) -> Finding:
+def _count(found: Recovered) -> ProbeFinding:
     value, chosen = int(found.value.sum()), int(found.selection.sum())
     part = "" if found.whole else f" over {len(found.rows)} of {found.n} rows"
     text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {found.trials} random inputs"
     if found.silent:
         why = f"no gradient tells values from selection: {found.silent}"
         text = f"{value:,} edges by changes of the output{part}, {found.trials} random inputs; {why}"
-    return Finding("edges", value + chosen, (), text)
+    return ProbeFinding("edges", value + chosen, (), text)
 
 
 def _pairs(found: Recovered, mask: Bools) -> tuple[tuple[int, ...], ...]:
@@ -112,7 +112,7 @@ def _named(pairs: tuple[tuple[int, ...], ...]) -> str:
     return ", ".join(f"{pair[0]} reads {pair[1]}" for pair in pairs)
 
 
-def _leaks(found: Recovered) -> list[Finding]:
+def _leaks(found: Recovered) -> list[ProbeFinding]:
     future = np.arange(found.n)[None] > found.rows[:, None]
     results = []
     for kind, mask in (("value", found.value & future), ("selection", found.selection & future)):
@@ -120,19 +120,19 @@ def _leaks(found: Recovered) -> list[Finding]:
         if count:
             at = _pairs(found, mask)
             text = f"leak of the future by {kind}: {count:,} pairs, first {_named(at)}"
-            results.append(Finding(f"leak-{kind}", count, at, text))
+            results.append(ProbeFinding(f"leak-{kind}", count, at, text))
     others = np.setdiff1d(np.arange(found.n), found.rows)
     row, key = np.nonzero(np.triu(found.changed, 1)[others])
     if len(row):
         at = tuple((int(others[r]), int(k)) for r, k in zip(row[:NAMED], key[:NAMED], strict=True))
         text = f"leak of the future in rows without a gradient: {len(row):,} pairs, first {_named(at)}"
-        results.append(Finding("leak-other", len(row), at, text))
+        results.append(ProbeFinding("leak-other", len(row), at, text))
     if not results:
-        results.append(Finding("no-leak", 0, (), f"no leak found in {found.trials} trials"))
+        results.append(ProbeFinding("no-leak", 0, (), f"no leak found in {found.trials} trials"))
     return results
 
 
-def _against(found: Recovered, declared: Slices) -> list[Finding]:
+def _against(found: Recovered, declared: Slices) -> list[ProbeFinding]:
     """Differences from what is declared, a token's dependence on itself aside: its query always depends on it."""
     claimed = declared.dense()[found.rows]
     true = found.value | found.selection
@@ -145,14 +145,14 @@ def _against(found: Recovered, declared: Slices) -> list[Finding]:
         count = int(mask.sum())
         if count:
             at = _pairs(found, mask)
-            results.append(Finding(kind, count, at, f"{count:,} edges {words}, first {_named(at)}"))
+            results.append(ProbeFinding(kind, count, at, f"{count:,} edges {words}, first {_named(at)}"))
     if not results:
         text = f"the declared pattern and the recovered one agree in {found.trials} trials"
-        results.append(Finding("agrees", 0, (), text))
+        results.append(ProbeFinding("agrees", 0, (), text))
     return results
 
 
-def _dense_rows(found: Recovered, declared: Slices | None, causal: bool) -> list[Finding]:
+def _dense_rows(found: Recovered, declared: Slices | None, causal: bool) -> list[ProbeFinding]:
     """Rows that read all that they may, where the declared row, or else the typical one, reads less than half."""
     allowed = found.rows + 1 if causal else np.full(len(found.rows), found.n)
     degree = (found.value | found.selection).sum(axis=1)
@@ -165,13 +165,13 @@ def _dense_rows(found: Recovered, declared: Slices | None, causal: bool) -> list
         return []
     at = tuple((int(row),) for row in rows[:NAMED])
     named = ", ".join(str(row[0]) for row in at)
-    return [Finding("dense-rows", len(rows), at, f"{len(rows):,} rows read every allowed token, first {named}")]
+    return [ProbeFinding("dense-rows", len(rows), at, f"{len(rows):,} rows read every allowed token, first {named}")]
 
 
-def _dead_rows(found: Recovered) -> list[Finding]:
+def _dead_rows(found: Recovered) -> list[ProbeFinding]:
     dead = found.rows[~(found.value | found.selection).any(axis=1)]
     if len(dead) == 0:
         return []
     at = tuple((int(row),) for row in dead[:NAMED])
     named = ", ".join(str(row[0]) for row in at)
-    return [Finding("dead-rows", len(dead), at, f"{len(dead):,} outputs depend on nothing, first {named}")]
+    return [ProbeFinding("dead-rows", len(dead), at, f"{len(dead):,} outputs depend on nothing, first {named}")]

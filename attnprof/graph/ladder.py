@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, sinks, toeplitz
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.words import EngineName
 
 ALL_PAIRS = 1 << 18
@@ -23,23 +23,23 @@ class Engine:
 
     name: EngineName
     what: str
-    run: Callable[[Stack, Ask], Reach | None]
-    tries: Callable[[Stack], bool] = lambda stack: True
+    run: Callable[[LayeredRelation, ReachRequest], Reach | None]
+    tries: Callable[[LayeredRelation], bool] = lambda stack: True
 
 
-def _worth_intervals(stack: Stack) -> bool:
+def _worth_intervals(stack: LayeredRelation) -> bool:
     return stack.n >= 4096 and _slices_a_row(stack) <= 8
 
 
-def _worth_slices(stack: Stack) -> bool:
+def _worth_slices(stack: LayeredRelation) -> bool:
     return stack.n <= ALL_PAIRS and _slices_a_row(stack) <= MANY_SLICES
 
 
-def _worth_csr(stack: Stack) -> bool:
+def _worth_csr(stack: LayeredRelation) -> bool:
     return stack.n <= ALL_PAIRS
 
 
-def _slices_a_row(stack: Stack) -> float:
+def _slices_a_row(stack: LayeredRelation) -> float:
     return max(sum(len(part.row) for part in parts) for parts in stack.relations) / stack.n
 
 
@@ -68,12 +68,12 @@ ENGINES: tuple[Engine, ...] = (
 )
 
 
-def solve(stack: Stack, ask: Ask | None = None, engine: EngineName = EngineName.AUTO) -> Reach:
+def solve(stack: LayeredRelation, ask: ReachRequest | None = None, engine: EngineName = EngineName.AUTO) -> Reach:
     """The reach of a stack by the first engine that understands it, or by the one named.
 
     Raises `AttnprofError` for a name that is not an engine, or an engine that does not understand the stack.
     """
-    wanted = ask or Ask()
+    wanted = ask or ReachRequest()
     names = {each.name: each for each in ENGINES}
     forced = EngineName(engine) is not EngineName.AUTO
     for rung in (names[engine],) if forced else ENGINES:

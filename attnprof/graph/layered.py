@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked, blocked_form, union
+from attnprof.graph.blocked import BlockConstant, blocked_form, union
 from attnprof.graph.walks import Head, Walk, walk_of
 from attnprof.pattern import Expr, Pattern, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Ints
@@ -36,12 +36,12 @@ class Slotted:
         return self.reads, self.writes, self.direct
 
 
-Layer = Slices | Slotted
-Part = Slices | Slotted | Blocked
+LayerPattern = Slices | Slotted
+LayerRelation = Slices | Slotted | BlockConstant
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class LayeredRelation:
     """The layers of a model as relations between `n` tokens, bottom layer first; the kinds repeat upwards.
 
     The residual stream is a self-loop on every token, whether or not the mask has the diagonal. `declared` is the
@@ -51,28 +51,28 @@ class Stack:
     """
 
     n: int
-    parts: tuple[Part, ...]
+    parts: tuple[LayerRelation, ...]
     declared: bool = False
     pattern: Pattern | None = None
     forms: Forms | None = None
 
     @classmethod
-    def of(cls, pattern: Pattern) -> Stack:
+    def of(cls, pattern: Pattern) -> LayeredRelation:
         """The stack of a pattern: each layer is the union over its heads."""
         forms = Forms(pattern.n)
         parts = tuple(layer_of(pattern, layer, forms) for layer in range(pattern.layers))
         return cls(pattern.n, parts, pattern.causal, pattern, forms)
 
     @classmethod
-    def single(cls, slices: Slices, declared: bool = False) -> Stack:
+    def single(cls, slices: Slices, declared: bool = False) -> LayeredRelation:
         """A stack whose layers are all alike."""
         return cls(slices.n, (slices,), declared)
 
-    def at(self, layer: int) -> Layer:
+    def at(self, layer: int) -> LayerPattern:
         """The relation of layer 1, 2, ... counted from the bottom."""
         return self.kinds[(layer - 1) % self.period]
 
-    def part(self, layer: int) -> Part:
+    def part(self, layer: int) -> LayerRelation:
         """The same as it was given: as blocks where it is made of blocks."""
         return self.parts[(layer - 1) % self.period]
 
@@ -92,9 +92,9 @@ class Stack:
         return len(self.parts)
 
     @cached_property
-    def kinds(self) -> tuple[Layer, ...]:
+    def kinds(self) -> tuple[LayerPattern, ...]:
         """The layer kinds as relations between tokens (and slots), blocks spelled out."""
-        return tuple(part.tokens() if isinstance(part, Blocked) else part for part in self.parts)
+        return tuple(part.tokens() if isinstance(part, BlockConstant) else part for part in self.parts)
 
     @cached_property
     def relations(self) -> tuple[tuple[Slices, ...], ...]:
@@ -102,9 +102,9 @@ class Stack:
         return tuple(kind.relations if isinstance(kind, Slotted) else (kind,) for kind in self.kinds)
 
     @cached_property
-    def blocked(self) -> tuple[Blocked, ...] | None:
+    def blocked(self) -> tuple[BlockConstant, ...] | None:
         """The kinds as blocks, where all of them were given so."""
-        found = tuple(part for part in self.parts if isinstance(part, Blocked))
+        found = tuple(part for part in self.parts if isinstance(part, BlockConstant))
         return found if len(found) == self.period else None
 
     @cached_property
@@ -139,24 +139,24 @@ class Forms:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self._blocks: dict[Hashable, Blocked | None] = {}
-        self._alone: dict[Hashable, Part] = {}
+        self._blocks: dict[Hashable, BlockConstant | None] = {}
+        self._alone: dict[Hashable, LayerRelation] = {}
 
-    def blocks(self, expr: Expr) -> Blocked | None:
+    def blocks(self, expr: Expr) -> BlockConstant | None:
         """An expression as blocks, where it is made of some."""
         name = signature(expr)
         if name not in self._blocks:
             self._blocks[name] = blocked_form(expr, self.n)
         return self._blocks[name]
 
-    def alone(self, expr: Expr) -> Part:
+    def alone(self, expr: Expr) -> LayerRelation:
         """The relation of one head."""
         name = signature(expr)
         if name not in self._alone:
             self._alone[name] = self.union([expr])
         return self._alone[name]
 
-    def union(self, exprs: Sequence[Expr]) -> Part:
+    def union(self, exprs: Sequence[Expr]) -> LayerRelation:
         """The union of some expressions: as blocks where it is made of blocks, with its slots where it has some."""
         n, slots = self.n, [part for expr in exprs for part in slots_of(expr)]
         if slots:
@@ -171,7 +171,7 @@ class Forms:
         return first.joined(*rest).disjoint() if rest else first
 
 
-def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> Part:
+def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> LayerRelation:
     """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
     exprs = distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
     made = forms or Forms(pattern.n)
@@ -184,7 +184,7 @@ def _walk(pattern: Pattern, layer: int, forms: Forms) -> Walk:
     return walk_of([_head(forms.alone(expr), counts[signature(expr)]) for expr in distinct(exprs)])
 
 
-def _head(part: Part, count: int = 1) -> Head:
+def _head(part: LayerRelation, count: int = 1) -> Head:
     if isinstance(part, Slotted):
         return Head(part.direct, count, part.writes, part.reads)
     return Head(part, count)
@@ -235,8 +235,8 @@ def direct_of(expr: Expr) -> list[Expr]:
     return [expr]
 
 
-def _reads_future(kind: Part) -> bool:
-    if isinstance(kind, Blocked):
+def _reads_future(kind: LayerRelation) -> bool:
+    if isinstance(kind, BlockConstant):
         last = kind.blocks.stop - 1
         ahead = last >= kind.blocks.row if kind.size > 1 else last > kind.blocks.row
         return not kind.causal and bool(ahead.any())
@@ -248,8 +248,8 @@ def _reads_future(kind: Part) -> bool:
     return bool((through > kind.writes.row).any()) or _reads_future(kind.direct)
 
 
-def _reads_past(kind: Part) -> bool:
-    if isinstance(kind, Blocked):
+def _reads_past(kind: LayerRelation) -> bool:
+    if isinstance(kind, BlockConstant):
         return kind.size > 1 or _reads_past(kind.blocks)
     slices = kind if isinstance(kind, Slices) else kind.direct
     return bool((slices.start < slices.row).any()) or isinstance(kind, Slotted)

@@ -22,14 +22,14 @@ GRADIENT = 1e-12
 CHANGE = 1e-10
 ALONE = 8
 
-Run = Callable[..., Tensor]
+ProbedCall = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
     """A module ready to be asked: `run` maps its streams to an output; tokens lie on `axis` of each."""
 
-    run: Run
+    run: ProbedCall
     axis: int
     n: int
     heads: int

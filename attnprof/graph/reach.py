@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty
@@ -17,7 +17,7 @@ WIDEST = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ReachRequest:
     """What to find out: up to `layers` layers (None: until nothing new can be reached), a picture of `side` pixels.
 
     `drawn`: the layers are random draws, so that a search which ends has not shown that more of them reach no more.
@@ -95,10 +95,10 @@ class Reach:
         return float((hops * (self.histogram[1:] / pairs)).sum()) if pairs else None
 
 
-class Tally:
+class ReachTally:
     """Collects the counts of each layer into a `Reach`, keeping per-layer vectors only as long as they are needed."""
 
-    def __init__(self, stack: Stack, grid: Grid | None) -> None:
+    def __init__(self, stack: LayeredRelation, grid: Grid | None) -> None:
         self.stack = stack
         self.grid = grid
         self.histogram = [stack.n]

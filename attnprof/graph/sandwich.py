@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Slices
 
 UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing", "structure")
 WHY = "the tiles do not say: it may rise or fall with the edges inside of them"
 
 
-def bounds(sure: Slices, possible: Slices, ask: Ask | None = None, causal: bool = False) -> dict[str, Any]:
+def bounds(sure: Slices, possible: Slices, ask: ReachRequest | None = None, causal: bool = False) -> dict[str, Any]:
     """Edges, reach by layer, and layers to full reach, each from below and from above."""
-    wanted = ask or Ask()
-    least, most = (solve(Stack.single(slices, causal), wanted) for slices in (sure, possible))
+    wanted = ask or ReachRequest()
+    least, most = (solve(LayeredRelation.single(slices, causal), wanted) for slices in (sure, possible))
     depth, pairs = max(len(least.layers), len(most.layers)), most.pairs
     rows = [(at, _reached(least, at) / pairs, _reached(most, at) / pairs) for at in range(1, depth + 1)]
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
 
@@ -89,7 +89,7 @@ def _running(member: Bools, step: int) -> Ints:
     return padded.reshape(-1, step).cumsum(axis=0).ravel()
 
 
-def blocks_of(slices: Slices, least: int = 2) -> Blocked | None:
+def blocks_of(slices: Slices, least: int = 2) -> BlockConstant | None:
     """The block quotient with the largest blocks of at least `least` tokens that divide n, if the mask has one."""
     if len(slices.row) == 0 or bool((slices.step != 1).any()):
         return None
@@ -102,7 +102,7 @@ def blocks_of(slices: Slices, least: int = 2) -> Blocked | None:
     return None
 
 
-def _blocked(slices: Slices, diagonal: Bools, size: int, causal: bool) -> Blocked | None:
+def _blocked(slices: Slices, diagonal: Bools, size: int, causal: bool) -> BlockConstant | None:
     stop = slices.stop
     if causal:
         if bool((stop - 1 > slices.row).any()):
@@ -115,7 +115,7 @@ def _blocked(slices: Slices, diagonal: Bools, size: int, causal: bool) -> Blocke
         return _blocked(slices, diagonal, finer, causal)
     first = slices.row % size == 0
     row, start, stop = (a[first] // size for a in (slices.row, slices.start, stop))
-    return Blocked(size, Slices.of(slices.n // size, row, start, stop), causal)
+    return BlockConstant(size, Slices.of(slices.n // size, row, start, stop), causal)
 
 
 def _changes(slices: Slices, stop: Ints) -> Ints:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Part, Slotted, Stack, signature
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted, signature
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty, EngineName
 
-Relation = Slices | Blocked
-Closed = Callable[[int, int], int | None]
+Relation = Slices | BlockConstant
+ClosedEdges = Callable[[int, int], int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,10 @@ class Subject:
     """
 
     pattern: Pattern
-    ask: Ask = field(default_factory=Ask)
+    ask: ReachRequest = field(default_factory=ReachRequest)
     engine: EngineName = EngineName.AUTO
     edges_text: str = ""
-    closed: Closed | None = None
+    closed: ClosedEdges | None = None
     depth: int = 12
     redrawn: int = 0
 
@@ -63,9 +63,9 @@ class Subject:
         return self.pattern.n
 
     @cached_property
-    def stack(self) -> Stack:
+    def stack(self) -> LayeredRelation:
         """The layers, heads united."""
-        return Stack.of(self.pattern)
+        return LayeredRelation.of(self.pattern)
 
     @cached_property
     def reach(self) -> Reach:
@@ -88,7 +88,7 @@ class Subject:
         """Whether a layer goes through slots."""
         return any(isinstance(part, Slotted) for part in self.stack.parts)
 
-    def part(self, layer: int = 0, head: int = 0) -> Part:
+    def part(self, layer: int = 0, head: int = 0) -> LayerRelation:
         """One layer and head, with its slots where it has some; heads that share a pattern share the object."""
         forms = self.stack.forms
         assert forms is not None

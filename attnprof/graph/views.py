@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.field import field_of, wider
-from attnprof.graph.layered import Slotted, Stack
+from attnprof.graph.layered import LayeredRelation, Slotted
 from attnprof.graph.metrics.mixing import unweighed
 from attnprof.graph.pixels import Grid, pooled
 from attnprof.graph.subject import Subject
@@ -113,7 +113,7 @@ def mask_image(subject: Subject, grid: Grid, layer: int = 1) -> Image | None:
         if part.direct.edges == 0:
             return None
         part = part.direct
-    image = part.pooled(grid) if isinstance(part, Blocked) else pooled(part, grid)
+    image = part.pooled(grid) if isinstance(part, BlockConstant) else pooled(part, grid)
     return Image(_share(image, grid.allowed(subject.stack.causal)), grid.size)
 
 
@@ -125,7 +125,7 @@ def _queries(n: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, QUERIES).astype(np.int64)).tolist()
 
 
-def cone(stack: Stack, query: int, grid: Grid, depth: int = DEPTH, weighed: bool = True) -> Cone:
+def cone(stack: LayeredRelation, query: int, grid: Grid, depth: int = DEPTH, weighed: bool = True) -> Cone:
     """The receptive field of one query, layer by layer from the top: exact sets, and what uniform heads weigh."""
     n = stack.n
     fields, weights = [], []
@@ -145,7 +145,7 @@ def cone(stack: Stack, query: int, grid: Grid, depth: int = DEPTH, weighed: bool
     return Cone(query, np.stack(fields), np.stack(weights) if weighed else None)
 
 
-def _descended(stack: Stack, query: int, layers: int) -> np.ndarray:
+def _descended(stack: LayeredRelation, query: int, layers: int) -> np.ndarray:
     weight = np.zeros(stack.n)
     weight[query] = 1.0
     for layer in range(layers, 0, -1):

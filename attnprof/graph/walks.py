@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.pattern import Slices
 
 Vectors = NDArray[np.float64]
@@ -92,7 +92,7 @@ class Walk:
 class Head:
     """What one kind of head reads, how many heads are of that kind, and its slots (read by tokens, reading tokens)."""
 
-    edges: Slices | Blocked
+    edges: Slices | BlockConstant
     count: int = 1
     writes: Slices | None = None
     reads: Slices | None = None
@@ -101,7 +101,7 @@ class Head:
 def walk_of(heads: Sequence[Head]) -> Walk:
     """The mean over the heads of a layer of their uniform walks; on blocks where all heads are made of blocks."""
     whole = sum(head.count for head in heads)
-    blocks = [head.edges for head in heads if isinstance(head.edges, Blocked) and _regular(head.edges)]
+    blocks = [head.edges for head in heads if isinstance(head.edges, BlockConstant) and _regular(head.edges)]
     if len(blocks) == len(heads):
         size = math.gcd(*(block.size for block in blocks))
         fine = [block.refined(size).blocks for block in blocks]
@@ -112,7 +112,7 @@ def walk_of(heads: Sequence[Head]) -> Walk:
     return _of_tokens(heads, whole)
 
 
-def _regular(block: Blocked) -> bool:
+def _regular(block: BlockConstant) -> bool:
     """Whether all tokens of a block read the same, and something."""
     return not block.causal and bool(block.blocks.out_degree().all())
 
@@ -121,7 +121,7 @@ def _of_tokens(heads: Sequence[Head], whole: int) -> Walk:
     direct, ways, kept = [], [], np.zeros(heads[0].edges.n)
     for head in heads:
         share = head.count / whole
-        edges = head.edges.tokens() if isinstance(head.edges, Blocked) else head.edges
+        edges = head.edges.tokens() if isinstance(head.edges, BlockConstant) else head.edges
         slots = 0 if head.writes is None else head.writes.out_degree()
         degree = edges.out_degree() + slots
         direct.append((edges, share / np.maximum(degree, 1)))

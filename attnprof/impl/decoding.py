@@ -9,19 +9,19 @@ from torch import Tensor
 
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
-from attnprof.layers.kv_cache import Cache, appended, cached, decode_step, mixed_row, random_cache
+from attnprof.layers.kv_cache import KVCache, appended, cached, decode_step, mixed_row, random_cache
 from attnprof.pattern import Band, Global, Union
 
 
-class Pinned(NamedTuple):
+class SinkCache(NamedTuple):
     """The first keys and values, `[b, g, sinks, d]` at most, and the ring of the last ones."""
 
     k: Tensor
     v: Tensor
-    ring: Cache
+    ring: KVCache
 
 
-State = Cache | Pinned
+BandState = KVCache | SinkCache
 
 
 class BandDecoding:
@@ -29,25 +29,25 @@ class BandDecoding:
 
     spec: Spec
 
-    def state(self, n: int) -> State:
+    def state(self, n: int) -> BandState:
         """Keys and values that a query can read, of random content."""
         band, sinks = window(self.spec)
         last = random_cache(self.spec.shape, n, reach(band))
         if not sinks:
             return last
         first = random_cache(self.spec.shape, min(n, sinks))
-        return Pinned(first.k, first.v, last)
+        return SinkCache(first.k, first.v, last)
 
-    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> State:
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> BandState:
         """The state after the tokens `k, v [b, g, n, d]`."""
         band, sinks = window(self.spec)
         last = cached(k, v, reach(band))
-        return Pinned(k[:, :, :sinks].clone(), v[:, :, :sinks].clone(), last) if sinks else last
+        return SinkCache(k[:, :, :sinks].clone(), v[:, :, :sinks].clone(), last) if sinks else last
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: BandState) -> tuple[Tensor, BandState]:
         """One token more over the keys of its row: at most `before + 1` of them, and the first tokens."""
         band, sinks = window(self.spec)
-        if isinstance(state, Cache):
+        if isinstance(state, KVCache):
             return decode_step(q, k, v, state, band.dilation)
         first_k, first_v = state.k, state.v
         if state.ring.n < sinks:
@@ -55,7 +55,7 @@ class BandDecoding:
         last = appended(state.ring, k, v)
         apart = min(sinks, max(last.n - reach(band), 0))
         mixed = mixed_row(q, [first_k[:, :, :apart], last.k], [first_v[:, :, :apart], last.v])
-        return mixed, Pinned(first_k, first_v, last)
+        return mixed, SinkCache(first_k, first_v, last)
 
 
 def window(spec: Spec) -> tuple[Band, int]:

@@ -17,7 +17,7 @@ from attnprof.contracts import Spec
 from attnprof.impl.decoding import BandDecoding
 from attnprof.impl.lower import lower
 from attnprof.impl.reference import softmax_over_edges
-from attnprof.impl.tiling import Part, Plan, Stack, View
+from attnprof.impl.tiling import TilePart, TilePlan, TileStack, View
 from attnprof.layers.index_tables import table
 from attnprof.pattern import Union
 from attnprof.pattern.slices import Bools
@@ -33,7 +33,7 @@ class GatherCore(BandDecoding, nn.Module):
         super().__init__()
         self.spec = spec
         self.groups = head_groups(spec)
-        self.plans = nn.ModuleList(Planned(plans) for _, plans in self.groups)
+        self.plans = nn.ModuleList(PlannedHeads(plans) for _, plans in self.groups)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         repeat = q.shape[1] // k.shape[1]
@@ -61,11 +61,11 @@ def flops_core(spec: Spec) -> int:
     return spec.shape.batch * 4 * spec.shape.head_dim * executed
 
 
-def head_groups(spec: Spec) -> list[tuple[list[int], list[Plan]]]:
+def head_groups(spec: Spec) -> list[tuple[list[int], list[TilePlan]]]:
     """Heads that can run together (plans of one signature), with their plans: one if they are all the same."""
     pattern = spec.edges()
     kinds = min(pattern.heads, spec.shape.heads)
-    made: dict[object, Plan] = {}
+    made: dict[object, TilePlan] = {}
     plans = []
     for kind in range(kinds):
         expr = pattern.expr(spec.layer, kind)
@@ -79,20 +79,20 @@ def head_groups(spec: Spec) -> list[tuple[list[int], list[Plan]]]:
     return [(at, _distinct([plans[head % kinds] for head in at])) for at in groups.values()]
 
 
-def _distinct(plans: list[Plan]) -> list[Plan]:
+def _distinct(plans: list[TilePlan]) -> list[TilePlan]:
     return plans[:1] if all(plan is plans[0] for plan in plans) else plans
 
 
-class Planned(nn.Module):
+class PlannedHeads(nn.Module):
     """The execution of one plan for all heads, or of one plan a head where only their tables differ."""
 
     pick: Tensor | None
 
-    def __init__(self, plans: list[Plan]) -> None:
+    def __init__(self, plans: list[TilePlan]) -> None:
         super().__init__()
         self.n = plans[0].n
         columns = zip(*(plan.stacks for plan in plans), strict=True)
-        self.stacks = nn.ModuleList(Stacked(list(stacks)) for stacks in columns)
+        self.stacks = nn.ModuleList(StackedParts(list(stacks)) for stacks in columns)
         pick = plans[0].pick
         self.register_buffer("pick", None if pick is None else table(pick), persistent=True)
 
@@ -104,13 +104,13 @@ class Planned(nn.Module):
         return (rows[0] if len(rows) == 1 else torch.cat(rows, 2)).index_select(2, self.pick)
 
 
-class Stacked(nn.Module):
+class StackedParts(nn.Module):
     """One softmax over the parts of a stack: `[b, h, rows, d]`."""
 
-    def __init__(self, stacks: list[Stack]) -> None:
+    def __init__(self, stacks: list[TileStack]) -> None:
         super().__init__()
         parts = zip(*(stack.parts for stack in stacks), strict=True)
-        tiles = [Tiles(list(heads)) for heads in parts]
+        tiles = [TileScores(list(heads)) for heads in parts]
         for part in tiles:
             part.live = any(other.whole for other in tiles)
         self.parts = nn.ModuleList(tiles)
@@ -118,7 +118,7 @@ class Stacked(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if len(self.parts) == 1:
             part = self.parts[0]
-            assert isinstance(part, Tiles)
+            assert isinstance(part, TileScores)
             if part.whole:
                 return part.mixed(q, k, v).flatten(2, 3)
             mixed, total, _ = part(q, k, v)
@@ -128,7 +128,7 @@ class Stacked(nn.Module):
 
 
 def _natural(part: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Partial:
-    assert isinstance(part, Tiles)
+    assert isinstance(part, TileScores)
     return part.natural(*part(q, k, v))
 
 
@@ -148,7 +148,7 @@ def normalised(mixed: Tensor, total: Tensor, dtype: torch.dtype) -> Tensor:
     return (mixed / total.clamp(min=torch.finfo(total.dtype).tiny)).to(dtype)
 
 
-class Tiles(nn.Module):
+class TileScores(nn.Module):
     """One part: for every tile its unnormalised output, sum and maximum, `[b, h, tiles, q_block, d or 1]`."""
 
     table: Tensor | None
@@ -156,7 +156,7 @@ class Tiles(nn.Module):
     forbidden: Tensor | None
     tiles: Tensor | None
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: list[TilePart]) -> None:
         super().__init__()
         self.part = part = parts[0]
         self.register_buffer(
@@ -165,8 +165,8 @@ class Tiles(nn.Module):
         padding = _stacked([None if p.key_ok is None else ~p.key_ok for p in parts])
         self.register_buffer("hidden", None if padding is None else padding[..., None, :])
         self.register_buffer("forbidden", _forbidden(parts))
-        self.queries = Blocked(part.q_view, part.n, part.q_block)
-        self.keys = Blocked(part.k_view, part.n, part.k_block)
+        self.queries = BlockView(part.q_view, part.n, part.q_block)
+        self.keys = BlockView(part.k_view, part.n, part.k_block)
         self.register_buffer("tiles", None if part.tiles is None else table(part.tiles))
         self.whole = self.live = all(every_row_reads(p) for p in parts)
         self.added: Callable[[Tensor, Tensor], None] | None = None
@@ -237,7 +237,7 @@ class Tiles(nn.Module):
         return flat.unflatten(1, (heads, tiles, per)).flatten(3, 4)
 
 
-def every_row_reads(part: Part) -> bool:
+def every_row_reads(part: TilePart) -> bool:
     """Whether each row of each tile, padding included, is sure to have a key."""
     if part.full is not None:
         return part.reads
@@ -268,7 +268,7 @@ def shifted(blocks: Tensor, shifts: tuple[int, ...]) -> Tensor:
     return torch.cat([padded[:, :, before + s : before + s + count] for s in shifts], 3)
 
 
-class Blocked(nn.Module):
+class BlockView(nn.Module):
     """A view of the tokens as blocks: `[b, h, n, d]` to `[b, h, blocks, size, d]`, and back."""
 
     tokens: Tensor | None
@@ -312,7 +312,7 @@ def _stacked(arrays: list[np.ndarray | None], missing: int | None = None) -> Ten
     return table(joined, (sum(map(len, given)), *given[0].shape[1:]), np.bool_ if missing is None else np.int64)
 
 
-def _forbidden(parts: list[Part]) -> Tensor | None:
+def _forbidden(parts: list[TilePart]) -> Tensor | None:
     """Pairs of a tile that are no edges: `[q_block, width]` where all tiles agree, else `[heads or 1, tiles, ...]`."""
     part = parts[0]
     if part.relative is not None:

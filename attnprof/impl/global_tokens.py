@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from attnprof.impl.masks import cut
-from attnprof.impl.tiling import NATURAL, Part, View
+from attnprof.impl.tiling import NATURAL, TilePart, View
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -45,21 +45,21 @@ def of_the_past(term: Expr) -> bool:
     return isinstance(term, (FramedBlocks, Past)) or (isinstance(term, causal) and term.causal)
 
 
-def global_rows(hub: Global, n: int) -> Part:
+def global_rows(hub: Global, n: int) -> TilePart:
     """The global rows, which read everything, as one tile of their own."""
     tokens = np.arange(max(hub.first, 0), min(hub.last, n))
-    part = Part(n, View("select", tokens=tokens), NATURAL, len(tokens), n)
+    part = TilePart(n, View("select", tokens=tokens), NATURAL, len(tokens), n)
     return cut(part, lambda: np.arange(n) <= tokens[:, None], reads=True) if hub.causal else part
 
 
-def global_columns(hub: Global, n: int) -> Part:
+def global_columns(hub: Global, n: int) -> TilePart:
     """The global columns, which everything reads, as one tile of all queries."""
     tokens = np.arange(max(hub.first, 0), min(hub.last, n))
-    part = Part(n, NATURAL, View("select", tokens=tokens), n, len(tokens))
+    part = TilePart(n, NATURAL, View("select", tokens=tokens), n, len(tokens))
     return cut(part, lambda: tokens <= np.arange(n)[:, None], reads=hub.first <= 0) if hub.causal else part
 
 
-def without_columns(part: Part, hub: Global) -> Part:
+def without_columns(part: TilePart, hub: Global) -> TilePart:
     """The part without the keys that a hub's columns have."""
     ok = part.allowed(lambda keys: (keys < hub.first) | (keys >= hub.last))
     return replace(part, key_ok=ok if part.key_ok is None else ok & part.key_ok, reads=False)

@@ -7,7 +7,7 @@ import numpy as np
 from attnprof.impl.global_tokens import contains, global_columns, global_rows, has_tokens, of_the_past, without_columns
 from attnprof.impl.masks import TooWide, masked
 from attnprof.impl.parts import ONE_TILE, tiles
-from attnprof.impl.tiling import NATURAL, Part, Plan, Stack
+from attnprof.impl.tiling import NATURAL, TilePart, TilePlan, TileStack
 from attnprof.impl.touched import from_tiles
 from attnprof.pattern import (
     Band,
@@ -30,14 +30,14 @@ from attnprof.pattern import (
 LAGS = (Dense, Band, Strided, Offsets)
 
 
-def lower(expr: Expr, n: int) -> Plan:
+def lower(expr: Expr, n: int) -> TilePlan:
     """The plan that executes exactly the edges of `expr`, each once."""
     terms = without_doubles(expr.parts if isinstance(expr, Union) else (expr,), n)
     try:
         by_structure = _by_structure(terms, n)
     except TooWide:
         by_structure = None
-    return by_structure if by_structure is not None else Plan(n, tuple(from_tiles(expr, n)))
+    return by_structure if by_structure is not None else TilePlan(n, tuple(from_tiles(expr, n)))
 
 
 def without_doubles(terms: tuple[Expr, ...], n: int) -> tuple[Expr, ...]:
@@ -60,7 +60,7 @@ def _is_wide(term: Expr, n: int) -> bool:
     return isinstance(term, Dense) or (isinstance(term, Strided) and n > ONE_TILE * term.stride)
 
 
-def _by_structure(terms: tuple[Expr, ...], n: int) -> Plan | None:
+def _by_structure(terms: tuple[Expr, ...], n: int) -> TilePlan | None:
     """A plan from the primitives themselves, or None where they overlap in a way that only slices can tell.
 
     Terms without a token of their own (`Global(0)`, an empty window) have no tiles; one row of each query's reads
@@ -73,24 +73,24 @@ def _by_structure(terms: tuple[Expr, ...], n: int) -> Plan | None:
     rest.sort(key=lambda term: not _is_wide(term, n))
     parts = [part for at, term in enumerate(rest) for part in tiles(term, n, tuple(rest[:at])) if part.executed]
     if len(rest) == 1 and not hubs and _apart(parts):
-        return Plan(n, tuple(Stack((part,)) for part in parts))
+        return TilePlan(n, tuple(TileStack((part,)) for part in parts))
     if _apart(parts):
         return None
     parts = parts if parts or any(hub.columns for hub in hubs) else [_nothing(n)]
-    full: tuple[Stack, ...] = ()
+    full: tuple[TileStack, ...] = ()
     for hub in hubs:
         parts = [without_columns(part, hub) for part in parts] if hub.columns else parts
         parts += [global_columns(hub, n)] if hub.columns else []
-        full = (Stack((global_rows(hub, n),)),) if hub.rows else ()
-    return Plan(n, (Stack(tuple(parts)), *full))
+        full = (TileStack((global_rows(hub, n),)),) if hub.rows else ()
+    return TilePlan(n, (TileStack(tuple(parts)), *full))
 
 
-def _nothing(n: int) -> Part:
+def _nothing(n: int) -> TilePart:
     """A row for each query that reads no key."""
-    return masked(Part(n, NATURAL, NATURAL, 1, 1, table=np.full((1, n, 1), -1)))
+    return masked(TilePart(n, NATURAL, NATURAL, 1, 1, table=np.full((1, n, 1), -1)))
 
 
-def _apart(parts: list[Part]) -> bool:
+def _apart(parts: list[TilePart]) -> bool:
     """Whether each part has query rows of its own, so that there is nothing to merge."""
     return any((part.tiles is not None and not part.joins) or part.q_view.tokens is not None for part in parts)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.impl.tiling import Part
+from attnprof.impl.tiling import TilePart
 from attnprof.pattern.slices import Bools, Ints
 
 SMALL = 1 << 22
@@ -18,7 +18,7 @@ class TooWide(Exception):
     """The structure of a pattern needs tables that are too large for a plan; its tiles may still be few."""
 
 
-def cut(part: Part, make: Callable[[], Bools], *, reads: bool) -> Part:
+def cut(part: TilePart, make: Callable[[], Bools], *, reads: bool) -> TilePart:
     """A part whose tiles all have one mask, `make() -> [q_block, width]`.
 
     `reads` says whether each row, padding included, has a key under it.
@@ -34,7 +34,7 @@ def needed(relative: Bools) -> Bools | None:
     return None if bool(relative.all()) else relative
 
 
-def masked(part: Part) -> Part:
+def masked(part: TilePart) -> TilePart:
     """The part with the mask of its padding, where there is any. Raises `TooWide` where that is too large.
 
     One of no pairs is left as it is, for `lower` to drop.

@@ -11,7 +11,7 @@ import numpy as np
 
 from attnprof.errors import TooLarge
 from attnprof.impl.masks import SMALL, TooWide, by_lag, cut, fits, masked, needed
-from attnprof.impl.tiling import NATURAL, Part, View
+from attnprof.impl.tiling import NATURAL, TilePart, View
 from attnprof.impl.triangle import triangle
 from attnprof.pattern import (
     Band,
@@ -36,7 +36,7 @@ TABLE_BYTES = 16  # of an entry, while a table of blocks is made
 
 
 @singledispatch
-def tiles(expr: Expr, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def tiles(expr: Expr, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """The parts that execute `expr` without the edges of `earlier` terms of the same union.
 
     Raises `TooWide` where that takes tables which are too large, so that its tiles have to be looked for.
@@ -45,18 +45,18 @@ def tiles(expr: Expr, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 
 @tiles.register
-def _(expr: Dense, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Dense, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """One tile of all queries and all keys; a causal one of many tokens without its upper half."""
     if earlier:
         raise TooWide
     if expr.causal and n > ONE_TILE:
         return triangle(n, NATURAL)
     relative = np.tri(n, dtype=np.bool_) if expr.causal and n > 1 else None
-    return [Part(n, NATURAL, NATURAL, n, n, shifts=(0,), relative=relative)]
+    return [TilePart(n, NATURAL, NATURAL, n, n, shifts=(0,), relative=relative)]
 
 
 @tiles.register
-def _(expr: Band, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Band, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     view = View("residue", expr.dilation) if expr.dilation > 1 else NATURAL
     block = _block_size(expr.before + expr.after + 1, -(-n // expr.dilation))
     group = view.group_blocks(n, block)
@@ -64,28 +64,28 @@ def _(expr: Band, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     after = min(-(-expr.after // block), group - 1)
     shifts = tuple(range(-before, after + 1))
     relative = by_lag(_alone(expr, earlier), block, len(shifts) * block, before * block, expr.dilation)
-    return [masked(Part(n, view, view, block, block, shifts=shifts, relative=relative))]
+    return [masked(TilePart(n, view, view, block, block, shifts=shifts, relative=relative))]
 
 
 @tiles.register
-def _(expr: Strided, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Strided, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """One tile a residue class; a causal one of many tokens as a triangle within each class."""
     view, length = View("residue", expr.stride), -(-n // expr.stride)
     alone = _alone(expr, earlier)
     if length <= ONE_TILE:
         relative = by_lag(alone, length, length, 0, expr.stride)
-        return [masked(Part(n, view, view, length, length, shifts=(0,), relative=relative))]
+        return [masked(TilePart(n, view, view, length, length, shifts=(0,), relative=relative))]
     lags = np.arange(1 - length, length)
     left = alone(lags * expr.stride)
     if bool(left.all()):
-        return [masked(Part(n, view, view, length, length, shifts=(0,)))]
+        return [masked(TilePart(n, view, view, length, length, shifts=(0,)))]
     if bool((left == (lags >= 0)).all()):
         return triangle(n, view)
     raise TooWide
 
 
 @tiles.register
-def _(expr: Offsets, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Offsets, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     lags = np.unique(np.asarray(expr.lags, dtype=np.int64))
     lags = lags[~_covered(earlier, lags) & (np.abs(lags) < n)]
     if n * len(lags) > MOST_KEYS:
@@ -95,19 +95,19 @@ def _(expr: Offsets, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
         )
     keys = np.arange(n, dtype=np.int32)[:, None] - lags.astype(np.int32)
     keys[(keys < 0) | (keys >= n)] = -1
-    return [masked(Part(n, NATURAL, NATURAL, 1, 1, table=keys[None]))]
+    return [masked(TilePart(n, NATURAL, NATURAL, 1, 1, table=keys[None]))]
 
 
 @tiles.register
-def _(expr: KeyTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
-    return [masked(Part(n, NATURAL, NATURAL, 1, 1, table=expr.lists(n)[None]))]
+def _(expr: KeyTable, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
+    return [masked(TilePart(n, NATURAL, NATURAL, 1, 1, table=expr.lists(n)[None]))]
 
 
 @tiles.register
-def _(expr: Blocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Blocks, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     size, group = expr.size, -(-n // expr.size)
     shifts = tuple(s for s in range(max(-expr.before, 1 - group), min(expr.after, group - 1) + 1))
-    part = masked(Part(n, NATURAL, NATURAL, size, size, shifts=shifts))
+    part = masked(TilePart(n, NATURAL, NATURAL, size, size, shifts=shifts))
     if earlier:
         left = by_lag(lambda lag: ((lag >= 0) | (not expr.causal)) & ~_covered(earlier, lag), size, size, 0)
         return [replace(part, relative=left)]
@@ -115,7 +115,7 @@ def _(expr: Blocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 
 @tiles.register
-def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """Key blocks of the largest size that fits block, before and after; whole neighbours need no gathering."""
     unit = gcd(expr.size, expr.before, expr.after)
     if unit == expr.size:
@@ -125,12 +125,12 @@ def _(expr: Halo, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     fits(-(-n // expr.size) * len(offsets), TABLE_BYTES)
     blocks = np.arange(-(-n // expr.size))[:, None] * (expr.size // unit) + offsets
     blocks = np.where((blocks >= 0) & (blocks < -(-n // unit)), blocks, -1)[None]
-    part = masked(Part(n, NATURAL, NATURAL, expr.size, unit, table=blocks))
+    part = masked(TilePart(n, NATURAL, NATURAL, expr.size, unit, table=blocks))
     return [_causally(part, offsets.tolist(), reads=expr.before >= 0 and expr.after >= 0) if expr.causal else part]
 
 
 @tiles.register
-def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """Rows of pixels that the frame meets (whole blocks where it meets them whole), the own block last."""
     own, side, area = np.arange(-(-n // expr.area)), expr.side, expr.area
     unit = side if expr.frame % side else area
@@ -148,11 +148,11 @@ def _(expr: FramedBlocks, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     def relative() -> Bools:
         return np.concatenate([np.broadcast_to(frame, (area, len(frame))), np.tri(area, dtype=np.bool_)], axis=1)
 
-    return [cut(masked(Part(n, NATURAL, NATURAL, area, unit, table=table)), relative, reads=True)]
+    return [cut(masked(TilePart(n, NATURAL, NATURAL, area, unit, table=table)), relative, reads=True)]
 
 
 @tiles.register
-def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """Columns of other blocks for whole blocks of queries; those of the own block apart, unless a term has them."""
     if expr.last <= expr.first:
         return []
@@ -164,18 +164,18 @@ def _(expr: Summary, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     chosen = View("select", tokens=np.where(columns < n, columns, -1))
     own, group = np.arange(groups)[:, None], columns // (size * together)
     ok = (group < own) if expr.causal else (group != own)
-    others = Part(n, NATURAL, chosen, size * together, len(columns), key_ok=(ok & (columns < n))[None])
+    others = TilePart(n, NATURAL, chosen, size * together, len(columns), key_ok=(ok & (columns < n))[None])
     if earlier and together == 1:
         return [others]
     row, column = np.arange(size * together)[:, None], columns[: width * together]
     relative = column <= row if expr.causal else np.ones((len(row), len(column)), dtype=np.bool_)
     relative &= (row // size != column // size) | (not earlier)
-    part = masked(Part(n, NATURAL, chosen, size * together, width * together, shifts=(0,)))
+    part = masked(TilePart(n, NATURAL, chosen, size * together, width * together, shifts=(0,)))
     return [others, replace(part, relative=needed(relative))]
 
 
 @tiles.register
-def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """One tile a window, whose tokens follow one another in the view; windows cut by the border are padded."""
     i = np.arange(n)
     shift = expr.window - expr.shift % expr.window
@@ -185,7 +185,7 @@ def _(expr: GridWindows, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
 
 
 @tiles.register
-def _(expr: BlockTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
+def _(expr: BlockTable, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     """Rows of blocks by how many blocks they read, so that none is padded to the longest; the own block comes last."""
     own = np.arange(len(expr.table))
     lists = np.concatenate([np.full((len(own), 1), -1), expr.lists()], axis=1)  # a row may list nothing
@@ -203,15 +203,15 @@ def _(expr: BlockTable, n: int, earlier: tuple[Expr, ...]) -> list[Part]:
     return parts
 
 
-def _block_rows(expr: BlockTable, n: int, chosen: Ints | None, blocks: Ints, kind: int) -> Part:
+def _block_rows(expr: BlockTable, n: int, chosen: Ints | None, blocks: Ints, kind: int) -> TilePart:
     """Rows of one kind; under causality a full row is cut at its own place, others in their last block at most."""
-    part = masked(Part(n, NATURAL, NATURAL, expr.size, expr.size, table=blocks, tiles=chosen))
+    part = masked(TilePart(n, NATURAL, NATURAL, expr.size, expr.size, table=blocks, tiles=chosen))
     if expr.causal and kind < 0:
         return replace(part, full=lambda: part.keys()[:, :, None] <= part.rows()[None, :, :, None])
     return _causally(part, range(1 - blocks.shape[-1], 1), reads=True) if expr.causal and kind % 2 else part
 
 
-def _grouped(group: Ints, n: int) -> Part:
+def _grouped(group: Ints, n: int) -> TilePart:
     """Tokens that share a group read each other: one tile a group, padded to the largest."""
     sizes = np.bincount(group)
     size = int(sizes.max())
@@ -220,10 +220,10 @@ def _grouped(group: Ints, n: int) -> Part:
     within = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     tokens[group[order], within] = order
     view = View("select", tokens=tokens.ravel())
-    return masked(Part(n, view, view, size, size, shifts=(0,)))
+    return masked(TilePart(n, view, view, size, size, shifts=(0,)))
 
 
-def _causally(part: Part, shifts: Sequence[int], *, reads: bool) -> Part:
+def _causally(part: TilePart, shifts: Sequence[int], *, reads: bool) -> TilePart:
     """The part under j <= i, its key blocks lying at these distances from the first row of a tile."""
     return cut(part, lambda: np.arange(part.q_block)[:, None] >= _offsets(shifts, part.k_block), reads=reads)
 

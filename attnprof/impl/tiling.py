@@ -52,7 +52,7 @@ NATURAL = View()
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class TilePart:
     """Some of the edges of a pattern as tiles of `q_block` query rows by `width` keys.
 
     Which keys tile t reads is said in one of three ways: `shifts` (the key blocks t + s), `table` (`[heads or 1, tiles,
@@ -155,10 +155,10 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class TileStack:
     """Parts that share one softmax. Several parts cover all n rows; a single one may cover some of them."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[TilePart, ...]
 
     def rows(self) -> Ints:
         """The query that each output row of this stack stands for, -1 for padding."""
@@ -167,11 +167,11 @@ class Stack:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TilePlan:
     """How one head (or several alike) of a pattern is executed: stacks, and which output row each query takes."""
 
     n: int
-    stacks: tuple[Stack, ...]
+    stacks: tuple[TileStack, ...]
 
     @property
     def pick(self) -> Ints | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from attnprof.errors import TooLarge
-from attnprof.impl.tiling import NATURAL, Part, Stack
+from attnprof.impl.tiling import NATURAL, TilePart, TileStack
 from attnprof.pattern import Expr, Slices
 from attnprof.pattern.slices import Bools, Ints
 
@@ -15,7 +15,7 @@ BLOCK = 64
 MOST_TILES = 1 << 22
 
 
-def from_tiles(expr: Expr, n: int) -> Iterator[Stack]:
+def from_tiles(expr: Expr, n: int) -> Iterator[TileStack]:
     """For each block of queries the key blocks that it touches, and the exact mask within, made with the tensors.
 
     Blocks of queries are grouped by how much they read, to the next power of two, so that padding stays below half.
@@ -27,7 +27,7 @@ def from_tiles(expr: Expr, n: int) -> Iterator[Stack]:
     first = np.cumsum(counts) - counts
     for kind in np.unique(bucket):
         chosen = np.flatnonzero(bucket == kind)
-        yield Stack((_bucket(expr, n, chosen, [key[first[t] : first[t] + counts[t]] for t in chosen]),))
+        yield TileStack((_bucket(expr, n, chosen, [key[first[t] : first[t] + counts[t]] for t in chosen]),))
 
 
 def touched(expr: Expr, n: int) -> tuple[Ints, Ints]:
@@ -91,7 +91,7 @@ def _check(expr: Expr, tiles: int, n: int) -> None:
         )
 
 
-def _bucket(expr: Expr, n: int, chosen: Ints, keys: list[Ints]) -> Part:
+def _bucket(expr: Expr, n: int, chosen: Ints, keys: list[Ints]) -> TilePart:
     width = max(max(map(len, keys)), 1)
     table = np.full((len(chosen), width), -1, dtype=np.int64)
     for row, blocks in zip(table, keys, strict=True):
@@ -104,7 +104,7 @@ def _bucket(expr: Expr, n: int, chosen: Ints, keys: list[Ints]) -> Part:
             mask[0, tile, :, : len(keys[tile])] = rows[:, keys[tile]]
         return mask.reshape(1, len(chosen), BLOCK, width * BLOCK)
 
-    return Part(n, NATURAL, NATURAL, BLOCK, BLOCK, table=table[None], tiles=chosen, full=full)
+    return TilePart(n, NATURAL, NATURAL, BLOCK, BLOCK, table=table[None], tiles=chosen, full=full)
 
 
 def dense_rows(slices: Slices, first: int) -> Bools:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.impl.tiling import Part, View
+from attnprof.impl.tiling import TilePart, View
 
 ROWS = 256
 MOST_BLOCKS = 1024
 
 
-def triangle(n: int, view: View) -> list[Part]:
+def triangle(n: int, view: View) -> list[TilePart]:
     """The parts of j <= i within each residue class of a view (within the sequence, for the natural order).
 
     They belong to one softmax. The pairs computed are those of the block triangle: half of all and half a block a row.
     """
     block = block_rows(-(-n // view.stride))
     below = np.tri(block, dtype=np.bool_)  # padding stands after every token of its block, so this masks it too
-    diagonal = Part(n, view, view, block, block, shifts=(0,), relative=None if block == 1 else below)
+    diagonal = TilePart(n, view, view, block, block, shifts=(0,), relative=None if block == 1 else below)
     count = view.group_blocks(n, block)
     return [diagonal, *(rectangles(n, view, block, level) for level in range((count - 1).bit_length()))]
 
@@ -32,7 +32,7 @@ def block_rows(length: int) -> int:
     return -(-length // blocks)
 
 
-def rectangles(n: int, view: View, block: int, level: int) -> Part:
+def rectangles(n: int, view: View, block: int, level: int) -> TilePart:
     """Query blocks of every second group of 2^level blocks, and the group before it: tokens all, none of them padding.
 
     A class that is one token shorter lacks it in its last block, which no query block reads as another's group.
@@ -42,4 +42,4 @@ def rectangles(n: int, view: View, block: int, level: int) -> Part:
     before = (((own >> level) - 1) << level)[:, None] + np.arange(1 << level)
     first = np.arange(view.stride)[:, None] * count
     table = (first[:, :, None] + before).reshape(1, -1, 1 << level)
-    return Part(n, view, view, block, block, table=table, tiles=(first + own).ravel(), joins=True)
+    return TilePart(n, view, view, block, block, table=table, tiles=(first + own).ravel(), joins=True)

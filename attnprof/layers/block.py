@@ -39,7 +39,7 @@ def blocks(
     stretches of the sequence, if it is position-wise; another one, `feed_forward`, sees the whole of it.
     """
     tie(layers)
-    make = feed_forward or (lambda: FeedForward(shape.dim))
+    make = feed_forward or (lambda: PositionwiseFFN(shape.dim))
 
     def ffn() -> nn.Module:
         return ChunkedFeedForward(make(), ffn_chunks) if ffn_chunks > 1 and feed_forward is None else make()
@@ -90,7 +90,7 @@ class Conditioned(nn.Module):
         return x
 
 
-class FeedForward(nn.Sequential):
+class PositionwiseFFN(nn.Sequential):
     """The position-wise layer: D to 4 D, GELU, back to D; 16 n D^2 FLOPs."""
 
     def __init__(self, dim: int) -> None:

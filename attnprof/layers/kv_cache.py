@@ -14,7 +14,7 @@ from attnprof.records import Shape
 TAIL = 64
 
 
-class Cache(NamedTuple):
+class KVCache(NamedTuple):
     """Keys and values `[b, g, rows, d]` of `n` tokens. With `ring` rows at most, token t lies in row t mod ring.
 
     Without, new tokens go to a tail of 64 rows, which joins the others when it is full: so a step copies no cache.
@@ -28,23 +28,23 @@ class Cache(NamedTuple):
     tail_v: Tensor | None = None
 
 
-def cached(k: Tensor, v: Tensor, ring: int | None = None) -> Cache:
+def cached(k: Tensor, v: Tensor, ring: int | None = None) -> KVCache:
     """The cache after the tokens `k, v [b, g, n, d]`."""
     n = k.shape[2]
     if ring is None or n <= ring:
-        return Cache(k, v, n, ring)
+        return KVCache(k, v, n, ring)
     order = (torch.arange(ring, device=k.device) - n) % ring + n - ring
-    return Cache(k.index_select(2, order), v.index_select(2, order), n, ring)
+    return KVCache(k.index_select(2, order), v.index_select(2, order), n, ring)
 
 
-def random_cache(shape: Shape, n: int, ring: int | None = None) -> Cache:
+def random_cache(shape: Shape, n: int, ring: int | None = None) -> KVCache:
     """A cache of n tokens, of random content."""
     rows = n if ring is None else min(n, ring)
     k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype_of(shape))
-    return Cache(k, torch.randn_like(k), n, ring)
+    return KVCache(k, torch.randn_like(k), n, ring)
 
 
-def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: Cache, stride: int = 1) -> tuple[Tensor, Cache]:
+def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: KVCache, stride: int = 1) -> tuple[Tensor, KVCache]:
     """`q [b, h, 1, d]` over the cache and its own `k, v [b, g, 1, d]`: the mixed row, and the cache with them.
 
     With a ring, of the last `ring` tokens every `stride`-th, the newest first.
@@ -74,7 +74,7 @@ def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
     return unfold(mixed, heads, 1)
 
 
-def appended(cache: Cache, k: Tensor, v: Tensor) -> Cache:
+def appended(cache: KVCache, k: Tensor, v: Tensor) -> KVCache:
     """The cache with one token more, written in place where there is room for it."""
     if cache.ring is not None:
         return _in_ring(cache, k, v, cache.ring)
@@ -83,7 +83,7 @@ def appended(cache: Cache, k: Tensor, v: Tensor) -> Cache:
         cache = cache._replace(tail_k=tail_k, tail_v=tail_v)
     elif cache.n - cache.k.shape[2] == TAIL:
         whole = torch.cat([cache.k, cache.tail_k], 2), torch.cat([cache.v, cache.tail_v], 2)
-        return appended(Cache(whole[0], whole[1], cache.n), k, v)
+        return appended(KVCache(whole[0], whole[1], cache.n), k, v)
     at = cache.n - cache.k.shape[2]
     for tail, new in ((cache.tail_k, k), (cache.tail_v, v)):
         assert tail is not None
@@ -91,15 +91,15 @@ def appended(cache: Cache, k: Tensor, v: Tensor) -> Cache:
     return cache._replace(n=cache.n + 1)
 
 
-def _in_ring(cache: Cache, k: Tensor, v: Tensor, ring: int) -> Cache:
+def _in_ring(cache: KVCache, k: Tensor, v: Tensor, ring: int) -> KVCache:
     if cache.k.shape[2] < ring:
-        return Cache(torch.cat([cache.k, k], 2), torch.cat([cache.v, v], 2), cache.n + 1, ring)
+        return KVCache(torch.cat([cache.k, k], 2), torch.cat([cache.v, v], 2), cache.n + 1, ring)
     for kept, new in ((cache.k, k), (cache.v, v)):
         kept.narrow(2, cache.n % ring, 1).copy_(new)
     return cache._replace(n=cache.n + 1)
 
 
-def _every(stride: int, cache: Cache, device: torch.device) -> Tensor:
+def _every(stride: int, cache: KVCache, device: torch.device) -> Tensor:
     """Rows of the newest token, of the one `stride` before it, and so on, as far as the ring holds them."""
     rows = cache.k.shape[2]
     lags = torch.arange(0, rows, stride, device=device)
@@ -111,14 +111,14 @@ class Decoding:
 
     shape: Shape
 
-    def state(self, n: int) -> Cache:
+    def state(self, n: int) -> KVCache:
         """Keys and values of n tokens, of random content: 2 n g d numbers a sequence."""
         return random_cache(self.shape, n)
 
-    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Cache:
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> KVCache:
         """The state after the tokens `k, v [b, g, n, d]`."""
         return cached(k, v)
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, state: Cache) -> tuple[Tensor, Cache]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
         """One token more over all the keys: 4 (n + 1) d FLOPs a head."""
         return decode_step(q, k, v, state)

@@ -35,7 +35,7 @@ TOOLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FitnessFinding:
     """One thing about the machine and its fix; a `note` may cost precision, `unfit` means that nothing is measured."""
 
     subject: str
@@ -44,9 +44,9 @@ class Finding:
     fix: str = ""
 
 
-def findings(device: str, folder: Path, sensors: Sensors) -> list[Finding]:
+def findings(device: str, folder: Path, sensors: Sensors) -> list[FitnessFinding]:
     """All findings for measuring on `device` (`cpu`, `cuda`) and writing to `folder`. Imports torch."""
-    checks: Iterable[Iterator[Finding]] = (
+    checks: Iterable[Iterator[FitnessFinding]] = (
         python(),
         torch_installed(),
         packages(),
@@ -61,86 +61,88 @@ def findings(device: str, folder: Path, sensors: Sensors) -> list[Finding]:
     return [finding for check in checks for finding in check]
 
 
-def python() -> Iterator[Finding]:
+def python() -> Iterator[FitnessFinding]:
     """The interpreter."""
-    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    yield FitnessFinding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
 
 
-def torch_installed(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
+def torch_installed(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[FitnessFinding]:
     """Whether torch is there and new enough."""
     fix = "pip install 'torch>=2.9'"
     try:
         found = version("torch")
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("torch", "unfit", "torch is not installed", fix)
+        yield FitnessFinding("torch", "unfit", "torch is not installed", fix)
         return
     numbers = tuple(int(part) for part in found.split("+")[0].split(".")[:2])
     new_enough = numbers >= OLDEST_TORCH
     text = found if new_enough else f"{found} is older than 2.9"
-    yield Finding("torch", "ok" if new_enough else "unfit", text, "" if new_enough else fix)
+    yield FitnessFinding("torch", "ok" if new_enough else "unfit", text, "" if new_enough else fix)
 
 
-def packages(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
+def packages(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[FitnessFinding]:
     """Whether the abandoned `pynvml` distribution stands in for NVIDIA's own."""
     try:
         old = version("pynvml")
     except importlib.metadata.PackageNotFoundError:
         return
     fix = "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py"
-    yield Finding("pynvml", "note", f"the deprecated distribution pynvml {old} stands beside nvidia-ml-py", fix)
+    yield FitnessFinding("pynvml", "note", f"the deprecated distribution pynvml {old} stands beside nvidia-ml-py", fix)
 
 
-def shipped_folders() -> Iterator[Finding]:
+def shipped_folders() -> Iterator[FitnessFinding]:
     """Whether the schemes and the page's templates are there."""
     for name in ("patterns", "reports"):
         try:
-            yield Finding(name, "ok", str(shipped(name)))
+            yield FitnessFinding(name, "ok", str(shipped(name)))
         except AttnprofError as error:
-            yield Finding(name, "unfit", error.message, error.hint)
+            yield FitnessFinding(name, "unfit", error.message, error.hint)
 
 
-def processor(governor: Path = GOVERNOR, load: Callable[[], tuple[float, ...]] = os.getloadavg) -> Iterator[Finding]:
+def processor(
+    governor: Path = GOVERNOR, load: Callable[[], tuple[float, ...]] = os.getloadavg
+) -> Iterator[FitnessFinding]:
     """Cores, threads, load and frequency scaling."""
     cores, busy = usable_cores(), load()[0]
-    yield Finding("cpu", "ok", f"{cpu_model()}, {cores} usable cores")
+    yield FitnessFinding("cpu", "ok", f"{cpu_model()}, {cores} usable cores")
     if busy > BUSY * cores:
-        yield Finding(
+        yield FitnessFinding(
             "load", "note", f"{busy:.1f} processes run on {cores} cores; times will be noisy", "stop other work"
         )
     threads = _threads()
     if threads is not None and threads > cores:
         fix = f"OMP_NUM_THREADS={cores}"
-        yield Finding("threads", "note", f"torch uses {threads} threads on {cores} usable cores", fix)
+        yield FitnessFinding("threads", "note", f"torch uses {threads} threads on {cores} usable cores", fix)
     if governor.is_file() and governor.read_text().strip() != "performance":
         fix = "sudo cpupower frequency-set -g performance"
-        yield Finding("frequency", "note", f"the cores' governor is {governor.read_text().strip()}", fix)
+        yield FitnessFinding("frequency", "note", f"the cores' governor is {governor.read_text().strip()}", fix)
 
 
-def memory(free: Callable[[], int] = free_bytes, swap: Callable[[], int] | None = None) -> Iterator[Finding]:
+def memory(free: Callable[[], int] = free_bytes, swap: Callable[[], int] | None = None) -> Iterator[FitnessFinding]:
     """Free memory, and whether the machine is swapping already."""
     left = free()
     text = f"{format_bytes(left)} free of {format_bytes(memory_bytes())}"
     scarce = left < LITTLE_MEMORY
     fix = "close programs; points that do not fit are predicted_oom" if scarce else ""
-    yield Finding("memory", "note" if scarce else "ok", text, fix)
+    yield FitnessFinding("memory", "note" if scarce else "ok", text, fix)
     swapped = psutil.swap_memory().used if swap is None else swap()
     if swapped > 0:
-        yield Finding(
+        yield FitnessFinding(
             "swap", "note", f"{format_bytes(swapped)} are swapped out; times may include paging", "swapoff -a"
         )
 
 
-def allocator(chosen: Mapping[str, str], libc: str = platform.libc_ver()[0]) -> Iterator[Finding]:
+def allocator(chosen: Mapping[str, str], libc: str = platform.libc_ver()[0]) -> Iterator[FitnessFinding]:
     """Who hands out the memory of a CPU's tensors: glibc's default adds page faults to the times of large ones."""
     own = {name: value for name, value in chosen.items() if name.startswith(ALLOCATOR)}
     if own:
-        yield Finding("allocator", "ok", ", ".join(f"{name}={value}" for name, value in own.items()))
+        yield FitnessFinding("allocator", "ok", ", ".join(f"{name}={value}" for name, value in own.items()))
     elif libc == "glibc":
         text = "glibc's default: tensors above 32 MiB are mapped anew at each use, and their times hold the page faults"
-        yield Finding("allocator", "ok", text)
+        yield FitnessFinding("allocator", "ok", text)
 
 
-def writable(folder: Path) -> Iterator[Finding]:
+def writable(folder: Path) -> Iterator[FitnessFinding]:
     """Whether runs can be written."""
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
@@ -148,12 +150,12 @@ def writable(folder: Path) -> Iterator[Finding]:
             pass
     except OSError as error:
         why = f"cannot write to {existing}: {error.strerror}"
-        yield Finding("folder", "unfit", why, "choose a writable folder with --out")
+        yield FitnessFinding("folder", "unfit", why, "choose a writable folder with --out")
         return
-    yield Finding("folder", "ok", f"runs can be written to {folder}")
+    yield FitnessFinding("folder", "ok", f"runs can be written to {folder}")
 
 
-def accelerator(device: str, sensors: Sensors) -> Iterator[Finding]:
+def accelerator(device: str, sensors: Sensors) -> Iterator[FitnessFinding]:
     """Whether the device asked for is there, alone, and lets itself be read."""
     from attnprof.measure.devices import built_for_cuda, device_names
 
@@ -161,48 +163,50 @@ def accelerator(device: str, sensors: Sensors) -> Iterator[Finding]:
     if device == Device.CPU:
         if present and not built:
             fix = "install torch's CUDA build (see pytorch.org) to measure on it"
-            yield Finding("cuda", "note", f"{present[0]} is there, but this torch has no CUDA", fix)
+            yield FitnessFinding("cuda", "note", f"{present[0]} is there, but this torch has no CUDA", fix)
         return
     if not present or not built:
         what = "no CUDA device is visible" if not present else f"{present[0]} is there, but this torch has no CUDA"
-        yield Finding("cuda", "unfit", what, "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
+        yield FitnessFinding("cuda", "unfit", what, "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
         return
     yield from device_state(sensors)
 
 
-def device_state(sensors: Sensors) -> Iterator[Finding]:
+def device_state(sensors: Sensors) -> Iterator[FitnessFinding]:
     """What an accelerator's sensors say that matters to timing."""
     if isinstance(sensors, NullSensors):
-        yield Finding("nvml", "note", sensors.why, "update the driver; without it there is no energy and no clock")
+        yield FitnessFinding(
+            "nvml", "note", sensors.why, "update the driver; without it there is no energy and no clock"
+        )
         return
     known = sensors.identity()
-    yield Finding("device", "ok", f"{known.get('name')}, driver {known.get('driver')}")
+    yield FitnessFinding("device", "ok", f"{known.get('name')}, driver {known.get('driver')}")
     others, slowed = sensors.processes(), sensors.throttle()
     if others:
         pids = ", ".join(map(str, others))
-        yield Finding(
+        yield FitnessFinding(
             "sharing", "note", f"other processes compute on the device: {pids}", "wait for them, or stop them"
         )
     if slowed:
-        yield Finding(
+        yield FitnessFinding(
             "throttling", "note", f"clocks are held back: {', '.join(slowed)}", "let it cool; check its power cap"
         )
     if known.get("persistence") is False:
-        yield Finding("persistence", "note", "the driver unloads between uses", "sudo nvidia-smi -pm 1")
+        yield FitnessFinding("persistence", "note", "the driver unloads between uses", "sudo nvidia-smi -pm 1")
     if known.get("mig"):
-        yield Finding(
+        yield FitnessFinding(
             "mig", "note", "the device is partitioned: energy is that of the whole board", "say so with the numbers"
         )
     if sensors.energy_j() is None:
         why = sensors.reasons.get("energy_j", "no counter")
-        yield Finding("energy", "note", f"no energy is measured: {why}", "needs a Volta or newer device")
+        yield FitnessFinding("energy", "note", f"no energy is measured: {why}", "needs a Volta or newer device")
 
 
-def tools(which: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
+def tools(which: Callable[[str], str | None] = shutil.which) -> Iterator[FitnessFinding]:
     """Programs that some outputs need."""
     for name, fix in TOOLS.items():
         place = which(name)
-        yield Finding(name, "ok" if place else "note", place or f"{name} is not installed", "" if place else fix)
+        yield FitnessFinding(name, "ok" if place else "note", place or f"{name} is not installed", "" if place else fix)
 
 
 def _threads() -> int | None:

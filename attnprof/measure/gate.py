@@ -22,14 +22,14 @@ WHOLE = 1024
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3, "bfloat16": 4e-2, "float16": 1e-2}
 
 Reasons = dict[str, str]
-Cache = MutableMapping[tuple[object, ...], Reasons]
+GateCache = MutableMapping[tuple[object, ...], Reasons]
 
 
 @dataclass(slots=True)
 class Gate:
     """What a target has been found guilty of, by check; nothing is asked twice for the same sources and form."""
 
-    seen: Cache = field(default_factory=dict)
+    seen: GateCache = field(default_factory=dict)
 
     def check(self, target: Target, shape: Shape, pass_: Pass, device: str = Device.CPU, *, sources: str) -> Reasons:
         """`check`, unless the target with these sources was checked in this form; `sources` is a hash of its code."""

@@ -23,7 +23,7 @@ YOUNG = 1  # a full collection takes 0.1 s once torch is imported; what a pass l
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class AllocatorPeak:
     """Bytes of one pass: the peak over what lived before it; on an accelerator also what the allocator holds in all."""
 
     peak_bytes: int
@@ -31,7 +31,7 @@ class Memory:
     method: str
 
 
-def peak(ready: Passage, device: str, *, backend: Any = None) -> Memory:
+def peak(ready: Passage, device: str, *, backend: Any = None) -> AllocatorPeak:
     """The memory of one pass, run once. `backend` stands in for `torch.accelerator` in tests."""
     ready.before()
     gc.collect(YOUNG)
@@ -45,7 +45,7 @@ def highest(changes: Iterable[int]) -> int:
     return max(accumulate(changes, initial=0))
 
 
-def _cpu_peak(ready: Passage) -> Memory:
+def _cpu_peak(ready: Passage) -> AllocatorPeak:
     from torch.autograd.profiler import profile
 
     record = profile(profile_memory=True)
@@ -57,7 +57,7 @@ def _cpu_peak(ready: Passage) -> Memory:
     finally:
         with _quiet():
             record.__exit__(None, None, None)
-    return Memory(highest(_changes(record)), None, CPU_METHOD)
+    return AllocatorPeak(highest(_changes(record)), None, CPU_METHOD)
 
 
 @contextlib.contextmanager
@@ -80,7 +80,7 @@ def _changes(record: Any) -> list[int]:
     return [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
 
 
-def _accelerator_peak(ready: Passage, device: str, backend: Any) -> Memory:
+def _accelerator_peak(ready: Passage, device: str, backend: Any) -> AllocatorPeak:
     backend.synchronize(device)
     backend.empty_cache()
     baseline = backend.memory_allocated(device)
@@ -89,4 +89,4 @@ def _accelerator_peak(ready: Passage, device: str, backend: Any) -> Memory:
         step()
     backend.synchronize(device)
     top = backend.max_memory_allocated(device)
-    return Memory(top - baseline, backend.max_memory_reserved(device), ACCELERATOR_METHOD)
+    return AllocatorPeak(top - baseline, backend.max_memory_reserved(device), ACCELERATOR_METHOD)

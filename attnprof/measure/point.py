@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnprof.measure.energy import Energy
-    from attnprof.measure.memory import Memory
+    from attnprof.measure.memory import AllocatorPeak
     from attnprof.measure.passes import Passage
     from attnprof.measure.sampling import Samples
 
@@ -121,7 +121,7 @@ def _energy(ready: Passage, clock: Clock, sensors: Sensors, samples: Samples, bu
 def _measured(
     ready: Passage,
     samples: Samples,
-    memory: Memory,
+    memory: AllocatorPeak,
     used: Energy,
     clock_mhz: float | None,
     clock: Clock,

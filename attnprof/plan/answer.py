@@ -8,7 +8,7 @@ from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
-from attnprof.plan.count_cache import Cache
+from attnprof.plan.count_cache import CountCache
 from attnprof.records import Point, Shape, plain
 from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
@@ -36,14 +36,14 @@ ROW = (
 
 
 @dataclass(frozen=True)
-class Question:
+class CostQuestion:
     """A target at several lengths and passes; `cache` is None where its code cannot be hashed."""
 
     target: Target
     shape: Shape
     lengths: Sequence[int]
     passes: Sequence[Pass]
-    cache: Cache | None = None
+    cache: CountCache | None = None
     sizes: tuple[str, ...] = ()
     source: str | None = None
 
@@ -58,12 +58,12 @@ class Question:
         return make() if self.cache is None else self.cache.get(about, make)
 
 
-def table(question: Question) -> list[dict[str, Any]]:
+def table(question: CostQuestion) -> list[dict[str, Any]]:
     """One row a length and pass; a combination that the scheme does not define has a reason in place of numbers."""
     return [row(question, n, pass_) for n in question.lengths for pass_ in question.passes]
 
 
-def row(question: Question, n: int, pass_: Pass) -> dict[str, Any]:
+def row(question: CostQuestion, n: int, pass_: Pass) -> dict[str, Any]:
     """The row of one length and pass."""
     shape = question.shape.replace(n=n)
     about = question.about("row", shape, pass_=pass_)
@@ -88,21 +88,21 @@ def _counted(target: Target, shape: Shape, pass_: Pass) -> dict[str, Any]:
         return {"cost": {}, "reasons": {"cost": why}, "flags": ["unsupported"]}
 
 
-def forms(question: Question, make: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
+def forms(question: CostQuestion, make: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
     """The closed forms as plain text and LaTeX, how they were derived, and the verdict on the paper's claim."""
     return question.remembered(_about_forms(question), make or (lambda: forms_of(question)))
 
 
-def known_forms(question: Question) -> bool:
+def known_forms(question: CostQuestion) -> bool:
     """Whether the cache has the closed forms, or has to say that it does not."""
     return question.cache is not None and (question.cache.complete or question.cache.has(_about_forms(question)))
 
 
-def _about_forms(question: Question) -> dict[str, Any]:
+def _about_forms(question: CostQuestion) -> dict[str, Any]:
     return question.about("forms", question.shape.replace(n=1), sizes=question.sizes)
 
 
-def forms_of(question: Question) -> dict[str, Any]:
+def forms_of(question: CostQuestion) -> dict[str, Any]:
     """The closed forms, derived now."""
     return _forms(question.target, question.shape.replace(n=max(question.lengths)), question.sizes)
 
@@ -129,7 +129,7 @@ def _forms(target: Target, shape: Shape, sizes: tuple[str, ...]) -> dict[str, An
     }
 
 
-def peak_parts(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
+def peak_parts(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]:
     """What memory holds at the peak of one pass, part by part."""
     from attnprof.plan.waterfall import waterfall
 
@@ -138,7 +138,7 @@ def peak_parts(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
     return question.remembered(about, lambda: plain(waterfall(question.target, shape, pass_)))
 
 
-def module_flops(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
+def module_flops(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]:
     """FLOPs of each submodule of one pass."""
     from attnprof.plan.by_module import flops_by_module
 
@@ -147,7 +147,7 @@ def module_flops(question: Question, n: int, pass_: Pass) -> Mapping[str, int]:
     return question.remembered(about, lambda: flops_by_module(question.target, shape, pass_))
 
 
-def point(question: Question) -> dict[str, Any]:
+def point(question: CostQuestion) -> dict[str, Any]:
     """The point that all rows share, at the first length."""
     shape = question.shape.replace(n=question.lengths[0])
     target = question.target

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.counting.counted import count
-from attnprof.counting.counter import Counter, Rule
+from attnprof.counting.counter import OperatorCounter, Rule
 from attnprof.counting.formulas_convolution import asked
 from attnprof.counting.origin import Origin
 from attnprof.counting.running import slow_path
 from attnprof.counting.storages import Lifetimes
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.errors import AttnprofError
-from attnprof.plan.counters import COUNTERS, OtherCounter, Reading
+from attnprof.plan.counters import COUNTERS, CounterReading, OtherCounter
 from attnprof.plan.explain import Exact, Ran, by_operators, by_trace, by_traits, fast_path, unexplained
 from attnprof.plan.habits import Traits, probed
 from attnprof.records import Shape
@@ -102,12 +102,14 @@ def _made(target: Target, shape: Shape, pass_: Pass) -> tuple[nn.Module, tuple[A
         return target.build(shape).train(pass_ == Pass.TRAIN), target.inputs(shape)
 
 
-def _read(counter: OtherCounter, module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> Reading:
+def _read(counter: OtherCounter, module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> CounterReading:
     with torch.random.fork_rng(devices=[]):
         return counter.read(pass_, module, inputs)
 
 
-def _why(counter: OtherCounter, reading: Reading, target: Target, shape: Shape, pass_: Pass, exact: Exact) -> str:
+def _why(
+    counter: OtherCounter, reading: CounterReading, target: Target, shape: Shape, pass_: Pass, exact: Exact
+) -> str:
     """The cause of a difference: operators that the counter names, its habits, or what it says off the fast path."""
     module, inputs = _made(target, shape, pass_)
     ran = what_ran(module, inputs, pass_)
@@ -124,7 +126,7 @@ def _why(counter: OtherCounter, reading: Reading, target: Target, shape: Shape, 
 
 
 def _off_the_fast_path(
-    counter: OtherCounter, reading: Reading, ran: Ran, target: Target, shape: Shape, pass_: Pass
+    counter: OtherCounter, reading: CounterReading, ran: Ran, target: Target, shape: Shape, pass_: Pass
 ) -> str:
     with slow_path():
         without = _read(counter, *_made(target, shape, pass_), pass_).flops
@@ -148,11 +150,11 @@ def known_modules(module: nn.Module, traits: Traits) -> bool:
     return False
 
 
-class _Watch(Counter):
+class _Watch(OperatorCounter):
     """Notes what the weights' gradients of grouped convolutions would cost if groups were ignored."""
 
     def __init__(self) -> None:
-        super().__init__(Tally(), Lifetimes(), Origin())
+        super().__init__(OperatorTally(), Lifetimes(), Origin())
         self.ungrouped: dict[int, int] = {}
 
     def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:

@@ -45,7 +45,7 @@ class Missing(Exception):
     """A value is not in a cache that may not make one."""
 
 
-class Cache:
+class CountCache:
     """JSON values by what they were made from; one file for each hash of the code. `complete` ones make nothing new."""
 
     def __init__(self, code: str, where: Path | None = None, *, complete: bool = False) -> None:

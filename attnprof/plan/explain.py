@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from attnprof.plan.counters import Reading
+from attnprof.plan.counters import CounterReading
 from attnprof.plan.habits import Traits
 from attnprof.records import Cost, Shape
 from attnprof.units import format_flops
@@ -71,7 +71,7 @@ class Ran:
         return tuple(name for name in self.flops if name in FAST_PATH)
 
 
-def by_operators(reading: Reading, exact: Exact, ran: Ran) -> str:
+def by_operators(reading: CounterReading, exact: Exact, ran: Ran) -> str:
     """The operators that make the difference, of a counter that names them as torch does; empty if they do not."""
     counted = reading.counted or {}
     if sum(ran.flops.values()) != exact.total or sum(counted.values()) != reading.flops:
@@ -104,7 +104,7 @@ def ungrouped(ran: Ran) -> str:
     return f"ignores groups in a convolution's weight gradient, (groups - 1) convolutions: {'; '.join(parts)} FLOPs"
 
 
-def by_trace(reading: Reading, exact: Exact) -> str:
+def by_trace(reading: CounterReading, exact: Exact) -> str:
     """The same of a counter that traces: what it skipped holds what is missing, and what it adds is no product."""
     counted = reading.counted or {}
     beside = {name: flops for name, flops in counted.items() if any(word in name for word in BESIDE)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe
 from attnprof.counting.built import Built, tensors_in
-from attnprof.counting.running import Run
+from attnprof.counting.running import CountedRun
 from attnprof.counting.storages import unique_bytes
 from attnprof.records import Shape
 from attnprof.words import Pass
@@ -48,7 +48,7 @@ def waterfall(target: Target, shape: Shape, pass_: Pass) -> Waterfall:
     return parts(seen.built, seen.run)
 
 
-def parts(built: Built, run: Run) -> Waterfall:
+def parts(built: Built, run: CountedRun) -> Waterfall:
     """The parts of a run that was counted."""
     peak = run.lives.at_peak
     gradients = sum(life.nbytes for life in peak if id(life) in run.gradients)
@@ -66,7 +66,7 @@ def parts(built: Built, run: Run) -> Waterfall:
     )
 
 
-def needed_bytes(built: Built, run: Run) -> int:
+def needed_bytes(built: Built, run: CountedRun) -> int:
     """Bytes that a device has to hold: what lived before, and the peak."""
     before = built.param_bytes + built.buffer_bytes + unique_bytes(tensors_in(built.inputs)) + run.output_bytes
     return before + run.lives.peak

@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 from attnprof.records import Record
 from attnprof.render.exponents import steps
-from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, Metric
+from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, FigureMetric
 from attnprof.render.numbers import around, ratio
 from attnprof.render.series import Conditions, Group, Series, why
-from attnprof.render.verdicts import Kind, Verdict, opponents, verdicts
+from attnprof.render.verdicts import CrossingKind, CrossingVerdict, opponents, verdicts
 from attnprof.words import Pass, Status
 
 SPARSE_IN_NAME = 2.5
@@ -21,28 +21,28 @@ QUADRATIC, SLOW = 1.7, 1.3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Claim:
     """One kind of fact with what its sentence needs; `reports/templates/findings.html.j2` words it."""
 
     kind: str
     facts: Mapping[str, Any]
 
 
-def findings(groups: Sequence[Group], graphs: Sequence[Record] = ()) -> tuple[Finding, ...]:
+def findings(groups: Sequence[Group], graphs: Sequence[Record] = ()) -> tuple[Claim, ...]:
     """Every finding of the records, the comparisons with the dense baseline first."""
-    makers: tuple[Callable[[Sequence[Group]], list[Finding]], ...] = (crossings, in_name_only, fits, hidden, opinions)
+    makers: tuple[Callable[[Sequence[Group]], list[Claim]], ...] = (crossings, in_name_only, fits, hidden, opinions)
     found = [finding for make in makers for finding in make(groups)]
     return (*found, *reach(graphs, groups), *unmeasured(groups))
 
 
-def crossings(groups: Sequence[Group]) -> list[Finding]:
+def crossings(groups: Sequence[Group]) -> list[Claim]:
     """For each metric, who becomes cheaper than exact attention, and from which length, under which conditions."""
     found = []
     for metric in COMPARED:
         pairs = [(group, baseline) for group in groups for baseline in opponents(group, metric)]
         cases = [case for group, baseline in pairs if (case := _case(group, metric, baseline)) is not None]
         if cases:
-            found.append(Finding("crossing", {"metric": metric, "cases": merged(cases), "first": not found}))
+            found.append(Claim("crossing", {"metric": metric, "cases": merged(cases), "first": not found}))
     return found
 
 
@@ -71,8 +71,8 @@ def _said(case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _case(group: Group, metric: Metric, baseline: Series) -> dict[str, Any] | None:
-    by_kind: dict[str, list[Verdict]] = {kind: [] for kind in get_args(Kind)}
+def _case(group: Group, metric: FigureMetric, baseline: Series) -> dict[str, Any] | None:
+    by_kind: dict[str, list[CrossingVerdict]] = {kind: [] for kind in get_args(CrossingKind)}
     for found in verdicts(group, metric, baseline):
         by_kind[found.kind].append(found)
     if not any(by_kind.values()):
@@ -82,7 +82,7 @@ def _case(group: Group, metric: Metric, baseline: Series) -> dict[str, Any] | No
     return {"conditions": group.conditions, "baseline": baseline.label, "kinds": by_kind}
 
 
-def in_name_only(groups: Sequence[Group]) -> list[Finding]:
+def in_name_only(groups: Sequence[Group]) -> list[Claim]:
     """Schemes whose code executes far more core FLOPs than their edges need, worst first."""
     worst: dict[str, dict[str, Any]] = {}
     judged: set[str] = set()
@@ -99,10 +99,10 @@ def in_name_only(groups: Sequence[Group]) -> list[Finding]:
     if not judged:
         return []
     ranked = sorted(worst.values(), key=lambda fact: (-fact["ratio"], fact["label"]))
-    return [Finding("in_name_only", {"schemes": ranked, "judged": len(judged), "limit": SPARSE_IN_NAME})]
+    return [Claim("in_name_only", {"schemes": ranked, "judged": len(judged), "limit": SPARSE_IN_NAME})]
 
 
-def fits(groups: Sequence[Group]) -> list[Finding]:
+def fits(groups: Sequence[Group]) -> list[Claim]:
     """The longest length that fits the device, where a longer one of the sweep does not."""
     cases = []
     for group in groups:
@@ -114,7 +114,7 @@ def fits(groups: Sequence[Group]) -> list[Finding]:
             cases.append(
                 {"conditions": group.conditions, "stopped": facts, "rest": rest, "longest": max(group.lengths)}
             )
-    return [Finding("fits", {"cases": merged(cases)})] if cases else []
+    return [Claim("fits", {"cases": merged(cases)})] if cases else []
 
 
 def _first(records: Iterable[Record], statuses: Sequence[str]) -> Record | None:
@@ -128,7 +128,7 @@ def _limit(series: Series, record: Record) -> dict[str, Any]:
     return {"label": series.label, "fits": max(shorter, default=None), "n": n, "need": need, "status": record.status}
 
 
-def hidden(groups: Sequence[Group]) -> list[Finding]:
+def hidden(groups: Sequence[Group]) -> list[Claim]:
     """Quantities that grow nearly quadratically at the end in schemes whose edges, or early work, do not."""
     worst: dict[tuple[str, str], dict[str, Any]] = {}
     for group in groups:
@@ -138,7 +138,7 @@ def hidden(groups: Sequence[Group]) -> list[Finding]:
                     key = (series.label, fact["metric"].key)
                     worst[key] = max(worst.get(key, fact), fact, key=lambda f: f["exponent"])
     ranked = sorted(worst.values(), key=lambda fact: (fact["label"], -fact["exponent"]))
-    return [Finding("hidden", {"schemes": ranked})] if ranked else []
+    return [Claim("hidden", {"schemes": ranked})] if ranked else []
 
 
 def _quadratic(series: Series, conditions: Conditions) -> Iterator[dict[str, Any]]:
@@ -159,7 +159,7 @@ def _claims_less(series: Series) -> bool:
     return bool(core) and core[0].slope < SLOW
 
 
-def opinions(groups: Sequence[Group]) -> list[Finding]:
+def opinions(groups: Sequence[Group]) -> list[Claim]:
     """For each other counter, the schemes for which it disagrees with the executed FLOPs by more than a percent."""
     asked: dict[str, set[str]] = defaultdict(set)
     worst: dict[tuple[str, str], dict[str, Any]] = {}
@@ -183,14 +183,14 @@ def _disagreements(series: Series, conditions: Conditions) -> Iterator[tuple[str
                 yield tool, {"label": series.label, "share": share, "n": n, "conditions": conditions}
 
 
-def _opinion(tool: str, labels: Sequence[str], worst: Mapping[tuple[str, str], Mapping[str, Any]]) -> Finding:
+def _opinion(tool: str, labels: Sequence[str], worst: Mapping[tuple[str, str], Mapping[str, Any]]) -> Claim:
     off = [worst[tool, label] for label in labels if abs(worst[tool, label]["share"] - 1) > DISAGREES]
     ranked = sorted(off, key=lambda fact: (fact["share"], fact["label"]))
     away = {fact["label"] for fact in off}
-    return Finding("opinion", {"tool": tool, "off": ranked, "agreed": [x for x in labels if x not in away]})
+    return Claim("opinion", {"tool": tool, "off": ranked, "agreed": [x for x in labels if x not in away]})
 
 
-def unmeasured(groups: Sequence[Group]) -> list[Finding]:
+def unmeasured(groups: Sequence[Group]) -> list[Claim]:
     """How many points have no measurement, by status, with the schemes and the first reason given."""
     points = [(s, g.conditions, r) for g in groups for s in g.series for r in s.records]
     by_status: dict[str, list[tuple[Series, Conditions, Record]]] = defaultdict(list)
@@ -203,10 +203,10 @@ def unmeasured(groups: Sequence[Group]) -> list[Finding]:
         reason = next((text for _, _, r in members if (text := why(r))), "")
         facts.append({"status": status, "count": len(members), "labels": labels, "reason": reason})
     static = sum(r.status is Status.OK and r.measured is None for _, _, r in points)
-    return [Finding("unmeasured", {"statuses": facts, "static": static, "total": len(points)})] if points else []
+    return [Claim("unmeasured", {"statuses": facts, "static": static, "total": len(points)})] if points else []
 
 
-def reach(graphs: Sequence[Record], groups: Sequence[Group] = ()) -> list[Finding]:
+def reach(graphs: Sequence[Record], groups: Sequence[Group] = ()) -> list[Claim]:
     """After how many layers every token can reach every other, and the executed FLOPs of so many layers."""
     facts = []
     for record in graphs:
@@ -219,7 +219,7 @@ def reach(graphs: Sequence[Record], groups: Sequence[Group] = ()) -> list[Findin
             flops = _flops_of_a_layer(record, groups)
             facts.append({**known, "n": shape.n, "causal": shape.causal, "flops": flops and flops * layers})
     ranked = sorted(facts, key=lambda fact: (fact["causal"], fact["layers"], fact["label"]))
-    return [Finding("reach", {"schemes": ranked})] if ranked else []
+    return [Claim("reach", {"schemes": ranked})] if ranked else []
 
 
 def _flops_of_a_layer(record: Record, groups: Sequence[Group]) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attnprof.records import Cost, Record
-from attnprof.render.metrics import Metric
+from attnprof.render.metrics import FigureMetric
 from attnprof.render.series import Group
 from attnprof.render.table import reason as reason_of
 
@@ -18,7 +18,7 @@ MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mh
 TIMES = ("wall_s", "forward_s", "backward_s")
 
 
-def panel_csv(group: Group, metric: Metric) -> str:
+def panel_csv(group: Group, metric: FigureMetric) -> str:
     """The data of one panel: a row for every point of the group, with the reason where there is no value."""
     name = metric.key
     head = ("scheme", "runner", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
@@ -48,7 +48,7 @@ def points_csv(groups: Sequence[Group]) -> str:
     return _text(head, [_point_row(s.label, r) for g in groups for s in g.series for r in s.records])
 
 
-def _panel_row(label: str, record: Record, metric: Metric) -> list[Any]:
+def _panel_row(label: str, record: Record, metric: FigureMetric) -> list[Any]:
     reading = metric.read(record)
     point = record.point
     values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from attnprof.records import Record
 from attnprof.render.axes import Axis, length_axis, value_axis
 from attnprof.render.exponents import last_exponent
-from attnprof.render.metrics import DECODE_PANELS, PANELS, Metric, Reading
+from attnprof.render.metrics import DECODE_PANELS, PANELS, FigureMetric, Reading
 from attnprof.render.palette import Style
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.words import Pass, Status
@@ -18,7 +18,7 @@ MOST_HIGHLIGHTED = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SeriesLine:
     """One series in one panel: its readings by n, and the exponent with which it grows at its longest lengths."""
 
     label: str
@@ -52,11 +52,11 @@ class Mark:
 class Panel:
     """One metric against n on two log axes."""
 
-    metric: Metric
+    metric: FigureMetric
     x: Axis
     y: Axis
     lengths: tuple[int, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SeriesLine, ...]
     marks: tuple[Mark, ...]
 
     @property
@@ -101,19 +101,19 @@ def highlighted(group: Group) -> frozenset[str]:
     return frozenset(s.label for s in chosen)
 
 
-def _at_longest(series: Series, metric: Metric) -> float:
+def _at_longest(series: Series, metric: FigureMetric) -> float:
     """The value at the longest length, over n: what ranks series that end at different lengths."""
     readings = series.readings(metric)
     return readings[max(readings)].value / max(readings) if readings else float("inf")
 
 
-def _panel(group: Group, metric: Metric, styles: Mapping[str, Style], strong: frozenset[str]) -> Panel | None:
+def _panel(group: Group, metric: FigureMetric, styles: Mapping[str, Style], strong: frozenset[str]) -> Panel | None:
     lines = []
     for series in group.series:
         readings = series.readings(metric)
         if readings:
             exponent = last_exponent(series.values(metric))
-            lines.append(Line(series.label, styles[series.label], readings, exponent, series.label in strong))
+            lines.append(SeriesLine(series.label, styles[series.label], readings, exponent, series.label in strong))
     if not lines:
         return None
     bounds = [v for line in lines for r in line.readings.values() for v in (r.value, r.low, r.high) if v]
@@ -122,7 +122,7 @@ def _panel(group: Group, metric: Metric, styles: Mapping[str, Style], strong: fr
     return Panel(metric, *axes, lengths, tuple(lines), _marks(group, metric, styles))
 
 
-def _marks(group: Group, metric: Metric, styles: Mapping[str, Style]) -> tuple[Mark, ...]:
+def _marks(group: Group, metric: FigureMetric, styles: Mapping[str, Style]) -> tuple[Mark, ...]:
     lacking: dict[tuple[str, int], list[str]] = defaultdict(list)
     for series in group.series:
         for record in series.records:

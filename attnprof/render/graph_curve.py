@@ -11,7 +11,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 34
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ReachCurve:
     """Paths in a box of `width` by `height`: the band from least to greatest, the mean, and what stands beside it."""
 
     width: int
@@ -29,7 +29,7 @@ class Curve:
     top: float
 
 
-def curve(facts: Mapping[str, Any]) -> Curve:
+def curve(facts: Mapping[str, Any]) -> ReachCurve:
     """The curve of a target's facts; the layers run linearly up to 16 and logarithmically beyond."""
     reach = facts["reach"]
     rest = facts["without_globals"]
@@ -40,7 +40,7 @@ def curve(facts: Mapping[str, Any]) -> Curve:
     mean = [(place(0), _y(1 / n))] + [(place(e["layer"]), _y(e["share"])) for e in reach]
     gone = [(place(0), _y(1 / n))] + [(place(e["layer"]), _y(e["share"])) for e in others if e["layer"] <= last]
     ticks = sorted({k for k in (1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024, 4096) if k <= last} | {1})
-    return Curve(
+    return ReachCurve(
         WIDTH,
         HEIGHT,
         _band(reach, place, n),

@@ -19,7 +19,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class FigureMetric:
     """A quantity that a record may hold. What adds up over layers is divided by them; a peak never is."""
 
     key: str
@@ -73,19 +73,19 @@ def _energy(record: Record) -> Reading | None:
     return None if value is None else Reading(value)
 
 
-FLOPS = Metric("flops_executed", "flops", True, _cost("flops_executed"))
-CORE = Metric("flops_core_executed", "flops", True, _cost("flops_core_executed"))
-USEFUL = Metric("flops_core_useful", "flops", True, _cost("flops_core_useful"))
-PEAK = Metric("peak_bytes", "bytes", False, _either("peak_bytes"))
-SAVED = Metric("saved_bytes", "bytes", True, _either("saved_bytes"))
-WALL = Metric("wall_s", "s", True, _interval("wall_s"))
-ENERGY = Metric("energy_j", "j", True, _energy)
-EXP = Metric("exp_ops", "ops", True, _cost("exp_ops"))
-ARITH = Metric("arith_ops", "ops", True, _cost("arith_ops"))
-SELECT = Metric("select_ops", "ops", True, _cost("select_ops"))
-READS = Metric("decode_read_bytes", "bytes", True, _cost("decode_read_bytes"))
-STATE = Metric("state_bytes", "bytes", True, _cost("state_bytes"))
+FLOPS = FigureMetric("flops_executed", "flops", True, _cost("flops_executed"))
+CORE = FigureMetric("flops_core_executed", "flops", True, _cost("flops_core_executed"))
+USEFUL = FigureMetric("flops_core_useful", "flops", True, _cost("flops_core_useful"))
+PEAK = FigureMetric("peak_bytes", "bytes", False, _either("peak_bytes"))
+SAVED = FigureMetric("saved_bytes", "bytes", True, _either("saved_bytes"))
+WALL = FigureMetric("wall_s", "s", True, _interval("wall_s"))
+ENERGY = FigureMetric("energy_j", "j", True, _energy)
+EXP = FigureMetric("exp_ops", "ops", True, _cost("exp_ops"))
+ARITH = FigureMetric("arith_ops", "ops", True, _cost("arith_ops"))
+SELECT = FigureMetric("select_ops", "ops", True, _cost("select_ops"))
+READS = FigureMetric("decode_read_bytes", "bytes", True, _cost("decode_read_bytes"))
+STATE = FigureMetric("state_bytes", "bytes", True, _cost("state_bytes"))
 
-PANELS: tuple[Metric, ...] = (WALL, FLOPS, PEAK, SAVED, ENERGY)
-DECODE_PANELS: tuple[Metric, ...] = (WALL, FLOPS, STATE, READS, ENERGY)
-COMPARED: tuple[Metric, ...] = (WALL, PEAK, FLOPS, ENERGY)
+PANELS: tuple[FigureMetric, ...] = (WALL, FLOPS, PEAK, SAVED, ENERGY)
+DECODE_PANELS: tuple[FigureMetric, ...] = (WALL, FLOPS, STATE, READS, ENERGY)
+COMPARED: tuple[FigureMetric, ...] = (WALL, PEAK, FLOPS, ENERGY)

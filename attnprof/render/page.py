@@ -14,10 +14,10 @@ from attnprof.records import Record
 from attnprof.render import bibliography, table, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
-from attnprof.render.claims import Finding, findings
+from attnprof.render.claims import Claim, findings
 from attnprof.render.figures import Figure, figure
 from attnprof.render.files import save
-from attnprof.render.metrics import COMPARED, WALL, Metric
+from attnprof.render.metrics import COMPARED, WALL, FigureMetric
 from attnprof.render.palette import styles
 from attnprof.render.patterns import Picture, Pictures
 from attnprof.render.pictures import data_uri
@@ -134,14 +134,14 @@ def _caption(found: Figure) -> dict[str, Any] | None:
     return {"metric": panel.metric, "n": n, "best": rest[0], "baseline": ink, "count": len(rest)}
 
 
-def _absent(group: Group, found: Figure) -> list[tuple[Metric, list[tuple[str, int]]]]:
+def _absent(group: Group, found: Figure) -> list[tuple[FigureMetric, list[tuple[str, int]]]]:
     """Metrics of a device that no point of the figure has, though some were to be measured; with the statuses."""
     shown = {p.metric.key for p in found.panels}
     counts = Counter(r.status for r in group.records if r.status is not Status.OK)
     return [(WALL, sorted(counts.items()))] if counts and WALL.key not in shown else []
 
 
-def _lead(facts: Sequence[Finding]) -> dict[str, Any] | None:
+def _lead(facts: Sequence[Claim]) -> dict[str, Any] | None:
     """What the first comparison with a cheaper scheme says at its longest length; the first of all without one."""
     leads = [
         {"metric": finding.facts["metric"], "case": _at_longest(case)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.records import BASELINES, Point, Record, Value, content_hash
-from attnprof.render.metrics import Metric, Reading
+from attnprof.render.metrics import FigureMetric, Reading
 from attnprof.words import Pass, RecordKind, Status
 
 
@@ -54,12 +54,12 @@ class Series:
     runner: str | None
     records: tuple[Record, ...]
 
-    def readings(self, metric: Metric) -> dict[int, Reading]:
+    def readings(self, metric: FigureMetric) -> dict[int, Reading]:
         """The metric by n, where a record holds it."""
         found = ((r.point.shape.n, metric.read(r)) for r in self.records)
         return {n: reading for n, reading in found if reading is not None}
 
-    def values(self, metric: Metric) -> dict[int, float]:
+    def values(self, metric: FigureMetric) -> dict[int, float]:
         """The bare values of `readings`."""
         return {n: reading.value for n, reading in self.readings(metric).items()}
 

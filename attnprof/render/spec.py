@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof.render.axes import Axis
-from attnprof.render.figures import Line, Panel
+from attnprof.render.figures import Panel, SeriesLine
 from attnprof.render.metrics import Reading
 from attnprof.render.numbers import power, quantity
 from attnprof.render.palette import Style
@@ -102,7 +102,7 @@ def _fractions(drawing: Drawing, x: float, y: float) -> tuple[float, float]:
     return _short(across), _short((drawing.bottom - y) / (drawing.bottom - drawing.box.top))
 
 
-def _covered(panel: Panel, line: Line) -> list[int]:
+def _covered(panel: Panel, line: SeriesLine) -> list[int]:
     """The lengths from the first to the last reading: a gap between them stays a gap."""
     first, last = min(line.readings), max(line.readings)
     return [n for n in panel.lengths if first <= n <= last]

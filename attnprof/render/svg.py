@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from attnprof.render.figures import Line, Panel
+from attnprof.render.figures import Panel, SeriesLine
 from attnprof.render.numbers import power
 from attnprof.render.wording import status_short
 
@@ -55,7 +55,7 @@ class Label:
 class Curve:
     """One line: the path, its markers, its last point, and its label (None for a line in the background)."""
 
-    line: Line
+    line: SeriesLine
     path: str
     dots: tuple[Dot, ...]
     end: tuple[float, float]
@@ -97,7 +97,7 @@ def draw(panel: Panel, box: Box = PAGE) -> Drawing:
     return replace(bare, curves=_curves(bare), rows=rows, marks=marks)
 
 
-def label_text(line: Line) -> tuple[str, str]:
+def label_text(line: SeriesLine) -> tuple[str, str]:
     """The direct label of a line: its name, and the exponent where there is one."""
     return line.label, "" if line.exponent is None else power(line.exponent)
 
@@ -135,7 +135,7 @@ def _label(frame: Drawing, curve: Curve, y: float) -> Label:
     return Label(round(frame.right + 0.64 * gap, 2), y, leader)
 
 
-def _curve(frame: Drawing, line: Line) -> Curve:
+def _curve(frame: Drawing, line: SeriesLine) -> Curve:
     panel = frame.panel
     places = {n: (frame.x(panel.x.at(n)), frame.y(panel.y.at(r.value))) for n, r in line.readings.items()}
     path = "".join(_path([places[n] for n in piece]) for piece in line.pieces(panel.lengths))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.records import Record
-from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, Metric
+from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, FigureMetric
 from attnprof.render.numbers import interval, quantity
 from attnprof.render.series import Conditions, Group, why
 from attnprof.words import Pass
 
-COLUMNS: tuple[Metric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
+COLUMNS: tuple[FigureMetric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: (names[row.label], place[row.conditions], row.n)))
 
 
-def columns(groups: Sequence[Group]) -> tuple[Metric, ...]:
+def columns(groups: Sequence[Group]) -> tuple[FigureMetric, ...]:
     """The metrics that any record holds; state and reads only beside decoding."""
     decoding = any(g.conditions.pass_ is Pass.DECODE for g in groups)
     shown = [m for m in COLUMNS if decoding or m not in (STATE, READS)]
@@ -59,7 +59,7 @@ def _row(label: str, conditions: Conditions, record: Record) -> Row:
     return Row(label, conditions, record.point.shape.n, record, cells, ratio)
 
 
-def cell(record: Record, metric: Metric) -> Cell:
+def cell(record: Record, metric: FigureMetric) -> Cell:
     """The value of a metric per layer, zero included; with its interval, or with the reason for its absence."""
     raw = metric.source(record)
     if raw is None:

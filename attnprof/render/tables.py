@@ -7,10 +7,10 @@ from typing import Any
 
 from attnprof.records import Record
 from attnprof.render.exponents import last_exponent
-from attnprof.render.metrics import COMPARED, SAVED, Metric
+from attnprof.render.metrics import COMPARED, SAVED, FigureMetric
 from attnprof.render.numbers import around, quantity
 from attnprof.render.series import Group, Series
-from attnprof.render.verdicts import Verdict, opponents, verdict
+from attnprof.render.verdicts import CrossingVerdict, opponents, verdict
 from attnprof.words import Status
 
 
@@ -31,13 +31,13 @@ def table_context(group: Group, citations: Mapping[str, str]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "verdicts": [{"metric": m, "baseline": b.label} for m, b in bases]}
 
 
-def _common(group: Group, metric: Metric) -> int:
+def _common(group: Group, metric: FigureMetric) -> int:
     """The longest length at which at least half of the schemes that have the metric at all have a value."""
     having = [r for s in group.series if (r := s.readings(metric))]
     return max(n for n in group.lengths if 2 * sum(n in r for r in having) >= len(having))
 
 
-def _cell(series: Series, metric: Metric, n: int) -> dict[str, Any]:
+def _cell(series: Series, metric: FigureMetric, n: int) -> dict[str, Any]:
     reading = series.readings(metric).get(n)
     values = {k: v for k, v in series.values(metric).items() if k <= n}
     text = "" if reading is None else quantity(reading.value, metric.unit)
@@ -51,13 +51,13 @@ def _status(series: Series, n: int) -> str:
     return "missing" if found is None or found.status is Status.OK else found.status
 
 
-def _verdict(series: Series, baseline: Series, metric: Metric) -> str:
+def _verdict(series: Series, baseline: Series, metric: FigureMetric) -> str:
     if series.baseline:
         return "–"
     return verdict_text(verdict(series, baseline, metric))
 
 
-def verdict_text(found: Verdict | None) -> str:
+def verdict_text(found: CrossingVerdict | None) -> str:
     """A verdict in one word: the length from which, `all`, `none`, `equal`, or a dash where nothing is comparable."""
     if found is None:
         return "–"

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnprof.records import Interval
-from attnprof.render.metrics import Metric, Reading
+from attnprof.render.metrics import FigureMetric, Reading
 from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover
 
-Kind = Literal["always", "from", "never", "until", "same"]
+CrossingKind = Literal["always", "from", "never", "until", "same"]
 SAME, NEAR, DEARER = 1.01, 1.05, 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CrossingVerdict:
     """One scheme against one baseline in one metric.
 
     `always` and `never`: cheaper at every or at no common length. `from`: cheaper from the crossing on, `until`: up to
@@ -25,15 +25,15 @@ class Verdict:
 
     label: str
     baseline: str
-    metric: Metric
-    kind: Kind
+    metric: FigureMetric
+    kind: CrossingKind
     gain: float
     shortest: int
     longest: int
     crossing: Crossover | None = None
 
 
-def verdict(series: Series, baseline: Series, metric: Metric) -> Verdict | None:
+def verdict(series: Series, baseline: Series, metric: FigureMetric) -> CrossingVerdict | None:
     """The comparison at the lengths that both have; None where there are not two of them."""
     ours, theirs = series.readings(metric), baseline.readings(metric)
     ns = sorted(ours.keys() & theirs.keys())
@@ -41,10 +41,10 @@ def verdict(series: Series, baseline: Series, metric: Metric) -> Verdict | None:
         return None
     kind, crossing = _kind(ns, [ours[n] for n in ns], [theirs[n] for n in ns])
     gain = theirs[ns[-1]].value / ours[ns[-1]].value
-    return Verdict(series.label, baseline.label, metric, kind, gain, ns[0], ns[-1], crossing)
+    return CrossingVerdict(series.label, baseline.label, metric, kind, gain, ns[0], ns[-1], crossing)
 
 
-def against(group: Group, metric: Metric) -> Series | None:
+def against(group: Group, metric: FigureMetric) -> Series | None:
     """The baseline worth beating: the cheapest at the longest length that the baselines share.
 
     Where they are within five percent there, the fused one: noise must not choose the baseline.
@@ -60,7 +60,7 @@ def against(group: Group, metric: Metric) -> Series | None:
     return [s for s, r in usable if r[n].value <= best * NEAR][-1]
 
 
-def opponents(group: Group, metric: Metric) -> tuple[Series, ...]:
+def opponents(group: Group, metric: FigureMetric) -> tuple[Series, ...]:
     """The baseline worth beating, then the other where it costs clearly more: beating that one says less."""
     best = against(group, metric)
     if best is None:
@@ -75,13 +75,15 @@ def _dearer(theirs: Mapping[int, float], ours: Mapping[int, float]) -> bool:
     return bool(shared) and theirs[max(shared)] > DEARER * ours[max(shared)]
 
 
-def verdicts(group: Group, metric: Metric, baseline: Series) -> list[Verdict]:
+def verdicts(group: Group, metric: FigureMetric, baseline: Series) -> list[CrossingVerdict]:
     """Every other scheme of the group against one baseline."""
     others = [s for s in group.series if not s.baseline]
     return [v for s in others if (v := verdict(s, baseline, metric)) is not None]
 
 
-def _kind(ns: Sequence[int], ours: Sequence[Reading], theirs: Sequence[Reading]) -> tuple[Kind, Crossover | None]:
+def _kind(
+    ns: Sequence[int], ours: Sequence[Reading], theirs: Sequence[Reading]
+) -> tuple[CrossingKind, Crossover | None]:
     ratios = [b.value / a.value for a, b in zip(ours, theirs, strict=True)]
     measured = any(r.low is not None for r in (*ours, *theirs))
     same = NEAR if measured else SAME

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore, Tiles
+from attnprof.impl.gather import GatherCore, TileScores
 from attnprof.impl.gather import flops_core as gathered_flops
 from attnprof.impl.masked import pattern_mask
-from attnprof.impl.tiling import Part
+from attnprof.impl.tiling import TilePart
 from attnprof.layers.attention import QKV
 from attnprof.layers.relative_labels import by_lag
 from attnprof.words import Runner
@@ -42,7 +42,7 @@ class Core(nn.Module):
         if self.mix is None:
             self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
         for part in self.modules():
-            if isinstance(part, Tiles):
+            if isinstance(part, TileScores):
                 part.added = self.labels_of(part.part)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -78,13 +78,13 @@ class Core(nn.Module):
         products = q @ self._by_head(torch.cat([self.lags, self.others], 1)).transpose(-2, -1)
         return products.gather(-1, kind.expand(*q.shape[:2], -1, -1))
 
-    def labels_of(self, part: Part) -> Callable[[Tensor, Tensor], None]:
+    def labels_of(self, part: TilePart) -> Callable[[Tensor, Tensor], None]:
         """What adds the products with their labels to the scores `[b, h, tiles, rows, width]` of a part's tiles."""
         if part.shifts is not None:
             return partial(self._add_lags, part)
         return self._add_to_columns if part.q_view.tokens is None else self._add_to_rows
 
-    def _add_lags(self, part: Part, q: Tensor, scores: Tensor) -> None:
+    def _add_lags(self, part: TilePart, q: Tensor, scores: Tensor) -> None:
         assert part.shifts is not None
         scores.add_(by_lag(self._products(q, self.lags), part.width, part.shifts[0] * part.k_block))
 

@@ -18,7 +18,7 @@ from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 
 EPSILON = 1e-4
 RELU_EPSILON = 1e-3
-State = tuple[Tensor, Tensor, Tensor]
+PerformerState = tuple[Tensor, Tensor, Tensor]
 
 
 class Core(nn.Module):
@@ -99,7 +99,7 @@ class Core(nn.Module):
         u = x.to(dtype) @ self.projection.to(dtype).T
         return torch.cat([u, -u], -1) if self.kernel == "hyperbolic" else u
 
-    def state(self, n: int) -> State:
+    def state(self, n: int) -> PerformerState:
         """Sums over n tokens, of random content: of features and values, of values alone, and the maximum."""
         shape, width = self.spec.shape, self.spec.shape.head_dim + 1
         dtype = getattr(torch, shape.dtype)
@@ -107,7 +107,7 @@ class Core(nn.Module):
         sums = torch.rand(*size, columns(self.spec), width, dtype=working(dtype))
         return sums, torch.rand(*size, 1, width, dtype=wide(dtype)), torch.rand(*size, 1, 1, dtype=wide(dtype))
 
-    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> State:
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> PerformerState:
         """The state after the tokens `k, v [b, g, n, d]`."""
         keys, peak = self.bare(k)
         values = v.to(keys.dtype)
@@ -116,7 +116,7 @@ class Core(nn.Module):
         top = nothing if peak is None else torch.cat([nothing, peak], 2).amax(2, keepdim=True)
         return summed(keys, values), plain, top
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: PerformerState) -> tuple[Tensor, PerformerState]:
         """One token more: the state takes it in and is read."""
         sums, plain, peak = self.prefill(q, k, v)
         state = state[0] + sums, state[1] + plain, torch.maximum(state[2], peak)

@@ -34,14 +34,14 @@ class Layer(nn.Module):
         super().__init__()
         self.points = nn.Parameter(torch.empty(spec.number("points"), spec.shape.dim))
         nn.init.xavier_uniform_(self.points)
-        block = Block if spec.params["variant"] == "paper" else OfficialBlock
+        block = SetAttentionBlock if spec.params["variant"] == "paper" else OfficialBlock
         self.reading, self.writing = block(spec.shape), block(spec.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.writing(x, self.reading(self.points.expand(x.shape[0], -1, -1), x))
 
 
-class Block(nn.Module):
+class SetAttentionBlock(nn.Module):
     """MAB(x, y) = LN(h + rFF(h)), h = LN(x + multihead(x, y, y))."""
 
     def __init__(self, shape: Shape) -> None:

@@ -17,7 +17,7 @@ from attnprof.layers.index_tables import table
 from attnprof.layers.relative import RelativeAttention, windows
 from attnprof.layers.scan import chunked
 
-State = tuple[Tensor, Tensor, Tensor, int]
+SegmentState = tuple[Tensor, Tensor, Tensor, int]
 
 
 class Core(nn.Module):
@@ -64,19 +64,19 @@ class Core(nn.Module):
         weights = ((content + position) / q.shape[-1] ** 0.5).masked_fill(~seen, float("-inf")).softmax(-1)
         return (weights * own) @ v + (weights * ~own) @ v_m
 
-    def state(self, n: int) -> State:
+    def state(self, n: int) -> SegmentState:
         """Keys and values that token n reads, of random content, the positions' projections, and n."""
         shape, rows = self.spec.shape, n - self._first(n)
         dtype = getattr(torch, shape.dtype)
         k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype)
         return k, torch.randn_like(k), self.relative.positions(), n
 
-    def prefill(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> State:
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> SegmentState:
         """The state after the tokens `k, v [b, g, n, d]`."""
         first = self._first(k.shape[2])
         return k[:, :, first:].clone(), v[:, :, first:].clone(), self.relative.positions(), k.shape[2]
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, State]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, SegmentState]:
         """One token more over its segment so far and the memory before it."""
         old_k, old_v, positions, n = rest[-1]
         k, v = torch.cat([old_k, k], 2), torch.cat([old_v, v], 2)

@@ -15,9 +15,9 @@ from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Point, Record, Value, content_hash
-from attnprof.store import HEADER, Run
+from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import Job, Planned, label
+from attnprof.sweeps.plan import PlannedPoint, TargetPoints, label
 from attnprof.sweeps.run import sweep
 from attnprof.words import Executor
 
@@ -25,8 +25,8 @@ POLL_S = 0.5
 
 
 def submit(
-    jobs: Sequence[Job],
-    run: Run,
+    jobs: Sequence[TargetPoints],
+    run: RunFolder,
     budget: Budget,
     watch: Callable[[Record], None],
     *,
@@ -56,7 +56,7 @@ def submit(
         raise AttnprofError(f"{len(failed)} jobs ended early: {'; '.join(failed)}", hint=f"see {run.path / 'jobs'}")
 
 
-def folder_of(run: Run, job: Job) -> Path:
+def folder_of(run: RunFolder, job: TargetPoints) -> Path:
     """Where a job keeps its own run: named by its target, its parameters and its runner."""
     settings = content_hash([job.target, dict(job.params), job.runner, dict(job.arguments), job.layout])
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
@@ -65,33 +65,33 @@ def folder_of(run: Run, job: Job) -> Path:
 def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) -> None:
     """What a job does on its machine: sweep its points into `folder`, with children as everywhere."""
     path = Path(folder)
-    with (Run.open(path) if (path / HEADER).exists() else Run.create(path, {})).lock() as run:
+    with (RunFolder.open(path) if (path / HEADER).exists() else RunFolder.create(path, {})).lock() as run:
         sweep([from_json(job)], run, Budget(**budget), lambda record: None, static=static)
 
 
-def to_json(job: Job) -> str:
+def to_json(job: TargetPoints) -> str:
     """A job as text."""
     points = [{"key": p.key, "point": p.point.to_json(), "flags": p.flags} for p in job.points]
     plain = {name: getattr(job, name) for name in ("target", "params", "runner", "arguments", "layout")}
     return json.dumps({**plain, "points": points})
 
 
-def from_json(text: str) -> Job:
+def from_json(text: str) -> TargetPoints:
     """The job that `to_json` wrote."""
     data = json.loads(text)
-    points = tuple(Planned(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data.pop("points"))
-    return Job(points=points, **data)
+    points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data.pop("points"))
+    return TargetPoints(points=points, **data)
 
 
-def _without(job: Job, done: set[str]) -> Job:
+def _without(job: TargetPoints, done: set[str]) -> TargetPoints:
     return dataclasses.replace(job, points=tuple(p for p in job.points if p.key not in done))
 
 
-def _take_over(run: Run, folder: Path, watch: Callable[[Record], None]) -> None:
+def _take_over(run: RunFolder, folder: Path, watch: Callable[[Record], None]) -> None:
     if not (folder / HEADER).exists():
         return
     known = run.keys()
-    for record in Run.open(folder).records():
+    for record in RunFolder.open(folder).records():
         if record.key not in known:
             run.append(record)
             watch(record)

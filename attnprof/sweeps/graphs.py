@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Record
-from attnprof.store import Run
-from attnprof.sweeps.plan import Job
+from attnprof.store import RunFolder
+from attnprof.sweeps.plan import TargetPoints
 from attnprof.words import RecordKind
 
 LONGEST = 4096
 
 
-def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> list[Record]:
+def add_graphs(jobs: Sequence[TargetPoints], run: RunFolder, note: Callable[[str], None]) -> list[Record]:
     """Append a graph record of every target with a pattern that has none in the run yet; a user's module has none.
 
     At most 4096 tokens; patterns that depend on data at the length at which `graph` shows them. A pattern that cannot
@@ -35,7 +35,7 @@ def add_graphs(jobs: Sequence[Job], run: Run, note: Callable[[str], None]) -> li
     return made
 
 
-def _graph(job: Job) -> Record | None:
+def _graph(job: TargetPoints) -> Record | None:
     from attnprof.graph.analysis import Request, analyze, selecting_n
     from attnprof.graph.record import graph_record
 

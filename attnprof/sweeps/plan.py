@@ -23,7 +23,7 @@ DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SweepRequest:
     """What a sweep was asked for. `targets` empty: every scheme of the catalogue whose maths is written."""
 
     lengths: tuple[int, ...]
@@ -52,7 +52,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedPoint:
     """One point to do, under the key of its record, with flags that are known beforehand."""
 
     key: str
@@ -61,7 +61,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TargetPoints:
     """All points of one target, for one child process: how to find the target there, and the points, short first.
 
     `target` is what finds it, `card` what is known of it; records call it by the name of its points.
@@ -71,7 +71,7 @@ class Job:
     params: Mapping[str, Value]
     runner: str | None
     arguments: Mapping[str, Value]
-    points: tuple[Planned, ...]
+    points: tuple[PlannedPoint, ...]
     card: Card | None = None
     layout: Layout | None = None
 
@@ -103,7 +103,7 @@ class Job:
         )
 
 
-def plan(ask: Ask, explicit: Sequence[str] = ()) -> tuple[Job, ...]:
+def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints, ...]:
     """The jobs of a sweep. Raises `AttnprofError` for anything that cannot be used, before a process starts.
 
     `explicit` are the sizes that were asked for in so many words: one that no target takes is refused.
@@ -126,11 +126,11 @@ def plan(ask: Ask, explicit: Sequence[str] = ()) -> tuple[Job, ...]:
     )
 
 
-def _target(ask: Ask, text: str, params: Mapping[str, Value], name: str) -> Target:
+def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
     return catalog.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
 
 
-def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
+def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
     """The parameters set for a target, and the lengths that they hold for: one set, unless a preset has more."""
     given = dict(ask.settings.get(label(name), {}))
     if ask.preset is None:
@@ -142,7 +142,7 @@ def _parameters(ask: Ask, name: str) -> list[tuple[dict[str, Value], tuple[int, 
     return list(sets.values())
 
 
-def _causal(ask: Ask, target: Target, native: set[bool]) -> tuple[bool, ...]:
+def _causal(ask: SweepRequest, target: Target, native: set[bool]) -> tuple[bool, ...]:
     """The causal settings of a target: as asked, else its own; a baseline has those of all that it is compared with."""
     if ask.causal is not None:
         return (ask.causal,)
@@ -152,20 +152,20 @@ def _causal(ask: Ask, target: Target, native: set[bool]) -> tuple[bool, ...]:
 
 
 def _job(
-    ask: Ask,
+    ask: SweepRequest,
     name: str,
     params: Mapping[str, Value],
     lengths: tuple[int, ...],
     target: Target,
     causal: tuple[bool, ...],
-) -> Job:
+) -> TargetPoints:
     planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
     distinct = {point.key: point for point in planned}
     points = tuple(distinct.values())
-    return Job(name, params, target.runner, ask.arguments, points, target.card, ask.layout)
+    return TargetPoints(name, params, target.runner, ask.arguments, points, target.card, ask.layout)
 
 
-def _planned(ask: Ask, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> Planned:
+def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> PlannedPoint:
     batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
     shape = ask.shape.replace(n=n, causal=causal or pass_ == Pass.DECODE, batch=batch)
     params = target.resolve(n)
@@ -175,7 +175,7 @@ def _planned(ask: Ask, text: str, target: Target, n: int, causal: bool, pass_: P
     ]
     if ask.runner and target.runners and target.runner != ask.runner:
         flags.append(f"runner:{ask.runner} cannot execute it, {target.runner} does")
-    return Planned(key_of(target, point), point, tuple(flags))
+    return PlannedPoint(key_of(target, point), point, tuple(flags))
 
 
 def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Device) -> Point:

@@ -14,9 +14,9 @@ from typing import Any
 from attnprof.errors import AttnprofError
 from attnprof.measure.environment import free_bytes
 from attnprof.records import Cost, Measured, Point, Record, revive
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget, Outlook, out_of_memory
-from attnprof.sweeps.plan import Job, Planned
+from attnprof.sweeps.plan import PlannedPoint, TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 from attnprof.usercode import causality_seen
 from attnprof.words import Device, RecordKind, Status
@@ -30,22 +30,22 @@ Watch = Callable[[Record], None]
 class Lane:
     """One target on its way: its child, and what has been learnt of it."""
 
-    job: Job
+    job: TargetPoints
     worker: Worker
     outlook: Outlook = field(default_factory=Outlook)
     faults: dict[str, str] = field(default_factory=dict)
 
 
 def sweep(
-    jobs: Sequence[Job],
-    run: Run,
+    jobs: Sequence[TargetPoints],
+    run: RunFolder,
     budget: Budget,
     watch: Watch,
     *,
     static: bool = False,
     peak_flops_per_s: float | None = None,
     abreast: int = 1,
-    start: Callable[[Job, Path], Worker] = Worker,
+    start: Callable[[TargetPoints, Path], Worker] = Worker,
     free_bytes: Callable[[], int] = free_bytes,
 ) -> None:
     """Do every point that the run has no finished record of, and append its record.
@@ -87,7 +87,7 @@ def _records(attempts: Sequence[Attempt], abreast: int) -> Iterator[Record]:
             yield from future.result()
 
 
-def _turns(lanes: Sequence[Lane], done: set[str]) -> Iterator[tuple[Lane, Planned]]:
+def _turns(lanes: Sequence[Lane], done: set[str]) -> Iterator[tuple[Lane, PlannedPoint]]:
     """Points length by length, the targets taking turns."""
     lengths = sorted({planned.point.shape.n for lane in lanes for planned in lane.job.points})
     for n in lengths:
@@ -102,7 +102,7 @@ class Attempt:
     """One point being done: gathers what becomes its record."""
 
     lane: Lane
-    planned: Planned
+    planned: PlannedPoint
     budget: Budget
     static: bool
     free_bytes: Callable[[], int]

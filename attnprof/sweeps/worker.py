@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.sweeps.child import serve
-from attnprof.sweeps.plan import Job
+from attnprof.sweeps.plan import TargetPoints
 
 PRELOADED = ["attnprof.sweeps.nursery"]
 OPENING_S = 120.0
@@ -36,7 +36,7 @@ class Died(Exception):
 class Worker:
     """One child for one target, started when first asked and started anew after it died."""
 
-    def __init__(self, job: Job, log: Path | None = None, serve: Serve = serve) -> None:
+    def __init__(self, job: TargetPoints, log: Path | None = None, serve: Serve = serve) -> None:
         self.job = job
         self.log = log
         self.serve = serve

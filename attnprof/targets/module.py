@@ -14,7 +14,7 @@ from attnprof.targets.layouts import SWAPPED, drawn, seen_in_ours
 from attnprof.targets.making import cast, checked_module, copied, made, without_modes
 from attnprof.targets.scheme import torch_dtype
 from attnprof.targets.signatures import check_arguments, required, said, signature_of, taken
-from attnprof.targets.token_mixing import ENTRIES, Question, probe
+from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
 from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths, Runner
 
@@ -123,7 +123,7 @@ class ModuleTarget:
             self._check_layout(shape)
             small = shape.replace(batch=ENTRIES, dtype=DType.FLOAT32, m=None)
             self.known[family] = probe(
-                Question(
+                MixingQuestion(
                     make=lambda n: self._made(small.replace(n=n)),
                     sizes=lambda n: self._input_sizes(small.replace(n=n, kv_heads=None)),
                     streams=self.takes_streams(shape),

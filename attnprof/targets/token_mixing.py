@@ -32,7 +32,7 @@ Sizes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Question:
+class MixingQuestion:
     """How to make the module for a length, the sizes of its inputs there, and what is known of its layout beforehand.
 
     `given` was said by the user; `stated` is what the module says of itself.
@@ -64,7 +64,7 @@ class Moved:
     earlier: bool
 
 
-def probe(question: Question, n: int) -> Mixing:
+def probe(question: MixingQuestion, n: int) -> Mixing:
     """What a module mixes, at a length between 32 and 512. Raises `AttnprofError` where its layout is not known."""
     lengths = dict.fromkeys((*LENGTHS, *((n,) if n <= LONGEST else ())))
     why = ""
@@ -87,7 +87,7 @@ def probe(question: Question, n: int) -> Mixing:
     return Mixing(question.usual, why=f"it does not run at n = {', '.join(map(str, lengths))}: {why}")
 
 
-def _judged(question: Question, n: int, order: Layout) -> Mixing:
+def _judged(question: MixingQuestion, n: int, order: Layout) -> Mixing:
     """What one length shows, with inputs in one order; where the other order turns out to be meant, with that."""
     import torch
 
@@ -112,7 +112,7 @@ def _judged(question: Question, n: int, order: Layout) -> Mixing:
     )
 
 
-def _layout(question: Question, seen: Moved, order: Layout) -> Layout:
+def _layout(question: MixingQuestion, seen: Moved, order: Layout) -> Layout:
     """The layout that what moved speaks for, where nobody said it."""
     if question.given:
         return question.given

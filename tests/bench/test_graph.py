@@ -9,9 +9,9 @@ import pytest
 
 from attnprof.graph.engines import compiled
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import trials
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import ReachRequest
 from attnprof.pattern import Pattern
 from attnprof.records import Shape, Value
 from attnprof.targets import catalog
@@ -35,20 +35,20 @@ def pattern_of(name: str, params: dict[str, Value], n: int, seed: int = 0) -> Pa
 @pytest.mark.parametrize("engine", ["auto", "slices", "slices in NumPy"])
 @pytest.mark.parametrize("name", PATTERNS)
 def test_all_pairs_at_64k(benchmark: Any, monkeypatch: pytest.MonkeyPatch, name: str, engine: str) -> None:
-    stack = Stack.of(pattern_of(*PATTERNS[name], N))
+    stack = LayeredRelation.of(pattern_of(*PATTERNS[name], N))
     if engine == "slices in NumPy":
         monkeypatch.setattr(compiled, "installed", lambda: False)
     elif engine == "slices" and not compiled.installed():
         pytest.skip("numba is not installed (pip install attnprof[fast])")
-    found = benchmark.pedantic(lambda: solve(stack, Ask(), engine.split()[0]), rounds=3, warmup_rounds=1)
+    found = benchmark.pedantic(lambda: solve(stack, ReachRequest(), engine.split()[0]), rounds=3, warmup_rounds=1)
     benchmark.extra_info.update(scheme=name, engine=found.engine, n=N)
     assert found.full
 
 
 @pytest.mark.parametrize("name", ["sliding_window", "longformer", "bigbird", "sparse_strided"])
 def test_two_hops_at_a_million(benchmark: Any, name: str) -> None:
-    stack = Stack.of(pattern_of(name, {}, 1 << 20))
-    found = benchmark.pedantic(lambda: solve(stack, Ask(layers=2)), rounds=1)
+    stack = LayeredRelation.of(pattern_of(name, {}, 1 << 20))
+    found = benchmark.pedantic(lambda: solve(stack, ReachRequest(layers=2)), rounds=1)
     benchmark.extra_info.update(scheme=name, engine=found.engine, n=1 << 20)
     assert found.certainty == "exact"
 

@@ -7,7 +7,7 @@ import pytest
 
 from attnprof.cli import main
 from attnprof.records import Interval, Measured, Point, Record, Shape
-from attnprof.store import Run
+from attnprof.store import RunFolder
 
 Write = Callable[..., Path]
 MACHINE = {"cpu": "Imaginary 9000", "device_name": "Imaginary 9000", "threads": 2}
@@ -23,7 +23,7 @@ def record(wall_s: float | None, target: str = "dense", **shape: object) -> Reco
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     def run(name: str, *records: Record, **machine: object) -> Path:
-        with Run.create(tmp_path / name, {"environment": {**MACHINE, **machine}}) as made:
+        with RunFolder.create(tmp_path / name, {"environment": {**MACHINE, **machine}}) as made:
             for one in records:
                 made.append(one)
         return tmp_path / name

@@ -15,7 +15,7 @@ from attnprof.errors import AttnprofError
 from attnprof.graph.export import save_csr
 from attnprof.graph.ladder import ENGINES
 from attnprof.pattern import Band
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.words import EngineName
 
 MODULE = """
@@ -72,7 +72,7 @@ def test_longformer_reads_as_a_summary_and_leaves_a_record_and_a_page(folder: Pa
     assert "░" in result.stdout
     next_one = "attnprof graph longformer --set longformer.window=64 --n 1k --without-globals"
     assert f"next: {next_one}" in result.stderr
-    (record,) = Run.open(folder / "out").records()
+    (record,) = RunFolder.open(folder / "out").records()
     assert (record.kind, record.point.target, record.point.shape.n) == ("graph", "longformer", 1024)
     assert record.metrics is not None
     assert len(record.metrics["image"]) == 64

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from tests.cli.console import attnprof
 from tests.fakes.records import header, records
 
@@ -12,7 +12,7 @@ MADE = [r for r in records() if r.point.pass_ == "forward" and not r.point.shape
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "one"
-    with Run.create(path, header()).lock() as made:
+    with RunFolder.create(path, header()).lock() as made:
         for record in MADE:
             made.append(record)
     return path

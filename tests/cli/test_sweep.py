@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from tests.cli.console import ENV, attnprof, command
 
 OWN_PATTERN = """
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
     out, said = run
     assert {"run.json", "report.html"} <= {path.name for path in out.iterdir()}
-    every = Run.open(out).records()
+    every = RunFolder.open(out).records()
     records = [r for r in every if r.kind == "cost"]
     assert len(records) == 8
     assert [(r.point.target, r.metrics and r.metrics["layers_to_full"]) for r in every if r.kind == "graph"] == [
@@ -49,7 +49,7 @@ def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
 
 
 def test_the_header_says_how_to_do_it_again(run: tuple[Path, str]) -> None:
-    header = Run.open(run[0]).header
+    header = RunFolder.open(run[0]).header
     assert header["command"].startswith("attnprof sweep dense sliding_window --lengths 64,128")
     assert header["environment"]["cores_usable"] >= 1
     assert header["calibration"]["matmul_flops_per_s"] > 0
@@ -78,7 +78,7 @@ def test_fresh_opens_a_new_folder_and_deletes_nothing(run: tuple[Path, str]) -> 
     first = attnprof(*ask, "--out", out.parent / "other").data["run"]
     second = attnprof(*ask, "--out", out.parent / "other", "--fresh").data["run"]
     assert (first, second) == (str(out.parent / "other"), str(out.parent / "other-fresh1"))
-    assert len(Run.open(first).records()) == len(Run.open(second).records()) == 2
+    assert len(RunFolder.open(first).records()) == len(RunFolder.open(second).records()) == 2
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) ->
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {r.key: r for r in Run.open(out).records()}
+    kept = {r.key: r for r in RunFolder.open(out).records()}
     assert 3 <= len(kept) < 12
     shard = next(out.glob("records-*.jsonl"))
     shard.write_bytes(shard.read_bytes() + b'{"schema_version": 1, "torn')
@@ -98,7 +98,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) ->
     assert resumed.code == 0, resumed.err
     assert "torn last line" in resumed.err
     assert f"resuming: {len(kept)} of 12 points are done" in resumed.err
-    after = {r.key: r for r in Run.open(out).records()}
+    after = {r.key: r for r in RunFolder.open(out).records()}
     assert len(after) == 12
     assert all(after[key] == record for key, record in kept.items())
 

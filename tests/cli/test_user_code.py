@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from tests.cli.console import Outcome, attnprof
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -27,7 +27,7 @@ def test_a_module_is_gated_and_measured_at_every_length(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = attnprof("sweep", f"{OWN}:Plain", "--lengths", "64,128,256", "--time-budget", "0.2", "--out", out, *SMALL)
     assert done.code == 0, done.err
-    records = [r for r in Run.open(out).records() if r.kind == "cost"]
+    records = [r for r in RunFolder.open(out).records() if r.kind == "cost"]
     assert [(r.point.shape.n, r.point.pass_, r.status) for r in records] == [
         (n, pass_, "ok") for n in (64, 128, 256) for pass_ in ("forward", "train")
     ]
@@ -43,7 +43,7 @@ def test_one_target_that_breaks_does_not_end_a_sweep(tmp_path: Path) -> None:
     texts = (f"{OWN}:Breaks", f"{OWN}:Item")
     done = attnprof("sweep", *texts, "--lengths", "64", "--device", "none", "--out", out, *SMALL)
     assert done.code == 3, done.err
-    statuses = {(r.point.target, r.status) for r in Run.open(out).records()}
+    statuses = {(r.point.target, r.status) for r in RunFolder.open(out).records()}
     assert statuses == {("Breaks", "failed"), ("Item", "ok")}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attnprof.records import Cost, Interval, Measured, plain
-from attnprof.sweeps.plan import Job
+from attnprof.sweeps.plan import TargetPoints
 from attnprof.sweeps.worker import Died
 
 Answers = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -19,7 +19,7 @@ class FakeWorker:
     asked: list[tuple[str, int]]
     closed: int
 
-    def __init__(self, job: Job, special: Callable[[str, Mapping[str, Any]], Any] | None = None) -> None:
+    def __init__(self, job: TargetPoints, special: Callable[[str, Mapping[str, Any]], Any] | None = None) -> None:
         self.job = job
         self.special = special or (lambda what, request: None)
         self.asked = []

@@ -48,12 +48,12 @@ def swept(sheet: Sheet, length: str) -> Path | None:
 
 def statuses(run: Path) -> dict[str, int]:
     """How many points of a run have which status."""
-    from attnprof.store import HEADER, Run
+    from attnprof.store import HEADER, RunFolder
 
     if not (run / HEADER).is_file():
         return {}
     found: dict[str, int] = {}
-    for record in Run.open(run).records():
+    for record in RunFolder.open(run).records():
         found[record.status] = found.get(record.status, 0) + 1
     return found
 

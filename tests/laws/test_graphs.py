@@ -13,13 +13,13 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from attnprof.graph.analysis import Request, analyze, is_random
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.export import digraph
 from attnprof.graph.ladder import ENGINES
-from attnprof.graph.layered import Slotted, Stack
+from attnprof.graph.layered import LayeredRelation, Slotted
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.pixels import Grid, pooled
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Pattern, Slices
 from attnprof.records import Shape, Value
@@ -52,12 +52,12 @@ def pattern_of(name: str, causal: bool, params: dict[str, Value], n: int, seed: 
 
 
 @cache
-def stack_of(case: str, n: int) -> Stack:
+def stack_of(case: str, n: int) -> LayeredRelation:
     name, causal, params = next(each for each in CASES if label(each) == case)
-    return Stack.of(pattern_of(name, causal, params, n))
+    return LayeredRelation.of(pattern_of(name, causal, params, n))
 
 
-def masks(stack: Stack) -> list[np.ndarray]:
+def masks(stack: LayeredRelation) -> list[np.ndarray]:
     """Every layer kind as a dense mask over tokens."""
     found = []
     for kind in stack.kinds:
@@ -69,7 +69,7 @@ def masks(stack: Stack) -> list[np.ndarray]:
     return found
 
 
-def layered_hops(stack: Stack) -> np.ndarray:
+def layered_hops(stack: LayeredRelation) -> np.ndarray:
     """The layer after which i first depends on j, by dense products; -1 for never."""
     layers = masks(stack)
     reached = np.eye(stack.n, dtype=np.bool_)
@@ -84,7 +84,7 @@ def layered_hops(stack: Stack) -> np.ndarray:
     return hops
 
 
-def answers(stack: Stack, ask: Ask) -> dict[str, Reach]:
+def answers(stack: LayeredRelation, ask: ReachRequest) -> dict[str, Reach]:
     found = {engine.name: engine.run(stack, ask) for engine in EXACT}
     return {name: reach for name, reach in found.items() if reach is not None}
 
@@ -96,7 +96,7 @@ def test_all_engines_that_answer_agree_with_dense_products(
 ) -> None:
     stack = stack_of(label((name, causal, params)), n)
     hops = layered_hops(stack)
-    found = answers(stack, Ask(side=8))
+    found = answers(stack, ReachRequest(side=8))
     assert len(found) >= 2
     for engine, reach in found.items():
         assert reach.histogram.tolist() == np.bincount(hops[hops >= 0]).tolist(), engine
@@ -124,7 +124,7 @@ def test_hops_of_one_kind_of_layer_are_the_shortest_paths_of_scipy_and_networkx(
 @each_case
 def test_weak_components_are_those_of_scipy(name: str, causal: bool, params: dict[str, Value]) -> None:
     pattern = pattern_of(name, causal, params, 64)
-    stack = Stack.of(pattern)
+    stack = LayeredRelation.of(pattern)
     union = np.logical_or.reduce(masks(stack))
     expected = connected_components(csr_array(union), directed=False, return_labels=False)
     assert weak_components(Subject(pattern)) == expected
@@ -138,15 +138,15 @@ def test_every_view_of_every_layer_has_the_same_edges(
     """One head after the other is held to its rule by the laws of patterns; here their union, as a layer has it."""
     for seed in (0, 7) if is_random(CatalogTarget.of(catalog.entry(name), params, None)) else (0,):
         pattern = pattern_of(name, causal, params, n, seed)
-        parts = Stack.of(pattern).parts
+        parts = LayeredRelation.of(pattern).parts
         if any(isinstance(part, Slotted) for part in parts):
             pytest.skip("tokens meet in slots")
         for layer, part in enumerate(parts):
-            assert isinstance(part, (Slices, Blocked))
+            assert isinstance(part, (Slices, BlockConstant))
             one_layer(part, np.logical_or.reduce([pattern.dense(layer, head) for head in range(pattern.heads)]), n)
 
 
-def one_layer(part: Slices | Blocked, mask: np.ndarray, n: int) -> None:
+def one_layer(part: Slices | BlockConstant, mask: np.ndarray, n: int) -> None:
     slices = part if isinstance(part, Slices) else part.tokens()
     assert slices.dense().tolist() == mask.tolist()
     assert part.edges == mask.sum()
@@ -188,4 +188,4 @@ def test_no_graph_reads_the_future_when_causal(name: str) -> None:
     entry = catalog.entry(name)
     if True not in entry.card.causality:
         pytest.skip("the scheme has no causal form")
-    assert not Stack.of(pattern_of(name, True, SMALL.get(name, {}), 64)).reads_future
+    assert not LayeredRelation.of(pattern_of(name, True, SMALL.get(name, {}), 64)).reads_future

@@ -7,7 +7,7 @@ import pytest
 
 from attnprof.counting.useful import useful_flops
 from attnprof.impl.lower import lower
-from attnprof.impl.tiling import Part, Plan
+from attnprof.impl.tiling import TilePart, TilePlan
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
 from attnprof.records import Shape
 from attnprof.targets import catalog
@@ -17,7 +17,7 @@ from tests.laws.expressions import LENGTHS, NAMES, expressions
 from tests.laws.work import stated
 
 
-def executed_edges(plan: Plan) -> np.ndarray:
+def executed_edges(plan: TilePlan) -> np.ndarray:
     """How often the plan computes each pair for an output row that is kept, `[n, n]`."""
     owner = np.full(plan.n + 1, -1)
     for at, stack in enumerate(plan.stacks):
@@ -32,7 +32,7 @@ def executed_edges(plan: Plan) -> np.ndarray:
     return total[: plan.n, : plan.n]
 
 
-def unmasked(part: Part) -> tuple[np.ndarray, np.ndarray]:
+def unmasked(part: TilePart) -> tuple[np.ndarray, np.ndarray]:
     """The query and the key of every pair that no mask of the part forbids."""
     rows, keys = part.rows(), part.keys()
     mask = np.ones((keys.shape[0], part.count, part.q_block, part.width), dtype=bool)

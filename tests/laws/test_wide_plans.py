@@ -12,7 +12,7 @@ from attnprof.impl import lower as lowering
 from attnprof.impl import masks, parts, triangle
 from attnprof.impl.gather import GatherCore
 from attnprof.impl.lower import lower
-from attnprof.impl.tiling import Plan
+from attnprof.impl.tiling import TilePlan
 from attnprof.impl.touched import from_tiles
 from attnprof.pattern import Band, Blocks, Dense, Expr, Global, Offsets, Segments, Strided, Summary
 from tests.laws.expressions import NAMES, expressions
@@ -70,7 +70,7 @@ def test_every_edge_is_executed_exactly_once(name: str, n: int, bounds: str) -> 
 @pytest.mark.parametrize("name", ALL)
 def test_tiles_that_are_looked_for_are_the_pattern(name: str, n: int) -> None:
     expr = ALL[name](n)
-    plan = Plan(n, tuple(from_tiles(expr, n)))
+    plan = TilePlan(n, tuple(from_tiles(expr, n)))
     assert (executed_edges(plan) == expr.slices(n).dense()).all()
 
 

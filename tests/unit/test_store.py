@@ -11,7 +11,7 @@ import pytest
 from attnprof import store
 from attnprof.errors import AttnprofError
 from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Point, Record, Shape
-from attnprof.store import Run
+from attnprof.store import RunFolder
 
 GOLDEN = Path(__file__).parent / "golden" / "run-v1"
 
@@ -39,10 +39,10 @@ def line(key: str = "a", **changes: object) -> str:
 
 
 def test_records_come_back_whole(tmp_path: Path) -> None:
-    with Run.create(tmp_path / "run", {"command": "attnprof sweep"}) as run:
+    with RunFolder.create(tmp_path / "run", {"command": "attnprof sweep"}) as run:
         run.append(record("a"))
         run.append(record("b", status="predicted_oom", measured=None))
-    again = Run.open(tmp_path / "run")
+    again = RunFolder.open(tmp_path / "run")
     assert again.records() == [record("a"), record("b", status="predicted_oom", measured=None)]
     assert again.header["command"] == "attnprof sweep"
     assert again.keys() == {"a", "b"}
@@ -50,7 +50,7 @@ def test_records_come_back_whole(tmp_path: Path) -> None:
 
 
 def test_the_newest_record_of_a_key_wins_across_shards(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     shard(tmp_path, line(recorded_at="2026-01-02", status="ok"), name="records-a-1.jsonl")
     shard(tmp_path, line(recorded_at="2026-01-01", status="failed"), name="records-b-1.jsonl")
     assert [r.status for r in run.records()] == ["ok"]
@@ -60,14 +60,14 @@ def test_the_newest_record_of_a_key_wins_across_shards(tmp_path: Path) -> None:
 
 
 def test_a_failed_point_is_tried_again(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     shard(tmp_path, line("a", status="failed"), line("b", status="over_budget"))
     assert run.keys() == {"b"}
     assert run.keys(retried=()) == {"a", "b"}
 
 
 def test_a_torn_last_line_is_skipped_by_readers_and_dropped_by_the_writer(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     file = shard(tmp_path, line("a"), line("b")[:40])
     assert [r.key for r in run.records()] == ["a"]
     assert run.notices == []
@@ -79,7 +79,7 @@ def test_a_torn_last_line_is_skipped_by_readers_and_dropped_by_the_writer(tmp_pa
 
 
 def test_a_last_line_that_lacks_only_its_newline_is_kept(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     file = shard(tmp_path, line("a"), line("b").rstrip("\n"))
     assert run.keys() == {"a", "b"}
     with run.lock():
@@ -98,14 +98,14 @@ CORRUPT = {
 
 @pytest.mark.parametrize("bad", CORRUPT.values(), ids=CORRUPT)
 def test_a_corrupt_middle_line_is_named_with_file_and_line(tmp_path: Path, bad: str) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     shard(tmp_path, line("a"), bad, line("b"))
     with pytest.raises(AttnprofError, match=r"records-h-1\.jsonl, line 2 is corrupt"):
         run.records()
 
 
 def test_a_newer_record_asks_for_an_upgrade(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     shard(tmp_path, line("a"), line("b", schema_version=99))
     with pytest.raises(AttnprofError, match=r"line 2: schema version 99") as caught:
         run.records()
@@ -115,32 +115,32 @@ def test_a_newer_record_asks_for_an_upgrade(tmp_path: Path) -> None:
 def test_a_newer_or_corrupt_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema_version": 99}')
     with pytest.raises(AttnprofError, match="schema version 99"):
-        Run.open(tmp_path)
+        RunFolder.open(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(AttnprofError, match=r"run\.json is corrupt"):
-        Run.open(tmp_path)
+        RunFolder.open(tmp_path)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AttnprofError, match="is not a run"):
-        Run.open(tmp_path / "nowhere")
+        RunFolder.open(tmp_path / "nowhere")
 
 
 def test_a_run_is_not_created_over_another(tmp_path: Path) -> None:
-    Run.create(tmp_path, {})
+    RunFolder.create(tmp_path, {})
     with pytest.raises(AttnprofError, match="already holds a run"):
-        Run.create(tmp_path, {})
+        RunFolder.create(tmp_path, {})
 
 
 def test_an_unwritable_folder_is_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AttnprofError, match="cannot write to") as caught:
-        Run.create(tmp_path / "file" / "run", {})
+        RunFolder.create(tmp_path / "file" / "run", {})
     assert "--out" in caught.value.hint
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run.create(tmp_path, {})
+    run = RunFolder.create(tmp_path, {})
     run.append(record("a"))
     whole = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: whole(handle, data[:10]))
@@ -153,13 +153,13 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_number_that_json_lacks_is_refused(tmp_path: Path) -> None:
-    with Run.create(tmp_path, {}) as run, pytest.raises(AttnprofError, match="cannot be stored"):
+    with RunFolder.create(tmp_path, {}) as run, pytest.raises(AttnprofError, match="cannot be stored"):
         run.append(record(metrics={"gap": float("nan")}))
 
 
 def test_two_writers_of_one_run_are_refused_with_the_pid(tmp_path: Path) -> None:
-    with Run.create(tmp_path, {}).lock():
-        other = Run.open(tmp_path)
+    with RunFolder.create(tmp_path, {}).lock():
+        other = RunFolder.open(tmp_path)
         with pytest.raises(AttnprofError, match=f"is being written by process {os.getpid()} on"):
             other.append(record())
     other.append(record())
@@ -167,22 +167,22 @@ def test_two_writers_of_one_run_are_refused_with_the_pid(tmp_path: Path) -> None
 
 
 def _write_for_ever(path: Path) -> None:
-    run = Run.open(path)
+    run = RunFolder.open(path)
     for number in range(10**6):
         run.append(record(str(number)))
 
 
 def test_kill_9_loses_nothing_that_was_appended_and_frees_the_lock(tmp_path: Path) -> None:
-    Run.create(tmp_path, {})
+    RunFolder.create(tmp_path, {})
     writer = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(tmp_path,))
     writer.start()
     assert writer.pid is not None
     deadline = time.monotonic() + 20
-    while len(Run.open(tmp_path).records()) < 20 and time.monotonic() < deadline:
+    while len(RunFolder.open(tmp_path).records()) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(writer.pid, signal.SIGKILL)
     writer.join()
-    run = Run.open(tmp_path)
+    run = RunFolder.open(tmp_path)
     kept = [int(r.key) for r in run.records()]
     assert len(kept) >= 20
     assert kept == list(range(len(kept)))
@@ -192,7 +192,7 @@ def test_kill_9_loses_nothing_that_was_appended_and_frees_the_lock(tmp_path: Pat
 
 
 def test_schema_v1_stays_readable() -> None:
-    run = Run.open(GOLDEN)
+    run = RunFolder.open(GOLDEN)
     first, second, graph = run.records()
     assert first == record("0123456789abcdef")
     assert (second.status, second.measured, second.reasons["measured"]) == (

@@ -18,7 +18,7 @@ from attnprof.locate import PACKAGE
 from attnprof.pattern import Card
 from attnprof.records import Point, Record, Shape
 from attnprof.stats import compare_runs
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.words import DType, Level, Pass, Status, Word
 from tests.cli.console import attnprof as command
 
@@ -127,14 +127,14 @@ def test_every_door_of_the_command_line_refuses_an_unknown_word(line: str) -> No
 
 def test_a_record_of_an_unknown_word_is_one_clear_error(tmp_path: Path) -> None:
     record = Record("cost", "k", Point("dense", Shape(n=64)))  # type: ignore[arg-type]
-    with Run.create(tmp_path / "run", {}) as run:
+    with RunFolder.create(tmp_path / "run", {}) as run:
         run.append(record)
     shard = next((tmp_path / "run").glob("records-*.jsonl"))
     for old, new in (('"pass":"forward"', '"pass":"training"'), ('"status":"ok"', '"status":"fine"')):
         text = shard.read_text()
         shard.write_text(text.replace(old, new))
         with pytest.raises(AttnprofError, match=r"line 1.*unknown (pass|status)"):
-            list(Run.open(tmp_path / "run").records())
+            list(RunFolder.open(tmp_path / "run").records())
         shard.write_text(text)
 
 

@@ -15,19 +15,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import Layer, Slotted, Stack
+from attnprof.graph.layered import LayeredRelation, LayerPattern, Slotted
 from attnprof.graph.pixels import Counts, Grid
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
 Words = NDArray[np.uint64]
-Plan = Callable[[Words, Words], None]
+PushPlan = Callable[[Words, Words], None]
 """`plan(source [m, W], out [n, W])` ORs into each row of `out` the rows of `source` that it reads."""
 
-Planner = Callable[[Slices], Plan]
+Planner = Callable[[Slices], PushPlan]
 
-Counter = Callable[[Words, Words, NDArray[np.uint8], NDArray[np.uint32], Words], int]
+BitCounter = Callable[[Words, Words, NDArray[np.uint8], NDArray[np.uint32], Words], int]
 """`count(state, grown, pops, counts, touched)` leaves the new bits in `state`; says how many there are, and where."""
 
 
@@ -35,7 +35,7 @@ class Search(NamedTuple):
     """How a search goes about it: the plan of a relation, how new bits are counted, words a row (0: by the cache)."""
 
     plan: Planner
-    count: Counter
+    count: BitCounter
     words: int = 0
 
 
@@ -56,22 +56,22 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class BitSearch:
     """One search: the plans of the layer kinds, words a row, the most layers, the pixels of the picture.
 
     `by_target` asks for the counts of each target as well.
     """
 
-    stack: Stack
-    plans: list[Plan]
-    count: Counter
+    stack: LayeredRelation
+    plans: list[PushPlan]
+    count: BitCounter
     width: int
     layers: int | None
     grid: Grid | None
     by_target: bool = False
 
 
-def relation(layer: Layer, planner: Planner) -> Plan:
+def relation(layer: LayerPattern, planner: Planner) -> PushPlan:
     """The plan of one layer; slots are read first, then read by the tokens."""
     if not isinstance(layer, Slotted):
         return planner(layer)
@@ -88,7 +88,12 @@ def relation(layer: Layer, planner: Planner) -> Plan:
 
 
 def search(
-    stack: Stack, ask: Ask, means: Planner | Search, targets: Ints | None = None, *, by_target: bool = False
+    stack: LayeredRelation,
+    ask: ReachRequest,
+    means: Planner | Search,
+    targets: Ints | None = None,
+    *,
+    by_target: bool = False,
 ) -> Found:
     """Which queries come to depend on the targets (default: all tokens), layer by layer, over threads."""
     planner, count, words = means if isinstance(means, Search) else Search(means, count_new)
@@ -96,7 +101,7 @@ def search(
     width = words or chunk_words(stack.n, len(wanted))
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
     plans = [relation(kind, planner) for kind in stack.kinds]
-    job = Job(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
+    job = BitSearch(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
     workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
     if workers == 1:
         return _work(job, chunks)
@@ -109,14 +114,14 @@ def chunk_words(n: int, targets: int) -> int:
     return max(1, min(16, 65536 // n, -(-targets // 64)))
 
 
-def _work(job: Job, chunks: Sequence[Ints]) -> Found:
+def _work(job: BitSearch, chunks: Sequence[Ints]) -> Found:
     found = Found(np.zeros(job.stack.n, dtype=np.int64))
     for chunk in chunks:
         _chunk(job, chunk, found)
     return found
 
 
-def _chunk(job: Job, chunk: Ints, found: Found) -> None:
+def _chunk(job: BitSearch, chunk: Ints, found: Found) -> None:
     stack, plans = job.stack, job.plans
     state = np.zeros((stack.n, job.width), dtype=np.uint64)
     bit = np.arange(len(chunk))
@@ -149,7 +154,9 @@ def count_new(state: Words, grown: Words, pops: NDArray[np.uint8], counts: NDArr
     return new
 
 
-def _counted(found: Found, layer: int, job: Job, words: tuple[Words, Words, NDArray[np.uint8]], chunk: Ints) -> int:
+def _counted(
+    found: Found, layer: int, job: BitSearch, words: tuple[Words, Words, NDArray[np.uint8]], chunk: Ints
+) -> int:
     """Add one layer's new bits to the tallies; returns how many there are."""
     state, grown, pops = words
     if len(found.fresh) == layer:
@@ -222,10 +229,10 @@ def _joined(parts: Sequence[Found]) -> Found:
     return whole
 
 
-def to_reach(stack: Stack, ask: Ask, found: Found) -> Reach:
+def to_reach(stack: LayeredRelation, ask: ReachRequest, found: Found) -> Reach:
     """The record of a search over all targets."""
     n = stack.n
-    tally = Tally(stack, ask.grid(n))
+    tally = ReachTally(stack, ask.grid(n))
     counts, out = np.ones(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     image = np.zeros(0, dtype=np.int64)
     if tally.grid is not None:

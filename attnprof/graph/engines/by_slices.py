@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attnprof.graph.engines import compiled
-from attnprof.graph.engines.bits import Plan, Words, search, to_reach
+from attnprof.graph.engines.bits import PushPlan, Words, search, to_reach
 from attnprof.graph.engines.coarse import coarse
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
@@ -36,7 +36,7 @@ class Rank:
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class ReadLevel:
     """What is read at one level: contiguous pieces, scattered ranks, and rows with many slices for a segmented OR."""
 
     pieces: tuple[Piece, ...]
@@ -44,7 +44,7 @@ class Level:
     many: tuple[Ints, Ints, Ints] | None
 
 
-def run(stack: Stack, ask: Ask) -> Reach:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach:
     """The exact answer for any stack."""
     if not compiled.usable(stack, edges=False):
         return to_reach(stack, ask, search(stack, ask, plan))
@@ -52,13 +52,13 @@ def run(stack: Stack, ask: Ask) -> Reach:
     return replace(reach, engine="slices (numba)")
 
 
-def plan(slices: Slices) -> Plan:
+def plan(slices: Slices) -> PushPlan:
     """The range-OR of one relation, prepared: over its blocks where it has some."""
     blocks = coarse(slices)
     return _plan(slices) if blocks is None else blocks.plan(_plan)
 
 
-def _plan(slices: Slices) -> Plan:
+def _plan(slices: Slices) -> PushPlan:
     steps = [(step, _levels(slices.take(slices.step == step))) for step in np.unique(slices.step).tolist()]
 
     def into(source: Words, out: Words) -> None:
@@ -68,33 +68,33 @@ def _plan(slices: Slices) -> Plan:
     return into
 
 
-def _levels(slices: Slices) -> list[Level | None]:
+def _levels(slices: Slices) -> list[ReadLevel | None]:
     counts = slices.counts
     level = np.frexp(counts.astype(np.float64))[1] - 1
     high = slices.start + (counts - (1 << level)) * slices.step
-    found: list[Level | None] = []
+    found: list[ReadLevel | None] = []
     for at in range(int(level.max()) + 1):
         mine = level == at
         found.append(_level(slices.row[mine], slices.start[mine], high[mine]) if mine.any() else None)
     return found
 
 
-def _level(row: Ints, low: Ints, high: Ints) -> Level:
+def _level(row: Ints, low: Ints, high: Ints) -> ReadLevel:
     pieces, rest = _pieces(row, low, high)
     row, low, high = row[rest], low[rest], high[rest]
     if len(row) == 0:
-        return Level(pieces, (), None)
+        return ReadLevel(pieces, (), None)
     first = np.concatenate([[True], row[1:] != row[:-1]])
     starts = np.flatnonzero(first)
     rank = np.arange(len(row)) - np.repeat(starts, np.diff(np.append(starts, len(row))))
     if int(rank.max()) >= MANY:
         both = np.stack([low, high], axis=1).ravel()
-        return Level(pieces, (), (row[first], both, 2 * starts))
+        return ReadLevel(pieces, (), (row[first], both, 2 * starts))
     ranks = []
     for number in range(int(rank.max()) + 1):
         mine = rank == number
         ranks.append(Rank(row[mine], low[mine], high[mine], bool((low[mine] == high[mine]).all())))
-    return Level(pieces, tuple(ranks), None)
+    return ReadLevel(pieces, tuple(ranks), None)
 
 
 def _pieces(row: Ints, low: Ints, high: Ints) -> tuple[tuple[Piece, ...], np.ndarray]:
@@ -112,7 +112,7 @@ def _pieces(row: Ints, low: Ints, high: Ints) -> tuple[tuple[Piece, ...], np.nda
     return tuple(pieces), rest
 
 
-def _walk(source: Words, out: Words, step: int, levels: list[Level | None]) -> None:
+def _walk(source: Words, out: Words, step: int, levels: list[ReadLevel | None]) -> None:
     """OR every slice of one step into `out`, doubling the runs of the source from level to level."""
     runs = source
     buffers = (np.empty_like(source), np.empty_like(source)) if len(levels) > 1 else None
@@ -126,7 +126,7 @@ def _walk(source: Words, out: Words, step: int, levels: list[Level | None]) -> N
             runs = target
 
 
-def _apply(runs: Words, out: Words, level: Level) -> None:
+def _apply(runs: Words, out: Words, level: ReadLevel) -> None:
     for rows, low, high in level.pieces:
         np.bitwise_or(out[rows], runs[low], out=out[rows])
         if low != high:

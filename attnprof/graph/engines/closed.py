@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import Slotted, Stack
+from attnprof.graph.layered import LayeredRelation, Slotted
 from attnprof.graph.pixels import Grid, lag_image, pooled
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.graph.structure import BandShape, band_of, hubs_of, is_complete, self_reading
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
 
-def run(stack: Stack, ask: Ask) -> Reach | None:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     """The answer where a formula gives it: None for any other stack."""
     if _complete(stack):
         return _one_layer(stack, ask)
@@ -25,7 +25,7 @@ def run(stack: Stack, ask: Ask) -> Reach | None:
     return _hubs(stack, stack.plain, ask)
 
 
-def _complete(stack: Stack) -> bool:
+def _complete(stack: LayeredRelation) -> bool:
     for kind in stack.kinds:
         if isinstance(kind, Slotted):
             through = is_complete(kind.reads, False) and len(np.unique(kind.writes.row)) == kind.n
@@ -36,9 +36,9 @@ def _complete(stack: Stack) -> bool:
     return True
 
 
-def _one_layer(stack: Stack, ask: Ask) -> Reach:
+def _one_layer(stack: LayeredRelation, ask: ReachRequest) -> Reach:
     n, grid = stack.n, ask.grid(stack.n)
-    tally = Tally(stack, grid)
+    tally = ReachTally(stack, grid)
     tally.add(1, stack.allowed, grid.allowed(stack.causal) if grid else None)
     farthest = np.ones(n, dtype=np.int64)
     out, into = farthest.copy(), farthest.copy()
@@ -47,13 +47,13 @@ def _one_layer(stack: Stack, ask: Ask) -> Reach:
     return tally.result(out if n > 1 else farthest * 0, into if n > 1 else farthest * 0, closed=True)
 
 
-def _hubs(stack: Stack, kinds: tuple[Slices, ...], ask: Ask) -> Reach | None:
+def _hubs(stack: LayeredRelation, kinds: tuple[Slices, ...], ask: ReachRequest) -> Reach | None:
     """A token that reads all and is read by all, in every layer: two layers reach everything."""
     if stack.causal or not bool(np.logical_and.reduce([hubs_of(kind) for kind in kinds]).any()):
         return None
     first, grid = with_self(kinds[0]), ask.grid(stack.n)
     degree = first.out_degree()
-    tally = Tally(stack, grid)
+    tally = ReachTally(stack, grid)
     tally.add(1, degree, pooled(first, grid) if grid else None)
     if ask.layers == 1:
         return tally.result((degree > 1) * 1, (first.in_degree() > 1) * 1, closed=False)
@@ -67,12 +67,12 @@ def with_self(slices: Slices) -> Slices:
     return slices.joined(Slices.of(slices.n, lacking, lacking, lacking + 1)) if len(lacking) else slices
 
 
-def _bands(stack: Stack, kinds: list[BandShape], ask: Ask) -> Reach:
+def _bands(stack: LayeredRelation, kinds: list[BandShape], ask: ReachRequest) -> Reach:
     """Bands add up: after k layers a query sees the sum of the extents on either side, cut at the ends."""
     n, d = stack.n, kinds[0].dilation
     longest = (n - 1) // d
     before, after = _extents(kinds, longest, ask.layers)
-    tally = Tally(stack, ask.grid(n))
+    tally = ReachTally(stack, ask.grid(n))
     left, right = np.arange(n) // d, np.arange(n)[::-1] // d
     counts = np.ones(n, dtype=np.int64)
     for layer in range(1, len(before)):

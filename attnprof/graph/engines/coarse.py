@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.graph.engines.bits import Plan, Planner, Words
+from attnprof.graph.engines.bits import Planner, PushPlan, Words
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
@@ -28,7 +28,7 @@ class Coarse:
     stop: int
     group: Ints
 
-    def plan(self, planner: Planner) -> Plan:
+    def plan(self, planner: Planner) -> PushPlan:
         """The plan of the tokens by that of the groups."""
         groups = planner(self.slices)
 

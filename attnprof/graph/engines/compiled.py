@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.graph.engines.bits import Plan, Search, Words
+from attnprof.graph.engines.bits import PushPlan, Search, Words
 from attnprof.graph.engines.coarse import coarse
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.pattern import Slices
 
 WORTH = 1 << 26
@@ -26,7 +26,7 @@ def installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def usable(stack: Stack, edges: bool) -> bool:
+def usable(stack: LayeredRelation, edges: bool) -> bool:
     """Whether a search of so much work, edge by edge or slice by slice, should be compiled: small ones end sooner."""
     reads = max(sum(part.edges if edges else len(part.row) for part in parts) for parts in stack.relations)
     return stack.n * reads // 64 >= WORTH and installed()
@@ -50,20 +50,20 @@ def kernels() -> Any:
     return found
 
 
-def edges_plan(slices: Slices) -> Plan:
+def edges_plan(slices: Slices) -> PushPlan:
     """Every edge of every row, one after the other."""
     indptr, indices = slices.csr()
     keys, run = indices.astype(np.int32), kernels().or_edges
     return lambda source, out: run(indptr, keys, source, out)
 
 
-def slices_plan(slices: Slices) -> Plan:
+def slices_plan(slices: Slices) -> PushPlan:
     """The same plan as NumPy's, its loops compiled."""
     blocks = coarse(slices)
     return _runs_plan(slices) if blocks is None else blocks.plan(_runs_plan)
 
 
-def _runs_plan(slices: Slices) -> Plan:
+def _runs_plan(slices: Slices) -> PushPlan:
     """The slices of each step by the level of their longest run, as two runs each."""
     groups = [(step, *_by_level(slices.take(slices.step == step), step)) for step in np.unique(slices.step).tolist()]
     run = kernels().or_runs

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from attnprof.graph.engines import compiled
-from attnprof.graph.engines.bits import Plan, Words, search, to_reach
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.engines.bits import PushPlan, Words, search, to_reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Slices
 
 GATHER = 1 << 21
 
 
-def run(stack: Stack, ask: Ask) -> Reach:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach:
     """The exact answer for any stack; time grows with the number of edges."""
     if not compiled.usable(stack, edges=True):
         return to_reach(stack, ask, search(stack, ask, plan))
@@ -24,7 +24,7 @@ def run(stack: Stack, ask: Ask) -> Reach:
     return replace(reach, engine="csr (numba)")
 
 
-def plan(slices: Slices) -> Plan:
+def plan(slices: Slices) -> PushPlan:
     """The segmented OR over the keys of each row, in batches of rows that bound the memory."""
     indptr, indices = slices.csr()
     rows = np.flatnonzero(np.diff(indptr))

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import pooled
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
 MOST_PIECES = 8
 
-Rows = Slices
+IntervalRows = Slices
 """Rows of the reach: step 1, disjoint, sorted."""
 
 
-def run(stack: Stack, ask: Ask, most: int = MOST_PIECES) -> Reach | None:
+def run(stack: LayeredRelation, ask: ReachRequest, most: int = MOST_PIECES) -> Reach | None:
     """The answer, or None once rows have more than `most` pieces on average."""
     if stack.plain is None or any(bool((kind.step != 1).any()) for kind in stack.plain):
         return None
     n = stack.n
-    tally = Tally(stack, ask.grid(n))
+    tally = ReachTally(stack, ask.grid(n))
     every = np.arange(n)
     reached = Slices.of(n, every, every, every + 1)
     counts = reached.out_degree()
@@ -45,7 +45,7 @@ def run(stack: Stack, ask: Ask, most: int = MOST_PIECES) -> Reach | None:
     return tally.result(out, into, closed, counts)
 
 
-def compose(first: Slices, reached: Rows, most: int = MOST_PIECES) -> Rows | None:
+def compose(first: Slices, reached: IntervalRows, most: int = MOST_PIECES) -> IntervalRows | None:
     """What each query reaches through one more layer: its own row, and the rows of all keys that it reads.
 
     None once an intermediate result has more than `4 * most` pieces a row.
@@ -67,7 +67,7 @@ def compose(first: Slices, reached: Rows, most: int = MOST_PIECES) -> Rows | Non
     return merged(n, m, row, start, stop)
 
 
-def _gathered(runs: Rows, row: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
+def _gathered(runs: IntervalRows, row: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
     """The intervals of the rows `at`, as intervals of the rows `row`."""
     first = np.searchsorted(runs.row, np.arange(runs.n + 1))
     size = np.diff(first)[at]
@@ -75,7 +75,7 @@ def _gathered(runs: Rows, row: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
     return np.repeat(row, size), runs.start[where], runs.stop[where]
 
 
-def _doubled(runs: Rows, by: int) -> Rows:
+def _doubled(runs: IntervalRows, by: int) -> IntervalRows:
     """Row i becomes the union of rows i and i + by."""
     later = np.searchsorted(runs.row, by)
     row = np.concatenate([runs.row, runs.row[later:] - by])
@@ -83,7 +83,7 @@ def _doubled(runs: Rows, by: int) -> Rows:
     return merged(runs.n, runs.m, row, start, stop)
 
 
-def merged(n: int, m: int, row: Ints, start: Ints, stop: Ints) -> Rows:
+def merged(n: int, m: int, row: Ints, start: Ints, stop: Ints) -> IntervalRows:
     """Intervals as rows: sorted, touching ones joined."""
     span = m + 2
     key = row * span + start
@@ -105,7 +105,7 @@ def diameter(slices: Slices, most: int = MOST_PIECES) -> int | None:
     n = slices.n
     every = np.arange(n)
     power = compose(slices, Slices.of(n, every, every, every + 1), most)
-    powers: list[Rows] = []
+    powers: list[IntervalRows] = []
     while power is not None and not _complete(power):
         if len(power.row) > most * n or (powers and power.edges == powers[-1].edges):
             return None
@@ -114,7 +114,7 @@ def diameter(slices: Slices, most: int = MOST_PIECES) -> int | None:
     return None if power is None else _bisected(powers, most)
 
 
-def _bisected(powers: list[Rows], most: int) -> int | None:
+def _bisected(powers: list[IntervalRows], most: int) -> int | None:
     """One more than the largest number of layers that is not complete; `powers[e]` is the reach of 2^e layers."""
     hops, reached = 0, None
     for exponent in range(len(powers) - 1, -1, -1):
@@ -126,5 +126,5 @@ def _bisected(powers: list[Rows], most: int) -> int | None:
     return hops + 1
 
 
-def _complete(rows: Rows) -> bool:
+def _complete(rows: IntervalRows) -> bool:
     return len(rows.row) == rows.n and bool((rows.stop - rows.start == rows.m).all())

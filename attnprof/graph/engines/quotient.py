@@ -10,18 +10,18 @@ import math
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import Found, search
-from attnprof.graph.layered import LEAST_BLOCK, Stack
+from attnprof.graph.layered import LEAST_BLOCK, LayeredRelation
 from attnprof.graph.pixels import Counts, Grid
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.graph.structure import blocks_of, self_reading
 
 FINEST = 4096
 
 
-def run(stack: Stack, ask: Ask) -> Reach | None:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     """The answer for block-constant stacks; None for any other."""
     found = stack.blocked or _recognised(stack)
     if found is None or any(part.causal != stack.causal for part in found):
@@ -33,12 +33,12 @@ def run(stack: Stack, ask: Ask) -> Reach | None:
     kinds = tuple(part.refined(size).blocks for part in found)
     if size < LEAST_BLOCK or not all(bool(self_reading(kind).all()) for kind in kinds):
         return None
-    small = Stack(stack.n // size, kinds, stack.causal)
-    result = search(small, Ask(ask.layers, ask.side, ask.threads), range_or.plan)
+    small = LayeredRelation(stack.n // size, kinds, stack.causal)
+    result = search(small, ReachRequest(ask.layers, ask.side, ask.threads), range_or.plan)
     return _lifted(stack, small, size, result, ask)
 
 
-def _recognised(stack: Stack) -> tuple[Blocked, ...] | None:
+def _recognised(stack: LayeredRelation) -> tuple[BlockConstant, ...] | None:
     """The blocks of a stack that was given token by token."""
     if stack.plain is None:
         return None
@@ -47,12 +47,12 @@ def _recognised(stack: Stack) -> tuple[Blocked, ...] | None:
     return found if len(found) == len(parts) else None
 
 
-def _lifted(stack: Stack, small: Stack, size: int, found: Found, ask: Ask) -> Reach:
+def _lifted(stack: LayeredRelation, small: LayeredRelation, size: int, found: Found, ask: ReachRequest) -> Reach:
     """Token counts from block counts: all tokens of a reached block, less those after the query in its own."""
     n, count = stack.n, small.n
     blocks_grid = ask.grid(count)
     grid = Grid(n, blocks_grid.size * size) if blocks_grid else None
-    tally = Tally(stack, grid)
+    tally = ReachTally(stack, grid)
     later = np.arange(size)[::-1] if stack.causal else np.zeros(size, dtype=np.int64)
     blocks, out = np.ones(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     image = np.diag(blocks_grid.widths) if blocks_grid else np.zeros((0, 0), dtype=np.int64)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from attnprof.graph.confidence import mean_intervals
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search, to_reach
-from attnprof.graph.layered import Slotted, Stack
-from attnprof.graph.reach import Ask, LayerReach, Reach
+from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.reach import LayerReach, Reach, ReachRequest
 from attnprof.graph.structure import self_reading
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty
@@ -26,7 +26,7 @@ WIDE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampledReach:
     """What a sample of tokens has shown: pairs new at each layer, `[tokens, layers]`, of the `room [tokens]` allowed.
 
     `out`, `into`: the largest hop of each query and token that was seen, -1 for tokens that were not.
@@ -39,7 +39,7 @@ class Sample:
     closed: bool
 
 
-def run(stack: Stack, ask: Ask) -> Reach:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach:
     """An estimate: shares with 95% intervals, over tokens (never over pairs); every largest hop is a lower bound.
 
     Up to 1024 tokens the sample is all of them, and the answer exact.
@@ -53,7 +53,7 @@ def run(stack: Stack, ask: Ask) -> Reach:
     return _estimate(stack, _looked_at(stack, ask, room, targets), first_layer(stack), targets, rng)
 
 
-def _room(stack: Stack) -> Ints:
+def _room(stack: LayeredRelation) -> Ints:
     """Other queries that may ever depend on each token, `[n]`."""
     return stack.n - 1 - np.arange(stack.n) if stack.causal else np.full(stack.n, stack.n - 1)
 
@@ -65,13 +65,13 @@ def spread_over(weight: Ints, count: int, rng: np.random.Generator) -> Ints:
     return np.searchsorted(ends, at, side="right")
 
 
-def first_layer(stack: Stack) -> Ints | None:
+def first_layer(stack: LayeredRelation) -> Ints | None:
     """Other queries that read each token in the first layer, `[n]`; None where tokens meet in slots."""
     kind = stack.kinds[0]
     return None if isinstance(kind, Slotted) else kind.in_degree() - self_reading(kind)
 
 
-def _looked_at(stack: Stack, ask: Ask, room: Ints, targets: Ints) -> Sample:
+def _looked_at(stack: LayeredRelation, ask: ReachRequest, room: Ints, targets: Ints) -> SampledReach:
     out, into = np.zeros(stack.n, dtype=np.int64), np.full(stack.n, -1, dtype=np.int64)
     found, order, closed = [], [], True
     for at in range(GROUPS):
@@ -88,10 +88,12 @@ def _looked_at(stack: Stack, ask: Ask, room: Ints, targets: Ints) -> Sample:
     for at, columns in enumerate(found):
         for layer, column in enumerate(columns):
             table[at * WIDE : (at + 1) * WIDE, layer] = column
-    return Sample(room[np.concatenate(order)], table, out, into, closed)
+    return SampledReach(room[np.concatenate(order)], table, out, into, closed)
 
 
-def _estimate(stack: Stack, sample: Sample, known: Ints | None, targets: Ints, rng: np.random.Generator) -> Reach:
+def _estimate(
+    stack: LayeredRelation, sample: SampledReach, known: Ints | None, targets: Ints, rng: np.random.Generator
+) -> Reach:
     n, pairs = stack.n, stack.pairs
     counted = n + (0 if known is None else int(known.sum()))
     later = sample.fresh.copy()

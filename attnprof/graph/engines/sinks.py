@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import pooled
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
 
-def run(stack: Stack, ask: Ask) -> Reach | None:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     """The closed form for causal bands with the same first tokens visible to all; None for any other stack."""
     if stack.plain is None or not stack.causal:
         return None
@@ -49,10 +49,10 @@ def windows(n: int, sinks: int, before: int) -> Slices:
     return Slices.of(n, row, start, stop)
 
 
-def _answer(stack: Stack, sinks: int, befores: list[int], ask: Ask) -> Reach:
+def _answer(stack: LayeredRelation, sinks: int, befores: list[int], ask: ReachRequest) -> Reach:
     n = stack.n
     i = np.arange(n)
-    tally = Tally(stack, ask.grid(n))
+    tally = ReachTally(stack, ask.grid(n))
     extent = [0]
     counts: Ints = np.ones(n, dtype=np.int64)
     while tally.total < stack.pairs and (ask.layers is None or len(extent) <= ask.layers):

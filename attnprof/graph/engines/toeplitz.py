@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import lag_image
-from attnprof.graph.reach import Ask, Reach, Tally, kept
+from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.graph.structure import lags_of
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
 
 
-def run(stack: Stack, ask: Ask) -> Reach | None:
+def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     """The answer for stacks whose every layer is causal and Toeplitz; None for any other."""
     if stack.plain is None or not stack.causal:
         return None
@@ -24,9 +24,9 @@ def run(stack: Stack, ask: Ask) -> Reach | None:
     return _search(stack, found, ask) if len(found) == len(lags) else None
 
 
-def _search(stack: Stack, lags: list[Slices], ask: Ask) -> Reach:
+def _search(stack: LayeredRelation, lags: list[Slices], ask: ReachRequest) -> Reach:
     n, grid = stack.n, ask.grid(stack.n)
-    tally = Tally(stack, grid)
+    tally = ReachTally(stack, grid)
     hop = np.full(n, -1, dtype=np.int64)
     hop[0] = 0
     reached = hop == 0

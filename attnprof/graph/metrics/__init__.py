@@ -20,25 +20,25 @@ from attnprof.graph.metrics.spectrum import spectral_gap
 from attnprof.graph.subject import Facts, Subject
 
 
-class Metric(NamedTuple):
+class GraphMetric(NamedTuple):
     """A group of numbers about a pattern: its name, and the function that finds them."""
 
     name: str
     find: Callable[[Subject], Facts]
 
 
-METRICS: tuple[Metric, ...] = (
-    Metric("degrees", degrees),
-    Metric("components", components),
-    Metric("reach", reach_curve),
-    Metric("hops", hops),
-    Metric("idle heads", idle_heads),
-    Metric("structure", structure),
-    Metric("hubs", hubs),
-    Metric("mixing", mixing),
-    Metric("spectrum", spectral_gap),
-    Metric("clustering", clustering),
-    Metric("bandwidth", bandwidth),
-    Metric("bottleneck", bottleneck),
-    Metric("baseline", baseline),
+METRICS: tuple[GraphMetric, ...] = (
+    GraphMetric("degrees", degrees),
+    GraphMetric("components", components),
+    GraphMetric("reach", reach_curve),
+    GraphMetric("hops", hops),
+    GraphMetric("idle heads", idle_heads),
+    GraphMetric("structure", structure),
+    GraphMetric("hubs", hubs),
+    GraphMetric("mixing", mixing),
+    GraphMetric("spectrum", spectral_gap),
+    GraphMetric("clustering", clustering),
+    GraphMetric("bandwidth", bandwidth),
+    GraphMetric("bottleneck", bottleneck),
+    GraphMetric("baseline", baseline),
 )

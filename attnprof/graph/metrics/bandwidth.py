@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
-from attnprof.graph.layered import Slotted, Stack
+from attnprof.graph.blocked import BlockConstant
+from attnprof.graph.layered import LayeredRelation, Slotted
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 
@@ -29,7 +29,7 @@ def bandwidth(subject: Subject) -> Facts:
     return Facts({"bandwidth": values})
 
 
-def _cannot(stack: Stack) -> str:
+def _cannot(stack: LayeredRelation) -> str:
     if any(isinstance(part, Slotted) for part in stack.parts):
         return "tokens meet in slots: no more lanes than slots"
     if stack.blocked is not None and stack.n // min(part.size for part in stack.blocked) <= MOST_BLOCKS:
@@ -37,12 +37,12 @@ def _cannot(stack: Stack) -> str:
     return _too_long(stack)
 
 
-def _too_long(stack: Stack) -> str:
+def _too_long(stack: LayeredRelation) -> str:
     most = f"counted up to {MOST_TOKENS} tokens, or {MOST_BLOCKS} blocks of a block-constant mask without causality"
     return "" if stack.n <= MOST_TOKENS else most
 
 
-def lanes(stack: Stack, source: Span, sink: Span, layers: int) -> int:
+def lanes(stack: LayeredRelation, source: Span, sink: Span, layers: int) -> int:
     """The most routes from tokens of `source` to tokens of `sink` that share no token in any layer: a maximum flow.
 
     Block-constant masks flow through their blocks, each as wide as it has tokens.
@@ -55,7 +55,7 @@ def lanes(stack: Stack, source: Span, sink: Span, layers: int) -> int:
 
 
 def _relation(part: object, size: int) -> Slices:
-    if isinstance(part, Blocked):
+    if isinstance(part, BlockConstant):
         return part.tokens() if size == 1 else part.refined(size).blocks
     assert isinstance(part, Slices)
     return part

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import proportion
 from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Facts, Subject
@@ -39,19 +39,19 @@ def clustering(subject: Subject) -> Facts:
         return _exact(sum(float(w) * value for w, value in zip(share, known, strict=True) if value is not None))
     if subject.n > LARGEST:
         return _none(f"sampled up to {LARGEST:,} tokens")
-    masks = [part.tokens() if isinstance(part, Blocked) else part for part in plain]
+    masks = [part.tokens() if isinstance(part, BlockConstant) else part for part in plain]
     if max(len(mask.row) for mask in masks) > MOST_SLICES:
         return _none(f"sampled up to {MOST_SLICES:,} slices")
     return _sampled(masks, share, subject.ask.seed)
 
 
-def _known(part: Slices | Blocked) -> float | None:
+def _known(part: Slices | BlockConstant) -> float | None:
     """The exact coefficient where it is within reach."""
-    if isinstance(part, Blocked) and not part.causal and part.blocks.n <= EXACT:
+    if isinstance(part, BlockConstant) and not part.causal and part.blocks.n <= EXACT:
         return of_blocks(part)
     if part.n > EXACT:
         return None
-    return of_tokens(part.tokens() if isinstance(part, Blocked) else part)
+    return of_tokens(part.tokens() if isinstance(part, BlockConstant) else part)
 
 
 def _sampled(masks: list[Slices], share: NDArray[np.float64], seed: int) -> Facts:
@@ -87,7 +87,7 @@ def _mean(matrix: np.ndarray, joined: Bools) -> float:
     return float((closed / np.maximum(degree * (degree - 1), 1)).mean())
 
 
-def of_blocks(part: Blocked) -> float:
+def of_blocks(part: BlockConstant) -> float:
     """The exact coefficient of a blow-up: every token of a block has the same neighbours but for itself."""
     joined = part.blocks.dense()
     joined |= joined.T

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search
-from attnprof.graph.layered import Layer, Slotted
-from attnprof.graph.reach import Ask
+from attnprof.graph.layered import LayerPattern, Slotted
+from attnprof.graph.reach import ReachRequest
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
@@ -42,7 +42,7 @@ def weak_components(subject: Subject) -> int:
     return _count(links, nodes) - _lonely_slots(stack.kinds)
 
 
-def _layer_links(kind: Layer, nodes: int) -> tuple[list[Pairs], int]:
+def _layer_links(kind: LayerPattern, nodes: int) -> tuple[list[Pairs], int]:
     if not isinstance(kind, Slotted):
         return links_of(kind), nodes
     first = nodes
@@ -54,7 +54,7 @@ def _layer_links(kind: Layer, nodes: int) -> tuple[list[Pairs], int]:
     return [*reads, *writes, *links_of(kind.direct)], nodes + kind.count
 
 
-def _lonely_slots(kinds: tuple[Layer, ...]) -> int:
+def _lonely_slots(kinds: tuple[LayerPattern, ...]) -> int:
     """Slots that neither read nor are read: nodes, but no part of the token graph."""
     lonely = 0
     for kind in kinds:
@@ -85,7 +85,7 @@ def _count(links: list[Pairs], nodes: int) -> int:
     return int(connected_components(graph, directed=False, return_labels=False))
 
 
-def _of_blocks(parts: tuple[Blocked, ...]) -> int:
+def _of_blocks(parts: tuple[BlockConstant, ...]) -> int:
     """Components of blocks; a block without any edge is as many components as it has tokens."""
     size = int(np.gcd.reduce([part.size for part in parts]))
     blocks = [part.refined(size).blocks for part in parts]
@@ -130,7 +130,7 @@ def _quasi_root(subject: Subject, weak: int) -> tuple[bool | None, str]:
     targets = np.zeros(1, dtype=np.int64) if stack.causal else np.unique(np.linspace(0, n - 1, 64).astype(np.int64))
     layers = None if subject.reach.certainty == Certainty.SAMPLED else max(len(subject.reach.histogram) - 1, 1)
     for target in targets.tolist():
-        found = search(stack, Ask(layers=layers), range_or.plan, np.asarray([target]))
+        found = search(stack, ReachRequest(layers=layers), range_or.plan, np.asarray([target]))
         if sum(int(fresh.sum()) for fresh in found.fresh) == n - 1:
             return True, ""
     return (False, "") if stack.causal else (None, "unknown: none of 64 tokens tried is reached by all")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import Part, Slotted
+from attnprof.graph.layered import LayerRelation, Slotted
 from attnprof.graph.subject import Facts, LayerKind, Subject
 from attnprof.pattern import Kernel
 from attnprof.pattern.slices import Ints
@@ -133,14 +133,14 @@ def _unused(subject: Subject) -> dict[str, object]:
     }
 
 
-def silent(part: Part) -> Ints:
+def silent(part: LayerRelation) -> Ints:
     """Queries that read neither a token nor a slot."""
     if not isinstance(part, Slotted):
         return np.flatnonzero(part.out_degree() == 0)
     return np.flatnonzero((part.direct.out_degree() == 0) & (part.writes.out_degree() == 0))
 
 
-def _unread(part: Part) -> Ints:
+def _unread(part: LayerRelation) -> Ints:
     """Keys that neither a query nor a slot reads."""
     if not isinstance(part, Slotted):
         return np.flatnonzero(part.in_degree() == 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Slotted, Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.graph.subject import Facts, Subject, spread
 from attnprof.pattern import Slices
 from attnprof.words import Certainty
@@ -111,8 +111,8 @@ def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
     """Diameter and radius of the graph, slot nodes counted as hops; None with a reason where there is none."""
     stack, reach = subject.stack, subject.reach
     if stack.period > 1 and subject.redrawn == 1:
-        stack = Stack(stack.n, stack.parts[:1], stack.declared)
-        reach = solve(stack, Ask(subject.ask.layers))
+        stack = LayeredRelation(stack.n, stack.parts[:1], stack.declared)
+        reach = solve(stack, ReachRequest(subject.ask.layers))
     if stack.period > 1:
         return None, None, "layers differ: hops are layers in their order, no single graph has a diameter"
     if stack.causal and subject.n > 1:
@@ -121,17 +121,17 @@ def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
         return None, None, "not strongly connected" if reach.closed else "the search ended before full reach"
     kind = stack.kinds[0] if stack.blocked is None else None
     if isinstance(kind, Slotted):
-        reach = solve(with_slot_nodes(kind), Ask())
+        reach = solve(with_slot_nodes(kind), ReachRequest())
         if not reach.full:
             return None, None, "not strongly connected once slots are nodes"
     return int(reach.farthest_out.max()), int(reach.farthest_out.min()), ""
 
 
-def with_slot_nodes(layer: Slotted) -> Stack:
+def with_slot_nodes(layer: Slotted) -> LayeredRelation:
     """One graph over tokens and slots: a token that reaches a token through a slot takes two hops."""
     total, n = layer.n + layer.count, layer.n
     columns = []
     for piece, rows, keys in ((layer.reads, n, 0), (layer.writes, 0, n), (layer.direct, 0, 0)):
         columns.append((piece.row + rows, piece.start + keys, piece.stop + keys, piece.step))
     row, start, stop, step = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Stack.single(Slices.of(total, row, start, stop, step))
+    return LayeredRelation.single(Slices.of(total, row, start, stop, step))

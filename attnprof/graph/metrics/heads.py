@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attnprof.graph.blocked import Blocked, union
-from attnprof.graph.layered import Part, Slotted
+from attnprof.graph.blocked import BlockConstant, union
+from attnprof.graph.layered import LayerRelation, Slotted
 from attnprof.graph.subject import Facts, Relation, Subject
 
 MOST = 64
@@ -30,7 +30,7 @@ def idle_heads(subject: Subject) -> Facts:
     return Facts({"idle_heads": found})
 
 
-def _idle(heads: list[Relation], whole: Part) -> list[int]:
+def _idle(heads: list[Relation], whole: LayerRelation) -> list[int]:
     kinds = {id(head): head for head in heads}
     if len(kinds) == 1 or isinstance(whole, Slotted):
         return []
@@ -40,9 +40,9 @@ def _idle(heads: list[Relation], whole: Part) -> list[int]:
 
 def united(parts: list[Relation]) -> int:
     """Distinct edges of several relations together."""
-    blocks = [part for part in parts if isinstance(part, Blocked)]
+    blocks = [part for part in parts if isinstance(part, BlockConstant)]
     whole = union(blocks) if len(blocks) == len(parts) else None
     if whole is not None:
         return whole.edges
-    first, *rest = (part.tokens() if isinstance(part, Blocked) else part for part in parts)
+    first, *rest = (part.tokens() if isinstance(part, BlockConstant) else part for part in parts)
     return first.joined(*rest).disjoint().edges

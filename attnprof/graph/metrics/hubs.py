@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Part, Slotted, Stack, direct_of, distinct, slots_of
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted, direct_of, distinct, slots_of
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Drawn, Explicit, Expr, Globals, Past, Slices, Slots, Sum, Union
 from attnprof.pattern.slices import Bools
@@ -45,7 +45,7 @@ def hubs(subject: Subject) -> Facts:
     return Facts(values, {"without_globals": rest.certainty})
 
 
-def global_tokens(stack: Stack) -> tuple[Bools, str]:
+def global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
     """The global tokens that some layer and head declares, `[n]`, and `declared`; those by `degree` of bare edges.
 
     Under causality only what all later tokens read is global: to read all of the past is nothing special there.
@@ -59,7 +59,7 @@ def global_tokens(stack: Stack) -> tuple[Bools, str]:
     return (found.columns if stack.causal else found.rows | found.columns), "declared"
 
 
-def _exprs(stack: Stack) -> list[Expr]:
+def _exprs(stack: LayeredRelation) -> list[Expr]:
     pattern = stack.pattern
     assert pattern is not None
     every = [pattern.expr(layer, head) for layer in range(pattern.layers) for head in range(pattern.heads)]
@@ -75,7 +75,7 @@ def is_bare(expr: Expr) -> bool:
     return isinstance(expr, (Explicit, Drawn))
 
 
-def hub_tokens(stack: Stack) -> Bools:
+def hub_tokens(stack: LayeredRelation) -> Bools:
     """Tokens with a full row or column in every layer, `[n]`; none where over a quarter have one (a dense mask)."""
     n = stack.n
     found = np.ones(n, dtype=np.bool_)
@@ -84,7 +84,7 @@ def hub_tokens(stack: Stack) -> Bools:
     return found if found.sum() <= n // MOST_HUBS else np.zeros(n, dtype=np.bool_)
 
 
-def _full(stack: Stack, part: Slices | Blocked) -> Bools:
+def _full(stack: LayeredRelation, part: Slices | BlockConstant) -> Bools:
     n = stack.n
     if not stack.causal:
         return (part.in_degree() == n) | (part.out_degree() == n)
@@ -92,16 +92,16 @@ def _full(stack: Stack, part: Slices | Blocked) -> Bools:
     return early & (part.in_degree() == n - np.arange(n))
 
 
-def reach_without(stack: Stack, gone: Bools, ask: Ask) -> Reach:
+def reach_without(stack: LayeredRelation, gone: Bools, ask: ReachRequest) -> Reach:
     """The reach among the other tokens once some are removed with all their edges, up to 64 layers."""
     layers = DEPTH if ask.layers is None else ask.layers
     return solve(without(stack, gone), replace(ask, layers=layers))
 
 
-def without(stack: Stack, gone: Bools) -> Stack:
+def without(stack: LayeredRelation, gone: Bools) -> LayeredRelation:
     """The stack over the tokens that are left, renumbered."""
     parts = tuple(_removed(part, gone) for part in stack.parts)
-    return Stack(int((~gone).sum()), parts, stack.declared or stack.causal)
+    return LayeredRelation(int((~gone).sum()), parts, stack.declared or stack.causal)
 
 
 def rest_of(expr: Expr, n: int, gone: Bools) -> Expr:
@@ -118,16 +118,16 @@ def _rest_of_slots(slots: Slots, n: int, gone: Bools) -> Slots:
     return Slots(slots.count, reads, writes)
 
 
-def _removed(part: Part, gone: Bools) -> Part:
+def _removed(part: LayerRelation, gone: Bools) -> LayerRelation:
     if isinstance(part, Slotted):
         none = np.zeros(part.count, dtype=np.bool_)
         reads, writes = remove(part.reads, none, gone), remove(part.writes, gone, none)
         return Slotted(int((~gone).sum()), part.count, reads, writes, remove(part.direct, gone))
-    if not isinstance(part, Blocked):
+    if not isinstance(part, BlockConstant):
         return remove(part, gone)
     whole = gone.reshape(-1, part.size)
     if bool((whole.all(axis=1) == whole.any(axis=1)).all()):
-        return Blocked(part.size, remove(part.blocks, whole[:, 0]), part.causal)
+        return BlockConstant(part.size, remove(part.blocks, whole[:, 0]), part.causal)
     return remove(part.tokens(), gone)
 
 

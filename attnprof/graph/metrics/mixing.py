@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from attnprof.graph.field import field_of, wider
-from attnprof.graph.layered import Slotted, Stack
+from attnprof.graph.layered import LayeredRelation, Slotted
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.products import Vector
 from attnprof.graph.subject import Facts, Subject
@@ -26,7 +26,7 @@ LARGEST = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Mixing:
+class ExpectedInfluence:
     """What one residual share gives, layer by layer.
 
     `to_dense`: total variation distance from dense attention's influence, mean over the sources; `to_even`: that of
@@ -91,12 +91,12 @@ def _cannot(subject: Subject) -> str:
     return unweighed(subject) or (f"computed up to n = {LARGEST}" if subject.n > LARGEST else "")
 
 
-def mix(stack: Stack, residual: float, depth: int) -> Mixing:
+def mix(stack: LayeredRelation, residual: float, depth: int) -> ExpectedInfluence:
     """The influence over `depth` layers from the last token, the middle one and one a quarter in."""
     return mixings(stack, (residual,), depth)[0]
 
 
-def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixing]:
+def mixings(stack: LayeredRelation, residuals: tuple[float, ...], depth: int) -> list[ExpectedInfluence]:
     """The same for several residual shares; where the layers are alike, the products are shared between them."""
     n = stack.n
     sources = _sources(n)
@@ -115,12 +115,14 @@ def mixings(stack: Stack, residuals: tuple[float, ...], depth: int) -> list[Mixi
     return found
 
 
-def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tuple[Vector, Vector]]) -> Mixing:
+def _compared(
+    stack: LayeredRelation, residual: float, layers: list[int], pairs: list[tuple[Vector, Vector]]
+) -> ExpectedInfluence:
     n, even = stack.n, 1.0 / stack.n
     output, token = (n - 1, n // 2) if stack.causal else (n // 2, _last_ordinary(stack))
     at = int(np.searchsorted(_sources(n), output))
     seen = _seen(stack, output, token, layers)
-    return Mixing(
+    return ExpectedInfluence(
         residual,
         output,
         token,
@@ -135,7 +137,7 @@ def _compared(stack: Stack, residual: float, layers: list[int], pairs: list[tupl
     )
 
 
-def _seen(stack: Stack, output: int, token: int, layers: list[int]) -> set[int]:
+def _seen(stack: LayeredRelation, output: int, token: int, layers: list[int]) -> set[int]:
     """The depths at which the token is within reach: sums of floats leave traces where there is nothing."""
     if stack.period > 1:
         return {k for k in layers if field_of(stack, output, k)[token]}
@@ -147,7 +149,7 @@ def _seen(stack: Stack, output: int, token: int, layers: list[int]) -> set[int]:
     return set()
 
 
-def _last_ordinary(stack: Stack) -> int:
+def _last_ordinary(stack: LayeredRelation) -> int:
     """The last token that is not global: a hub is near to everybody."""
     ordinary = np.flatnonzero(~global_tokens(stack)[0])
     return int(ordinary[-1]) if len(ordinary) else stack.n - 1
@@ -158,7 +160,7 @@ def _sources(n: int) -> np.ndarray:
     return np.unique([n // 4, n // 2, n - 1])
 
 
-def _depths(stack: Stack, depth: int) -> list[int]:
+def _depths(stack: LayeredRelation, depth: int) -> list[int]:
     """Every layer where the layers are alike; else a few, since each depth starts from its own top layer."""
     depth = max(1, min(depth, ALL_DEPTHS))
     if stack.period == 1:
@@ -181,7 +183,7 @@ def _blend(powers: list[Vector], residual: float, depth: int) -> Vector:
     return total
 
 
-def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vector:
+def _descended(stack: LayeredRelation, start: Vector, residual: float, depth: int) -> Vector:
     """The same where layers differ: from the top layer down to the first."""
     weights = start
     for layer in range(depth, 0, -1):
@@ -189,7 +191,7 @@ def _descended(stack: Stack, start: Vector, residual: float, depth: int) -> Vect
     return weights
 
 
-def _dense_step(stack: Stack, weights: Vector) -> Vector:
+def _dense_step(stack: LayeredRelation, weights: Vector) -> Vector:
     if stack.causal:
         return np.cumsum((weights / stack.allowed)[:, ::-1], axis=1)[:, ::-1]
     return np.repeat(weights.sum(axis=1, keepdims=True) / stack.n, stack.n, axis=1)

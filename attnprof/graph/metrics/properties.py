@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.layered import Slotted
 from attnprof.graph.products import is_symmetric
 from attnprof.graph.structure import blocks_of, hubs_of, is_complete, is_toeplitz, self_reading
@@ -40,23 +40,23 @@ def structure(subject: Subject) -> Facts:
     return Facts({"structure": {**found, "universality": universal}}, flags=tuple(flags))
 
 
-def _star(part: Slices | Blocked) -> bool:
+def _star(part: Slices | BlockConstant) -> bool:
     """Whether some token reads all and is read by all: the smallest universal pattern."""
-    return bool(hubs_of(part.blocks if isinstance(part, Blocked) else part).any())
+    return bool(hubs_of(part.blocks if isinstance(part, BlockConstant) else part).any())
 
 
-def _self(part: Slices | Blocked) -> bool:
-    return bool(self_reading(part.blocks if isinstance(part, Blocked) else part).all())
+def _self(part: Slices | BlockConstant) -> bool:
+    return bool(self_reading(part.blocks if isinstance(part, BlockConstant) else part).all())
 
 
-def _path(parts: list[Slices | Blocked]) -> bool:
+def _path(parts: list[Slices | BlockConstant]) -> bool:
     """Whether every token and its successor are linked, in some direction, in some layer: then 0, 1, ... is a path."""
     linked = np.logical_or.reduce([_neighbours(part) for part in parts])
     return bool(linked.all())
 
 
-def _neighbours(part: Slices | Blocked) -> np.ndarray:
-    if isinstance(part, Blocked):
+def _neighbours(part: Slices | BlockConstant) -> np.ndarray:
+    if isinstance(part, BlockConstant):
         ends = np.repeat(self_reading(part.blocks), part.size)[:-1]
         ends[part.size - 1 :: part.size] = _neighbours(part.blocks)
         return ends
@@ -69,22 +69,22 @@ def _neighbours(part: Slices | Blocked) -> np.ndarray:
     return linked
 
 
-def _symmetric(part: Slices | Blocked) -> bool:
-    if isinstance(part, Blocked):
+def _symmetric(part: Slices | BlockConstant) -> bool:
+    if isinstance(part, BlockConstant):
         return part.edges == 0 or (not part.causal and is_symmetric(part.blocks))
     return is_symmetric(part)
 
 
-def _toeplitz(part: Slices | Blocked) -> bool:
+def _toeplitz(part: Slices | BlockConstant) -> bool:
     """Blocks of two tokens or more overlap in their lags: only a complete mask of blocks, or none, is Toeplitz."""
-    if isinstance(part, Blocked):
+    if isinstance(part, BlockConstant):
         return part.edges == 0 or is_complete(part.blocks, part.causal)
     return is_toeplitz(part)
 
 
-def _block(parts: list[Slices | Blocked], n: int) -> int | None:
+def _block(parts: list[Slices | BlockConstant], n: int) -> int | None:
     """The size of the blocks that every layer is constant on (under causality up to the diagonal), if above 1."""
-    found = [part if isinstance(part, Blocked) else blocks_of(part) for part in parts]
+    found = [part if isinstance(part, BlockConstant) else blocks_of(part) for part in parts]
     sizes = [each.size for each in found if each is not None]
     size = int(np.gcd.reduce(sizes)) if len(sizes) == len(parts) else 1
     return size if size > 1 else None

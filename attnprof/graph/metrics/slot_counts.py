@@ -12,7 +12,7 @@ from attnprof.graph.metrics.degrees import whole
 from attnprof.graph.subject import Facts, LayerKind, Subject
 
 FAINT = 0.01
-Counts = dict[str, int]
+SlotCounts = dict[str, int]
 
 
 def bottleneck(subject: Subject) -> Facts:
@@ -53,7 +53,7 @@ def _slots(subject: Subject, kind: LayerKind) -> dict[str, object] | None:
     }
 
 
-def _of_head(subject: Subject, layer: int, head: int) -> Counts:
+def _of_head(subject: Subject, layer: int, head: int) -> SlotCounts:
     expr = subject.pattern.expr(layer, head)
     slots = slots_of(expr)
     direct = subject.relation(layer, head).edges if direct_of(expr) else 0

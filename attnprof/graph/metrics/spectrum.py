@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnprof.graph.blocked import Blocked
+from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.layered import Slotted
 from attnprof.graph.products import is_symmetric, pull, push
 from attnprof.graph.subject import Facts, Subject
@@ -61,7 +61,7 @@ def _relation(subject: Subject) -> tuple[Slices | None, str]:
     part = stack.parts[0]
     if isinstance(part, Slotted):
         return None, "tokens meet in slots: the walk is the slots' own"
-    relation = part.blocks if isinstance(part, Blocked) and stack.walk(1).size > 1 else stack.kinds[0]
+    relation = part.blocks if isinstance(part, BlockConstant) and stack.walk(1).size > 1 else stack.kinds[0]
     assert isinstance(relation, Slices)
     if relation.n > LARGEST:
         return None, f"computed up to {LARGEST} nodes (tokens, or blocks of a block-constant mask)"

@@ -18,7 +18,7 @@ Names = Literal["", "torch", "trace"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterReading:
     """A counter's figure in FLOPs, multiply-add = 2; FLOPs by operator, and operators it skipped, where it tells."""
 
     flops: int
@@ -26,7 +26,7 @@ class Reading:
     skipped: tuple[str, ...] = ()
 
 
-Tally = Callable[[nn.Module, tuple[Any, ...]], int | Reading]
+CounterCall = Callable[[nn.Module, tuple[Any, ...]], int | CounterReading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,15 @@ class OtherCounter:
         except importlib.metadata.PackageNotFoundError:
             return None
 
-    def tally(self, pass_: str) -> Tally:
+    def tally(self, pass_: str) -> CounterCall:
         """The function that counts one pass."""
         return getattr(importlib.import_module(f"attnprof.plan.counters.{self.home}"), pass_)
 
-    def read(self, pass_: str, module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
+    def read(self, pass_: str, module: nn.Module, inputs: tuple[Any, ...]) -> CounterReading:
         """What it says of one pass. Raises whatever the counter raises."""
         with quiet():
             found = self.tally(pass_)(module, inputs)
-        return found if isinstance(found, Reading) else Reading(found)
+        return found if isinstance(found, CounterReading) else CounterReading(found)
 
 
 COUNTERS: tuple[OtherCounter, ...] = (

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attnprof.plan.counters import Reading
+from attnprof.plan.counters import CounterReading
 
 
-def forward(module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
+def forward(module: nn.Module, inputs: tuple[Any, ...]) -> CounterReading:
     """Its total over a forward without a graph."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
@@ -19,7 +19,7 @@ def forward(module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
     return reading(counter)
 
 
-def train(module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
+def train(module: nn.Module, inputs: tuple[Any, ...]) -> CounterReading:
     """Its total over a forward and a backward, the inputs' gradients included."""
     leaves = [x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
     counter = FlopCounterMode(display=False)
@@ -29,8 +29,8 @@ def train(module: nn.Module, inputs: tuple[Any, ...]) -> Reading:
     return reading(counter)
 
 
-def reading(counter: FlopCounterMode) -> Reading:
+def reading(counter: FlopCounterMode) -> CounterReading:
     """Its total, and its figures by operator under the names that attnprof's certificates use."""
     counted = counter.get_flop_counts().get("Global", {})
     names = {str(operator).removeprefix("aten."): flops for operator, flops in counted.items()}
-    return Reading(counter.get_total_flops(), names)
+    return CounterReading(counter.get_total_flops(), names)

@@ -12,7 +12,7 @@ import pytest
 from attnprof.closed_forms.derive import closed_forms
 from attnprof.closed_forms.formula import ClosedForm
 from attnprof.closed_forms.growth import growth, order_of, parse_order, verdict
-from attnprof.closed_forms.symbolic import Pinned, trace
+from attnprof.closed_forms.symbolic import SymbolPinned, trace
 from attnprof.counting import count
 from attnprof.counting.interpolate import fit, solve
 from attnprof.errors import AttnprofError
@@ -116,7 +116,7 @@ def covers(valid: str, n: int) -> bool:
 
 def test_a_pinned_trace_says_so_and_integers_take_its_place() -> None:
     target = catalog.find("linformer")
-    with pytest.raises(Pinned):
+    with pytest.raises(SymbolPinned):
         trace(target, shape_of("linformer", 4096))
     found = closed_forms(target, shape_of("linformer"))
     assert found.why
@@ -191,5 +191,5 @@ def test_a_scheme_with_log_n_links_has_a_form_in_log_n() -> None:
 
 def test_numpy_and_runners_keep_a_trace_away_at_once() -> None:
     for name, word in (("sliding_window", "runner"), ("transformer_xl", "NumPy")):
-        with pytest.raises(Pinned, match=word):
+        with pytest.raises(SymbolPinned, match=word):
             trace(catalog.find(name), shape_of(name, 4096))

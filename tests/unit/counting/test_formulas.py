@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from attnprof.counting import count
-from attnprof.counting.counter import Counter
-from attnprof.counting.formulas import Work, formula_of
+from attnprof.counting.counter import OperatorCounter
+from attnprof.counting.formulas import OperatorWork, formula_of
 from attnprof.counting.origin import Origin
 from attnprof.counting.registry import Unknowable
 from attnprof.counting.storages import Lifetimes
-from attnprof.counting.tally import Tally
+from attnprof.counting.tally import OperatorTally
 from attnprof.records import Cost, Shape
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
@@ -32,9 +32,9 @@ def t(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.ones(shape, dtype=dtype)
 
 
-def tallied(call: Call) -> Tally:
-    tally = Tally()
-    with Counter(tally, Lifetimes(), Origin()):
+def tallied(call: Call) -> OperatorTally:
+    tally = OperatorTally()
+    with OperatorCounter(tally, Lifetimes(), Origin()):
         call()
     return tally
 
@@ -353,7 +353,7 @@ def test_kernels_below_sdpa_count_their_pairs(operator: Any, args: Any, kwargs: 
     formula = formula_of(overload)
     assert formula is not None
     work = formula(*args, out=None, **kwargs)
-    assert isinstance(work, Work)
+    assert isinstance(work, OperatorWork)
     assert work.flops == 16 * 2 * pairs
 
 
@@ -361,7 +361,7 @@ def test_their_backwards_recompute_the_scores() -> None:
     formula = formula_of(aten._flash_attention_backward.default)
     assert formula is not None
     work = formula(q, q, k, k, q, q, ends(), ends(), 5, 7, 0.0, False, q, q, out=None)
-    assert isinstance(work, Work)
+    assert isinstance(work, OperatorWork)
     assert work.flops == 40 * 2 * 35
 
 

@@ -12,7 +12,7 @@ from attnprof.errors import AttnprofError
 from attnprof.plan.accelerators import TABLE, accelerator
 from attnprof.plan.aside import aside
 from attnprof.plan.checkpointed import Checkpointed
-from attnprof.plan.count_cache import Cache, code_hash
+from attnprof.plan.count_cache import CountCache, code_hash
 from attnprof.plan.limiting import bisected, longest, needs
 from attnprof.plan.roofline import Roofline, must_move
 from attnprof.plan.waterfall import waterfall
@@ -102,7 +102,7 @@ def test_the_cache_remembers_by_content_and_forgets_with_the_code(tmp_path: Path
         return 7
 
     for code in ("a", "a", "b"):
-        cache = Cache(code, tmp_path)
+        cache = CountCache(code, tmp_path)
         assert cache.get({"n": 1}, make) == 7
         cache.close()
     assert len(made) == 2
@@ -115,11 +115,11 @@ def test_the_cache_remembers_by_content_and_forgets_with_the_code(tmp_path: Path
 
 def test_a_broken_or_unwritable_cache_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "cost-a.json").write_text("{")
-    cache = Cache("a", tmp_path)
+    cache = CountCache("a", tmp_path)
     assert cache.get("x", lambda: 1) == 1
     cache.close()
-    assert Cache("a", tmp_path).get("x", lambda: 2) == 1
-    blocked = Cache("a", tmp_path / "cost-a.json" / "below")
+    assert CountCache("a", tmp_path).get("x", lambda: 2) == 1
+    blocked = CountCache("a", tmp_path / "cost-a.json" / "below")
     blocked.get("x", lambda: 1)
     blocked.close()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attnprof.counting import operators, uncounted
-from attnprof.counting.classify import Kind, kind_of
+from attnprof.counting.classify import OperatorKind, kind_of
 from attnprof.counting.formulas import formula_of
 from attnprof.counting.uncounted import REASONS, reason_of
 from attnprof.counting.variants import base_name, functional, is_composite, out_arguments, writes_first
@@ -29,8 +29,8 @@ def overloads() -> Iterator[Any]:
 EVERY = list(overloads())
 
 
-def kind(operator: Any) -> Kind:
-    return Kind.COUNTED if formula_of(operator) else kind_of(operator)
+def kind(operator: Any) -> OperatorKind:
+    return OperatorKind.COUNTED if formula_of(operator) else kind_of(operator)
 
 
 def test_the_walk_sees_what_the_dispatcher_sees() -> None:
@@ -39,9 +39,11 @@ def test_the_walk_sees_what_the_dispatcher_sees() -> None:
 
 
 def test_every_overload_is_costed_known_to_have_no_products_or_named_with_a_reason() -> None:
-    unknown = [o for o in EVERY if kind(o) is Kind.UNKNOWN]
+    unknown = [o for o in EVERY if kind(o) is OperatorKind.UNKNOWN]
     assert [o.name() for o in unknown if not reason_of(o)] == []
-    assert [o.name() for o in EVERY if reason_of(o) and kind(o) is not Kind.UNKNOWN and not is_composite(o)] == []
+    assert [
+        o.name() for o in EVERY if reason_of(o) and kind(o) is not OperatorKind.UNKNOWN and not is_composite(o)
+    ] == []
 
 
 def test_variants_of_a_costed_operator_are_costed() -> None:
@@ -99,8 +101,8 @@ PRODUCTS = operators.words(
 @pytest.mark.parametrize("name", sorted(PRODUCTS))
 def test_an_operator_with_products_has_a_formula_in_every_overload(name: str) -> None:
     packet = getattr(aten, name)
-    assert all(kind(getattr(packet, o)) in (Kind.COUNTED, Kind.COMPOSITE) for o in packet.overloads())
-    assert any(kind(getattr(packet, o)) is Kind.COUNTED for o in packet.overloads())
+    assert all(kind(getattr(packet, o)) in (OperatorKind.COUNTED, OperatorKind.COMPOSITE) for o in packet.overloads())
+    assert any(kind(getattr(packet, o)) is OperatorKind.COUNTED for o in packet.overloads())
 
 
 def test_torchs_own_counter_knows_no_product_that_has_no_formula() -> None:
@@ -115,29 +117,29 @@ def test_torchs_own_counter_knows_no_product_that_has_no_formula() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("unsafe_split.Tensor", Kind.VIEW),
-        ("transpose_", Kind.VIEW),
-        ("squeeze_.dim", Kind.VIEW),
-        ("_linalg_check_errors", Kind.VIEW),
-        ("_fused_sdp_choice", Kind.VIEW),
-        ("matmul", Kind.COMPOSITE),
-        ("einsum", Kind.COMPOSITE),
-        ("clone.out", Kind.COPY),
-        ("normal_functional", Kind.COPY),
-        ("mul_.Tensor", Kind.POINTWISE),
-        ("mul.out", Kind.POINTWISE),
-        ("_foreach_mul_.Scalar", Kind.POINTWISE),
-        ("_foreach_norm.Scalar", Kind.REDUCTION),
-        ("max.other", Kind.COMPOSITE),
-        ("max.dim_max", Kind.REDUCTION),
-        ("sum.IntList_out", Kind.REDUCTION),
-        ("sort.values_stable", Kind.SELECT),
-        ("index_add_", Kind.SELECT),
-        ("linalg_matrix_exp", Kind.UNKNOWN),
-        ("_sparse_addmm", Kind.UNKNOWN),
+        ("unsafe_split.Tensor", OperatorKind.VIEW),
+        ("transpose_", OperatorKind.VIEW),
+        ("squeeze_.dim", OperatorKind.VIEW),
+        ("_linalg_check_errors", OperatorKind.VIEW),
+        ("_fused_sdp_choice", OperatorKind.VIEW),
+        ("matmul", OperatorKind.COMPOSITE),
+        ("einsum", OperatorKind.COMPOSITE),
+        ("clone.out", OperatorKind.COPY),
+        ("normal_functional", OperatorKind.COPY),
+        ("mul_.Tensor", OperatorKind.POINTWISE),
+        ("mul.out", OperatorKind.POINTWISE),
+        ("_foreach_mul_.Scalar", OperatorKind.POINTWISE),
+        ("_foreach_norm.Scalar", OperatorKind.REDUCTION),
+        ("max.other", OperatorKind.COMPOSITE),
+        ("max.dim_max", OperatorKind.REDUCTION),
+        ("sum.IntList_out", OperatorKind.REDUCTION),
+        ("sort.values_stable", OperatorKind.SELECT),
+        ("index_add_", OperatorKind.SELECT),
+        ("linalg_matrix_exp", OperatorKind.UNKNOWN),
+        ("_sparse_addmm", OperatorKind.UNKNOWN),
     ],
 )
-def test_the_kind_of_some_operators(name: str, expected: Kind) -> None:
+def test_the_kind_of_some_operators(name: str, expected: OperatorKind) -> None:
     packet, _, overload = name.partition(".")
     assert kind(getattr(getattr(aten, packet), overload or "default")) is expected
 

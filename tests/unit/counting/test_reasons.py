@@ -8,7 +8,7 @@ import pytest
 
 from attnprof.counting import count
 from attnprof.errors import Unsupported
-from attnprof.plan.answer import Question, row
+from attnprof.plan.answer import CostQuestion, row
 from attnprof.records import Shape
 from attnprof.targets import catalog
 from attnprof.words import DType, Level, Pass
@@ -85,7 +85,7 @@ def test_grouped_queries_are_answered_by_dense_attention() -> None:
     assert counted.cost.state_bytes == dense.cost.state_bytes
     assert counted.cost.flops_paper == dense.cost.flops_paper == 4 * 65 * 32
     for pass_ in (Pass.FORWARD, Pass.DECODE):
-        answer = row(Question(catalog.find("gqa"), shape, (64,), (pass_,)), 64, pass_)
+        answer = row(CostQuestion(catalog.find("gqa"), shape, (64,), (pass_,)), 64, pass_)
         assert "attnprof cost dense --kv-heads 2" in answer["reasons"]["cost"]
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from attnprof.counting import formulas_attention, formulas_varlen
-from attnprof.counting.formulas import Work, formula_of
+from attnprof.counting.formulas import OperatorWork, formula_of
 from attnprof.counting.formulas_fft import transform_flops
 from attnprof.counting.formulas_matmul import applied
-from attnprof.counting.tiles import Tiles
+from attnprof.counting.tiles import KernelTiles
 
 aten = torch.ops.aten
 
@@ -26,12 +26,12 @@ def t(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.empty(shape, dtype=dtype)
 
 
-def work(operator: Any, *args: Any, out: Any = None, **given: Any) -> Work:
+def work(operator: Any, *args: Any, out: Any = None, **given: Any) -> OperatorWork:
     """What a formula gives for a call; those that read by name need only what they read."""
     formula = formula_of(operator)
     assert formula is not None
     found = formula(*args, out=out, **given)
-    return found if isinstance(found, Work) else Work(found)  # type: ignore[arg-type]
+    return found if isinstance(found, OperatorWork) else OperatorWork(found)  # type: ignore[arg-type]
 
 
 # Two sequences, three heads, five queries and seven keys; d_k = 4 and d_v = 6, so that a pair is 2 (4 + 6) = 20 FLOPs
@@ -165,7 +165,7 @@ def test_tiles_of_a_block_mask_are_those_of_a_head() -> None:
     indices = torch.zeros(1, 2, 2, 3)
     mask = (32, 24, blocks(1, 2, 3, 0), indices, blocks(0, 1, 1, 2), indices, blocks(9, 9, 9, 9), 16, 8, print)
     q, k, v = t(1, 2, 32, 4), t(1, 2, 24, 4), t(1, 2, 24, 6)
-    assert formulas_attention.live_tiles(q, k, mask) == Tiles(5 * 16 * 8, "16 x 8 (live tiles of the BlockMask)")
+    assert formulas_attention.live_tiles(q, k, mask) == KernelTiles(5 * 16 * 8, "16 x 8 (live tiles of the BlockMask)")
     partial_alone = (*mask[:4], None, None, *mask[6:])
     assert formulas_attention.live_tiles(q, k, partial_alone).pairs == 3 * 16 * 8
     whole = 2**30  # the side of the one tile that torch makes of no mask at all

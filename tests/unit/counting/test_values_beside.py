@@ -1,4 +1,4 @@
-"""Work beside matrix products, by hand: distances, bags, recurrences, convolutions, and what is no FLOP."""
+"""OperatorWork beside matrix products, by hand: distances, bags, recurrences, convolutions, and what is no FLOP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnprof.counting import operators
 from attnprof.counting.counter import learn
-from attnprof.counting.formulas import Work, formula_of
+from attnprof.counting.formulas import OperatorWork, formula_of
 
 aten = torch.ops.aten
 
@@ -24,7 +24,7 @@ def work(operator: Any, *args: Any, out: Any = None, **given: Any) -> tuple[int,
     formula = formula_of(operator)
     assert formula is not None
     found = formula(*args, out=out, **given)
-    return found[:4] if isinstance(found, Work) else (found, 0, 0, 0)  # type: ignore[return-value]
+    return found[:4] if isinstance(found, OperatorWork) else (found, 0, 0, 0)  # type: ignore[return-value]
 
 
 def distances(n: int, m: int, p: float = 2.0, mode: int | None = None) -> tuple[int, int, int, int]:

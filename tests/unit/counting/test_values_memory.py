@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnprof.counting import tiles, workspace
-from attnprof.counting.classify import Kind
+from attnprof.counting.classify import OperatorKind
 from attnprof.counting.counter import learn
 
 aten = torch.ops.aten
@@ -244,6 +244,6 @@ def test_what_is_not_known_of_a_kernel_is_said(operator: Any, unseen: bool) -> N
 
 
 def test_a_kernel_is_known_by_what_it_is_a_variant_of() -> None:
-    assert workspace.workspace_of(aten.mm.out, Kind.COUNTED) is workspace.product
-    assert workspace.workspace_of(aten.add_.Tensor, Kind.POINTWISE) is workspace.casts.elementwise
-    assert workspace.workspace_of(aten.clone.default, Kind.COPY) is None
+    assert workspace.workspace_of(aten.mm.out, OperatorKind.COUNTED) is workspace.product
+    assert workspace.workspace_of(aten.add_.Tensor, OperatorKind.POINTWISE) is workspace.casts.elementwise
+    assert workspace.workspace_of(aten.clone.default, OperatorKind.COPY) is None

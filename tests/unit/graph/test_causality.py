@@ -7,7 +7,7 @@ import pytest
 
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.causality import Seen, ahead, causality
-from attnprof.graph.layered import Stack, layer_of
+from attnprof.graph.layered import LayeredRelation, layer_of
 from attnprof.pattern import Band, Dense, Pattern, Slices, Slots
 from attnprof.targets import catalog
 
@@ -33,7 +33,7 @@ def test_a_slot_that_has_read_a_later_token_is_a_way_to_the_future() -> None:
 
 def test_a_leak_names_its_layer_and_changes_what_shares_are_of() -> None:
     layers = [Band(2, 0), Band(1, 1)]
-    stack = Stack.of(Pattern("two", 6, True, lambda layer, head: layers[layer], 2))
+    stack = LayeredRelation.of(Pattern("two", 6, True, lambda layer, head: layers[layer], 2))
     found = causality(stack, Seen(True))
     assert found["leak"]["layers"] == [{"layer": 2, "edges": 5, "first": [[k, k + 1] for k in range(5)]}]
     assert "5 edges of layer 2 read the future, first 0 reads 1" in found["leak"]["text"]
@@ -51,7 +51,7 @@ def test_a_leak_names_its_layer_and_changes_what_shares_are_of() -> None:
     ],
 )
 def test_what_is_found_does_not_rest_on_what_was_asked(mask: Band, asked: bool | None, found: str) -> None:
-    stack = Stack.of(Pattern("one", 8, bool(asked), lambda layer, head: mask))
+    stack = LayeredRelation.of(Pattern("one", 8, bool(asked), lambda layer, head: mask))
     assert causality(stack, Seen(asked))["causality"] == found
 
 
@@ -59,10 +59,10 @@ def test_tiles_that_may_hide_the_future_are_neither_clean_nor_a_leak() -> None:
     """Four tiles of four tokens: those below the diagonal are full, those on it partial, taken as full."""
     below = Slices.of(8, np.arange(4, 8), 0, 4)
     every = below.joined(Slices.of(8, np.arange(8), np.arange(8) // 4 * 4, np.arange(8) // 4 * 4 + 4)).disjoint()
-    found = causality(Stack.single(every, declared=True), Seen(True, sure=below))
+    found = causality(LayeredRelation.single(every, declared=True), Seen(True, sure=below))
     assert (found["leak"], found["causal_found"], found["future_edges"]) == (None, None, None)
     assert "not known" in found["causality"]
-    leaking = causality(Stack.single(every, declared=True), Seen(True, sure=Slices.of(8, [0], [4], [8])))
+    leaking = causality(LayeredRelation.single(every, declared=True), Seen(True, sure=Slices.of(8, [0], [4], [8])))
     assert leaking["leak"]["layers"] == [{"layer": 1, "edges": 4, "first": [[0, 4], [0, 5], [0, 6], [0, 7]]}]
 
 
@@ -74,4 +74,4 @@ def test_a_leak_by_choice_is_told_beside_edges_that_do_not_leak(name: str) -> No
 
 
 def test_a_complete_mask_leaks_every_pair_above_the_diagonal() -> None:
-    assert ahead(Stack.of(Pattern("all", 12, True, lambda layer, head: Dense())).parts[0]).count == 66
+    assert ahead(LayeredRelation.of(Pattern("all", 12, True, lambda layer, head: Dense())).parts[0]).count == 66

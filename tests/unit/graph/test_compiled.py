@@ -6,13 +6,13 @@ import pytest
 from attnprof.graph.engines import compiled
 from attnprof.graph.engines.coarse import coarse
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Band, BlockTable, Expr, Global, Slices
 from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 
 
-def answer(stack: Stack, engine: str, ask: Ask) -> tuple[Reach, dict[str, object]]:
+def answer(stack: LayeredRelation, engine: str, ask: ReachRequest) -> tuple[Reach, dict[str, object]]:
     reach = solve(stack, ask, engine)
     numbers = {
         "histogram": reach.histogram.tolist(),
@@ -28,7 +28,7 @@ def answer(stack: Stack, engine: str, ask: Ask) -> tuple[Reach, dict[str, object
 @pytest.mark.parametrize("name", list(zoo(128)))
 def test_compiled_loops_give_numpys_bits(name: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba", reason="the extra attnprof[fast] is not installed")
-    stack, ask = stack_of(name, 128), Ask(side=16)
+    stack, ask = stack_of(name, 128), ReachRequest(side=16)
     monkeypatch.setattr(compiled, "WORTH", 0)
     fast, expected = answer(stack, engine, ask)
     monkeypatch.setattr(compiled, "installed", lambda: False)
@@ -38,7 +38,7 @@ def test_compiled_loops_give_numpys_bits(name: str, engine: str, monkeypatch: py
 
 
 def test_without_numba_or_for_little_work_numpy_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    small, large = (Stack.single(Band(8, 8).slices(n)) for n in (512, 1 << 17))
+    small, large = (LayeredRelation.single(Band(8, 8).slices(n)) for n in (512, 1 << 17))
     monkeypatch.setattr(compiled, "installed", lambda: True)
     assert not compiled.usable(small, edges=True)
     assert compiled.usable(large, edges=False)
@@ -58,9 +58,9 @@ def test_blocks_inside_the_range_or_do_not_change_the_bits(causal: bool) -> None
     assert coarse(slices) is not None
     mixed = [slices, Band(3, 3).slices(256)]
     kinds = tuple(kind.past().disjoint() if causal else kind for kind in mixed)
-    stack = Stack(256, kinds, causal)
+    stack = LayeredRelation(256, kinds, causal)
     hops = brute_hops(stack)
-    found = solve(stack, Ask(), "slices")
+    found = solve(stack, ReachRequest(), "slices")
     assert found.histogram.tolist() == np.bincount(hops[hops >= 0]).tolist()
     assert found.farthest_out.tolist() == hops.max(axis=1).tolist()
 
@@ -69,9 +69,9 @@ def test_a_row_without_keys_stays_without_them_among_blocks() -> None:
     slices = scattered_blocks(16, 16)
     cut = slices.take((slices.row < 64) | (slices.row >= 96))
     assert coarse(cut) is not None
-    stack = Stack.single(cut)
+    stack = LayeredRelation.single(cut)
     hops = brute_hops(stack)
-    assert solve(stack, Ask(), "slices").histogram.tolist() == np.bincount(hops[hops >= 0]).tolist()
+    assert solve(stack, ReachRequest(), "slices").histogram.tolist() == np.bincount(hops[hops >= 0]).tolist()
 
 
 @pytest.mark.parametrize("expr", [Band(40, 40) | Global(2), Band(7, 7, 2)], ids=["window", "dilated"])

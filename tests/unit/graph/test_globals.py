@@ -7,7 +7,7 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze, without_globals
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.record import describe
 from attnprof.graph.subject import Subject
@@ -102,7 +102,7 @@ def test_bare_edges_have_hubs_by_degree() -> None:
     slices = (Band(1, 1) | Global(2)).slices(N)
     assert global_tokens(subject(Explicit(slices)).stack)[1] == "degree"
     assert describe(subject(Explicit(slices)), "x")["hubs_by"] == "degree"
-    found, by = global_tokens(Stack.single(slices))
+    found, by = global_tokens(LayeredRelation.single(slices))
     assert (np.flatnonzero(found).tolist(), by) == ([0, 1], "degree")
 
 

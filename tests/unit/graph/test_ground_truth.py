@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -29,7 +29,7 @@ from attnprof.targets import catalog
 
 def reach(n: int, *kinds: Expr, engine: str = "auto", causal: bool = False) -> Reach:
     pattern = Pattern("given", n, causal, lambda layer, head: kinds[layer], layers=len(kinds))
-    return solve(Stack.of(pattern), Ask(), engine)
+    return solve(LayeredRelation.of(pattern), ReachRequest(), engine)
 
 
 def edges(expr: Expr, n: int) -> int:
@@ -336,7 +336,7 @@ def test_bigbird_of_the_catalogue_has_the_edges_of_the_table(block: int, n: int,
     pattern = target.graph(Shape(n, heads=1, dim=8))  # type: ignore[attr-defined]
     assert pattern.edges(0, 0) == blocks * block**2
     assert pattern.edges(0, 0) / n**2 == pytest.approx(density, rel=1e-3)
-    assert solve(Stack.of(pattern), Ask(), "auto").layers_to_full == 2
+    assert solve(LayeredRelation.of(pattern), ReachRequest(), "auto").layers_to_full == 2
     if (block, n) == (16, 1024):
         degree = pattern.slices(0, 0).out_degree()
         assert (degree.min(), degree.mean(), degree.max()) == (112, 155.5, 1024)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask, Reach
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
 from attnprof.targets import catalog
@@ -25,7 +25,7 @@ def longnet(n: int, finest: int, growth: int, *, heads: int = 1, causal: bool = 
 
 
 def reach(pattern: Pattern) -> Reach:
-    return solve(Stack.of(pattern), Ask(), "auto")
+    return solve(LayeredRelation.of(pattern), ReachRequest(), "auto")
 
 
 @pytest.mark.parametrize(("n", "layers"), [(64, 5), (256, 7)])

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.bandwidth import lanes
 from attnprof.graph.metrics.clustering import clustering, of_tokens
 from attnprof.graph.metrics.components import components
@@ -17,7 +17,7 @@ from attnprof.graph.metrics.properties import structure
 from attnprof.graph.metrics.slot_counts import bottleneck
 from attnprof.graph.metrics.spectrum import eigenvalues, spectral_gap
 from attnprof.graph.products import is_symmetric, pull, push
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import ReachRequest
 from attnprof.graph.record import describe
 from attnprof.graph.subject import Subject
 from attnprof.pattern import (
@@ -76,7 +76,7 @@ def test_gini_of_nothing_is_none() -> None:
 def test_a_global_token_gives_reach_at_once_and_influence_hardly_ever(
     globals_: int, after_two: float, after_twelve: float, apart: float | None
 ) -> None:
-    stack = Stack.single((Band(256, 256) | Global(globals_)).slices(4096))
+    stack = LayeredRelation.single((Band(256, 256) | Global(globals_)).slices(4096))
     plain, half = mixings(stack, (0.0, 0.5), 12)
     assert plain.far[1] == pytest.approx(after_two, abs=0.0005)
     assert plain.far[-1] == pytest.approx(after_twelve, abs=0.0005)
@@ -106,7 +106,7 @@ def test_influence_is_the_product_of_the_walks(kinds: list[Expr], residual: floa
 
 
 def test_nothing_out_of_reach_has_influence() -> None:
-    result = mix(Stack.single(Band(4, 4).slices(512)), 0.5, 8)
+    result = mix(LayeredRelation.single(Band(4, 4).slices(512)), 0.5, 8)
     assert result.far == (0.0,) * 8
 
 
@@ -202,13 +202,13 @@ def test_there_is_no_gap_where_it_says_nothing(kinds: list[Expr], why: str) -> N
     ("expr", "routes"), [(Band(4, 4) | Global(2), [0, 2, 6, 10, 10]), (Band(4, 4), [0, 0, 2, 6, 10])]
 )
 def test_globals_are_lanes_and_no_more(expr: Expr, routes: list[int]) -> None:
-    stack = Stack.single(expr.slices(60))
+    stack = LayeredRelation.single(expr.slices(60))
     assert [lanes(stack, (30, 40), (50, 60), layers) for layers in range(1, 6)] == routes
 
 
 def test_lanes_through_blocks_are_those_through_tokens() -> None:
     expr = Blocks(16, 1, 1)
-    blocked, plain = subject(512, expr).stack, Stack.single(expr.slices(512))
+    blocked, plain = subject(512, expr).stack, LayeredRelation.single(expr.slices(512))
     assert blocked.blocked is not None
     for layers in (1, 2, 3):
         spans = ((256, 288), (304, 336))
@@ -247,7 +247,7 @@ def test_heads_that_repeat_others_are_named_and_shared_patterns_are_not() -> Non
     ("expr", "hubs"), [(Band(3, 3) | Global(2), [0, 1]), (Band(3, 3), []), (Dense(), []), (Dense(True), [])]
 )
 def test_global_tokens_are_found(expr: Expr, hubs: list[int]) -> None:
-    assert np.flatnonzero(hub_tokens(Stack.single(expr.slices(64)))).tolist() == hubs
+    assert np.flatnonzero(hub_tokens(LayeredRelation.single(expr.slices(64)))).tolist() == hubs
 
 
 @pytest.mark.parametrize("gone", [[0, 1], [63], [5, 40]], ids=["first", "last", "inside"])
@@ -300,7 +300,7 @@ def test_slot_nodes_are_hops_and_layers_are_not() -> None:
 
 
 def test_what_was_not_reached_in_the_asked_layers_is_told_from_never() -> None:
-    wide = Subject(Pattern("window", 256, False, lambda layer, head: Band(4, 4)), Ask(layers=2))
+    wide = Subject(Pattern("window", 256, False, lambda layer, head: Band(4, 4)), ReachRequest(layers=2))
     assert "not within the 2 layers" in describe(wide, "w")["reasons"]["layers_to_full"]
     assert "never" in describe(subject(64, Blocks(8)), "b")["reasons"]["layers_to_full"]
 

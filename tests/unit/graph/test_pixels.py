@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.graph.blocked import Blocked, blocked_form
+from attnprof.graph.blocked import BlockConstant, blocked_form
 from attnprof.graph.pixels import Grid, lag_image, pooled
 from attnprof.pattern import Band, Blocks, BlockTable, Dense, Expr, Global, Strided
 
@@ -49,7 +49,7 @@ def test_lags_make_the_picture_of_their_band(n: int) -> None:
 )
 def test_blocks_have_the_views_of_their_tokens(expr: Expr) -> None:
     blocked = blocked_form(expr, 32)
-    assert isinstance(blocked, Blocked)
+    assert isinstance(blocked, BlockConstant)
     mask = expr.slices(32).dense()
     assert blocked.tokens().dense().tolist() == mask.tolist()
     assert blocked.refined(4).tokens().dense().tolist() == mask.tolist()

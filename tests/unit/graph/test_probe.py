@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.findings import Finding, Recovered, findings, to_json
+from attnprof.graph.findings import ProbeFinding, Recovered, findings, to_json
 from attnprof.graph.probe import recover
 from attnprof.pattern import Band, Dense, Expr
 
@@ -46,7 +46,7 @@ def probed(module: nn.Module, trials: int = 2) -> Recovered:
     return recover(module, draw, 2, trials)
 
 
-def kinds(results: list[Finding]) -> set[str]:
+def kinds(results: list[ProbeFinding]) -> set[str]:
     return {each.kind for each in results}
 
 

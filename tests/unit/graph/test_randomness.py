@@ -7,9 +7,9 @@ import pytest
 
 from attnprof.graph.confidence import proportion
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import Draw, one_trial, trials
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import ReachRequest
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
 from attnprof.targets import catalog
@@ -31,7 +31,7 @@ def drawer(n: int, heads: int = 1, layers: int = 1, **params: int) -> Draw:
 def test_a_trial_is_what_the_engine_answers(params: dict[str, int], heads: int, layers: int) -> None:
     pattern = drawer(512, heads, layers, block=16, **params)(7)
     shares, _ = one_trial(pattern, 6)
-    found = solve(Stack.of(pattern), Ask(layers=6), "csr")
+    found = solve(LayeredRelation.of(pattern), ReachRequest(layers=6), "csr")
     exact = np.cumsum(found.histogram)[1:] / found.pairs
     expected = [*exact.tolist(), *[exact[-1]] * 6][:6]
     assert shares.tolist() == pytest.approx(expected)

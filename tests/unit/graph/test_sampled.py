@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from attnprof.graph.engines import bits, sampled
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.baseline import baseline
 from attnprof.graph.metrics.clustering import clustering
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.distances import hops, reach_curve
-from attnprof.graph.reach import Ask
+from attnprof.graph.reach import ReachRequest
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Explicit, Pattern, Slices
 from attnprof.words import EngineName
@@ -82,7 +82,9 @@ GRAPHS: list[Callable[[], Mask]] = [
 def subject(mask: Mask) -> Subject:
     rows, keys = np.nonzero(mask)
     slices = Slices.from_pairs(N, rows, keys)
-    return Subject(Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(DEPTH), EngineName.SAMPLED)
+    return Subject(
+        Pattern("mask", N, False, lambda layer, head: Explicit(slices)), ReachRequest(DEPTH), EngineName.SAMPLED
+    )
 
 
 def shares(mask: Mask) -> list[float]:
@@ -107,7 +109,7 @@ def test_every_share_is_covered_and_the_first_is_exact(
     stack = subject(mask).stack
     covered = np.zeros(DEPTH)
     for seed in range(SEEDS):
-        found = sampled.run(stack, Ask(DEPTH, seed=seed))
+        found = sampled.run(stack, ReachRequest(DEPTH, seed=seed))
         assert found.layers[0].share == found.layers[0].low == found.layers[0].high == pytest.approx(expected[0])
         for at, truth in enumerate(expected):
             entry = found.layers[min(at, len(found.layers) - 1)]
@@ -119,7 +121,7 @@ def test_every_share_is_covered_and_the_first_is_exact(
 
 def test_a_sample_of_all_is_no_sample() -> None:
     slices = Slices.from_pairs(100, np.arange(1, 100), np.arange(99))
-    found = sampled.run(Stack.single(slices), Ask())
+    found = sampled.run(LayeredRelation.single(slices), ReachRequest())
     assert (found.certainty, found.layers_to_full, found.sources) == ("exact", 99, 100)
 
 
@@ -152,7 +154,9 @@ def test_wedges_cover_the_clustering_of_a_graph_with_hubs(monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.import_module("attnprof.graph.metrics.clustering"), "WEDGES", 60)
     for seed in range(rounds):
         each = Subject(
-            Pattern("mask", N, False, lambda layer, head: Explicit(slices)), Ask(1, seed=seed), EngineName.SAMPLED
+            Pattern("mask", N, False, lambda layer, head: Explicit(slices)),
+            ReachRequest(1, seed=seed),
+            EngineName.SAMPLED,
         )
         interval = clustering(each).values["clustering_interval"]
         hit += interval["low"] <= truth <= interval["high"]

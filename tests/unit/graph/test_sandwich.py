@@ -9,8 +9,8 @@ import pytest
 
 from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import Stack
-from attnprof.graph.reach import Ask
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.reach import ReachRequest
 from attnprof.graph.sandwich import bounds
 from attnprof.pattern import Band, Blocks, Explicit, Expr, Global, Slices
 from attnprof.targets.captured import CapturedTarget
@@ -27,12 +27,12 @@ def tiles(slices: Slices, size: int) -> tuple[Slices, Slices]:
 
 
 def shares(slices: Slices, layers: int) -> list[float]:
-    return [entry.share for entry in solve(Stack.single(slices), Ask(layers)).layers]
+    return [entry.share for entry in solve(LayeredRelation.single(slices), ReachRequest(layers)).layers]
 
 
 def test_a_window_of_longformer_lies_between_its_tiles() -> None:
     window = Band(256, 256).slices(4096)
-    found = bounds(*tiles(window, 64), Ask(4))
+    found = bounds(*tiles(window, 64), ReachRequest(4))
     assert [at["low"] for at in found["reach"]] == pytest.approx([0.106, 0.193, 0.275, 0.353], abs=0.0006)
     assert shares(window, 4) == pytest.approx([0.121, 0.235, 0.340, 0.438], abs=0.0006)
     assert [at["high"] for at in found["reach"]] == pytest.approx([0.136, 0.248, 0.353, 0.449], abs=0.0006)
@@ -47,7 +47,7 @@ def test_the_truth_lies_between(expr: Expr) -> None:
     slices = expr.slices(128)
     found = bounds(*tiles(slices, 16))
     assert found["edges"]["low"] <= slices.edges <= found["edges"]["high"]
-    truth = solve(Stack.single(slices), Ask(len(found["reach"])))
+    truth = solve(LayeredRelation.single(slices), ReachRequest(len(found["reach"])))
     for at in found["reach"]:
         share = int(truth.histogram[: at["layer"] + 1].sum()) / slices.n**2
         assert at["low"] <= share <= at["high"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import Stack
+from attnprof.graph.layered import LayeredRelation
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -83,13 +83,13 @@ def _pooled(n: int, size: int) -> Slots:
     return Slots(count, reads, writes)
 
 
-def stack_of(name: str, n: int) -> Stack:
+def stack_of(name: str, n: int) -> LayeredRelation:
     """One of the stacks at length n."""
     kinds = zoo(n)[name]
-    return Stack.of(Pattern(name, n, False, lambda layer, head: kinds[layer], layers=len(kinds)))
+    return LayeredRelation.of(Pattern(name, n, False, lambda layer, head: kinds[layer], layers=len(kinds)))
 
 
-def masks(stack: Stack) -> list[NDArray[np.bool_]]:
+def masks(stack: LayeredRelation) -> list[NDArray[np.bool_]]:
     """Each layer kind as a token mask `[n, n]`, slots composed by matrix product."""
     found = []
     for kind in stack.kinds:
@@ -101,7 +101,7 @@ def masks(stack: Stack) -> list[NDArray[np.bool_]]:
     return found
 
 
-def brute_hops(stack: Stack) -> NDArray[np.int64]:
+def brute_hops(stack: LayeredRelation) -> NDArray[np.int64]:
     """The layer after which i first depends on j, `[n, n]`; -1 for never. By dense products, layer by layer."""
     layers = masks(stack)
     reached = np.eye(stack.n, dtype=np.bool_)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from attnprof.measure import devices, fitness
-from attnprof.measure.fitness import Finding
+from attnprof.measure.fitness import FitnessFinding
 from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from tests.fakes.nvml import FakeNvml, NVMLError
 
 
-def grades(found: Iterator[Finding]) -> dict[str, str]:
+def grades(found: Iterator[FitnessFinding]) -> dict[str, str]:
     return {finding.subject: finding.grade for finding in found}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.plan.auditing import AuditRow, audited, exact_of, habits, what_ran
-from attnprof.plan.counters import COUNTERS, OtherCounter, Reading
+from attnprof.plan.counters import COUNTERS, CounterReading, OtherCounter
 from attnprof.plan.explain import Exact, Ran, by_operators, by_trace, by_traits, unexplained
 from attnprof.plan.habits import Traits
 from attnprof.records import Shape
@@ -228,18 +228,21 @@ EXACT = Exact(total=1000, core=600, fused=600, fused_dense=1100, weights=7)
 
 def test_operators_that_do_not_add_up_explain_nothing() -> None:
     ran = Ran({"mm": 400, "_scaled_dot_product_flash_attention_for_cpu": 600})
-    assert "no formula for _scaled" in by_operators(Reading(400, {"mm": 400}), EXACT, ran)
-    assert by_operators(Reading(500, {"mm": 500}), EXACT, ran) == ""
-    assert by_operators(Reading(450, {"mm": 400}), EXACT, ran) == ""
-    assert by_operators(Reading(400, {"mm": 400}), EXACT, Ran({"mm": 400})) == ""
-    assert by_operators(Reading(1100, {"convolution_backward": 1100}), EXACT, Ran({"convolution_backward": 1000})) == ""
+    assert "no formula for _scaled" in by_operators(CounterReading(400, {"mm": 400}), EXACT, ran)
+    assert by_operators(CounterReading(500, {"mm": 500}), EXACT, ran) == ""
+    assert by_operators(CounterReading(450, {"mm": 400}), EXACT, ran) == ""
+    assert by_operators(CounterReading(400, {"mm": 400}), EXACT, Ran({"mm": 400})) == ""
+    assert (
+        by_operators(CounterReading(1100, {"convolution_backward": 1100}), EXACT, Ran({"convolution_backward": 1000}))
+        == ""
+    )
 
 
 def test_a_trace_explains_what_it_skipped_and_what_it_added() -> None:
-    assert "no formula for lstm (400 FLOPs)" in by_trace(Reading(600, {"linear": 600}, ("lstm", "tanh")), EXACT)
-    assert by_trace(Reading(600, {"linear": 600}, ("tanh",)), EXACT) == ""
-    assert by_trace(Reading(1200, {"linear": 1200}), EXACT) == ""
-    assert "layer_norm (+10 FLOPs)" in by_trace(Reading(1010, {"linear": 1000, "layer_norm": 10}), EXACT)
+    assert "no formula for lstm (400 FLOPs)" in by_trace(CounterReading(600, {"linear": 600}, ("lstm", "tanh")), EXACT)
+    assert by_trace(CounterReading(600, {"linear": 600}, ("tanh",)), EXACT) == ""
+    assert by_trace(CounterReading(1200, {"linear": 1200}), EXACT) == ""
+    assert "layer_norm (+10 FLOPs)" in by_trace(CounterReading(1010, {"linear": 1000, "layer_norm": 10}), EXACT)
 
 
 def test_habits_explain_a_figure_to_the_digit_only() -> None:

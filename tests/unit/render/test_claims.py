@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 from attnprof.records import Record
-from attnprof.render.claims import Finding, findings
+from attnprof.render.claims import Claim, findings
 from attnprof.render.series import groups
 from tests.fakes.records import SCHEMES, Fake, graph, records
 
 
-def found(kind: str, made: list[Record] | None = None, graphs: list[Record] | None = None) -> list[Finding]:
+def found(kind: str, made: list[Record] | None = None, graphs: list[Record] | None = None) -> list[Claim]:
     return [f for f in findings(groups(made or records()), graphs or []) if f.kind == kind]
 
 

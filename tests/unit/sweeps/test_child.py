@@ -17,7 +17,7 @@ import pytest
 from attnprof.errors import out_of_memory
 from attnprof.records import Cost, Measured, Point, Shape, revive
 from attnprof.sweeps.child import Child, redirect
-from attnprof.sweeps.plan import Job
+from attnprof.sweeps.plan import TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 
 POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", runner="gather").to_json()
@@ -115,7 +115,7 @@ def refuse(pipe: Connection, log: str) -> None:
 
 def worker(serve: Any, tmp_path: Path) -> Worker:
     """A worker with a child that is not attnprof's."""
-    return Worker(Job("dense", {}, None, {}, ()), tmp_path / "log", serve)
+    return Worker(TargetPoints("dense", {}, None, {}, ()), tmp_path / "log", serve)
 
 
 def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
 
 
 def test_a_real_child_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    job = Job("sliding_window", {"window": 16}, None, {}, ())
+    job = TargetPoints("sliding_window", {"window": 16}, None, {}, ())
     asked = Worker(job, tmp_path / "log")
     answer = asked.ask({"do": "count", "point": POINT}, 120)
     assert answer["ok"], answer

@@ -10,15 +10,15 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Record, Shape
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.sweeps.cluster import from_json, submit, to_json
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import Ask, Job, plan
+from attnprof.sweeps.plan import SweepRequest, TargetPoints, plan
 
 
-def jobs(*targets: str) -> tuple[Job, ...]:
+def jobs(*targets: str) -> tuple[TargetPoints, ...]:
     """Small jobs that only count."""
-    return plan(Ask(lengths=(64, 96), targets=targets, shape=Shape(n=64, dim=16, heads=2), device="none"))
+    return plan(SweepRequest(lengths=(64, 96), targets=targets, shape=Shape(n=64, dim=16, heads=2), device="none"))
 
 
 def test_a_job_travels_as_text() -> None:
@@ -28,7 +28,7 @@ def test_a_job_travels_as_text() -> None:
 
 @pytest.mark.parametrize("executor", ["debug", "local"])
 def test_the_records_of_all_jobs_are_taken_over_once(tmp_path: Path, executor: str) -> None:
-    run, seen = Run.create(tmp_path / "run", {}), list[Record]()
+    run, seen = RunFolder.create(tmp_path / "run", {}), list[Record]()
     with run.lock():
         for _ in range(2):
             submit(jobs("dense", "linformer"), run, Budget(), seen.append, executor=executor, static=True)
@@ -39,6 +39,6 @@ def test_the_records_of_all_jobs_are_taken_over_once(tmp_path: Path, executor: s
 
 
 def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", {})
+    run = RunFolder.create(tmp_path / "run", {})
     with run.lock(), pytest.raises(AttnprofError, match="cannot submit to slurm"):
         submit(jobs("dense"), run, Budget(), lambda record: None, executor="slurm", static=True)

@@ -8,14 +8,14 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Shape
-from attnprof.sweeps.plan import Ask, plan, settings_of
+from attnprof.sweeps.plan import SweepRequest, plan, settings_of
 from attnprof.sweeps.preset import BY_LENGTH
 from attnprof.targets import catalog
 
 
-def ask(**changes: object) -> Ask:
+def ask(**changes: object) -> SweepRequest:
     """One target at one length, changed as asked."""
-    return Ask(**{"lengths": (1024,), "targets": ("longformer",), **changes})  # type: ignore[arg-type]
+    return SweepRequest(**{"lengths": (1024,), "targets": ("longformer",), **changes})  # type: ignore[arg-type]
 
 
 def test_without_targets_every_scheme_with_maths_is_planned() -> None:

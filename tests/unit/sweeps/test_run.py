@@ -10,9 +10,9 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Cost, Record, Shape, plain
-from attnprof.store import Run
+from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import Ask, plan
+from attnprof.sweeps.plan import SweepRequest, plan
 from attnprof.sweeps.run import sweep
 from attnprof.sweeps.worker import Died
 from tests.fakes.worker import COST, FakeWorker
@@ -25,20 +25,22 @@ def swept(
     path: Path,
     special: Special | None = None,
     *,
-    ask: Ask | None = None,
+    ask: SweepRequest | None = None,
     free: int = PLENTY,
     budget: Budget | None = None,
     **more: Any,
 ) -> tuple[list[Record], list[FakeWorker]]:
     """The records of a sweep over two targets and lengths, and the children that answered."""
-    jobs = plan(ask or Ask(lengths=(64, 128), targets=("dense", "sliding_window"), shape=Shape(n=64, dim=16, heads=2)))
+    jobs = plan(
+        ask or SweepRequest(lengths=(64, 128), targets=("dense", "sliding_window"), shape=Shape(n=64, dim=16, heads=2))
+    )
     workers: list[FakeWorker] = []
 
     def start(job: Any, log: Path) -> Any:
         workers.append(FakeWorker(job, special))
         return workers[-1]
 
-    run = Run.open(path) if (path / "run.json").exists() else Run.create(path, {})
+    run = RunFolder.open(path) if (path / "run.json").exists() else RunFolder.create(path, {})
     with run.lock():
         sweep(jobs, run, budget or Budget(), lambda record: None, start=start, free_bytes=lambda: free, **more)
         return run.records(), workers
@@ -68,7 +70,7 @@ def test_a_finished_point_is_never_done_again(tmp_path: Path) -> None:
 
 def test_longer_sweeps_do_only_what_is_new(tmp_path: Path) -> None:
     swept(tmp_path / "run")
-    ask = Ask(lengths=(64, 128, 256), targets=("dense", "sliding_window"), shape=Shape(n=64, dim=16, heads=2))
+    ask = SweepRequest(lengths=(64, 128, 256), targets=("dense", "sliding_window"), shape=Shape(n=64, dim=16, heads=2))
     _, workers = swept(tmp_path / "run", ask=ask)
     assert {n for worker in workers for _, n in worker.asked} == {256}
 
@@ -82,7 +84,9 @@ def test_what_does_not_fit_is_predicted_with_its_bytes_and_never_run(tmp_path: P
 
 
 def test_what_takes_too_long_is_over_budget_by_extrapolation(tmp_path: Path) -> None:
-    ask = Ask(lengths=(64, 1 << 20), targets=("dense",), passes=("forward",), shape=Shape(n=64, dim=16, heads=2))
+    ask = SweepRequest(
+        lengths=(64, 1 << 20), targets=("dense",), passes=("forward",), shape=Shape(n=64, dim=16, heads=2)
+    )
     records, _ = swept(tmp_path / "run", ask=ask, budget=Budget(seconds=2.0))
     assert [r.status for r in records] == ["ok", "over_budget"]
     assert "1.05 s a run" in records[1].reasons["measured"]
@@ -144,7 +148,7 @@ def test_an_unusable_input_ends_the_sweep_and_keeps_the_records(tmp_path: Path) 
 
     with pytest.raises(AttnprofError, match="bad"):
         swept(tmp_path / "run", special)
-    assert len(Run.open(tmp_path / "run").records()) == 4
+    assert len(RunFolder.open(tmp_path / "run").records()) == 4
 
 
 def test_an_interrupt_ends_the_children_and_keeps_the_records(tmp_path: Path) -> None:
@@ -159,12 +163,12 @@ def test_an_interrupt_ends_the_children_and_keeps_the_records(tmp_path: Path) ->
         made.append(FakeWorker(job, special))
         return made[-1]
 
-    jobs = plan(Ask(lengths=(64, 128), targets=("dense",), shape=Shape(n=64, dim=16, heads=2)))
-    run = Run.create(tmp_path / "run", {})
+    jobs = plan(SweepRequest(lengths=(64, 128), targets=("dense",), shape=Shape(n=64, dim=16, heads=2)))
+    run = RunFolder.create(tmp_path / "run", {})
     with run.lock(), pytest.raises(KeyboardInterrupt):
         sweep(jobs, run, Budget(), lambda record: None, start=start, free_bytes=lambda: PLENTY)
     assert [worker.closed for worker in made] == [1]
-    assert len(Run.open(tmp_path / "run").records()) == 2
+    assert len(RunFolder.open(tmp_path / "run").records()) == 2
 
 
 def test_a_total_that_is_unknown_is_measured_all_the_same(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import attnprof
 from attnprof.counting.counted import count
 from attnprof.errors import AttnprofError
 from attnprof.records import Point, Shape
-from attnprof.sweeps.plan import Ask, plan
+from attnprof.sweeps.plan import SweepRequest, plan
 from attnprof.targets import catalog
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
@@ -115,7 +115,7 @@ def test_what_is_asked_of_a_check_is_a_question_not_a_label() -> None:
 
 
 def points(*texts: str, explicit: tuple[str, ...] = (), **changes: Any) -> list[Point]:
-    ask = Ask(lengths=(N,), targets=texts, shape=SHAPE.replace(kv_heads=2), **changes)
+    ask = SweepRequest(lengths=(N,), targets=texts, shape=SHAPE.replace(kv_heads=2), **changes)
     return [planned.point for job in plan(ask, explicit) for planned in job.points]
 
 
