@@ -10,7 +10,7 @@ from attnprof.contracts import Target
 from attnprof.errors import unknown
 from attnprof.naming import distinguished
 from attnprof.records import Shape
-from attnprof.sweeps.plan import label, settings_of
+from attnprof.sweeps.points import label, settings_of
 from attnprof.targets import catalog
 from attnprof.targets.binding import FLAGS, refuse_unbound
 from attnprof.usercode import labels_of

@@ -106,7 +106,7 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
     from attnprof.graph.analysis import Request
     from attnprof.naming import distinguished
-    from attnprof.sweeps.plan import label, settings_of
+    from attnprof.sweeps.points import label, settings_of
     from attnprof.targets import catalog
     from attnprof.units import parse_length
 
@@ -129,7 +129,7 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
-    from attnprof.sweeps.plan import label
+    from attnprof.sweeps.points import label
     from attnprof.targets import catalog
 
     return None if text is None else catalog.find(text, params=settings.get(label(text), {}))

@@ -78,7 +78,7 @@ def command(**options: Any) -> int:
 
     Leaves a folder with run.json, records-*.jsonl and report.html. The same command again resumes where it stopped.
     """
-    from attnprof.sweeps.plan import plan
+    from attnprof.sweeps.points import plan
 
     ask = asked(options)
     jobs = plan(ask, explicit())
@@ -95,7 +95,7 @@ def command(**options: Any) -> int:
 def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
     from attnprof.measure.devices import available
-    from attnprof.sweeps.plan import SweepRequest, settings_of
+    from attnprof.sweeps.points import SweepRequest, settings_of
 
     targets = tuple(options["targets"])
     device = available(options["device"])

@@ -24,7 +24,7 @@ PAIRS = 1 << 21
 MOST_PAIRS = 1 << 32
 HINT = "make the mask of sizes, or of buffers that the constructor fills; what forward computes has no values here"
 
-MaskMod = Callable[..., Any]
+MaskFunction = Callable[..., Any]
 
 
 class NoValues(Unsupported):
@@ -82,7 +82,7 @@ def counted_flex(values: Values | None = None) -> Iterator[None]:
     tiles_of, device_of = flex._create_sparse_block_from_block_mask, flex._validate_device
     eager = flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG
 
-    def made(tiles: Any, mask_mod: MaskMod, lengths: tuple[int, int], *sizes: int, **named: int) -> flex.BlockMask:
+    def made(tiles: Any, mask_mod: MaskFunction, lengths: tuple[int, int], *sizes: int, **named: int) -> flex.BlockMask:
         mask = tiles_of(tiles, mask_mod, lengths, *sizes, **named)
         if isinstance(mask.kv_num_blocks, FakeTensor):
             _note(mask, mask_mod, (tiles[0].shape[0], tiles[0].shape[1]), values)
@@ -102,7 +102,7 @@ def counted_flex(values: Values | None = None) -> Iterator[None]:
         flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = eager
 
 
-def _note(mask: flex.BlockMask, mask_mod: MaskMod, heads: tuple[int, int], values: Values | None) -> None:
+def _note(mask: flex.BlockMask, mask_mod: MaskFunction, heads: tuple[int, int], values: Values | None) -> None:
     """Note how many tiles of a mask are partial and how many are full, over its batch and heads."""
     rows, keys = mask.BLOCK_SIZE
     apart = mask.full_kv_num_blocks is not None
@@ -120,7 +120,7 @@ def _note(mask: flex.BlockMask, mask_mod: MaskMod, heads: tuple[int, int], value
 
 @on_real_numbers
 def live_tiles(
-    mask_mod: MaskMod, heads: tuple[int, int], lengths: tuple[int, int], block: tuple[int, int], *, apart: bool
+    mask_mod: MaskFunction, heads: tuple[int, int], lengths: tuple[int, int], block: tuple[int, int], *, apart: bool
 ) -> tuple[int, int]:
     """Partial and full tiles of a mask_mod over `heads` (batch, heads) masks, asked a block of rows at a time.
 
@@ -146,7 +146,7 @@ def live_tiles(
     return partial, full
 
 
-def _asked(mask_mod: MaskMod, at: tuple[int, int, int], rows: int, keys: int) -> Tensor:
+def _asked(mask_mod: MaskFunction, at: tuple[int, int, int], rows: int, keys: int) -> Tensor:
     """The mask `[1, 1, rows, keys]` of one sequence and head, from a row on."""
     batch, head, first = at
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnprof.pattern.card import Card
+    from attnprof.pattern.edges import Pattern
     from attnprof.pattern.expr import Expr, Globals, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
     from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
     from attnprof.pattern.listed import numbers, of_head
-    from attnprof.pattern.pattern import Pattern
     from attnprof.pattern.primitives import (
         Band,
         Blocks,

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from attnprof.records import Record
 from attnprof.render.exponents import steps
-from attnprof.render.metrics import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, FigureMetric
 from attnprof.render.numbers import around, ratio
+from attnprof.render.readings import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, FigureMetric
 from attnprof.render.series import Conditions, Group, Series, why
 from attnprof.render.verdicts import CrossingKind, CrossingVerdict, opponents, verdicts
 from attnprof.words import Pass, Status

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attnprof.records import Cost, Record
-from attnprof.render.metrics import FigureMetric
+from attnprof.render.readings import FigureMetric
 from attnprof.render.series import Group
 from attnprof.render.table import reason as reason_of
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from attnprof.records import Record
 from attnprof.render.axes import Axis, length_axis, value_axis
 from attnprof.render.exponents import last_exponent
-from attnprof.render.metrics import DECODE_PANELS, PANELS, FigureMetric, Reading
 from attnprof.render.palette import Style
+from attnprof.render.readings import DECODE_PANELS, PANELS, FigureMetric, Reading
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.words import Pass, Status
 

@@ -17,11 +17,11 @@ from attnprof.render.cards import cards
 from attnprof.render.claims import Claim, findings
 from attnprof.render.figures import Figure, figure
 from attnprof.render.files import save
-from attnprof.render.metrics import COMPARED, WALL, FigureMetric
 from attnprof.render.palette import styles
 from attnprof.render.patterns import Picture, Pictures
 from attnprof.render.pictures import data_uri
 from attnprof.render.plotly_js import packed
+from attnprof.render.readings import COMPARED, WALL, FigureMetric
 from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.spec import spec

@@ -7,8 +7,8 @@ from typing import Any
 
 from attnprof.render.figures import Panel
 from attnprof.render.latex import latex
-from attnprof.render.metrics import Reading
 from attnprof.render.palette import Style
+from attnprof.render.readings import Reading
 from attnprof.render.svg import Box, Curve, Drawing, draw
 
 MARKERS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.records import BASELINES, Point, Record, Value, content_hash
-from attnprof.render.metrics import FigureMetric, Reading
+from attnprof.render.readings import FigureMetric, Reading
 from attnprof.words import Pass, RecordKind, Status
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.records import Record
-from attnprof.render.metrics import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, FigureMetric
 from attnprof.render.numbers import interval, quantity
+from attnprof.render.readings import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, FigureMetric
 from attnprof.render.series import Conditions, Group, why
 from attnprof.words import Pass
 

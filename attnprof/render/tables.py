@@ -7,8 +7,8 @@ from typing import Any
 
 from attnprof.records import Record
 from attnprof.render.exponents import last_exponent
-from attnprof.render.metrics import COMPARED, SAVED, FigureMetric
 from attnprof.render.numbers import around, quantity
+from attnprof.render.readings import COMPARED, SAVED, FigureMetric
 from attnprof.render.series import Group, Series
 from attnprof.render.verdicts import CrossingVerdict, opponents, verdict
 from attnprof.words import Status

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnprof.records import Interval
-from attnprof.render.metrics import FigureMetric, Reading
+from attnprof.render.readings import FigureMetric, Reading
 from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover
 

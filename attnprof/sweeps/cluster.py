@@ -17,7 +17,7 @@ from attnprof.errors import AttnprofError
 from attnprof.records import Point, Record, Value, content_hash
 from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import PlannedPoint, TargetPoints, label
+from attnprof.sweeps.points import PlannedPoint, TargetPoints, label
 from attnprof.sweeps.run import sweep
 from attnprof.words import Executor
 

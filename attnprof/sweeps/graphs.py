@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from attnprof.errors import AttnprofError
 from attnprof.records import Record
 from attnprof.store import RunFolder
-from attnprof.sweeps.plan import TargetPoints
+from attnprof.sweeps.points import TargetPoints
 from attnprof.words import RecordKind
 
 LONGEST = 4096

@@ -16,7 +16,7 @@ from attnprof.measure.environment import free_bytes
 from attnprof.records import Cost, Measured, Point, Record, revive
 from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget, Outlook, out_of_memory
-from attnprof.sweeps.plan import PlannedPoint, TargetPoints
+from attnprof.sweeps.points import PlannedPoint, TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 from attnprof.usercode import causality_seen
 from attnprof.words import Device, RecordKind, Status

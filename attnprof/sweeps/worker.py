@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.sweeps.child import serve
-from attnprof.sweeps.plan import TargetPoints
+from attnprof.sweeps.points import TargetPoints
 
 PRELOADED = ["attnprof.sweeps.nursery"]
 OPENING_S = 120.0

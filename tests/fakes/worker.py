@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attnprof.records import Cost, Interval, Measured, plain
-from attnprof.sweeps.plan import TargetPoints
+from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died
 
 Answers = Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from attnprof.records import Cost, Interval, Measured, Point, Record, Shape
-from attnprof.render.metrics import FLOPS, PEAK, SAVED, WALL
+from attnprof.render.readings import FLOPS, PEAK, SAVED, WALL
 from attnprof.render.series import groups, latest
 from tests.fakes.records import SCHEMES, records
 

@@ -17,7 +17,7 @@ import pytest
 from attnprof.errors import out_of_memory
 from attnprof.records import Cost, Measured, Point, Shape, revive
 from attnprof.sweeps.child import Child, redirect
-from attnprof.sweeps.plan import TargetPoints
+from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 
 POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", runner="gather").to_json()

@@ -13,7 +13,7 @@ from attnprof.records import Record, Shape
 from attnprof.store import RunFolder
 from attnprof.sweeps.cluster import from_json, submit, to_json
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import SweepRequest, TargetPoints, plan
+from attnprof.sweeps.points import SweepRequest, TargetPoints, plan
 
 
 def jobs(*targets: str) -> tuple[TargetPoints, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Shape
-from attnprof.sweeps.plan import SweepRequest, plan, settings_of
+from attnprof.sweeps.points import SweepRequest, plan, settings_of
 from attnprof.sweeps.preset import BY_LENGTH
 from attnprof.targets import catalog
 

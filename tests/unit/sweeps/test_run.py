@@ -12,7 +12,7 @@ from attnprof.errors import AttnprofError
 from attnprof.records import Cost, Record, Shape, plain
 from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.plan import SweepRequest, plan
+from attnprof.sweeps.points import SweepRequest, plan
 from attnprof.sweeps.run import sweep
 from attnprof.sweeps.worker import Died
 from tests.fakes.worker import COST, FakeWorker

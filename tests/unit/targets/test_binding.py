@@ -12,7 +12,7 @@ import attnprof
 from attnprof.counting.counted import count
 from attnprof.errors import AttnprofError
 from attnprof.records import Point, Shape
-from attnprof.sweeps.plan import SweepRequest, plan
+from attnprof.sweeps.points import SweepRequest, plan
 from attnprof.targets import catalog
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
