@@ -56,7 +56,7 @@ __all__ = [
     "of_head",
 ]
 
-MODULES = ("card", "expr", "slices", "primitives", "given", "framed", "slots", "pattern", "listed")
+MODULES = ("card", "expr", "slices", "primitives", "given", "framed", "slots", "edges", "listed")
 
 
 def __getattr__(name: str) -> Any:
