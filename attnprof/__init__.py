@@ -12,10 +12,13 @@ PUBLIC = {
     "analyze": "api",
     "profile": "api",
     "check": "api",
+    "forms": "api",
+    "limit": "api",
+    "read_run": "api",
     "AttnprofError": "errors",
 }
 
-__all__ = ["AttnprofError", "analyze", "check", "count", "profile", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["AttnprofError", "analyze", "check", "count", "forms", "limit", "profile", "read_run", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 try:
     __version__ = version("attnprof")

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.records import Shape, Value
-from attnprof.targets import catalog
+from attnprof.shapes import Shape, checked
+from attnprof.store import RunFolder
+from attnprof.targets import door
 from attnprof.targets.binding import refuse_unbound
+from attnprof.usercode import fitted
 from attnprof.words import Device, Layout, Pass
 
 if TYPE_CHECKING:
+    from attnprof.closed_forms.derive import ClosedForms
     from attnprof.counting import Counted
     from attnprof.measure import Outcome
+    from attnprof.plan.limiting import Limit
 
 
-def target(
-    name: str | Target, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Value
-) -> Target:
-    """The target of this name (a scheme, `file.py`, `file.py:Class`, ...), with parameters of its own set.
+def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+    """Whatever can be profiled, as a target.
 
-    Those of a user's code are its constructor's arguments; `layout` says how the axes of its inputs lie. Raises
-    `AttnprofError` for an unknown name, runner or parameter. A target is returned as it is.
+    `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
+    `package.module:object`; or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
+    a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
+    `[n, n]`. A target is returned as it is.
+
+    `parameters` are those of a scheme or pattern file, or the arguments of a constructor; `layout` says how the axes of
+    a module's inputs lie. Raises `AttnprofError` for anything else, with the nearest valid choice.
     """
-    if not isinstance(name, str):
-        return name
-    if catalog.is_code(name):
-        return catalog.find(name, arguments=parameters, runner=runner, layout=layout)
-    return catalog.find(name, params=parameters, runner=runner, layout=layout)
+    return door.target(thing, runner=runner, layout=layout, **parameters)
 
 
-def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
+def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
     """What a target must spend at length n, counted on fake tensors: `.cost`, and `.reasons` for what is missing.
 
     `pass_` is `forward`, `train` or `decode`. `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, causal,
-    level, dtype, depth, seed. FLOPs count a multiply-add as 2; memory is in bytes. Nothing is allocated and no device
-    is needed. Raises `AttnprofError` for a word or a size that cannot be.
+    level, dtype, depth, seed; any other keyword is a parameter of the scheme, or of the constructor. FLOPs count a
+    multiply-add as 2; memory is in bytes. Nothing is allocated and no device is needed. Raises `AttnprofError` for a
+    word or a size that cannot be.
     """
     from attnprof.counting import count as counted
 
     asked = Pass(pass_)
-    found = target(scheme)
-    return counted(found, labelled_shape(found, n, sizes), asked)
+    found, shape = asked_of(thing, n, sizes)
+    return counted(found, shape, asked)
 
 
 def profile(
-    scheme: str | Target,
+    thing: Any,
     n: int,
     pass_: Pass | str = Pass.FORWARD,
     *,
@@ -67,40 +73,94 @@ def profile(
     asked, where = Pass(pass_), available(Device(device))
     if where is Device.NONE:
         raise AttnprofError("nothing can be profiled on the device 'none'", hint="attnprof.count needs no device")
-    found = target(scheme)
-    shape = labelled_shape(found, n, sizes)
-    check(found, n, **sizes)
+    found, shape = asked_of(thing, n, sizes)
+    _gated(found, shape)
     return measure_target(found, shape, asked, where, budget_s=budget_s)
 
 
-def check(scheme: str | Target, n: int, **sizes: Any) -> None:
+def check(thing: Any, n: int, **sizes: Any) -> None:
     """Raise `AttnprofError` where a target is not its reference: forward, gradients, causality, sampled rows at n."""
+    found, own = _found(thing, sizes)
+    _gated(found, shape_of(found, n, own))
+
+
+def _gated(found: Target, shape: Shape) -> None:
     from attnprof.measure.gate import check as gate
 
-    found = target(scheme)
-    reasons = gate(found, shape_of(found, n, sizes))
+    reasons = gate(found, shape)
     if reasons:
         raise AttnprofError(f"{found.name} does not compute what its reference does: {'; '.join(reasons.values())}")
 
 
-def analyze(scheme: str | Target, n: int | None = None, **options: Any) -> Mapping[str, Any]:
+def analyze(thing: Any, n: int | None = None, **options: Any) -> Mapping[str, Any]:
     """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`."""
     from attnprof.graph import analyze as analysed
 
-    return analysed(target(scheme), n, **options)
+    return analysed(target(thing), n, **options)
+
+
+def limit(thing: Any, memory: int | str, pass_: Pass | str = Pass.TRAIN, **sizes: Any) -> Limit:
+    """The longest n at which a target fits into a memory: `.n`, the bytes it needs there, and how that was found.
+
+    `memory` is a number of bytes, `"80GB"`, `"80GiB"`, or an accelerator such as `"h100"`. Parameters, buffers, inputs
+    and the pass's own peak count; no optimizer does. Raises `AttnprofError` where even 512 tokens do not fit.
+    """
+    from attnprof.plan.accelerators import memory_of
+    from attnprof.plan.limiting import UNIT, longest
+
+    asked = Pass(pass_)
+    if asked is Pass.DECODE:
+        raise AttnprofError("the longest n is that of a forward or train pass, not of decode", hint="pass_='forward'")
+    found, shape = asked_of(thing, UNIT, sizes)
+    return longest(found, shape, asked, memory if isinstance(memory, int) else memory_of(memory))
+
+
+def forms(thing: Any, n: int = 1024, **sizes: Any) -> ClosedForms:
+    """The closed forms of what a target costs, by figure: `.forms["train_flops"].text`, `.latex`, `.valid`.
+
+    FLOPs, saved, parameter and state bytes in n and the target's parameters; `n` is where a search starts. What has no
+    closed form is left out, and `.missing` or `.why` says why.
+    """
+    from attnprof.closed_forms.derive import closed_forms
+
+    return closed_forms(*asked_of(thing, n, sizes))
+
+
+def read_run(path: str | Path) -> RunFolder:
+    """A run's folder that a command left: `.records`, each checked as it is read, and `.header`.
+
+    Raises `AttnprofError` where there is no run, or where a record is damaged.
+    """
+    return RunFolder.open(Path(path))
+
+
+SIZES = tuple(field.name for field in dataclasses.fields(Shape) if field.name != "n")
+
+
+def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shape]:
+    """The target and its checked shape; what is no size of a shape is a parameter of the target.
+
+    Raises `AttnprofError` for a size that a user's code takes no notice of.
+    """
+    found, sizes = _found(thing, given)
+    shape = shape_of(found, n, sizes)
+    refuse_unbound([(found, shape)], sizes, flags=False)
+    return found, shape
+
+
+def _found(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+    """The target with its parameters, and the sizes beside them."""
+    others = {name: value for name, value in given.items() if name not in SIZES}
+    try:
+        return target(thing, **others), {name: value for name, value in given.items() if name in SIZES}
+    except AttnprofError as error:
+        meant = [name for name in others if name in str(error) and difflib.get_close_matches(name, SIZES, cutoff=0.75)]
+        raise unknown("size", meant[0], SIZES) from error if meant else error
 
 
 def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
-    """A checked shape; the causal setting is the scheme's native one unless given."""
-    known = [field.name for field in dataclasses.fields(Shape) if field.name != "n"]
+    """A checked shape; the causal setting is the scheme's native one unless given, sizes are a built module's own."""
     for name in sizes:
-        if name not in known:
-            raise unknown("size", name, known)
-    return catalog.checked(Shape(n=n, **{"causal": found.card.native_causal, **sizes}))
-
-
-def labelled_shape(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
-    """A checked shape. Raises `AttnprofError` for a size that a user's code takes no notice of."""
-    shape = shape_of(found, n, sizes)
-    refuse_unbound([(found, shape)], sizes, flags=False)
-    return shape
+        if name not in SIZES:
+            raise unknown("size", name, SIZES)
+    return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))

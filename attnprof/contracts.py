@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.errors import Unsupported
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.words import Runner
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Target(Protocol):
     @property
     def name(self) -> str:
         """What records and pages call it."""
+        ...
+
+    def renamed(self, name: str) -> Target:
+        """The same target, called otherwise in records and pages."""
         ...
 
     @property

@@ -12,13 +12,14 @@ import math
 import statistics
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from attnprof.errors import AttnprofError
+from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
-from attnprof.words import Device, DType, Level, Pass, RecordKind, Runner, Status
+from attnprof.words import Device, Pass, RecordKind, Runner, Status
 
 SCHEMA_VERSION = 1
 CONFIDENCE = 0.95
@@ -26,64 +27,6 @@ FEWEST_SAMPLES = 6  # the fewest whose range covers the median with 95%: 1 - 2^(
 T = TypeVar("T")
 
 BASELINES = ("dense", "flash")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
-
-    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only). Raises `AttnprofError`
-    for a level or dtype that is none.
-    """
-
-    n: int
-    batch: int = 1
-    dim: int = 512
-    heads: int = 8
-    kv_heads: int | None = None
-    causal: bool = False
-    level: Level = Level.ATTENTION
-    m: int | None = None
-    dtype: DType = DType.FLOAT32
-    seed: int = 0
-    depth: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "level", Level(self.level))
-        object.__setattr__(self, "dtype", DType(self.dtype))
-
-    @property
-    def head_dim(self) -> int:
-        """Width `d` of one head."""
-        return self.dim // self.heads
-
-    @property
-    def groups(self) -> int:
-        """KV heads `g`: `kv_heads`, or as many as the query heads."""
-        return self.heads if self.kv_heads is None else self.kv_heads
-
-    @property
-    def keys(self) -> int:
-        """Key length: `m`, or `n` for self-attention."""
-        return self.n if self.m is None else self.m
-
-    @property
-    def repeats(self) -> int:
-        """How often the layers stand one after the other: `depth` at level `block`, once below it."""
-        return self.depth if self.level is Level.BLOCK else 1
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
-
-
-LABELS: Mapping[str, Callable[[Shape], Any]] = {
-    "level": lambda shape: shape.level,
-    "causal": lambda shape: shape.causal,
-    "heads": lambda shape: shape.heads,
-    "kv_heads": lambda shape: shape.groups,
-    "head_dim": lambda shape: shape.head_dim,
-}
 
 
 @dataclass(frozen=True, slots=True)

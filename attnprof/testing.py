@@ -7,7 +7,7 @@ from typing import Any
 
 from attnprof.api import shape_of
 from attnprof.contracts import Target
-from attnprof.targets import catalog
+from attnprof.targets import door
 
 FIGURES: Mapping[str, str] = {
     "flops": "train_flops",
@@ -46,7 +46,7 @@ def assert_scaling(
 
     claims = {"flops": flops, "core": core, "forward_flops": forward_flops, "saved": saved, "params": params}
     claims["state"] = state
-    found = catalog.find(scheme) if isinstance(scheme, str) else scheme
+    found = door.find(scheme) if isinstance(scheme, str) else scheme
     shape = shape_of(found, SHORT, sizes)
     wrong = []
     for name, claim in claims.items():

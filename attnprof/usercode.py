@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Layout
 
 FLAGS = {
@@ -80,12 +80,18 @@ class UserCode(Target, Protocol):
         ...
 
     @property
+    def defaults(self) -> Mapping[str, int]:
+        """The sizes that it has where none is asked for: `kv_heads` of a constructor with a default for it."""
+        ...
+
+    @property
     def takes(self) -> str:
         """What decides how it is made, in words: its constructor's parameters."""
         ...
 
-    def renamed(self, name: str) -> Target:
-        """The same target under another name."""
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes (`dim`, `heads`, `kv_heads`) that it has whatever is asked for: of its arguments, or as built."""
         ...
 
     def unknown(self, shape: Shape) -> tuple[str, ...]:
@@ -104,6 +110,21 @@ class UserCode(Target, Protocol):
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
     """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shape:
+    """The shape with the sizes that a user's code has of its own. Raises `AttnprofError` for another one asked for."""
+    if not isinstance(target, UserCode):
+        return shape
+    asked = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups}
+    for name, size in target.sizes.items():
+        if name in explicit and asked[name] != size:
+            raise AttnprofError(
+                f"{target.source} has {name} = {size}, and {name} = {asked[name]} is asked for",
+                hint=f"leave {name} out, or make one of that size",
+            )
+    unasked = {name: size for name, size in target.defaults.items() if name == "kv_heads" and shape.kv_heads is None}
+    return shape.replace(**{**unasked, **target.sizes})
 
 
 def causality_seen(flags: Iterable[str]) -> bool | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnprof.cli.options import pairs, shape_of
+from attnprof.cli.options import explicit, pairs, shape_of
 from attnprof.contracts import Target
 from attnprof.errors import unknown
 from attnprof.naming import distinguished
-from attnprof.records import Shape
+from attnprof.shapes import Shape, checked
 from attnprof.sweeps.points import label, settings_of
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 from attnprof.targets.binding import FLAGS, refuse_unbound
-from attnprof.usercode import labels_of
+from attnprof.usercode import fitted, labels_of
 
 SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")
 
@@ -24,7 +24,7 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
     for owner in settings:
         if owner != label(name):
             raise unknown("target in --set", owner, [label(name)])
-    return catalog.find(
+    return door.find(
         name,
         params=settings.get(label(name), {}),
         runner=options["runner"],
@@ -37,7 +37,7 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
 def refuse_untaken(names: Sequence[str], options: Mapping[str, Any]) -> None:
     """Raise `AttnprofError` for a size that was typed, where all targets are a user's code and none takes it."""
     typed = set(options["explicit"]) & set(FLAGS)
-    if typed and all(catalog.is_code(name) for name in names):
+    if typed and all(door.is_code(name) for name in names):
         targets = [asked_target(name, options) for name in names]
         refuse_unbound([(target, asked_shape(target, 1, options)) for target in targets], sorted(typed))
 
@@ -46,5 +46,6 @@ def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
     """The shape at length n; without `--causal` or `--no-causal` the target's native setting."""
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
     shape = shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
+    shape = checked(fitted(target, shape, explicit()))
     _, unknown = labels_of(target, shape)
     return shape.replace(causal=False) if "causal" in unknown else shape

@@ -107,7 +107,7 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     from attnprof.graph.analysis import Request
     from attnprof.naming import distinguished
     from attnprof.sweeps.points import label, settings_of
-    from attnprof.targets import catalog
+    from attnprof.targets import catalog, door
     from attnprof.units import parse_length
 
     targets = options["targets"]
@@ -123,16 +123,15 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     called = distinguished(targets, catalog.names())
     made = {"arguments": arguments, "layout": options["layout"]}
     return [
-        (catalog.find(text, params=settings.get(label(text), {}), name=called[text], **made), request)
-        for text in targets
+        (door.find(text, params=settings.get(label(text), {}), name=called[text], **made), request) for text in targets
     ]
 
 
 def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
     from attnprof.sweeps.points import label
-    from attnprof.targets import catalog
+    from attnprof.targets import door
 
-    return None if text is None else catalog.find(text, params=settings.get(label(text), {}))
+    return None if text is None else door.find(text, params=settings.get(label(text), {}))
 
 
 def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any] | None:

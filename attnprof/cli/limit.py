@@ -9,7 +9,7 @@ import click
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
-from attnprof.units import format_bytes, format_length, parse_size
+from attnprof.units import format_bytes, format_length
 from attnprof.words import Pass
 
 EXAMPLES = """\b
@@ -45,6 +45,7 @@ def command(**options: Any) -> int:
 
     Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
     """
+    from attnprof.plan.accelerators import memory_of
     from attnprof.plan.checkpointed import Checkpointed
     from attnprof.plan.limiting import longest
 
@@ -71,14 +72,6 @@ def command(**options: Any) -> int:
         return 0
     say(answer)
     return 0
-
-
-def memory_of(text: str) -> int:
-    """Bytes of a size, or of an accelerator's memory."""
-    from attnprof.plan.accelerators import TABLE
-
-    known = {entry.name: entry.memory_bytes for entry in TABLE}
-    return known[text.lower()] if text.lower() in known else parse_size(text)
 
 
 def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnprof.errors import AttnprofError
-from attnprof.records import SCHEMA_VERSION, Shape, Value, plain
+from attnprof.records import SCHEMA_VERSION, Value, plain
+from attnprof.shapes import Shape
 from attnprof.words import DType, Layout, Level, Pass, Runner, Word
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def sizes(command: F) -> F:
 
 def shape_of(n: int, *, causal: bool, dtype: DType | None = None, **sizes: Any) -> Shape:
     """A checked shape from the options of `sizes`."""
-    from attnprof.targets.catalog import checked
+    from attnprof.shapes import checked
 
     return checked(Shape(n=n, causal=causal, dtype=dtype or DType.FLOAT32, **sizes))
 

@@ -15,7 +15,8 @@ from attnprof.words import Maths
 
 if TYPE_CHECKING:
     from attnprof.pattern import Pattern
-    from attnprof.records import Shape, Value
+    from attnprof.records import Value
+    from attnprof.shapes import Shape
     from attnprof.targets.scheme import CatalogTarget
 
 MOST_PICTURES = 3
@@ -54,7 +55,7 @@ def command(
 
 def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
     """The scheme or pattern file, with its settings; an error for targets that have no card."""
-    from attnprof.targets.catalog import find
+    from attnprof.targets.door import find
     from attnprof.targets.scheme import CatalogTarget
 
     given: dict[str, Value] = {}

@@ -27,7 +27,8 @@ from attnprof.cli.options import (
 from attnprof.cli.progress import Progress
 from attnprof.cli.summary import summary
 from attnprof.errors import AttnprofError
-from attnprof.records import Record, Shape, content_hash, plain
+from attnprof.records import Record, content_hash, plain
+from attnprof.shapes import Shape
 from attnprof.units import format_length, parse_lengths
 from attnprof.words import Device, DType, Executor, Preset, RecordKind
 

@@ -18,7 +18,7 @@ from attnprof.closed_forms.symbolic import LONGEST, SymbolPinned, trace
 from attnprof.contracts import Target
 from attnprof.counting.believed import as_believed, why_not_traced
 from attnprof.counting.interpolate import Monomial, Terms, fit, product_basis
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 TRACED = "symbolic trace"
 MAIN = "train_flops"

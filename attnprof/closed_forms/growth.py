@@ -12,7 +12,7 @@ from attnprof.closed_forms.sampler import DRAWN, Sampler
 from attnprof.contracts import Target
 from attnprof.counting.interpolate import Monomial, fit
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 GROWTHS: dict[str, float] = {
     "1": 0,

@@ -14,7 +14,8 @@ from attnprof.counting.built import Built
 from attnprof.counting.decode_step import state_sizes
 from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_bytes", "param_bytes")

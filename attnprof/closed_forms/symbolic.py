@@ -23,7 +23,7 @@ from attnprof.counting.interpolate import Terms
 from attnprof.counting.running import CountedRun, slow_path, train
 from attnprof.counting.storages import Lifetimes, flat
 from attnprof.counting.tally import OperatorTally
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 
 class SymbolPinned(Exception):

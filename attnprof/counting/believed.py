@@ -23,7 +23,7 @@ from attnprof.counting.observed import Notes, Observed
 from attnprof.counting.origin import Origin
 from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported, out_of_memory
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.units import format_bytes, format_length
 from attnprof.usercode import UserCode, failure, own_mistakes
 from attnprof.words import Pass

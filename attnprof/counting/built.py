@@ -20,7 +20,7 @@ from attnprof.counting.storages import unique_bytes
 from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
 from attnprof.pattern.apart import real_numbers
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Level
 
 LONGEST_REAL = 1 << 13

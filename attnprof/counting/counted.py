@@ -15,7 +15,8 @@ from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
 from attnprof.counting.useful import useful_flops
 from attnprof.errors import Unsupported
-from attnprof.records import Cost, Shape
+from attnprof.records import Cost
+from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, own_mistakes
 from attnprof.words import Level, Pass
 

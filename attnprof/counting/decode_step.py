@@ -14,7 +14,8 @@ from attnprof.counting.origin import Origin
 from attnprof.counting.storages import Lifetimes, unique_bytes
 from attnprof.counting.tally import OperatorTally
 from attnprof.errors import Unsupported
-from attnprof.records import Cost, Shape
+from attnprof.records import Cost
+from attnprof.shapes import Shape
 from attnprof.words import Level
 
 OF_BLOCKS = "a stack of blocks has no decoding step here"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.counting.useful import BACKWARD
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 OF_MODULE = "a module comes with no paper's formula"

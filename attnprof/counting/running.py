@@ -20,7 +20,7 @@ from attnprof.counting.saved import kept_by_graph
 from attnprof.counting.storages import Lifetimes, flat, unique_bytes
 from attnprof.counting.tally import OperatorTally
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 NUMBER_BYTES = 16

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.counting.built import Built, build
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 

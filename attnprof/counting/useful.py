@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.pattern import Kernel, Pattern
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 BACKWARD = 2

@@ -11,7 +11,7 @@ from attnprof.contracts import Target
 from attnprof.graph.draws import Tell, silent
 from attnprof.graph.randomness import trials
 from attnprof.pattern import Pattern
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 PARAMETERS = ("window_blocks", "random_blocks", "global_blocks")
 FIXED = "window only"

@@ -35,8 +35,8 @@ from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
-from attnprof.records import Shape
-from attnprof.usercode import labels_of, own_mistakes
+from attnprof.shapes import Shape
+from attnprof.usercode import UserCode, labels_of, own_mistakes
 from attnprof.words import EngineName
 
 DEFAULT_N = 4096
@@ -167,8 +167,9 @@ def shape_of(target: Target, request: Request) -> Shape:
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
     if not hasattr(target, "graph"):
-        heads = request.heads or PROBED_HEADS
-        dim = request.dim or PROBED_WIDTH * heads
+        own = target.sizes if isinstance(target, UserCode) else {}
+        heads = request.heads or own.get("heads") or PROBED_HEADS
+        dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
         return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
     n = request.n or card.paper_n or DEFAULT_N
     shape = Shape(n=n, causal=causal, heads=request.heads or 8, dim=request.dim or 512, seed=request.seed)

@@ -24,7 +24,7 @@ from attnprof.graph.metrics.degrees import degrees
 from attnprof.graph.randomness import Trials
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Expr, Pattern
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Certainty
 
 LEAST, USUAL, MOST = 4, 12, 64

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.errors import Unsupported
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

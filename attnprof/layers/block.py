@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attnprof.layers.attention import QKV, Attention
 from attnprof.layers.reversible import ChunkedFeedForward, Reversible
 from attnprof.layers.softmax import Softmax
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 WIDENING = 4
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.softmax import unfold
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 TAIL = 64
 

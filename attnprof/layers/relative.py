@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from attnprof.layers.attention import split_heads
 from attnprof.layers.softmax import hide
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 
 class RelativeAttention(nn.Module):

@@ -13,7 +13,7 @@ from attnprof.contracts import Target
 from attnprof.errors import Unsupported
 from attnprof.measure.sampled_rows import rows_off
 from attnprof.measure.saved_hooks import first_tensor
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Device, DType, Pass, Runner
 

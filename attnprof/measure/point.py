@@ -11,7 +11,8 @@ from attnprof.contracts import Target
 from attnprof.measure.clock import Clock, Step, clock_for
 from attnprof.measure.environment import crowded
 from attnprof.measure.sensors import Sensors, open_sensors, threatened
-from attnprof.records import Measured, Shape
+from attnprof.records import Measured
+from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Device, Pass
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from attnprof.contracts import Target
 from attnprof.pattern import Pattern, Slices
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Level, Maths
 
 ROWS = 8

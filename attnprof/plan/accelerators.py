@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attnprof.errors import unknown
+from attnprof.units import parse_size
 
 T = 10**12
 G = 10**9
@@ -53,3 +54,9 @@ def accelerator(name: str) -> Accelerator:
         if entry.name == name.lower():
             return entry
     raise unknown("accelerator", name, [entry.name for entry in TABLE])
+
+
+def memory_of(text: str) -> int:
+    """Bytes of a size such as 80GB, or of the memory of an accelerator that is named."""
+    known = {entry.name: entry.memory_bytes for entry in TABLE}
+    return known[text.lower()] if text.lower() in known else parse_size(text)

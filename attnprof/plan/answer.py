@@ -9,7 +9,8 @@ from typing import Any
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
 from attnprof.plan.count_cache import CountCache
-from attnprof.records import Point, Shape, plain
+from attnprof.records import Point, plain
+from attnprof.shapes import Shape
 from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
 

@@ -22,7 +22,7 @@ from attnprof.errors import AttnprofError
 from attnprof.plan.counters import COUNTERS, CounterReading, OtherCounter
 from attnprof.plan.explain import Exact, Ran, by_operators, by_trace, by_traits, fast_path, unexplained
 from attnprof.plan.habits import Traits, probed
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 

@@ -9,7 +9,7 @@ from torch import nn
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe
 from attnprof.counting.origin import Origin, backward_node, next_sequence
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 REST = "(elsewhere)"

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Level
 
 

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from attnprof.plan.counters import CounterReading
 from attnprof.plan.habits import Traits
-from attnprof.records import Cost, Shape
+from attnprof.records import Cost
+from attnprof.shapes import Shape
 from attnprof.units import format_flops
 from attnprof.words import Pass
 

@@ -12,7 +12,7 @@ from attnprof.counting.believed import observe
 from attnprof.counting.interpolate import Terms, evaluate, fit
 from attnprof.errors import AttnprofError, TooLarge
 from attnprof.plan.waterfall import needed_bytes
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.units import format_bytes, format_length
 from attnprof.words import Pass
 

@@ -9,7 +9,7 @@ from attnprof.counting.believed import observe
 from attnprof.counting.built import Built, tensors_in
 from attnprof.counting.running import CountedRun
 from attnprof.counting.storages import unique_bytes
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 
 

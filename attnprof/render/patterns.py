@@ -11,7 +11,7 @@ import numpy as np
 from attnprof.errors import AttnprofError
 from attnprof.graph.pixels import Grid, pooled
 from attnprof.records import Record
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 from attnprof.words import Status
 
 SIDE = 128
@@ -59,7 +59,7 @@ def _fitness(record: Record) -> tuple[bool, int, bool]:
 def _picture(record: Record) -> Picture | None:
     shape = record.point.shape
     try:
-        target = catalog.find(record.point.target, params=record.point.params)
+        target = door.find(record.point.target, params=record.point.params)
     except AttnprofError:
         return None  # a run of an earlier catalogue, whose parameters this one does not know
     pattern = None if target.card.data_dependent else target.pattern(shape)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, Attention, merge_heads, random_streams
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 
 
 class Core(nn.Module):

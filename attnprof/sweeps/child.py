@@ -17,7 +17,7 @@ from typing import Any
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.records import Point, plain
-from attnprof.targets import catalog
+from attnprof.targets import door
 
 Answer = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Child:
 
     def open(self, request: Mapping[str, Any]) -> Answer:
         """Find the target; the answer describes it."""
-        self.target = catalog.find(
+        self.target = door.find(
             request["target"],
             params=request["params"],
             runner=request["runner"],

@@ -5,11 +5,11 @@ Counting runs on fake tensors, in this thread: nothing is computed and no thread
 
 from attnprof.counting import count
 from attnprof.measure import gate, measure_target
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Pass
 
 for name in ("dense", "sliding_window"):
-    count(catalog.find(name), Shape(n=16, dim=8, heads=2), Pass.TRAIN)
+    count(door.find(name), Shape(n=16, dim=8, heads=2), Pass.TRAIN)
 
 __all__ = ["gate", "measure_target"]

@@ -12,11 +12,12 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, Point, Shape, Value, content_hash
+from attnprof.records import BASELINES, Point, Value, content_hash
+from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door, sources
 from attnprof.targets.binding import refuse_unbound
-from attnprof.usercode import labels_of
+from attnprof.usercode import fitted, labels_of
 from attnprof.words import Device, Layout, Pass, Preset, Runner
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
@@ -93,7 +94,7 @@ class TargetPoints:
 
     def find(self) -> Target:
         """The target, under the name that records call it by."""
-        return catalog.find(
+        return door.find(
             self.target,
             params=self.params,
             runner=self.runner,
@@ -108,7 +109,7 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
 
     `explicit` are the sizes that were asked for in so many words: one that no target takes is refused.
     """
-    catalog.checked(ask.shape.replace(n=min(ask.lengths)))
+    checked(ask.shape.replace(n=min(ask.lengths)))
     names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
     for name in ask.settings:
         if name not in map(label, names):
@@ -119,15 +120,16 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
     called = distinguished((name for name, *_ in forms), catalog.names())
     found = [(name, params, lengths, _target(ask, name, params, called[name])) for name, params, lengths in forms]
     refuse_unbound([(target, ask.shape) for *_, target in found], explicit)
+    shapes = [checked(fitted(target, ask.shape, explicit)) for *_, target in found]
     native = {target.card.native_causal for *_, target in found}
     return tuple(
-        _job(ask, name, params, lengths, target, _causal(ask, target, native))
-        for name, params, lengths, target in found
+        _job(dataclasses.replace(ask, shape=shape), name, params, lengths, target, _causal(ask, target, native))
+        for (name, params, lengths, target), shape in zip(found, shapes, strict=True)
     )
 
 
 def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
-    return catalog.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
+    return door.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
 
 
 def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
@@ -192,7 +194,7 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
 
 def key_of(target: Target, point: Point) -> str:
     """The content hash of a point, of the sources that the target is made of, and of torch."""
-    return content_hash([point.to_json(), catalog.source_hash(target), version("torch")])
+    return content_hash([point.to_json(), sources.source_hash(target), version("torch")])
 
 
 def label(target: str) -> str:

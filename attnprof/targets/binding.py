@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.usercode import UserCode
 
 FLAGS: Mapping[str, str] = {

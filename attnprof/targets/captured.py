@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.pattern import Explicit, Expr, Pattern, Slices
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets.catalog import OWN_CARD, Entry
+from attnprof.targets.mask_mod import tabulated
 from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
 PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
@@ -33,17 +35,92 @@ def captured(path: Path, runner: str | None = None) -> CapturedTarget:
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
     slices, sure = (load_csr(path), None) if path.suffix == ".npz" else block_mask(path)
+    return _target(slices, path, path.stem, f"captured mask {path.name}", runner, sure)
 
+
+def _target(
+    slices: Slices, path: Path, name: str, title: str, runner: str | None, sure: Slices | None = None
+) -> CapturedTarget:
     def draw(n: int) -> Expr:
-        if n != slices.n:
-            raise Unsupported(f"{path} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
-        return Explicit(slices)
+        return Explicit(of_length(slices, n, name))
 
     notes = () if sure is None else (PARTIAL,)
-    card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
-    return as_it_looks(
-        replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, runner), sure=sure), (slices.n,)
-    )
+    card = replace(OWN_CARD, title=title, paper_n=slices.n, notes=notes)
+    target = replace(CapturedTarget.of(Entry(name, path, card, draw), {}, runner), sure=sure)
+    return as_it_looks(target, (slices.n,))
+
+
+def of_length(slices: Slices, n: int, name: str) -> Slices:
+    """The edges, if they are of this length. Raises `Unsupported` otherwise."""
+    if n != slices.n:
+        raise Unsupported(f"{name} was captured at n = {slices.n}, not {n}", hint=f"--n {slices.n}")
+    return slices
+
+
+def of_csr(matrix: Any, path: Path, name: str, runner: str | None = None) -> CapturedTarget:
+    """The pattern of a SciPy sparse matrix or array, `[n, n]`: its stored values that are not zero."""
+    held = matrix.tocsr()
+    arrays = {name: getattr(held, name) for name in ("indptr", "indices", "data")}
+    return _target(_checked(path, {**arrays, "shape": np.asarray(held.shape)}), path, name, "a CSR mask", runner)
+
+
+def of_dense(mask: np.ndarray, path: Path, name: str, runner: str | None = None) -> CapturedTarget:
+    """The pattern of a boolean mask `[n, n]`, True where query i reads key j. Raises `AttnprofError` for another."""
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not len(mask):
+        raise AttnprofError(
+            f"a mask is an array of {mask.dtype} {list(mask.shape)}, but a pattern is boolean and square",
+            hint="True where query i reads key j, [n, n]",
+        )
+    row, key = np.nonzero(mask)
+    slices = Slices.from_pairs(len(mask), row, key)
+    return _target(slices, path, name, "a boolean mask", runner)
+
+
+def of_block_mask(mask: Any, path: Path, name: str, runner: str | None = None) -> CatalogTarget:
+    """The pattern of a BlockMask: its full tiles, and of its partial ones what its mask_mod lets through.
+
+    The first sequence of a batch, head by head. Raises `AttnprofError` for one that is not square.
+    """
+    fields = _fields(mask, path)
+    n, m = (int(length) for length in fields["seq_lengths"])
+    if n != m:
+        raise AttnprofError(f"{name} has {n} queries and {m} keys", hint="a pattern of one sequence is square")
+    query, key = fields["BLOCK_SIZE"]
+    full = _live(fields["full_kv_num_blocks"], fields["full_kv_indices"], -(-n // key))
+    partial = _live(fields["kv_num_blocks"], fields["kv_indices"], -(-n // key))
+    within = mask.mask_mod
+
+    @cache
+    def of_head(head: int) -> Slices:
+        def reads(b: Any, h: Any, i: Any, j: Any) -> Any:
+            at = head % len(partial), i // query, j // key
+            let = within(b, h, i, j)
+            return partial[at] & let if full is None else full[at] | (partial[at] & let)
+
+        return tabulated(reads, n, head, name, path)
+
+    def draw(n: int, *, head: int = 0) -> Expr:
+        return Explicit(of_length(of_head(head % len(partial)), n, name))
+
+    card = replace(OWN_CARD, title="a BlockMask", paper_n=n)
+    alone = len(partial) == 1
+
+    def draw_all(n: int) -> Expr:
+        return draw(n)
+
+    return as_it_looks(CatalogTarget.of(Entry(name, path, card, draw_all if alone else draw), {}, runner), (n,))
+
+
+def _live(counts: Any, indices: Any, columns: int) -> Any:
+    """Which tiles are alive, a boolean tensor `[heads, rows, columns]` of the first sequence; None without any."""
+    if counts is None or indices is None:
+        return None
+    import torch
+
+    count, index = counts[0].cpu(), indices[0].cpu().long()
+    named = torch.arange(index.shape[-1]) < count[..., None]
+    live = torch.zeros((*index.shape[:-1], columns + 1), dtype=torch.bool)
+    return live.scatter_(-1, torch.where(named, index, columns), True)[..., :columns]
 
 
 def load_csr(path: Path) -> Slices:
@@ -107,7 +184,7 @@ NAMES = ("seq_lengths", "kv_num_blocks", "kv_indices", "full_kv_num_blocks", "fu
 
 def _fields(held: Any, path: Path) -> dict[str, Any]:
     if hasattr(held, "as_tuple"):
-        held = held.as_tuple()
+        held = held.as_tuple(flatten=False)
     if isinstance(held, (tuple, list)) and len(held) > len(NAMES):
         return {**dict(zip(NAMES, held[:5], strict=True)), "BLOCK_SIZE": next(v for v in held[5:] if _is_size(v))}
     if isinstance(held, dict) and {*NAMES, "BLOCK_SIZE"} <= set(held):

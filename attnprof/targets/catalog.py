@@ -6,23 +6,20 @@ Built-in schemes and a user's pattern file come through the same door. Nothing h
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from attnprof.contracts import Target
-from attnprof.errors import AttnprofError, Unsupported, unknown
+from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
-from attnprof.records import Shape, Value
-from attnprof.usercode import UserCode
-from attnprof.userfiles import import_module, line_in, run_file, sources_of
+from attnprof.records import Value
+from attnprof.userfiles import line_in, run_file
 from attnprof.words import Maths, Runner
 
 if TYPE_CHECKING:
@@ -172,27 +169,6 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
     return safe
 
 
-def only_object(path: Path) -> str | None:
-    """The one class or function that a file without a pattern defines. Raises `AttnprofError` where there are several.
-
-    None for a pattern file, and for a file that defines nothing to profile.
-    """
-    module = run_file(path)
-    if hasattr(module, "pattern") or hasattr(module, "CARD"):
-        return None
-    own = [
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
-    ]
-    if len(own) > 1:
-        raise AttnprofError(
-            f"{path} defines no function `pattern`, and {len(own)} classes and functions",
-            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
-        )
-    return own[0] if own else None
-
-
 def parameters_of(draw: Callable[..., Any]) -> dict[str, Value]:
     """The parameters of a pattern function, with their defaults: its keywords that are not context."""
     found = inspect.signature(draw).parameters.values()
@@ -203,121 +179,3 @@ def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
     """Of the keywords offered, those that the function takes."""
     known = inspect.signature(function).parameters
     return {k: v for k, v in offered.items() if k in known}
-
-
-def find(
-    text: str,
-    *,
-    params: Mapping[str, Value] | None = None,
-    runner: str | None = None,
-    arguments: Mapping[str, Value] | None = None,
-    layout: str | None = None,
-    name: str | None = None,
-) -> Target:
-    """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
-
-    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
-    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
-    unknown, with the nearest valid choice.
-    """
-    found = _found(text, params or {}, runner, arguments or {}, layout)
-    return found if name in (None, found.name) else renamed(found, name)
-
-
-def is_code(text: str) -> bool:
-    """Whether a text finds a user's code: an attribute of a file or package."""
-    file, colon, attribute = text.rpartition(":")
-    return bool(file and colon) and attribute.isidentifier()
-
-
-def renamed(target: Target, name: str) -> Target:
-    """The same target, called otherwise in records and pages."""
-    from attnprof.targets.scheme import CatalogTarget
-
-    if isinstance(target, CatalogTarget):
-        return replace(target, entry=replace(target.entry, name=name))
-    return target.renamed(name) if isinstance(target, UserCode) else target
-
-
-def _found(
-    text: str,
-    params: Mapping[str, Value],
-    runner: str | None,
-    arguments: Mapping[str, Value],
-    layout: str | None,
-) -> Target:
-    from attnprof.targets.scheme import CatalogTarget, as_it_looks
-
-    if text in names():
-        return CatalogTarget.of(entry(text), params, runner)
-    file, _, attribute = text.rpartition(":")
-    if is_code(text):
-        from attnprof.targets.code import foreign
-
-        module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
-        return foreign(text, module, attribute, params, runner, arguments, layout)
-    if text.endswith(".py"):
-        only = only_object(Path(text))
-        if only is not None:
-            return _found(f"{text}:{only}", params, runner, arguments, layout)
-        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
-    if text.endswith(CAPTURED):
-        from attnprof.targets.captured import captured
-
-        return captured(Path(text), runner)
-    raise unknown("scheme", text, names())
-
-
-def checked(shape: Shape) -> Shape:
-    """The shape, if its sizes can be: whole and positive, heads dividing the width, KV heads dividing the heads."""
-    for label in ("n", "batch", "dim", "heads", "groups", "depth", "keys"):
-        size = getattr(shape, label)
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
-        if size < 1:
-            raise AttnprofError(f"{label} is {size}, but a size is at least 1", hint=f"e.g. --{label} 8")
-    if not isinstance(shape.causal, bool):
-        raise AttnprofError(
-            f"causal is {shape.causal!r}, but it is True or False", hint="leave it out for the native one"
-        )
-    if shape.dim % shape.heads:
-        near = [h for h in range(1, shape.dim + 1) if shape.dim % h == 0]
-        best = sorted(near, key=lambda h: abs(h - shape.heads))[:2]
-        raise AttnprofError(
-            f"{shape.heads} heads do not divide the width {shape.dim}",
-            hint=f"the nearest head counts that do: {' and '.join(map(str, sorted(best)))}",
-        )
-    if shape.heads % shape.groups:
-        near = [g for g in range(1, shape.heads + 1) if shape.heads % g == 0]
-        raise AttnprofError(
-            f"{shape.groups} KV heads do not divide {shape.heads} query heads",
-            hint=f"KV heads that do: {', '.join(map(str, near))}",
-        )
-    return shape
-
-
-def source_hash(target: Target) -> str:
-    """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
-    path = getattr(getattr(target, "entry", None), "path", None)
-    own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
-    own = [source for file in own for source in (sources_of(file) if file.suffix == ".py" else (file,))]
-    if target.card.pattern_of:
-        own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
-    own.append(PACKAGE / "schemes" / f"{target.name}.py")
-    digest = hashlib.sha256(_shared_sources())
-    for file in own:
-        digest.update(file.read_bytes() if file.is_file() else b"")
-    return digest.hexdigest()[:16]
-
-
-@cache
-def _shared_sources() -> bytes:
-    """What every target's cost rests on; it does not change while a process runs."""
-    digest = hashlib.sha256()
-    rooms = ("pattern", "layers", "impl", "targets", "counting")
-    for file in sorted(file for room in rooms for file in (PACKAGE / room).rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.digest()
-
-
-__all__ = ["Entry", "Unsupported", "checked", "entry", "find", "load", "names", "source_hash"]

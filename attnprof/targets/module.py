@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.layouts import SWAPPED, drawn, seen_in_ours
 from attnprof.targets.making import cast, checked_module, copied, made, without_modes
 from attnprof.targets.scheme import torch_dtype
-from attnprof.targets.signatures import check_arguments, required, said, signature_of, taken
+from attnprof.targets.signatures import (
+    SIZES,
+    SYNONYMS,
+    check_arguments,
+    required,
+    said,
+    signature_of,
+    size_named,
+    sizes_taken,
+)
 from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
 from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths, Runner
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 FEWEST_STREAMS = 3
 ROWS = ("query", "key", "value")
 LABELS = ("level", "causal", "heads", "kv_heads", "head_dim")
+OWN_SIZES = ("dim", "heads", "kv_heads")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +87,25 @@ class ModuleTarget:
         """Labels of a shape that nothing in its code takes: nobody knows whether they are true of it."""
         return tuple(name for name in LABELS if name not in self._bound(shape))
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes that it has whatever is asked for: of its arguments, or of the module that was built."""
+        if "sizes" not in self.known:
+            stated = stated_sizes(self.code) if self.built else _stated(self.arguments)
+            self.known["sizes"] = {name: size for name, size in stated.items() if name in OWN_SIZES}
+        return self.known["sizes"]
+
+    @property
+    def defaults(self) -> Mapping[str, int]:
+        """The sizes that its constructor has by default, which stand where none is asked for: `kv_heads`."""
+        signature = None if self.built else signature_of(self.code)
+        given = signature.parameters if signature else {}
+        named = {word: given[word].default for word in SYNONYMS["kv_heads"] if word in given}
+        return _stated(named) if not set(named) & set(self.arguments) else {}
+
     def _bound(self, shape: Shape) -> set[str]:
-        given = {} if self.built else taken(self.code, {**_sizes(shape), **_causality(shape)})
-        bound = {name.removeprefix("is_") for name in given if name not in self.arguments}
+        given = {} if self.built else sizes_taken(self.code)
+        bound = {size for word, size in given.items() if word not in self.arguments} | set(self.sizes)
         if self.takes_streams(shape):
             bound |= {"heads", "kv_heads", "head_dim"}
         return bound | ({"level"} if self.function and shape.level is Level.CORE else set())
@@ -108,13 +135,23 @@ class ModuleTarget:
         """The module as it is, its axes in its own order."""
         dtype = torch_dtype(shape)
         if self.function:
-            return as_module(self.code, taken(self.code, _causality(shape)))
+            return as_module(self.code, self._sizes_of(shape, ("causal",)))
         if self.built:
             with without_modes():
                 return cast(copied(self.code), dtype)
-        given = {**taken(self.code, _sizes(shape)), **self.resolve(shape.n)}
+        given = {**self._sizes_of(shape), **self.resolve(shape.n)}
         check_arguments(self.source, self.code, given)
         return made(lambda: cast(checked_module(self.source, self.code(**given)), dtype))
+
+    def _sizes_of(self, shape: Shape, only: Collection[str] = SIZES) -> dict[str, Any]:
+        """The sizes of a shape by the names that the code has for them; those that it leaves to a default are left."""
+        asked: dict[str, Any] = {
+            "dim": shape.dim,
+            "heads": shape.heads,
+            "kv_heads": shape.groups,
+            "causal": shape.causal,
+        }
+        return {word: asked[size] for word, size in sizes_taken(self.code).items() if size in only and size in asked}
 
     def mixing(self, shape: Shape) -> Mixing:
         """What it mixes, by a probe at a small length, once for each width, heads and causality."""
@@ -198,12 +235,33 @@ def _family(shape: Shape) -> tuple[Any, ...]:
     return shape.dim, shape.heads, shape.groups, shape.causal
 
 
-def _sizes(shape: Shape) -> dict[str, Any]:
-    return {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups, "causal": shape.causal}
+def stated_sizes(module: nn.Module) -> dict[str, int]:
+    """The sizes that a built module states: by its attributes, its config's, or the width of its first layer."""
+    config = vars(module).get("config")
+    found = {**(_stated(vars(config)) if config is not None and hasattr(config, "__dict__") else {})}
+    found |= _stated(vars(module))
+    if "dim" not in found:
+        width = next((w for part in module.modules() if (w := _width(part)) is not None), None)
+        found |= {} if width is None else {"dim": width}
+    return found
 
 
-def _causality(shape: Shape) -> dict[str, Any]:
-    return {"causal": shape.causal, "is_causal": shape.causal}
+def _stated(named: Mapping[str, Any]) -> dict[str, int]:
+    sizes = {size_named(word): value for word, value in named.items()}
+    return {
+        name: value for name, value in sizes.items() if name and isinstance(value, int) and not isinstance(value, bool)
+    }
+
+
+def _width(part: nn.Module) -> int | None:
+    """The width of the rows that a layer takes, where it is one of torch's that say so."""
+    from torch import nn
+
+    if isinstance(part, nn.Linear):
+        return part.in_features
+    if isinstance(part, nn.LayerNorm) and len(part.normalized_shape) == 1:
+        return part.normalized_shape[0]
+    return part.embed_dim if isinstance(part, nn.MultiheadAttention) else None
 
 
 def _at_length(value: Value, n: int) -> Value:

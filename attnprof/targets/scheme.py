@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.pattern import Card, Pattern, numbers
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry, accepted, runners_of
 from attnprof.targets.stated import Stated, context_of, crossing
 from attnprof.words import Level, Maths, Runner
@@ -55,6 +56,10 @@ class CatalogTarget(Stated):
     def name(self) -> str:
         """The stem of its file."""
         return self.entry.name
+
+    def renamed(self, name: str) -> Self:
+        """The same target, called otherwise in records and pages."""
+        return replace(self, entry=replace(self.entry, name=name))
 
     @property
     def card(self) -> Card:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
@@ -27,6 +27,29 @@ def taken(code: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in offered.items() if name in known}
 
 
+# What public code calls the sizes of attention: the names that torch, Hugging Face and their users' code have for them.
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "dim": ("dim", "embed_dim", "d_model", "hidden_size", "model_dim", "n_embd"),
+    "heads": ("heads", "num_heads", "nhead", "n_head", "n_heads", "num_attention_heads"),
+    "kv_heads": ("kv_heads", "num_kv_heads", "n_kv_heads", "num_key_value_heads"),
+    "head_dim": ("head_dim", "dim_head", "d_head", "head_size"),
+    "causal": ("causal", "is_causal"),
+}
+SIZES = tuple(SYNONYMS)
+
+
+def sizes_taken(code: Callable[..., Any]) -> dict[str, str]:
+    """The parameters of code that are sizes, with what attnprof calls them."""
+    signature = signature_of(code)
+    known: Mapping[str, Any] = signature.parameters if signature else {}
+    return {word: size for size, words in SYNONYMS.items() for word in words if word in known}
+
+
+def size_named(word: str) -> str | None:
+    """The size that a parameter or attribute of this name is; None for any other name."""
+    return next((size for size, words in SYNONYMS.items() if word in words), None)
+
+
 def required(code: Callable[..., Any]) -> tuple[str, ...] | None:
     """The positional parameters that have no default, `self` left out; None where the signature is not known."""
     signature = signature_of(code)
@@ -45,7 +68,7 @@ def is_mask_mod(function: Callable[..., Any]) -> bool:
     return len(names) == MASK_PARAMETERS and not streams
 
 
-def is_factory(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
+def is_factory(function: Callable[..., Any], given: Collection[str]) -> bool:
     """Whether a function can be called with sizes and arguments alone, as what makes a module is: not with tensors."""
     needed = required(function)
     return needed is not None and set(needed) <= set(given)

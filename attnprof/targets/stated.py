@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry, accepted
 
 CROSSING = 4

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attnprof.layers.experts import SwitchFeedForward
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def measured(benchmark: Any, theirs: Call, ours: nn.Module, inputs: tuple[Tensor
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("n", [4096, 16384])
 def test_fused_attention_is_as_fast_as_torchs_layer(benchmark: Any, n: int, pass_: str) -> None:
-    target, shape = catalog.find("flash"), Shape(n)
+    target, shape = door.find("flash"), Shape(n)
     torch.manual_seed(0)
     measured(benchmark, fused(), target.build(shape), target.inputs(shape), pass_, "flash")
 
@@ -65,7 +65,7 @@ def test_fused_attention_is_as_fast_as_torchs_layer(benchmark: Any, n: int, pass
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 def test_cross_attention_is_as_fast_as_torchs_layer(benchmark: Any, pass_: str) -> None:
     """At 4096 only: one matrix of scores is 8.6 GB at 16384."""
-    target, shape = catalog.find("cross"), Shape(4096)
+    target, shape = door.find("cross"), Shape(4096)
     torch.manual_seed(0)
     measured(benchmark, explicit(), target.build(shape), target.inputs(shape), pass_, "cross")
 
@@ -73,7 +73,7 @@ def test_cross_attention_is_as_fast_as_torchs_layer(benchmark: Any, pass_: str) 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 def test_explicit_attention_is_as_fast_as_bert(benchmark: Any, pass_: str) -> None:
     """At 4096 only: one matrix of scores is 8.6 GB at 16384."""
-    target, shape = catalog.find("dense"), Shape(4096)
+    target, shape = door.find("dense"), Shape(4096)
     torch.manual_seed(0)
     measured(benchmark, bert(), target.build(shape), target.inputs(shape), pass_, "dense")
 
@@ -92,7 +92,7 @@ def test_a_sliding_window_is_as_fast_as_its_package(benchmark: Any, n: int, pass
         exact_windowsize=True,
         use_rotary_pos_emb=False,
     )
-    target = catalog.find("sliding_window", params={"window": WINDOW + 1})
+    target = door.find("sliding_window", params={"window": WINDOW + 1})
     shape = Shape(n, causal=True, level="core")
     torch.manual_seed(0)
     measured(benchmark, theirs, target.build(shape), target.inputs(shape), pass_, "sliding_window")

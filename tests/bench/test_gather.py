@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("name", ["sliding_window", "longformer", "bigbird"])
 def test_gather_is_faster_than_dense_attention(benchmark: Any, name: str, pass_: str) -> None:
     shape = Shape(n=16384)
-    sparse, exact = catalog.find(name), catalog.find("flash")
+    sparse, exact = door.find(name), door.find("flash")
     torch.manual_seed(0)
     inputs = sparse.inputs(shape)
     theirs = passes(exact.build(shape), inputs, pass_)
@@ -37,7 +37,7 @@ def test_gather_is_faster_than_dense_attention_under_a_mask(benchmark: Any, name
     At 4096 only: under a mask torch trains with every score in memory, more than 24 GB at 16384.
     """
     shape = Shape(4096, causal=catalog.entry(name).card.causality[0])
-    sparse, masked = catalog.find(name), catalog.find(name, runner="masked")
+    sparse, masked = door.find(name), door.find(name, runner="masked")
     torch.manual_seed(0)
     inputs = sparse.inputs(shape)
     theirs = passes(masked.build(shape), inputs, pass_)

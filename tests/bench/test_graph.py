@@ -13,8 +13,9 @@ from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import trials
 from attnprof.graph.reach import ReachRequest
 from attnprof.pattern import Pattern
-from attnprof.records import Shape, Value
-from attnprof.targets import catalog
+from attnprof.records import Value
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 pytestmark = pytest.mark.slow
 N = 65536
@@ -27,7 +28,7 @@ PATTERNS: dict[str, tuple[str, dict[str, Value]]] = {
 
 
 def pattern_of(name: str, params: dict[str, Value], n: int, seed: int = 0) -> Pattern:
-    target = catalog.find(name, params=params)
+    target = door.find(name, params=params)
     shape = Shape(n, causal=target.card.native_causal, heads=1, dim=64, seed=seed)
     return target.graph(shape)  # type: ignore[attr-defined]
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def against(benchmark: Any, theirs: Call, ours: nn.Module, inputs: tuple[Tensor,
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("n", [4096, 16384])
 def test_linformer_is_as_fast_as_its_package(benchmark: Any, n: int, pass_: str) -> None:
-    target, shape = catalog.find("linformer"), Shape(n=n)
+    target, shape = door.find("linformer"), Shape(n=n)
     torch.manual_seed(0)
     against(benchmark, linformer(n), target.build(shape), target.inputs(shape), pass_, "linformer")
 
@@ -65,7 +65,7 @@ def test_linformer_is_as_fast_as_its_package(benchmark: Any, n: int, pass_: str)
 @pytest.mark.parametrize(("n", "causal"), [(4096, False), (16384, False), (1024, True)])
 def test_performer_is_as_fast_as_its_package(benchmark: Any, n: int, causal: bool, pass_: str) -> None:
     """Their causal form keeps n m d numbers: 17 GB at 16k in training, so it is asked for 1024."""
-    target, shape = catalog.find("performer"), Shape(n=n, causal=causal, level="core")
+    target, shape = door.find("performer"), Shape(n=n, causal=causal, level="core")
     torch.manual_seed(0)
     against(benchmark, performer(causal), target.build(shape), target.inputs(shape), pass_, "performer")
 
@@ -73,7 +73,7 @@ def test_performer_is_as_fast_as_its_package(benchmark: Any, n: int, causal: boo
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("n", [4096, 16384])
 def test_linear_attention_is_as_fast_as_naive_chunks(benchmark: Any, n: int, pass_: str) -> None:
-    target, shape = catalog.find("linear"), Shape(n=n, causal=True, level="core")
+    target, shape = door.find("linear"), Shape(n=n, causal=True, level="core")
     torch.manual_seed(0)
     against(benchmark, linear(), target.build(shape), target.inputs(shape), pass_, "linear")
 
@@ -82,6 +82,6 @@ def test_linear_attention_is_as_fast_as_naive_chunks(benchmark: Any, n: int, pas
 @pytest.mark.parametrize("n", [4096, 16384])
 def test_compressed_attention_is_as_fast_as_its_package(benchmark: Any, n: int, pass_: str) -> None:
     """The compressed layer alone, without the local one before it, pooled by a learned convolution."""
-    target, shape = catalog.find("pooled", params={"pooling": "conv"}), Shape(n=n, causal=True)
+    target, shape = door.find("pooled", params={"pooling": "conv"}), Shape(n=n, causal=True)
     torch.manual_seed(0)
     against(benchmark, compressed(), target.build(shape), target.inputs(shape), pass_, "pooled")

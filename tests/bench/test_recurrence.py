@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def test_segments_at_once_are_as_fast_as_one_by_one(
 ) -> None:
     torch.manual_seed(0)
     theirs = make()
-    target, shape = catalog.find(make.__name__, params=params), Shape(n, causal=True)
+    target, shape = door.find(make.__name__, params=params), Shape(n, causal=True)
     ours, inputs = target.build(shape), target.inputs(shape)
     turns = passes(theirs, inputs, pass_), passes(ours, inputs, pass_)
     assert benchmarked(benchmark, *turns, scheme=make.__name__, n=n, pass_=pass_) >= NOISE

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
@@ -155,7 +155,7 @@ def test_a_scheme_is_as_fast_as_the_public_implementation(
     """A tenth of noise allowed."""
     torch.manual_seed(0)
     theirs, name, params, shape = make(n)
-    target = catalog.find(name, params=params)
+    target = door.find(name, params=params)
     ours, inputs = target.build(shape), target.inputs(shape)
     if make in WITHOUT_OUTPUT:
         ours.out = nn.Identity()

@@ -14,7 +14,7 @@ import pytest
 from attnprof.graph.analysis import Request, analyze
 from attnprof.render import write_page
 from attnprof.render.graph_page import write_graph_page
-from attnprof.targets import catalog
+from attnprof.targets import door
 from tests.fakes.records import graph, header, records
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def graph_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of two real patterns: one with a global token, one of random blocks."""
     found = []
     for name in ("longformer", "bigbird"):
-        target = catalog.find(name, params={"window": 32} if name == "longformer" else {"block": 16})
+        target = door.find(name, params={"window": 32} if name == "longformer" else {"block": 16})
         made = analyze(target, Request(n=512, seeds=4))
         found.append((made.facts, made.views()))
     path = tmp_path_factory.mktemp("graph") / "report.html"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from attnprof.cli import main
-from attnprof.records import Interval, Measured, Point, Record, Shape
+from attnprof.records import Interval, Measured, Point, Record
+from attnprof.shapes import Shape
 from attnprof.store import RunFolder
 
 Write = Callable[..., Path]

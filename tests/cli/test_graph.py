@@ -159,7 +159,7 @@ def test_what_cannot_be_done_says_what_can(folder: Path, args: list[str], messag
 def test_the_same_input_gives_the_same_page(folder: Path) -> None:
     from attnprof.graph.analysis import Request, analyze
     from attnprof.render.graph_page import graph_page
-    from attnprof.targets.catalog import find
+    from attnprof.targets.door import find
 
     def page() -> str:
         analysis = analyze(find("poolingformer"), Request(n=128, seeds=2))

@@ -9,7 +9,7 @@ import pytest
 
 from attnprof.cli.textpicture import SHADES, text_picture
 from attnprof.pattern import Band, Dense, Global
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 from tests.cli.console import attnprof
 
 PATTERN = '''"""Pairs of neighbours."""
@@ -102,10 +102,10 @@ def test_mistakes_are_named_with_the_way_out(arguments: list[str], code: int, wo
 @pytest.mark.parametrize("name", [name for name in catalog.names() if name != "dsa"])
 def test_every_scheme_can_be_shown(name: str) -> None:
     from attnprof.cli.show import facts_of, lines
-    from attnprof.records import Shape
+    from attnprof.shapes import Shape
     from attnprof.targets.scheme import CatalogTarget
 
-    target = catalog.find(name)
+    target = door.find(name)
     assert isinstance(target, CatalogTarget)
     shape = Shape(n=128, causal=target.card.native_causal, heads=2, dim=128)
     text = "\n".join(lines(facts_of(target, shape)))

@@ -19,8 +19,9 @@ from attnprof.measure.gate import distance
 from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
-from attnprof.records import Interval, Pass, Shape, plain
-from attnprof.targets import catalog
+from attnprof.records import Interval, Pass, plain
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.gpu.kernels import KERNELS, Kernel, load, recurrence_flops
 from tests.gpu.points import each, forget, shape
 from tests.gpu.sheet import Sheet, why
@@ -56,7 +57,7 @@ def work(sheet: Sheet) -> None:
     passes: Sequence[Pass] = ("forward",) if sheet.small else ("forward", "train")
     plan = [(n, pass_) for pass_ in passes for n in ((DRY_LENGTH,) if sheet.small else LENGTHS[pass_])]
     for (n, pass_), name in sheet.within(each(sorted(plan), PATTERNS), PATTERN_SHARE):
-        target = catalog.find(name)
+        target = door.find(name)
         compare(sheet, target, shape(sheet, target, n, level="core", dtype=dtype), pass_, peaks)
     for (n, pass_), kernel in sheet.within(each(sorted(plan), KERNELS), SHARE):
         recurrence(sheet, kernel, n, pass_, dtype, peaks)
@@ -139,7 +140,7 @@ def head(scheme: str, way: str, about: Shape, pass_: str) -> dict[str, Any]:
 
 def recurrence(sheet: Sheet, kernel: Kernel, n: int, pass_: Pass, dtype: str, peaks: Calibration) -> None:
     """Our causal form of a recurrence and fla's kernel of it, in turns."""
-    target = catalog.find(kernel.scheme)
+    target = door.find(kernel.scheme)
     about = shape(sheet, target, n, causal=True, level="core", dtype=dtype)
     streams = [torch.randn(about.batch, about.heads, n, about.head_dim).to(sheet.device) for _ in range(3)]
     streams = [x.to(getattr(torch, dtype)) for x in streams]

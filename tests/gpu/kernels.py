@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from tests.gpu.sheet import why
 
 Extras = Callable[[Tensor], Mapping[str, Any]]

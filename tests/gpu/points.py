@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from attnprof.contracts import Target
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape, checked
+from attnprof.targets import catalog, door
 from tests.gpu.sheet import Sheet
 
 DRY = {"dim": 64, "heads": 2}
@@ -18,13 +18,13 @@ DRY_ENTRIES = ("dense", "flash", "linear", "longformer", "sliding_window")
 def executable(sheet: Sheet) -> list[Target]:
     """Every entry of the catalogue whose maths is written; in a dry run a few of them."""
     names = DRY_ENTRIES if sheet.small else catalog.names()
-    return [catalog.find(name) for name in names if catalog.entry(name).has_maths]
+    return [door.find(name) for name in names if catalog.entry(name).has_maths]
 
 
 def shape(sheet: Sheet, target: Target, n: int, **changes: Any) -> Shape:
     """The shape that a sweep would choose: the scheme's native causality, the default widths, small ones when dry."""
     sizes = {**(DRY if sheet.small else {}), "causal": target.card.native_causal, **changes}
-    return catalog.checked(Shape(n=n, **sizes))
+    return checked(Shape(n=n, **sizes))
 
 
 def forget(sheet: Sheet) -> None:

@@ -18,8 +18,8 @@ from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
 from attnprof.measure.sensors import NvmlSensors, open_sensors
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 pytestmark = [
     pytest.mark.gpu,
@@ -102,7 +102,7 @@ def test_peaks_are_those_of_a_device() -> None:
 @pytest.mark.parametrize("name", ["flash", "sliding_window", "longformer"])
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 def test_schemes_pass_the_gate_and_are_measured(name: str, pass_: str) -> None:
-    target, shape = catalog.find(name), Shape(2048, causal=True, dtype="bfloat16")
+    target, shape = door.find(name), Shape(2048, causal=True, dtype="bfloat16")
     assert check(target, shape, pass_, "cuda") == {}  # type: ignore[arg-type]
     outcome = measure_target(target, shape, pass_, "cuda", budget_s=2.0)  # type: ignore[arg-type]
     measured = outcome.measured

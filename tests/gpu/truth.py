@@ -15,7 +15,8 @@ from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.passes import passage
 from attnprof.plan.roofline import Roofline, must_move
 from attnprof.plan.waterfall import waterfall
-from attnprof.records import Cost, Pass, Shape, plain
+from attnprof.records import Cost, Pass, plain
+from attnprof.shapes import Shape
 from tests.gpu import timers
 from tests.gpu.allocator import off, spent
 from tests.gpu.points import each, executable, forget, shape

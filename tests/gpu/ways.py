@@ -16,7 +16,8 @@ from attnprof.impl.masked import pattern_mask
 from attnprof.layers.attention import random_streams
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.targets.scheme import runner_core
 
 

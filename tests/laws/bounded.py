@@ -37,7 +37,7 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets.catalog import OWN_CARD, Entry
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.expressions import expressions

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.records import Shape, Value
-from attnprof.targets import catalog
+from attnprof.records import Value
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 
 # Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
@@ -73,7 +74,7 @@ class Case:
     @property
     def target(self) -> CatalogTarget:
         """The target, at small parameters."""
-        found = catalog.find(self.name, params={**SMALL.get(self.name, {}), **self.params}, runner=self.runner)
+        found = door.find(self.name, params={**SMALL.get(self.name, {}), **self.params}, runner=self.runner)
         assert isinstance(found, CatalogTarget)
         return found
 
@@ -98,7 +99,7 @@ def cases(variants: bool = True) -> list[Case]:
     for name in executable():
         for params in [{}, *(VARIANTS.get(name, []) if variants else [])]:
             card = catalog.entry(name).card
-            runners = [r for r in catalog.find(name).runners if r != "flex"] or [None]
+            runners = [r for r in door.find(name).runners if r != "flex"] or [None]
             found += [Case(name, causal, params, runner) for causal in card.causality for runner in runners]
     return found
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from attnprof.impl.flex import block_mask
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import SMALL, VARIANTS

@@ -12,8 +12,8 @@ from attnprof.errors import AttnprofError, Unsupported
 from attnprof.layers.block import Block, Positions
 from attnprof.layers.experts import flops_experts
 from attnprof.layers.reversible import Reversible
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from tests.laws.cases import Case, as_params, built, cases, gradients
 
 TWO_EXPERTS = [Case("switch", causal, {"experts_per_token": 2}) for causal in (False, True)]
@@ -34,7 +34,7 @@ def test_a_block_of_two_equals_its_reference(case: Case) -> None:
 def test_a_block_is_what_its_parts_say() -> None:
     shape = Shape(n=20, batch=2, dim=16, heads=2, causal=True, dtype="float64", level="block")
     torch.manual_seed(0)
-    module, (x,) = catalog.find("dense").build(shape), catalog.find("dense").inputs(shape)
+    module, (x,) = door.find("dense").build(shape), door.find("dense").inputs(shape)
     assert isinstance(module, nn.Sequential)
     positions, block = module
     assert isinstance(positions, Positions)
@@ -57,14 +57,14 @@ def test_positions_are_the_papers_sinusoids() -> None:
 @pytest.mark.parametrize("depth", [1, 3])
 def test_attention_is_told_from_the_rest_of_a_block(depth: int) -> None:
     shape = Shape(n=256, batch=2, dim=64, heads=4, level="block", depth=depth)
-    cost = count(catalog.find("dense"), shape, "forward").cost
+    cost = count(door.find("dense"), shape, "forward").cost
     assert cost.flops_core_executed == depth * 2 * 4 * 256**2 * 64
     assert cost.flops_executed == depth * 2 * (24 * 256 * 64**2 + 4 * 256**2 * 64)
 
 
 def test_an_encoder_and_a_decoder_are_told_apart_by_length() -> None:
     shape = Shape(n=32, m=48, batch=2, dim=16, heads=2, causal=True, level="block", depth=2, dtype="float64")
-    target = catalog.find("dense")
+    target = door.find("dense")
     torch.manual_seed(0)
     module, (x, source) = target.build(shape), target.inputs(shape)
     out = module(x, source)
@@ -85,12 +85,12 @@ def moved(module: nn.Module, x: Tensor, source: Tensor, cut: int) -> Tensor:
 def test_a_scheme_that_cannot_encode_says_so() -> None:
     shape = Shape(n=32, m=16, dim=16, heads=2, causal=True, level="block")
     with pytest.raises(Unsupported, match="no bidirectional form"):
-        catalog.find("transformer_xl").build(shape)
+        door.find("transformer_xl").build(shape)
 
 
 def test_tokens_are_merged_after_the_blocks() -> None:
     shape = Shape(n=64, dim=16, heads=2, level="block")
-    target = catalog.find("swin", params={"merging": True})
+    target = door.find("swin", params={"merging": True})
     assert target.build(shape)(*target.inputs(shape)).shape == (1, 16, 32)
     with pytest.raises(Unsupported, match="merges tokens"):
         target.build(shape.replace(depth=2))
@@ -99,7 +99,7 @@ def test_tokens_are_merged_after_the_blocks() -> None:
 def test_layerwise_sharing_is_one_matrix_for_all_layers() -> None:
     shape = Shape(n=64, dim=16, heads=2, level="block", depth=3)
     for sharing, matrices in (("layerwise", 1), ("kv", 3), ("headwise", 6)):
-        module = catalog.find("linformer", params={"sharing": sharing, "rank": 8}).build(shape)
+        module = door.find("linformer", params={"sharing": sharing, "rank": 8}).build(shape)
         assert sum(p.shape == (8, 64) for p in module.parameters()) == matrices
 
 
@@ -113,7 +113,7 @@ def test_any_scheme_may_have_experts_for_its_ffn(name: str) -> None:
     torch.testing.assert_close(grads, expected_grads, rtol=1e-9, atol=1e-8)
     shape = case.shape(37, "float32").replace(level="block", batch=1)
     plain, experts = (
-        count(catalog.find(name, params={**case.target.parameters, "ffn": ffn}), shape, "forward").cost.flops_executed
+        count(door.find(name, params={**case.target.parameters, "ffn": ffn}), shape, "forward").cost.flops_executed
         for ffn in ("plain", "switch")
     )
     assert plain is not None
@@ -123,7 +123,7 @@ def test_any_scheme_may_have_experts_for_its_ffn(name: str) -> None:
 
 def test_an_ffn_that_there_is_not_is_refused() -> None:
     with pytest.raises(AttnprofError, match="unknown ffn of dense 'gated'"):
-        catalog.find("dense", params={"ffn": "gated"})
+        door.find("dense", params={"ffn": "gated"})
 
 
 def test_blocks_may_be_reversible_and_their_ffn_in_stretches() -> None:
@@ -146,7 +146,7 @@ def test_blocks_may_be_reversible_and_their_ffn_in_stretches() -> None:
 
 def test_a_reformer_keeps_as_much_for_backward_whatever_its_depth() -> None:
     shape = Shape(n=256, dim=32, heads=2, level="block")
-    plain, kept = (catalog.find("reformer", params={"reversible": value}) for value in (False, True))
+    plain, kept = (door.find("reformer", params={"reversible": value}) for value in (False, True))
 
     def saved(target: object, depth: int) -> int:
         bytes_ = count(target, shape.replace(depth=depth), "train").cost.saved_bytes  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from torch.utils import _pytree as pytree
 from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.laws.cases import Case, as_params, built, cases
 
 DECODING = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
@@ -67,7 +67,7 @@ def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:
     """All that a step executes is useful: content, values, and relative positions where there are any."""
     for name in DECODING:
         for n in (1, 100, 511, 512, 513, 1000, 1024):
-            cost = count(catalog.find(name), Shape(n, dim=64, heads=2, causal=True), "decode").cost
+            cost = count(door.find(name), Shape(n, dim=64, heads=2, causal=True), "decode").cost
             if name in ("linear", "performer"):
                 assert cost.flops_core_useful is None
                 continue
@@ -78,7 +78,7 @@ def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:
 def test_a_memory_of_transformer_xl_holds_the_segments_before_whatever_n_was_counted() -> None:
     shape = Shape(1, dim=64, heads=2, causal=True)
     for n, keys in ((100, 101), (511, 512), (512, 513), (1023, 1024), (1024, 513)):
-        cost = count(catalog.find("transformer_xl"), shape.replace(n=n), "decode").cost
+        cost = count(door.find("transformer_xl"), shape.replace(n=n), "decode").cost
         assert cost.flops_core_useful == 6 * 64 * keys
 
 
@@ -93,14 +93,14 @@ def test_what_a_step_costs_and_a_state_holds(n: int) -> None:
     }
     for name, (flops, state, growth) in expected.items():
         shape = Shape(n=n, dim=heads * width, heads=heads, causal=True)
-        cost = count(catalog.find(name), shape, "decode").cost
+        cost = count(door.find(name), shape, "decode").cost
         assert cost.flops_core_executed == flops
         assert cost.state_bytes == state
         assert cost.state_growth_bytes == growth
 
 
 def test_a_scheme_without_a_step_says_so() -> None:
-    target = catalog.find("sparse_strided")
+    target = door.find("sparse_strided")
     shape = Shape(n=64, dim=16, heads=2, causal=True)
     module = target.build(shape)
     assert isinstance(module, Attention)

@@ -22,7 +22,8 @@ from attnprof.graph.pixels import Grid, pooled
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Pattern, Slices
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import SMALL, VARIANTS

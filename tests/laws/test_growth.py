@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from attnprof.counting import count
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.stats import exponent
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 
 LENGTHS = (1024, 4096, 16384, 65536)
 WRITTEN = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
@@ -23,7 +23,7 @@ HIDDEN = ("memory_compressed", "sinkhorn")
 
 def counted(name: str, n: int) -> int:
     """FLOPs that the core executes."""
-    cost = count(catalog.find(name), Shape(n, causal=catalog.card(name).native_causal), "forward").cost
+    cost = count(door.find(name), Shape(n, causal=catalog.card(name).native_causal), "forward").cost
     assert cost.flops_core_executed is not None
     return cost.flops_core_executed
 

@@ -35,8 +35,8 @@ from attnprof.pattern import (
     Slots,
     Strided,
 )
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.expressions import NAMES, expressions
 
@@ -257,7 +257,7 @@ def test_the_shares_that_an_independent_check_found(
     name: str, params: dict[str, Any], n: int, shares: dict[int, float]
 ) -> None:
     """mean_h D_h^-1 A_h, 8 heads, residual 0.5, by dense products outside of this code; their union has 1.19, 0.49."""
-    found = analyze(catalog.find(name, params=params), Request(n=n, seeds=0)).facts["mixing"][0]
+    found = analyze(door.find(name, params=params), Request(n=n, seeds=0)).facts["mixing"][0]
     by_layer = dict(zip(found["layers"], found["far_influence"], strict=True))
     for layer, share in shares.items():
         assert by_layer[layer] == pytest.approx(share, rel=0.012)
@@ -283,7 +283,7 @@ def dense_influence(draws: int, depth: int, n: int = 2048) -> float:
 def test_twelve_layers_have_twelve_draws_of_bigbird() -> None:
     """The check that found 0.861 after 12 layers repeated its first four draws; with a draw a layer it is 0.843."""
     assert dense_influence(4, 12) == pytest.approx(0.861, abs=0.0006)
-    found = analyze(catalog.find("bigbird"), Request(n=2048, seeds=0)).facts["mixing"][0]
+    found = analyze(door.find("bigbird"), Request(n=2048, seeds=0)).facts["mixing"][0]
     assert found["far_influence"][-1] == pytest.approx(dense_influence(12, 12))
     assert found["far_influence"][-1] == pytest.approx(0.843, abs=0.0006)
 
@@ -291,7 +291,7 @@ def test_twelve_layers_have_twelve_draws_of_bigbird() -> None:
 @pytest.mark.parametrize("window", ["2,2,2,2,2,2,2,512", "512,2,2,2,2,2,2,2", "2,2,512,2,2,2,2,2"])
 def test_the_order_of_heads_changes_nothing(window: str) -> None:
     """Seven windows of 3 n - 2 = 6,142 edges and one of 513 n - 256 * 257 = 984,832: mean 128,478.25; depth 8."""
-    target = catalog.find("longformer", params={"window": window, "global_tokens": 0})
+    target = door.find("longformer", params={"window": window, "global_tokens": 0})
     facts = analyze(target, Request(n=2048, seeds=0)).facts
     assert facts["edges"] == facts["edges_closed_form"]["value"] == 128_478.25
     assert facts["edges_per_reached_pair"] == pytest.approx(8 * 128_478.25 / 2048**2)

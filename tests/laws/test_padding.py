@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from tests.laws.cases import Case, as_params, built, cases
 
 # One and two tokens, primes, and a token more or less than blocks of 4, 8 and 16.

@@ -10,7 +10,7 @@ import pytest
 
 from attnprof.pattern import Expr, Pattern
 from attnprof.pattern.slots import Slots
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value

@@ -11,8 +11,8 @@ from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
 from attnprof.pattern import Expr, Pattern, Slices
 from attnprof.pattern.slots import Kernel, Slots
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
 
@@ -203,17 +203,17 @@ def test_card_is_complete(name: str) -> None:
 
 @each_name
 def test_parameters_resolve_to_themselves(name: str) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     for n in LENGTHS:
         once = target.resolve(n)
         assert None not in once.values()
-        again = catalog.find(name, params=once).resolve(n)
+        again = door.find(name, params=once).resolve(n)
         assert once == again
 
 
 @each_name
 def test_paper_formula_is_an_integer_that_grows(name: str) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     causal = target.card.native_causal
     values = [target.flops_paper(shape_of(n, causal)) for n in (1024, 4096)]
     if None not in values:
@@ -225,6 +225,6 @@ def test_paper_formula_is_an_integer_that_grows(name: str) -> None:
 @pytest.mark.parametrize(("name", "param"), [(name, word) for name in NAMES for word in catalog.card(name).choices])
 def test_a_word_that_is_no_choice_is_refused_with_those_that_are(name: str, param: str) -> None:
     with pytest.raises(AttnprofError, match=f"unknown {param} of {name} 'other'"):
-        catalog.find(name, params={param: "other"})
+        door.find(name, params={param: "other"})
     for word in catalog.card(name).choices[param]:
-        assert catalog.find(name, params={param: word}).graph(shape_of(64, catalog.card(name).native_causal))
+        assert door.find(name, params={param: word}).graph(shape_of(64, catalog.card(name).native_causal))

@@ -17,7 +17,7 @@ from attnprof.impl.flex import tile_edges
 from attnprof.impl.gather import GatherCore
 from attnprof.impl.masked import MaskedCore
 from attnprof.pattern import Expr, Pattern
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions
 
 WIDTH = 3

@@ -17,18 +17,24 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.locate import PACKAGE, shipped
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Level
 from tests.laws.cases import Case, cases
 
 Function = tuple[str, int, str]  # file, first line, name
 
 # What a reference may share: how a parameter is looked up, and the run of several layers one after the other.
-LOOK_UP = ("attnprof/contracts.py", "attnprof/records.py", "attnprof/words.py", "attnprof/layers/stacked.py")
+LOOK_UP = (
+    "attnprof/contracts.py",
+    "attnprof/records.py",
+    "attnprof/shapes.py",
+    "attnprof/words.py",
+    "attnprof/layers/stacked.py",
+)
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
 # A runner is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
-GIVEN = ("attnprof/pattern/", "attnprof/targets.py", "attnprof/catalog.py", "patterns/")
+GIVEN = ("attnprof/pattern/", "attnprof/targets/", "patterns/")
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}
 BLOCKS = [Case("switch", causal, {"experts_per_token": k}) for causal in (False, True) for k in (1, 2)]

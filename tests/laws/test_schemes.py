@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from attnprof.counting import count
 from attnprof.counting.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 from attnprof.words import Level
 from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
 from tests.laws.work import stated
@@ -156,7 +156,7 @@ class Watch(TorchDispatchMode):
 
 def watched(case: Case, n: int) -> Watch:
     """A train pass at length n on fake tensors, with the paper's parameters, watched."""
-    target = catalog.find(case.name, params=case.params, runner=case.runner)
+    target = door.find(case.name, params=case.params, runner=case.runner)
     shape = case.shape(n, "float32", batch=1, dim=512, heads=8)
     made = build(target, shape)
     with made.mode, Watch() as watch:

@@ -9,7 +9,7 @@ import pytest
 from attnprof.cli.graph_text import caption, lines, picture, random_lines
 from attnprof.graph.analysis import Request, analyze
 from attnprof.render.graph_page import section
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 
 LENGTHS = (1, 2, 7, 24, 33)
 CASES = [(name, causal) for name in catalog.names() for causal in catalog.entry(name).card.causality]
@@ -19,7 +19,7 @@ def graphed(name: str, causal: bool, n: int, seeds: int, drawn: bool) -> None:
     """Analysis, text and page; any warning is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = analyze(catalog.find(name), Request(n=n, causal=causal, seeds=seeds, heads=2, dim=32, side=8))
+        found = analyze(door.find(name), Request(n=n, causal=causal, seeds=seeds, heads=2, dim=32, side=8))
         lines(found.facts)
         caption(found)
         random_lines(found.facts["random"] or {})
@@ -46,6 +46,6 @@ def test_every_length_to_40(name: str, causal: bool) -> None:
 def test_slots_that_no_token_fills_are_none() -> None:
     """Below 32 tokens nsa has no complete compressed block, below 16 long_short no complete chunk."""
     for name, n in (("nsa", 24), ("long_short", 8)):
-        facts = analyze(catalog.find(name), Request(n=n, causal=True, seeds=0)).facts
+        facts = analyze(door.find(name), Request(n=n, causal=True, seeds=0)).facts
         assert {(slots["count"], slots["tokens_per_slot"]) for slots in facts["slots"]} == {(0, None)}
         assert facts["edges"] == n * (n + 1) // 2

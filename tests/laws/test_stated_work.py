@@ -9,8 +9,9 @@ from attnprof.counting import count
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.useful import useful_flops
 from attnprof.pattern import Slots
-from attnprof.records import Shape, Value
-from attnprof.targets import catalog
+from attnprof.records import Value
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
@@ -18,7 +19,7 @@ from tests.laws.cases import Case, as_params, cases
 
 def found(name: str, **params: Value) -> CatalogTarget:
     """A scheme with parameters set."""
-    target = catalog.find(name, params=params)
+    target = door.find(name, params=params)
     assert isinstance(target, CatalogTarget)
     return target
 

@@ -9,8 +9,8 @@ from attnprof.counting.useful import useful_flops
 from attnprof.impl.lower import lower
 from attnprof.impl.tiling import TilePart, TilePlan
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import LENGTHS, NAMES, expressions
@@ -93,7 +93,7 @@ FIXED = [
 @pytest.mark.parametrize("n", [4096, 16384])
 @pytest.mark.parametrize("case", as_params(FIXED))
 def test_fixed_patterns_of_the_catalogue_execute_little_beyond_their_edges(case: Case, n: int) -> None:
-    target, shape = catalog.find(case.name, params=case.params, runner=case.runner), Shape(n, causal=case.causal)
+    target, shape = door.find(case.name, params=case.params, runner=case.runner), Shape(n, causal=case.causal)
     assert isinstance(target, CatalogTarget)
     executed, (useful, why) = stated(target, shape), useful_flops(target, shape, "forward")
     if useful is None:

@@ -9,8 +9,8 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern import Expr, Pattern, Slots
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 
 # Windows that are not around a token: of a grid, of a cluster, of a chunk; there is none without a token.
@@ -38,7 +38,7 @@ def drawn(name: str, causal: bool, n: int, **params: int) -> Pattern:
     own = catalog.entry(name).defaults
     none = {"global_blocks": 0} if name == "bigbird" else {}
     settings = {k: v for k, v in {**SMALL, **none, **params}.items() if k in own}
-    target = catalog.find(name, params=settings)
+    target = door.find(name, params=settings)
     assert isinstance(target, CatalogTarget)
     return target.graph(Shape(n, dim=16, heads=2, causal=causal))
 
@@ -76,7 +76,7 @@ def test_a_wider_window_reads_no_less(name: str, param: str) -> None:
 @pytest.mark.parametrize("name", sorted(CELLS))
 def test_a_window_that_holds_tokens_holds_one(name: str) -> None:
     with pytest.raises(AttnprofError, match=f"{name}.window is 0, but it is at least 1"):
-        catalog.find(name, params={"window": 0})
+        door.find(name, params={"window": 0})
 
 
 @pytest.mark.parametrize("name", [name for name, param in WINDOWED if catalog.entry(name).edges])
@@ -84,7 +84,7 @@ def test_the_closed_count_knows_a_window_of_nothing(name: str) -> None:
     param = "window_blocks" if name == "bigbird" else "window"
     for causal in catalog.card(name).causality:
         for n in (1, 2, 13):
-            target = catalog.find(name, params={param: 0})
+            target = door.find(name, params={param: 0})
             assert isinstance(target, CatalogTarget)
             shape = Shape(n, dim=16, heads=2, causal=causal)
             counted = target.edges(shape)

@@ -13,7 +13,7 @@ from attnprof.contracts import Spec
 from attnprof.counting import count
 from attnprof.impl.gather import GatherCore, flops_core
 from attnprof.pattern import Pattern
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
 from tests.laws.expressions import NAMES, expressions

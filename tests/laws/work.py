@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets.scheme import CatalogTarget
 
 aten = torch.ops.aten

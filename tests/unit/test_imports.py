@@ -15,6 +15,7 @@ from attnprof.locate import PACKAGE
 GROUPS = (
     ("errors",),
     ("units", "locate", "words", "naming", "userfiles"),
+    ("shapes",),
     ("records",),
     ("pattern",),
     ("contracts",),
@@ -162,5 +163,5 @@ def test_the_parent_of_a_sweep_never_loads_torch() -> None:
 def test_no_module_is_named_after_a_public_function() -> None:
     import attnprof
 
-    stems = {file.stem for file in FILES} | {file.parent.name for file in FILES}
+    stems = {room_of(file) for file in FILES}
     assert stems & set(attnprof.__all__) == set()

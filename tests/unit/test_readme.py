@@ -9,8 +9,8 @@ import pytest
 
 from attnprof.cli.main import COMMANDS
 from attnprof.locate import PACKAGE
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 README = PACKAGE.parent / "README.md"
 pytestmark = pytest.mark.skipif(not README.exists(), reason="not run from a checkout")
@@ -24,7 +24,7 @@ def blocks() -> list[str]:
 def test_the_own_pattern_is_one(tmp_path: Path) -> None:
     own = tmp_path / "my_pattern.py"
     own.write_text(next(block for block in blocks() if "def pattern" in block))
-    target = catalog.find(str(own), params={"window": 16})
+    target = door.find(str(own), params={"window": 16})
     pattern = target.pattern(Shape(n=300))
     assert pattern is not None
     assert pattern.dense()[150, [142, 150, 158, 22, 278]].all()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import attnprof
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door, sources
 from attnprof.userfiles import import_module, run_file, sources_of
 
 MODULE = """
@@ -43,9 +43,9 @@ def test_what_lies_beside_a_file_is_imported_and_never_another_folders(tmp_path:
 def test_the_key_of_a_record_holds_the_files_that_a_file_imports(tmp_path: Path) -> None:
     file = project(tmp_path / "one", 8)
     assert [path.name for path in sources_of(file)] == ["wide.py", "helper.py"]
-    before = catalog.source_hash(catalog.find(f"{file}:Wide"))
+    before = sources.source_hash(door.find(f"{file}:Wide"))
     (tmp_path / "one" / "helper.py").write_text("WIDTH = 9\n")
-    assert catalog.source_hash(catalog.find(f"{file}:Wide")) != before
+    assert sources.source_hash(door.find(f"{file}:Wide")) != before
 
 
 def test_a_package_is_found_in_the_current_folder_and_its_relative_imports_count(
@@ -90,15 +90,15 @@ def pattern(n, *, width=4):
 def test_a_pattern_without_a_causal_form_of_its_own_is_labelled_as_it_looks(tmp_path: Path) -> None:
     (tmp_path / "masks.py").write_text(MASKS)
     file = tmp_path / "masks.py"
-    natives = [catalog.find(text).card.native_causal for text in (f"{file}:past", f"{file}:both", str(file))]
+    natives = [door.find(text).card.native_causal for text in (f"{file}:past", f"{file}:both", str(file))]
     assert natives == [True, False, True]
     with pytest.raises(attnprof.AttnprofError, match="both reads the future"):
-        catalog.find(f"{file}:both").build(Shape(64, causal=True))
+        door.find(f"{file}:both").build(Shape(64, causal=True))
 
 
 def test_a_file_with_one_thing_to_profile_needs_no_name_for_it(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text("def past(b, h, q, k):\n    return q >= k\n")
-    assert catalog.find(str(tmp_path / "one.py")).name == "past"
+    assert door.find(str(tmp_path / "one.py")).name == "past"
     (tmp_path / "two.py").write_text("def past(b, h, q, k):\n    return q >= k\n\nclass Other:\n    pass\n")
     with pytest.raises(attnprof.AttnprofError, match=r"two.py:past, .*two.py:Other"):
-        catalog.find(str(tmp_path / "two.py"))
+        door.find(str(tmp_path / "two.py"))

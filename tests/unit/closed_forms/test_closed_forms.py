@@ -16,8 +16,8 @@ from attnprof.closed_forms.symbolic import SymbolPinned, trace
 from attnprof.counting import count
 from attnprof.counting.interpolate import fit, solve
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.testing import assert_scaling
 
 SMALL: dict[str, Any] = {"dim": 64, "heads": 4}
@@ -29,7 +29,7 @@ def shape_of(name: str, n: int = 1024) -> Shape:
 
 @pytest.mark.parametrize("name", ["dense", "flash", "sliding_window", "linear", "linformer", "sparse_strided"])
 def test_forms_give_the_integer_counts(name: str) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     forms = closed_forms(target, shape_of(name)).forms
     for n in (4096, 7680):
         cost = count(target, shape_of(name, n), "train").cost
@@ -44,38 +44,38 @@ def test_forms_give_the_integer_counts(name: str) -> None:
 
 
 def test_dense_attention_has_the_forms_of_the_textbook() -> None:
-    forms = closed_forms(catalog.find("dense"), shape_of("dense").replace(causal=False)).forms
+    forms = closed_forms(door.find("dense"), shape_of("dense").replace(causal=False)).forms
     assert forms["forward_core"].text == f"{4 * 64}*n**2"
     assert forms["forward_flops"].text == f"{4 * 64}*n**2 + {8 * 64 * 64}*n"
     assert forms["train_flops"].method == "symbolic trace"
 
 
 def test_a_parameter_that_follows_n_becomes_a_symbol() -> None:
-    form = closed_forms(catalog.find("sparse_strided"), shape_of("sparse_strided")).forms["train_core"]
+    form = closed_forms(door.find("sparse_strided"), shape_of("sparse_strided")).forms["train_core"]
     assert form.names == ("n", "stride")
     assert form.leading("stride") == 1
     assert "/stride" in form.text
 
 
 def test_a_parameter_of_the_scheme_becomes_a_symbol() -> None:
-    forms = closed_forms(catalog.find("linformer"), shape_of("linformer")).forms
+    forms = closed_forms(door.find("linformer"), shape_of("linformer")).forms
     assert forms["forward_core"].text == f"{8 * 64}*n*rank"
 
 
 def test_a_factor_that_divides_the_length_stands_below_the_line() -> None:
-    form = closed_forms(catalog.find("pooled"), shape_of("pooled")).forms["forward_core"]
+    form = closed_forms(door.find("pooled"), shape_of("pooled")).forms["forward_core"]
     assert form.text == f"{4 * 64}*n**2/factor"
     assert form.valid == "n a multiple of 1536, n >= 12288"
     assert (
         form(n=1536 * 11, factor=3)
-        == count(catalog.find("pooled"), shape_of("pooled", 1536 * 11), "forward").cost.flops_core_executed
+        == count(door.find("pooled"), shape_of("pooled", 1536 * 11), "forward").cost.flops_core_executed
     )
 
 
 def test_what_is_no_symbol_of_a_form_is_named_beside_it() -> None:
-    form = closed_forms(catalog.find("image_1d"), shape_of("image_1d")).forms["forward_core"]
+    form = closed_forms(door.find("image_1d"), shape_of("image_1d")).forms["forward_core"]
     assert (form.names, dict(form.at)) == (("n", "memory_block"), {"query_block": 256})
-    form = closed_forms(catalog.find("sparse_fixed"), shape_of("sparse_fixed")).forms["forward_core"]
+    form = closed_forms(door.find("sparse_fixed"), shape_of("sparse_fixed")).forms["forward_core"]
     assert (form.names, dict(form.at)) == (("n", "stride"), {"summary": 8})
 
 
@@ -85,7 +85,7 @@ EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog
 @pytest.mark.parametrize("name", EXECUTED)
 def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
     """At a length that no form was drawn through: a multiple of the blocks, a square, or a power of two."""
-    target = catalog.find(name)
+    target = door.find(name)
     forms = closed_forms(target, shape_of(name)).forms
     figures = {
         "forward_core": ("forward", "flops_core_executed"),
@@ -115,7 +115,7 @@ def covers(valid: str, n: int) -> bool:
 
 
 def test_a_pinned_trace_says_so_and_integers_take_its_place() -> None:
-    target = catalog.find("linformer")
+    target = door.find("linformer")
     with pytest.raises(SymbolPinned):
         trace(target, shape_of("linformer", 4096))
     found = closed_forms(target, shape_of("linformer"))
@@ -164,7 +164,7 @@ def test_the_verdict_compares_the_claim_with_what_was_derived() -> None:
 
 
 def test_growth_follows_a_stride_that_follows_n() -> None:
-    assert growth(catalog.find("sparse_strided"), shape_of("sparse_strided"), "train_core").order == "n*sqrt(n)"
+    assert growth(door.find("sparse_strided"), shape_of("sparse_strided"), "train_core").order == "n*sqrt(n)"
 
 
 def test_scaling_that_holds_passes_and_one_that_does_not_shows_the_form() -> None:
@@ -175,14 +175,14 @@ def test_scaling_that_holds_passes_and_one_that_does_not_shows_the_form() -> Non
 
 
 def test_sizes_become_symbols_on_request() -> None:
-    forms = closed_forms(catalog.find("dense"), Shape(1024, **SMALL), sizes=("b", "h", "d")).forms
+    forms = closed_forms(door.find("dense"), Shape(1024, **SMALL), sizes=("b", "h", "d")).forms
     assert forms["forward_flops"].text == "4*n*b*h*d*(n + 2*h*d)"
     assert forms["train_core"].text == "12*n**2*b*h*d"
     assert forms["param_bytes"].text == "16*h**2*d**2"
 
 
 def test_a_scheme_with_log_n_links_has_a_form_in_log_n() -> None:
-    form = closed_forms(catalog.find("log_sparse"), shape_of("log_sparse")).forms["forward_core"]
+    form = closed_forms(door.find("log_sparse"), shape_of("log_sparse")).forms["forward_core"]
     assert form.names == ("n", "log2(n)")
     assert order_of(form) == "n*log(n)"
     assert form(n=2048) is not None
@@ -192,4 +192,4 @@ def test_a_scheme_with_log_n_links_has_a_form_in_log_n() -> None:
 def test_numpy_and_runners_keep_a_trace_away_at_once() -> None:
     for name, word in (("sliding_window", "runner"), ("transformer_xl", "NumPy")):
         with pytest.raises(SymbolPinned, match=word):
-            trace(catalog.find(name), shape_of(name, 4096))
+            trace(door.find(name), shape_of(name, 4096))

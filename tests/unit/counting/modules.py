@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Shape, Value
+from attnprof.records import Value
+from attnprof.shapes import Shape
 
 CARD = Card(title="test", bib="", survey_class="", complexity="", causality=(False, True), rule="")
 

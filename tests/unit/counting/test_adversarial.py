@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from attnprof.counting import Counted, count
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
 

@@ -15,8 +15,8 @@ from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.registry import formulas, rules
 from attnprof.counting.tiles import flash_cpu, staircase
 from attnprof.errors import Unsupported
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
 
@@ -62,7 +62,7 @@ def test_a_registered_formula_completes_the_total(heavy: ModuleTarget) -> None:
 
 
 def test_the_certificate_names_operators_calls_kernel_and_tile() -> None:
-    counted = count(catalog.find("flash"), Shape(1024, causal=True), "train")
+    counted = count(door.find("flash"), Shape(1024, causal=True), "train")
     certificate = counted.cost.certificate
     assert certificate is not None
     assert certificate.backend == "flash (CPU)"
@@ -94,26 +94,26 @@ def test_the_cpu_kernel_reads_key_blocks_up_to_the_query_blocks_end() -> None:
 @pytest.mark.parametrize("pass_", PASSES)
 @pytest.mark.parametrize("name", ["dense", "flash", "sliding_window", "linear", "performer"])
 def test_the_short_way_gives_the_same_record(name: str, pass_: Pass, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     shape = Shape(640, causal=target.card.native_causal, dim=64, heads=2)
     short = count(target, shape, pass_)
     monkeypatch.setattr(OperatorCounter, "short", lambda *_: NotImplemented)
-    assert count(catalog.find(name), shape, pass_) == short
+    assert count(door.find(name), shape, pass_) == short
 
 
 def test_useful_work_is_that_of_the_edges() -> None:
-    counted = count(catalog.find("dense"), Shape(100, batch=3, dim=64, heads=4, causal=True), "train")
+    counted = count(door.find("dense"), Shape(100, batch=3, dim=64, heads=4, causal=True), "train")
     assert counted.cost.flops_core_useful == 3 * 3 * 4 * 4 * 16 * (100 * 101 // 2)
 
 
 def test_a_scheme_without_edges_has_no_useful_work_and_says_so() -> None:
-    counted = count(catalog.find("linear"), Shape(128, dim=64, heads=4), "forward")
+    counted = count(door.find("linear"), Shape(128, dim=64, heads=4), "forward")
     assert counted.cost.flops_core_useful is None
     assert "no edges" in counted.reasons["flops_core_useful"]
 
 
 def test_core_and_projections_are_told_apart() -> None:
-    target, shape = catalog.find("dense"), Shape(96, dim=64, heads=4)
+    target, shape = door.find("dense"), Shape(96, dim=64, heads=4)
     cost = count(target, shape, "train").cost
     assert cost.flops_executed is not None
     assert cost.flops_core_executed == 3 * 4 * 96 * 96 * 64
@@ -124,19 +124,19 @@ def test_core_and_projections_are_told_apart() -> None:
 
 def test_saved_bytes_of_explicit_softmax_are_q_k_v_and_one_matrix_a_head() -> None:
     n, h, d = 1024, 2, 32
-    cost = count(catalog.find("dense"), Shape(n, dim=h * d, heads=h, level="core"), "train").cost
+    cost = count(door.find("dense"), Shape(n, dim=h * d, heads=h, level="core"), "train").cost
     assert cost.saved_bytes == 4 * (3 * h * n * d + h * n * n)
 
 
 def test_saved_bytes_of_the_cpu_flash_kernel_are_q_k_v_the_output_and_the_normaliser() -> None:
     n, h, d = 1024, 2, 32
-    cost = count(catalog.find("flash"), Shape(n, dim=h * d, heads=h, level="core"), "train").cost
+    cost = count(door.find("flash"), Shape(n, dim=h * d, heads=h, level="core"), "train").cost
     assert cost.saved_bytes == 4 * (4 * h * n * d + h * n)
 
 
 def test_decoding_reads_its_state_once_and_knows_its_growth() -> None:
     shape = Shape(256, dim=64, heads=4, causal=True)
-    cost = count(catalog.find("linear"), shape, "decode").cost
+    cost = count(door.find("linear"), shape, "decode").cost
     assert cost.state_bytes == cost.decode_read_bytes
     assert cost.state_growth_bytes == 0
     assert cost.flops_core_executed is not None
@@ -149,10 +149,10 @@ def test_a_target_without_a_state_cannot_decode() -> None:
 
 
 def test_fvcore_agrees_on_eager_code_and_is_not_asked_about_fused_attention() -> None:
-    eager = count(catalog.find("dense"), Shape(256, dim=64, heads=4), "forward", second_opinion=True)
+    eager = count(door.find("dense"), Shape(256, dim=64, heads=4), "forward", second_opinion=True)
     assert eager.cost.second_opinion == {"fvcore": eager.cost.flops_executed}
     assert "second_opinion_differs" not in eager.flags
-    fused = count(catalog.find("flash"), Shape(256, dim=64, heads=4), "forward", second_opinion=True)
+    fused = count(door.find("flash"), Shape(256, dim=64, heads=4), "forward", second_opinion=True)
     assert fused.cost.second_opinion == {"fvcore": None}
     assert "fused" in fused.reasons["second_opinion"]
 
@@ -212,13 +212,13 @@ def test_grouped_queries_cost_flops_by_query_heads_and_bytes_by_kv_heads() -> No
 
 
 def test_a_count_is_repeatable() -> None:
-    target, shape = catalog.find("sliding_window"), Shape(512, dim=64, heads=4)
+    target, shape = door.find("sliding_window"), Shape(512, dim=64, heads=4)
     first, second = (dataclasses.asdict(count(target, shape, "train")) for _ in range(2))
     assert first == second
 
 
 def test_flex_attention_costs_its_live_tiles() -> None:
-    counted = count(catalog.find("sliding_window", runner="flex"), Shape(1024, causal=True, level="core"), "forward")
+    counted = count(door.find("sliding_window", runner="flex"), Shape(1024, causal=True, level="core"), "forward")
     # Tiles of 128 x 128: a causal window of 512 leaves 1, 2, 3, 4, 5, 5, 5, 5 of them alive in the eight rows.
     assert counted.cost.flops_executed == 30 * 128 * 128 * 4 * 64 * 8
     assert counted.cost.certificate is not None
@@ -229,7 +229,7 @@ def test_flex_attention_costs_its_live_tiles() -> None:
 def test_flops_by_module_add_up_and_name_the_parts(pass_: Pass) -> None:
     from attnprof.plan.by_module import flops_by_module
 
-    target, shape = catalog.find("dense"), Shape(96, dim=64, heads=4)
+    target, shape = door.find("dense"), Shape(96, dim=64, heads=4)
     parts = flops_by_module(target, shape, pass_)
     times = 3 if pass_ == "train" else 1
     projection = times * 2 * 96 * 64 * 64
@@ -241,11 +241,11 @@ def test_flops_by_module_add_up_and_name_the_parts(pass_: Pass) -> None:
 @pytest.mark.parametrize("name", ["cross", "dense"])
 @pytest.mark.parametrize(("n", "m"), [(64, 160), (160, 64)])
 def test_useful_work_of_a_rectangle_is_its_area(name: str, n: int, m: int) -> None:
-    counted = count(catalog.find(name), Shape(n=n, m=m, dim=16, heads=2), "forward")
+    counted = count(door.find(name), Shape(n=n, m=m, dim=16, heads=2), "forward")
     assert counted.cost.flops_core_useful == counted.cost.flops_core_executed == 4 * n * m * 16
     assert counted.cost.flops_paper == 4 * n * m * 16
 
 
 def test_a_causal_rectangle_aligns_its_last_queries() -> None:
-    counted = count(catalog.find("dense"), Shape(n=3, m=5, dim=16, heads=2, causal=True), "forward")
+    counted = count(door.find("dense"), Shape(n=3, m=5, dim=16, heads=2, causal=True), "forward")
     assert counted.cost.flops_core_useful == 4 * (3 + 4 + 5) * 16

@@ -15,8 +15,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from attnprof.counting import count
 from attnprof.counting.tiles import flash_cpu, flash_cpu_split
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level, Pass
 from tests.laws.work import flash_pairs
 
@@ -98,5 +98,5 @@ def test_a_tile_has_as_many_queries_as_the_kernels_scratch_has_room_for(n: int, 
 def test_the_scheme_is_counted_by_them(n: int, pairs: int, pass_: Pass) -> None:
     """Two products a pair forward; backward forms the scores again, and four products more: five."""
     shape = Shape(n, dim=64, heads=2, causal=True, level=Level.CORE)
-    counted = count(catalog.find("flash"), shape, pass_).cost.flops_core_executed
+    counted = count(door.find("flash"), shape, pass_).cost.flops_core_executed
     assert counted == (2 if pass_ is Pass.FORWARD else 2 + 5) * 2 * 2 * 32 * pairs

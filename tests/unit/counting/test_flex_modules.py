@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from attnprof.targets.code import ModuleTarget
 from torch import Tensor, nn
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
@@ -19,8 +20,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from attnprof.counting import Counted, count
 from attnprof.counting.flex_masks import NoValues, captures_fake, counted_flex, live_tiles
 from attnprof.errors import TooLarge, Unsupported
-from attnprof.records import Shape
-from attnprof.targets.code import ModuleTarget
+from attnprof.shapes import Shape
 
 DIM, HEADS, D = 64, 4, 16
 N, TILE = 512, 128

@@ -18,7 +18,8 @@ from attnprof.counting.origin import Origin
 from attnprof.counting.registry import Unknowable
 from attnprof.counting.storages import Lifetimes
 from attnprof.counting.tally import OperatorTally
-from attnprof.records import Cost, Shape
+from attnprof.records import Cost
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
 

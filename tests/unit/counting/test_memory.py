@@ -16,8 +16,8 @@ from attnprof.plan.count_cache import CountCache, code_hash
 from attnprof.plan.limiting import bisected, longest, needs
 from attnprof.plan.roofline import Roofline, must_move
 from attnprof.plan.waterfall import waterfall
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Pass
 
 SHAPE = Shape(512, dim=64, heads=4)
@@ -26,7 +26,7 @@ SHAPE = Shape(512, dim=64, heads=4)
 @pytest.mark.parametrize("pass_", ["forward", "train"])
 @pytest.mark.parametrize("name", ["dense", "flash", "sliding_window"])
 def test_the_parts_of_a_peak_add_up_to_it(name: str, pass_: Pass) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     parts = waterfall(target, SHAPE, pass_)
     cost = count(target, SHAPE, pass_).cost
     assert parts.peak_bytes == cost.peak_bytes
@@ -39,7 +39,7 @@ def test_the_parts_of_a_peak_add_up_to_it(name: str, pass_: Pass) -> None:
 @pytest.mark.parametrize("name", ["dense", "linear"])
 @pytest.mark.parametrize("memory", [2**26, 10**9])
 def test_the_longest_length_fits_and_the_next_does_not(name: str, memory: int) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     limit = longest(target, SHAPE, "train", memory)
     assert limit.needed_bytes <= memory < needs(target, SHAPE.replace(n=limit.n + 512), "train").needed
     assert limit.needed_bytes == needs(target, SHAPE.replace(n=limit.n), "train").needed
@@ -51,11 +51,11 @@ def test_bisection_finds_the_last_that_fits() -> None:
 
 def test_nothing_fits_into_too_little() -> None:
     with pytest.raises(AttnprofError, match="more than"):
-        longest(catalog.find("dense"), SHAPE, "train", 1000)
+        longest(door.find("dense"), SHAPE, "train", 1000)
 
 
 def test_a_checkpointed_stack_keeps_a_block_input_each_and_computes_the_forward_again() -> None:
-    target = catalog.find("flash")
+    target = door.find("flash")
     shape = SHAPE.replace(level="block", depth=4)
     plain, again = count(target, shape, "train").cost, count(Checkpointed.of(target), shape, "train").cost
     assert again.saved_bytes is not None
@@ -67,7 +67,7 @@ def test_a_checkpointed_stack_keeps_a_block_input_each_and_computes_the_forward_
 
 def test_checkpointing_wants_blocks() -> None:
     with pytest.raises(AttnprofError, match="blocks"):
-        Checkpointed.of(catalog.find("dense")).build(SHAPE)
+        Checkpointed.of(door.find("dense")).build(SHAPE)
 
 
 def test_a_roofline_is_limited_by_what_takes_longer() -> None:

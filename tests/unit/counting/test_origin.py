@@ -26,8 +26,8 @@ from attnprof.counting import count
 from attnprof.layers.reversible import Reversible
 from attnprof.plan.by_module import flops_by_module
 from attnprof.plan.checkpointed import Checkpointed
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
 
@@ -449,7 +449,7 @@ def test_flops_by_submodule_stay_where_the_forward_had_them(again: Callable[...,
 @pytest.mark.parametrize("name", ["dense", "sliding_window", "linear", "performer"])
 def test_a_marked_core_is_found_under_every_kind_of_checkpoint(name: str) -> None:
     shape = Shape(64, dim=48, heads=3, level="block")
-    target = catalog.find(name)
+    target = door.find(name)
     forward = count(target, shape, Pass.FORWARD).cost.flops_core_executed
     plain = count(target, shape, Pass.TRAIN).cost.flops_core_executed
     assert forward is not None

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.counting import count
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 from tests.unit.counting.allocator import measured_peak
 from tests.unit.counting.modules import ModuleTarget

@@ -9,8 +9,8 @@ import pytest
 from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.plan.answer import CostQuestion, row
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import DType, Level, Pass
 from tests.unit.counting.modules import ModuleTarget
 
@@ -22,7 +22,7 @@ SHAPE = Shape(64, dim=16, heads=2)
     [("linear", "no edges between tokens: every pair"), ("pooled", "no edges between tokens: they meet")],
 )
 def test_no_edges_is_said_of_schemes_that_have_none(name: str, told: str) -> None:
-    counted = count(catalog.find(name), SHAPE.replace(causal=False), Pass.FORWARD)
+    counted = count(door.find(name), SHAPE.replace(causal=False), Pass.FORWARD)
     assert counted.cost.flops_core_useful is None
     assert counted.reasons["flops_core_useful"].startswith(told)
     assert "flops_paper" not in counted.reasons
@@ -42,50 +42,50 @@ def test_a_paper_without_a_formula_is_told_from_a_file_without_one(tmp_path: Pat
     (tmp_path / "mine.py").write_text(
         "from attnprof.pattern import Band\n\n\ndef pattern(n, *, window=8):\n    return Band(window)\n"
     )
-    own, star = (count(catalog.find(t), SHAPE, Pass.FORWARD) for t in (str(tmp_path / "mine.py"), "star"))
+    own, star = (count(door.find(t), SHAPE, Pass.FORWARD) for t in (str(tmp_path / "mine.py"), "star"))
     assert "pattern file states no formula" in own.reasons["flops_paper"]
     assert star.reasons["flops_paper"] == "the paper states no formula for it"
 
 
 def test_a_core_that_was_left_out_is_said_to_be() -> None:
-    assert "core=False" in count(catalog.find("dense"), SHAPE, Pass.FORWARD, core=False).reasons["flops_core_executed"]
+    assert "core=False" in count(door.find("dense"), SHAPE, Pass.FORWARD, core=False).reasons["flops_core_executed"]
 
 
 def test_a_stack_of_blocks_is_not_told_to_write_a_state() -> None:
     shape = SHAPE.replace(level=Level.BLOCK, causal=True)
-    assert "stack of blocks" in count(catalog.find("dense"), shape, Pass.FORWARD).reasons["state_bytes"]
+    assert "stack of blocks" in count(door.find("dense"), shape, Pass.FORWARD).reasons["state_bytes"]
     with pytest.raises(Unsupported, match="stack of blocks") as raised:
-        count(catalog.find("dense"), shape, Pass.DECODE)
+        count(door.find("dense"), shape, Pass.DECODE)
     assert "--level attention" in raised.value.hint
 
 
 @pytest.mark.parametrize("name", ["dense", "cross"])
 def test_decoding_has_no_second_length(name: str) -> None:
     with pytest.raises(Unsupported, match="no second length m"):
-        count(catalog.find(name), SHAPE.replace(m=32), Pass.DECODE)
+        count(door.find(name), SHAPE.replace(m=32), Pass.DECODE)
 
 
 def test_the_state_of_mla_is_known_without_its_maths() -> None:
     """512 + 64 numbers a token, of two bytes: 34,560 for the 60 layers of DeepSeek-V2 (table 1 prints 34.6K)."""
     shape = SHAPE.replace(batch=3, causal=True, dtype=DType.BFLOAT16)
-    counted = count(catalog.find("mla"), shape, Pass.DECODE)
+    counted = count(door.find("mla"), shape, Pass.DECODE)
     assert counted.cost.state_bytes == 3 * 64 * (512 + 64) * 2
     assert counted.cost.state_growth_bytes == 3 * (512 + 64) * 2
     assert 60 * counted.cost.state_growth_bytes == 3 * 2 * 34_560
     assert counted.cost.flops_executed is None
     assert "its maths is not written, but its state is stated" in counted.reasons["cost"]
     with pytest.raises(Unsupported, match="maths is not written"):
-        count(catalog.find("mla"), shape, Pass.FORWARD)
+        count(door.find("mla"), shape, Pass.FORWARD)
 
 
 def test_grouped_queries_are_answered_by_dense_attention() -> None:
     shape = Shape(64, dim=32, heads=4, kv_heads=2, causal=True)
-    counted = count(catalog.find("gqa"), shape, Pass.DECODE)
-    dense = count(catalog.find("dense"), shape, Pass.DECODE)
+    counted = count(door.find("gqa"), shape, Pass.DECODE)
+    dense = count(door.find("dense"), shape, Pass.DECODE)
     assert counted.cost.state_bytes == dense.cost.state_bytes
     assert counted.cost.flops_paper == dense.cost.flops_paper == 4 * 65 * 32
     for pass_ in (Pass.FORWARD, Pass.DECODE):
-        answer = row(CostQuestion(catalog.find("gqa"), shape, (64,), (pass_,)), 64, pass_)
+        answer = row(CostQuestion(door.find("gqa"), shape, (64,), (pass_,)), 64, pass_)
         assert "attnprof cost dense --kv-heads 2" in answer["reasons"]["cost"]
 
 
@@ -98,4 +98,4 @@ def test_what_no_runner_executes_is_refused(tmp_path: Path, body: str, runner: s
         f"def pattern(n, *, window=8):\n    return {body}\n"
     )
     with pytest.raises(Unsupported, match=r"sum of several softmaxes|no edges between tokens to execute"):
-        count(catalog.find(str(path), runner=runner), SHAPE, Pass.FORWARD)
+        count(door.find(str(path), runner=runner), SHAPE, Pass.FORWARD)

@@ -9,8 +9,8 @@ import torch
 
 from attnprof.counting import count
 from attnprof.measure.saved_hooks import forward_saved
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 
 EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 
@@ -24,7 +24,7 @@ def same_draw() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", EXECUTED)
 def test_counted_saved_bytes_are_those_of_the_real_graph(name: str) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     shape = Shape(1024, dim=64, heads=4, causal=catalog.card(name).native_causal)
     leaves = [x.requires_grad_() if x.is_floating_point() else x for x in target.inputs(shape)]
     real, _ = forward_saved(target.build(shape).train(), leaves)

@@ -7,8 +7,8 @@ import pytest
 from attnprof.counting import count
 from attnprof.counting.decode_step import refuse_decoding, stated_state
 from attnprof.errors import Unsupported
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level, Pass
 
 # b = 3, h = 4, g = 2 KV heads, d = 5, float32: a token's key and value take 3 * 2 * 2 * 5 * 4 = 240 bytes.
@@ -20,7 +20,7 @@ def shape(n: int, **sizes: object) -> Shape:
 
 
 def step(name: str, n: int, **params: int) -> tuple[int | None, int | None, int | None]:
-    cost = count(catalog.find(name, params=params), shape(n), Pass.DECODE).cost
+    cost = count(door.find(name, params=params), shape(n), Pass.DECODE).cost
     return cost.state_bytes, cost.state_growth_bytes, cost.decode_read_bytes
 
 
@@ -44,25 +44,25 @@ def test_a_sum_over_the_past_has_one_size() -> None:
 
 
 def test_other_passes_tell_the_state_too() -> None:
-    cost = count(catalog.find("dense"), shape(7), Pass.FORWARD).cost
+    cost = count(door.find("dense"), shape(7), Pass.FORWARD).cost
     assert (cost.state_bytes, cost.state_growth_bytes, cost.decode_read_bytes) == (7 * TOKEN, TOKEN, None)
 
 
 def test_a_pattern_file_states_what_its_maths_will_keep() -> None:
     """Multi-head latent attention, a latent of 512 and 64 of position a token, in bfloat16, of three sequences."""
-    target = catalog.find("mla", params={"kv_latent": 512, "rope_dim": 64})
+    target = door.find("mla", params={"kv_latent": 512, "rope_dim": 64})
     cost = stated_state(target, shape(7, kv_heads=None, dtype="bfloat16"))
     assert cost is not None
     assert (cost.state_bytes, cost.state_growth_bytes) == (3 * 2 * 7 * 576, 3 * 2 * 576)
-    stated = stated_state(catalog.find("dense"), shape(7))
+    stated = stated_state(door.find("dense"), shape(7))
     assert stated is not None
     assert (stated.state_bytes, stated.state_growth_bytes) == (7 * TOKEN, TOKEN)
-    assert stated_state(catalog.find("bigbird"), shape(64)) is None
-    assert stated_state(catalog.find("deltanet"), shape(7, kv_heads=2)) is None
+    assert stated_state(door.find("bigbird"), shape(64)) is None
+    assert stated_state(door.find("deltanet"), shape(7, kv_heads=2)) is None
 
 
 def test_one_token_more_is_of_one_sequence_and_one_layer() -> None:
-    target = catalog.find("dense")
+    target = door.find("dense")
     with pytest.raises(Unsupported, match="no second length"):
         refuse_decoding(target, shape(7, m=9))
     with pytest.raises(Unsupported, match="blocks has no decoding step"):

@@ -9,8 +9,9 @@ import pytest
 from attnprof.contracts import Target
 from attnprof.counting import useful
 from attnprof.counting.useful import useful_flops
-from attnprof.records import Shape, Value
-from attnprof.targets import catalog
+from attnprof.records import Value
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level, Pass
 from tests.unit.counting.modules import ModuleTarget
 
@@ -24,7 +25,7 @@ def flops(target: Target, n: int, pass_: Pass = Pass.FORWARD, **sizes: object) -
 
 
 def found(name: str, **params: Value) -> Target:
-    return catalog.find(name, params=params)
+    return door.find(name, params=params)
 
 
 def test_a_pair_is_two_products_in_every_head() -> None:
@@ -94,8 +95,8 @@ def test_a_key_that_two_softmaxes_read_counts_twice(tmp_path: Path) -> None:
     """Whatever is stated of distinct edges."""
     own = tmp_path / "twice.py"
     own.write_text(TWICE)
-    assert flops(catalog.find(str(own)), 7) == A_PAIR * 4 * (49 + 7)
-    assert flops(catalog.find(str(own)), 7, Pass.DECODE) == A_PAIR * 4 * (8 + 1)
+    assert flops(door.find(str(own)), 7) == A_PAIR * 4 * (49 + 7)
+    assert flops(door.find(str(own)), 7, Pass.DECODE) == A_PAIR * 4 * (8 + 1)
 
 
 def test_an_encoder_and_a_decoder_over_two_lengths_add_up() -> None:

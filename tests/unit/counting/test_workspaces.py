@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attnprof.counting import count
 from attnprof.counting.counter import learn
 from attnprof.counting.storages import flat
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from tests.unit.counting.allocator import peak_of
 from tests.unit.counting.modules import ModuleTarget
 

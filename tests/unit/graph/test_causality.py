@@ -9,7 +9,7 @@ from attnprof.graph.analysis import Request, analyze
 from attnprof.graph.causality import Seen, ahead, causality
 from attnprof.graph.layered import LayeredRelation, layer_of
 from attnprof.pattern import Band, Dense, Pattern, Slices, Slots
-from attnprof.targets import catalog
+from attnprof.targets import catalog, door
 
 
 def test_edges_ahead_are_those_above_the_diagonal() -> None:
@@ -68,7 +68,7 @@ def test_tiles_that_may_hide_the_future_are_neither_clean_nor_a_leak() -> None:
 
 @pytest.mark.parametrize("name", [name for name in catalog.names() if catalog.entry(name).card.leaks])
 def test_a_leak_by_choice_is_told_beside_edges_that_do_not_leak(name: str) -> None:
-    found = analyze(catalog.find(name), Request(n=64, seeds=0, layers=1, side=0, causal=True)).facts
+    found = analyze(door.find(name), Request(n=64, seeds=0, layers=1, side=0, causal=True)).facts
     assert found["leak"] is None
     assert found["leaks_by_design"] == list(catalog.entry(name).card.leaks)
 

@@ -16,12 +16,12 @@ from attnprof.graph.draws import is_random, later_seed, redrawn, spread_of
 from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.units import format_share
 from tests.laws.cases import SMALL
 
-RANDOM = [name for name in catalog.names() if is_random(catalog.find(name))]
+RANDOM = [name for name in catalog.names() if is_random(door.find(name))]
 SELECTING = [name for name in catalog.names() if catalog.entry(name).card.data_dependent]
 
 
@@ -32,7 +32,7 @@ def facts(target: Any, **options: Any) -> dict[str, Any]:
 def write(folder: Path, text: str) -> Any:
     path = folder / "drawn.py"
     path.write_text(f"import numpy as np\nfrom attnprof.pattern import Band, KeyTable\n\n{text}")
-    return catalog.find(str(path))
+    return door.find(str(path))
 
 
 @pytest.mark.parametrize(("name", "full"), [("sinkhorn", 5), ("reformer", 5)])
@@ -47,7 +47,7 @@ def test_reach_is_that_of_the_scheme_with_its_own_draw_in_every_layer(name: str,
         mask = entry.draw(n, causal=causal, layer=layer, seed=0).slices(n).dense() | np.eye(n, dtype=np.bool_)
         reached = (mask.astype(np.float32) @ reached > 0).astype(np.float32)
         shares.append(float(reached.sum()) / pairs)
-    found = facts(catalog.find(name), n=n, seeds=0)
+    found = facts(door.find(name), n=n, seeds=0)
     assert [entry["share"] for entry in found["reach"]] == pytest.approx(shares)
     assert (shares[-1], found["layers_to_full"]) == (1.0, full)
     if name == "sinkhorn":  # what a reviewer counted by hand
@@ -57,7 +57,7 @@ def test_reach_is_that_of_the_scheme_with_its_own_draw_in_every_layer(name: str,
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_no_draw_is_said_to_hold_of_all(name: str) -> None:
-    target = catalog.find(name, params=SMALL.get(name, {}))
+    target = door.find(name, params=SMALL.get(name, {}))
     found = facts(target, n=64, heads=2, dim=16, seeds=3, layers=2)
     assert found["drawn"] == found["drawn"] | {"seed": 0, "layers": 2}
     told = json.dumps([found["reasons"], found["causality"]])
@@ -80,7 +80,7 @@ CHOOSING = {
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_every_layer_of_a_random_scheme_has_a_draw_of_its_own(name: str) -> None:
-    target = catalog.find(name, params=CHOOSING.get(name, SMALL.get(name, {})))
+    target = door.find(name, params=CHOOSING.get(name, SMALL.get(name, {})))
     kinds = target.layers
     pattern = redrawn(target, Shape(n=128, causal=target.card.native_causal, heads=2, dim=16), 4 * kinds)
     if isinstance(pattern.expr(), Kernel):
@@ -127,7 +127,7 @@ def test_a_pattern_without_a_seed_may_be_unreachable_for_good(tmp_path: Path) ->
 
 def test_blocks_of_which_none_is_random_are_not_drawn() -> None:
     """A window of 3 blocks over 16: 15 layers, and 64 such blocks would take 63, however few draws there were."""
-    target = catalog.find("bigbird", params={"random_blocks": 0, "global_blocks": 0, "block": 4})
+    target = door.find("bigbird", params={"random_blocks": 0, "global_blocks": 0, "block": 4})
     found = facts(target, n=64)
     assert (found["drawn"], found["random"], found["layers_to_full"]) == (None, None, 15)
 
@@ -163,7 +163,7 @@ def test_seeds_of_repetitions_are_far_apart() -> None:
 
 @pytest.mark.parametrize("name", SELECTING)
 def test_a_selection_at_the_default_length_selects_for_half_of_the_queries(name: str) -> None:
-    target = catalog.find(name)
+    target = door.find(name)
     card = target.card
     shape = Shape(n=card.paper_n or 4096, causal=card.native_causal, heads=8, dim=512)
     n = selecting_n(target, shape)
@@ -182,12 +182,12 @@ def test_a_selection_at_the_default_length_selects_for_half_of_the_queries(name:
     ],
 )
 def test_how_many_queries_select_nothing(name: str, params: dict[str, Any], n: int, whole: float) -> None:
-    found = facts(catalog.find(name, params=params), n=n, seeds=0, layers=2, heads=2, dim=16)
+    found = facts(door.find(name, params=params), n=n, seeds=0, layers=2, heads=2, dim=16)
     assert found["selection"] == {"queries_reading_all": whole, "whole": whole == 1.0}
 
 
 def test_what_a_length_clips_is_named() -> None:
-    found = facts(catalog.find("dsa"), n=256, seeds=0, layers=1)
+    found = facts(door.find("dsa"), n=256, seeds=0, layers=1)
     assert found["clipped"] == {"topk": {"asked": 2048, "used": 256}}
     assert clipped({"window": None, "heads": 8, "of": "1,2"}, {"window": 3, "heads": 8}) == {}
 

@@ -12,7 +12,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 from attnprof.errors import AttnprofError
 from attnprof.graph.export import digraph, save_csr
 from attnprof.pattern import Band, Global, Strided
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.targets.captured import captured, load_csr
 
 

@@ -25,7 +25,7 @@ from attnprof.pattern import (
     Summary,
 )
 from attnprof.records import Value
-from attnprof.targets import catalog
+from attnprof.targets import door
 
 N = 64
 
@@ -57,13 +57,13 @@ def subject(*layers: Expr, heads: tuple[Expr, ...] = (), causal: bool = False, n
     ],
 )
 def test_as_many_as_the_scheme_has(name: str, params: dict[str, Value], n: int, count: int) -> None:
-    facts = analyze(catalog.find(name, params=params), Request(n=n, seeds=0, side=0)).facts
+    facts = analyze(door.find(name, params=params), Request(n=n, seeds=0, side=0)).facts
     assert (facts["hubs"], facts["hubs_by"]) == (count, "declared")
 
 
 @pytest.mark.parametrize("heads", [1, 8])
 def test_taking_them_out_of_bigbird_leaves_all_other_tokens(heads: int) -> None:
-    facts = analyze(catalog.find("bigbird"), Request(n=768, heads=heads, seeds=0, without_globals=True)).facts
+    facts = analyze(door.find("bigbird"), Request(n=768, heads=heads, seeds=0, without_globals=True)).facts
     assert (facts["globals_removed"], facts["reach"][0]["max"] <= 768 - 128) == (128, True)
 
 

@@ -23,8 +23,8 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 def reach(n: int, *kinds: Expr, engine: str = "auto", causal: bool = False) -> Reach:
@@ -332,7 +332,7 @@ def test_degrees_of_the_table(name: str) -> None:
     ("block", "n", "blocks", "density"), [(16, 1024, 622, 0.1519), (16, 4096, 2542, 0.03879), (64, 4096, 622, 0.1519)]
 )
 def test_bigbird_of_the_catalogue_has_the_edges_of_the_table(block: int, n: int, blocks: int, density: float) -> None:
-    target = catalog.find("bigbird", params={"block": block})
+    target = door.find("bigbird", params={"block": block})
     pattern = target.graph(Shape(n, heads=1, dim=8))  # type: ignore[attr-defined]
     assert pattern.edges(0, 0) == blocks * block**2
     assert pattern.edges(0, 0) / n**2 == pytest.approx(density, rel=1e-3)

@@ -9,8 +9,8 @@ from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Pattern
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 def longnet(n: int, finest: int, growth: int, *, heads: int = 1, causal: bool = False) -> Pattern:
@@ -20,7 +20,7 @@ def longnet(n: int, finest: int, growth: int, *, heads: int = 1, causal: bool = 
         "segments": ",".join(str(w) for w, _ in levels),
         "dilations": ",".join(str(r) for _, r in levels),
     }
-    target = catalog.find("longnet", params=params)
+    target = door.find("longnet", params=params)
     return target.graph(Shape(n, heads=heads, dim=8 * heads, causal=causal))  # type: ignore[attr-defined]
 
 
@@ -50,7 +50,7 @@ def test_causal_heads_leave_holes_at_any_depth(finest: int, growth: int, heads: 
 
 @pytest.mark.parametrize(("n", "as_a_set", "with_multiplicity"), [(1024, 80_896, 86_016), (4096, 323_584, 344_064)])
 def test_pairs_that_two_levels_have_weigh_twice(n: int, as_a_set: int, with_multiplicity: int) -> None:
-    target = catalog.find("longnet", params={"segments": "64,256,1024", "dilations": "1,4,16"})
+    target = door.find("longnet", params={"segments": "64,256,1024", "dilations": "1,4,16"})
     pattern = target.graph(Shape(n, heads=1, dim=8, causal=False))  # type: ignore[attr-defined]
     assert pattern.edges(0, 0) == as_a_set
     assert pattern.edges_sum(0, 0) == with_multiplicity
@@ -60,5 +60,5 @@ def test_pairs_that_two_levels_have_weigh_twice(n: int, as_a_set: int, with_mult
 
 
 def test_the_table_has_three_layers_at_256() -> None:
-    target = catalog.find("longnet", params={"segments": "64,256", "dilations": "1,4"})
+    target = door.find("longnet", params={"segments": "64,256", "dilations": "1,4"})
     assert reach(target.graph(Shape(256, heads=1, dim=8, causal=False))).layers_to_full == 3  # type: ignore[attr-defined]

@@ -11,12 +11,12 @@ from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import Draw, one_trial, trials
 from attnprof.graph.reach import ReachRequest
 from attnprof.pattern import Pattern
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 def drawer(n: int, heads: int = 1, layers: int = 1, **params: int) -> Draw:
-    target = catalog.find("bigbird", params=params)
+    target = door.find("bigbird", params=params)
 
     def draw(seed: int) -> Pattern:
         return dataclasses.replace(target.graph(Shape(n=n, heads=heads, dim=8 * heads, seed=seed)), layers=layers)  # type: ignore[attr-defined]

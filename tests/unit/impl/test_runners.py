@@ -16,8 +16,8 @@ from attnprof.impl.gather import GatherCore, flops_core
 from attnprof.impl.masked import MaskedCore
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Expr, Pattern, Strided
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.laws.expressions import NAMES, expressions
 
 HEADS = [(2, 2), (4, 2), (2, 1)]
@@ -136,7 +136,7 @@ def test_flex_gives_every_head_its_own_tiles_and_rule() -> None:
 @pytest.mark.parametrize("name", ["bigbird", "sliding_window"])
 def test_flex_stays_fused_when_compiled(name: str) -> None:
     """A rule that the compiler cannot trace would fall back, unsaid, to n * n scores: it must be one whole graph."""
-    target = catalog.find(name, runner="flex")
+    target = door.find(name, runner="flex")
     shape = Shape(n=512, dim=32, heads=2, level="core")
     core, inputs = target.build(shape), target.inputs(shape)
     torch._dynamo.reset()

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from attnprof.layers.decisions import Decisions, decided, keeping, replaying
 from attnprof.layers.reversible import ChunkedFeedForward, Reversible
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 DIM = 16
 
@@ -20,7 +20,7 @@ def stack(name: str, depth: int, n: int = 50, dtype: str = "float64") -> Reversi
     pairs = []
     for _ in range(depth):
         ffn = nn.Sequential(nn.LayerNorm(DIM), nn.Linear(DIM, 4 * DIM), nn.GELU(), nn.Linear(4 * DIM, DIM))
-        attention = nn.Sequential(nn.LayerNorm(DIM), catalog.find(name).build(shape))
+        attention = nn.Sequential(nn.LayerNorm(DIM), door.find(name).build(shape))
         pairs.append((attention, ChunkedFeedForward(ffn, 4)))
     return Reversible(pairs).to(getattr(torch, dtype))
 

@@ -8,7 +8,7 @@ from attnprof.contracts import Target
 from attnprof.measure.gate import Gate, check, distance, precisely
 from attnprof.measure.sampled_rows import keys_of, rows_off
 from attnprof.pattern import Band
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from tests.fakes.targets import CARD, FakeTarget, Window
 
 SHAPE = Shape(300, dim=16, heads=2, causal=True)

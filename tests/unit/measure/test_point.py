@@ -12,7 +12,8 @@ from attnprof.measure.clock import HostClock
 from attnprof.measure.flags import FLAGS
 from attnprof.measure.point import Outcome
 from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
-from attnprof.records import Measured, Shape, plain, revive
+from attnprof.records import Measured, plain, revive
+from attnprof.shapes import Shape
 from attnprof.words import Pass
 from tests.fakes.accelerator import FakeAccelerator
 from tests.fakes.clock import ScriptedClock

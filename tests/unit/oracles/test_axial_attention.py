@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 axial = pytest.importorskip("axial_attention", reason="axial-attention is an oracle for tests only")
 
@@ -15,7 +15,7 @@ def test_row_and_column_layer_give_the_two_axes() -> None:
     height, width, dim, heads = 6, 6, 16, 2
     theirs = axial.AxialAttention(dim=dim, dim_index=-1, heads=heads, num_dimensions=2, sum_axial_out=False).eval()
     shape = Shape(height * width, batch=2, dim=dim, heads=heads)
-    rows, columns = catalog.find("axial").build(shape)
+    rows, columns = door.find("axial").build(shape)
     x = torch.randn(2, height, width, dim)
     flat = x.flatten(1, 2)
     parts = {tuple(part.permutation): part.fn for part in theirs.axial_attentions}

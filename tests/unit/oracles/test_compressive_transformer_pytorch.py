@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from attnprof.layers.attention import Attention
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 package = pytest.importorskip(
     "compressive_transformer_pytorch.compressive_transformer_pytorch",
@@ -19,7 +19,7 @@ def test_segments_equal_the_packages() -> None:
     segment, memory, compressed, rate, dim = 8, 16, 6, 2, 16
     shape = Shape(n=72, batch=2, dim=dim, heads=2, causal=True, dtype="float64")
     settings = {"segment": segment, "memory": memory, "compressed": compressed, "rate": rate}
-    ours = catalog.find("compressive", params=settings).build(shape)
+    ours = door.find("compressive", params=settings).build(shape)
     assert isinstance(ours, Attention)
     theirs = package.SelfAttention(dim, segment, memory, compressed, rate, heads=2).double().eval()
     project, relative = ours.project, ours.core.relative

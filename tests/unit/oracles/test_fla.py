@@ -6,15 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 naive = pytest.importorskip("fla.ops.linear_attn.naive", reason="fla-core is not installed: make oracles")
 
 
 def test_the_causal_core_equals_the_naive_chunks() -> None:
     shape = Shape(n=192, batch=2, dim=32, heads=2, causal=True, level="core", dtype="float64")
-    target = catalog.find("linear")
+    target = door.find("linear")
     core, streams = target.build(shape), target.inputs(shape)
     q, k, v = (x.transpose(1, 2) for x in streams)
     expected = naive.naive_chunk_linear_attn(F.elu(q) + 1, F.elu(k) + 1, v, scale=1.0, normalize=True)

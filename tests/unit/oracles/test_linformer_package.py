@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from attnprof.layers.attention import Attention
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 package = pytest.importorskip("linformer", reason="linformer is not installed: make oracles")
 
@@ -16,7 +16,7 @@ package = pytest.importorskip("linformer", reason="linformer is not installed: m
 def test_a_layer_equals_the_packages(kv_heads: int) -> None:
     n, rank = 48, 12
     shape = Shape(n=n, batch=2, dim=32, heads=4, kv_heads=kv_heads, dtype="float64")
-    ours = catalog.find("linformer", params={"rank": rank}).build(shape)
+    ours = door.find("linformer", params={"rank": rank}).build(shape)
     assert isinstance(ours, Attention)
     theirs = package.LinformerSelfAttention(32, n, k=rank, heads=4, one_kv_head=kv_heads == 1).double()
     with torch.no_grad():

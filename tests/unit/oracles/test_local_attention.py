@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 local = pytest.importorskip("local_attention", reason="local-attention is an oracle for tests only")
 
@@ -47,6 +47,6 @@ def test_an_image_in_one_dimension_is_blocks_with_a_memory_of_whole_blocks(memor
 def check(name: str, params: dict[str, int], n: int, causal: bool, theirs: torch.nn.Module) -> None:
     """The same output for the same q, k, v."""
     shape = Shape(n, batch=2, dim=2 * DIM, heads=2, causal=causal, level="core")
-    ours = catalog.find(name, params=params).build(shape)
+    ours = door.find(name, params=params).build(shape)
     q, k, v = torch.randn(3, 2, 2, n, DIM)
     torch.testing.assert_close(ours(q, k, v), theirs(q, k, v), rtol=1e-5, atol=1e-5)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 package = pytest.importorskip(
     "performer_pytorch.performer_pytorch", reason="performer-pytorch is not installed: make oracles"
@@ -19,7 +19,7 @@ package = pytest.importorskip(
 def ours(causal: bool, kernel: str = "softmax") -> tuple[Any, tuple[Tensor, ...]]:
     """A core, and streams whose first key has the largest feature of all."""
     shape = Shape(n=100, batch=2, dim=32, heads=2, causal=causal, level="core", dtype="float64")
-    target = catalog.find("performer", params={"features": 40, "chunk": 16, "kernel": kernel})
+    target = door.find("performer", params={"features": 40, "chunk": 16, "kernel": kernel})
     torch.manual_seed(0)
     core, (q, k, v) = target.build(shape), target.inputs(shape)
     peaks = (k @ core.projection.T).amax(-1)  # type: ignore[operator, union-attr]

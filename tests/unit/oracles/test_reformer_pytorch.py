@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 reformer_pytorch = pytest.importorskip("reformer_pytorch", reason="reformer-pytorch is an oracle for tests only")
 
@@ -34,7 +34,7 @@ def test_the_same_buckets_give_the_same_output_and_weights(causal: bool, rounds:
         return_attn=True,
     ).eval()
     shape = Shape(N, batch=2, dim=DIM, heads=1, causal=causal, level="core", dtype="float64")
-    ours = catalog.find("reformer", params={"chunk": CHUNK, "hashes": rounds, "duplicates": duplicates}).build(shape)
+    ours = door.find("reformer", params={"chunk": CHUNK, "hashes": rounds, "duplicates": duplicates}).build(shape)
     qk, v = torch.randn(2, 2, 1, N, DIM)
     out, weights, buckets = theirs(qk[:, 0] * DIM**0.5, v[:, 0])
     offsets = (N // CHUNK) * torch.arange(rounds)

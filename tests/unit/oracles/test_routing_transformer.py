@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 routing = pytest.importorskip(
     "routing_transformer.routing_transformer", reason="routing-transformer is an oracle for tests only"
@@ -19,7 +19,7 @@ def test_the_same_centroids_give_the_same_output(window: int) -> None:
     n, dim, heads, clusters = 64, 16, 2, 4
     theirs = routing.KmeansAttention(clusters, window, heads, dim // heads).eval()
     shape = Shape(n, batch=2, dim=dim, heads=heads, causal=False, level="core")
-    ours = catalog.find("routing", params={"clusters": clusters, "window": window}).build(shape)
+    ours = door.find("routing", params={"clusters": clusters, "window": window}).build(shape)
     theirs.kmeans.means.copy_(ours.centroids)
     theirs.kmeans.initted.fill_(True)
     q, k, v = torch.randn(3, 2, heads, n, dim // heads)

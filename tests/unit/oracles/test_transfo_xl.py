@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from attnprof.layers.attention import Attention
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 package = pytest.importorskip(
     "transformers.models.deprecated.transfo_xl.modeling_transfo_xl",
@@ -20,7 +20,7 @@ def test_segments_equal_the_packages(same_length: bool) -> None:
     segment, memory, n, dim = 8, 16, 32, 16
     shape = Shape(n=n, batch=2, dim=dim, heads=2, causal=True)
     settings = {"segment": segment, "memory": memory, "same_length": same_length}
-    ours = catalog.find("transformer_xl", params=settings).build(shape)
+    ours = door.find("transformer_xl", params=settings).build(shape)
     assert isinstance(ours, Attention)
     relative = ours.core.relative
     theirs = package.RelPartialLearnableMultiHeadAttn(2, dim, dim // 2, 0.0)

@@ -11,8 +11,8 @@ from attnprof.contracts import Spec
 from attnprof.impl.gather import GatherCore
 from attnprof.layers.experts import SwitchFeedForward
 from attnprof.pattern import BlockTable, Pattern
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 pytest.importorskip("transformers", reason="the transformers package is an oracle for tests only")
 
@@ -22,7 +22,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 def layer(name: str, shape: Shape, **params: object) -> nn.Module:
     """An attention layer whose output projection changes nothing."""
-    module = catalog.find(name, params=params).build(shape)  # type: ignore[arg-type]
+    module = door.find(name, params=params).build(shape)  # type: ignore[arg-type]
     for part in module.modules():
         if hasattr(part, "out"):
             nn.init.eye_(part.out.weight)

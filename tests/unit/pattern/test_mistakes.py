@@ -8,8 +8,8 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern import Band, Blocks, Strided
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 SHAPE = Shape(64, dim=8, heads=1)
 
@@ -21,20 +21,20 @@ def written(folder: Path, body: str) -> Path:
 
 
 def test_what_a_pattern_raises_is_told_with_its_file_line_and_arguments(tmp_path: Path) -> None:
-    target = catalog.find(str(written(tmp_path, "raise ValueError('an odd window')")))
+    target = door.find(str(written(tmp_path, "raise ValueError('an odd window')")))
     with pytest.raises(AttnprofError, match=r"mine.py, line 5, fails: ValueError: an odd window") as raised:
         target.pattern(SHAPE)
     assert "pattern(64, window=8)" in str(raised.value.hint)
 
 
 def test_a_pattern_that_returns_no_expression_is_refused(tmp_path: Path) -> None:
-    target = catalog.find(str(written(tmp_path, "Band(window)")))
+    target = door.find(str(written(tmp_path, "Band(window)")))
     with pytest.raises(AttnprofError, match="the pattern of mine is None"):
         target.pattern(SHAPE)
 
 
 def test_an_error_of_ours_passes_as_it_is(tmp_path: Path) -> None:
-    target = catalog.find(str(written(tmp_path, "return Band(window, 0, 0)")))
+    target = door.find(str(written(tmp_path, "return Band(window, 0, 0)")))
     with pytest.raises(AttnprofError, match=r"^Band has dilation = 0, but a dilation is at least 1"):
         target.pattern(SHAPE)
 
@@ -48,8 +48,8 @@ def test_sizes_are_at_least_one(made: object) -> None:
 @pytest.mark.parametrize(("name", "param"), [("linformer", "rank"), ("transformer_xl", "segment"), ("axial", "stride")])
 def test_a_parameter_that_divides_or_counts_is_at_least_one(name: str, param: str) -> None:
     with pytest.raises(AttnprofError, match=f"^{name}.{param} is 0, but it is at least 1"):
-        catalog.find(name, params={param: 0})
+        door.find(name, params={param: 0})
 
 
 def test_there_may_be_none_of_what_is_added() -> None:
-    assert catalog.find("transformer_xl", params={"memory": 0}).parameters["memory"] == 0  # type: ignore[attr-defined]
+    assert door.find("transformer_xl", params={"memory": 0}).parameters["memory"] == 0  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from attnprof.pattern import Pattern, Slots
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
 from attnprof.userfiles import run_file
@@ -164,7 +164,7 @@ def test_nsa_keeps_the_first_and_the_two_last_blocks_and_the_window() -> None:
 
 @pytest.mark.parametrize(("n", "keys"), [(8192, 2047), (16384, 2559), (32768, 3583), (65536, 5631)])
 def test_nsa_reads_as_many_keys_as_the_paper_says(n: int, keys: int) -> None:
-    target = catalog.find("nsa")
+    target = door.find("nsa")
     whole, shorter = (target.flops_paper(Shape(n=length, causal=True, heads=1, dim=1)) for length in (n, n - 1))
     assert whole is not None
     assert shorter is not None

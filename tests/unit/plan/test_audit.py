@@ -16,8 +16,8 @@ from attnprof.plan.auditing import AuditRow, audited, exact_of, habits, what_ran
 from attnprof.plan.counters import COUNTERS, CounterReading, OtherCounter
 from attnprof.plan.explain import Exact, Ran, by_operators, by_trace, by_traits, unexplained
 from attnprof.plan.habits import Traits
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Pass
 from tests.unit.counting.modules import ModuleTarget
 
@@ -50,7 +50,7 @@ MULTIHEAD = 8 * N * D * D + 4 * N * N * D
 
 
 def test_torch_and_fvcore_agree_on_eager_attention() -> None:
-    audit = audited(catalog.find("dense"), SHAPE, COUNTERS[:2])
+    audit = audited(door.find("dense"), SHAPE, COUNTERS[:2])
     found = {row.counter: row for row in audit.rows}
     assert found["fvcore"].forward == found["torch FlopCounterMode"].forward == audit.exact["forward"]
     assert found["torch FlopCounterMode"].train == audit.exact["train"]
@@ -58,9 +58,9 @@ def test_torch_and_fvcore_agree_on_eager_attention() -> None:
 
 
 def test_a_fused_kernel_is_named_where_it_is_missed() -> None:
-    fused = exact_of(catalog.find("flash"), SHAPE, Pass.FORWARD).fused
+    fused = exact_of(door.find("flash"), SHAPE, Pass.FORWARD).fused
     assert fused == 4 * 256 * 256 * 64
-    found = rows(catalog.find("flash"), SHAPE, "by_torch", "by_fvcore")
+    found = rows(door.find("flash"), SHAPE, "by_torch", "by_fvcore")
     kernel = "_scaled_dot_product_flash_attention_for_cpu"
     told = f"counts fused attention as nothing: it has no formula for {kernel} ({fused:,} FLOPs)"
     assert f"forward: {told}" in found["torch FlopCounterMode"].why
@@ -196,7 +196,7 @@ def test_a_mistake_is_told_where_the_counter_makes_it_on_one_product_too(name: s
     flawed = Flawed(f"flawed {name}", "torch", "by_torch", count=count)
     if name in ("twice", "a lot more"):
         assert habits(flawed).linear == (2 if name == "twice" else 5)
-    (row,) = audited(catalog.find(scheme), shape, [flawed]).rows
+    (row,) = audited(door.find(scheme), shape, [flawed]).rows
     assert row.status == "differs"
     assert told in row.why
 
@@ -258,14 +258,14 @@ def test_a_counter_that_crashes_is_a_row(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ZeroDivisionError("no tokens")
 
     monkeypatch.setattr(OtherCounter, "tally", lambda self, pass_: crash)
-    audit = audited(catalog.find("dense"), SHAPE, COUNTERS[:1])
+    audit = audited(door.find("dense"), SHAPE, COUNTERS[:1])
     assert [(row.status, row.forward) for row in audit.rows] == [("failed", None)]
     assert "ZeroDivisionError: no tokens" in audit.rows[0].why
 
 
 def test_counters_that_are_not_installed_are_named_apart() -> None:
     missing = OtherCounter("abacus", "no-such-distribution", "by_torch")
-    audit = audited(catalog.find("dense"), SHAPE, [missing])
+    audit = audited(door.find("dense"), SHAPE, [missing])
     assert audit.rows == ()
     assert audit.absent == ("abacus",)
 
@@ -274,7 +274,7 @@ def test_counters_that_are_not_installed_are_named_apart() -> None:
 def test_public_counters_are_told_only_what_their_habits_give(counter: OtherCounter) -> None:
     if counter.version is None:
         pytest.skip(f"{counter.name} is not installed")
-    (row,) = audited(catalog.find("dense"), SHAPE, [counter]).rows
+    (row,) = audited(door.find("dense"), SHAPE, [counter]).rows
     if row.status == "differs":
         found = habits(counter)
         assert "no product between" not in row.why or found.between == 0

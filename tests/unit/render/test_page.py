@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.records import Point, Record, Shape
+from attnprof.records import Point, Record
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture
 from attnprof.render.wording import definitions
+from attnprof.shapes import Shape
 from attnprof.words import Status
 from tests.fakes.records import graph, header, many, records
 

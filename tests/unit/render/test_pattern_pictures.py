@@ -1,8 +1,9 @@
 import numpy as np
 
-from attnprof.records import Point, Record, Shape
+from attnprof.records import Point, Record
 from attnprof.render.patterns import catalogue_pictures
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 from tests.fakes.records import SCHEMES
 
 
@@ -22,7 +23,7 @@ def test_every_sparse_scheme_of_the_catalogue_has_a_picture_and_the_others_have_
 def test_a_picture_holds_every_edge() -> None:
     found = catalogue_pictures([record("sliding_window", 1000, window=64)])("sliding_window")
     assert found is not None
-    mask = catalog.find("sliding_window", params={"window": 64}).pattern(Shape(n=1000)).dense()  # type: ignore[union-attr]
+    mask = door.find("sliding_window", params={"window": 64}).pattern(Shape(n=1000)).dense()  # type: ignore[union-attr]
     size = -(-1000 // len(found.values))
     rows = np.add.reduceat(np.add.reduceat(mask.astype(int), np.arange(0, 1000, size), 0), np.arange(0, 1000, size), 1)
     assert ((found.values > 0) == (rows > 0)).all()

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
-from attnprof.records import Cost, Interval, Measured, Point, Record, Shape
+from attnprof.records import Cost, Interval, Measured, Point, Record
 from attnprof.render.readings import FLOPS, PEAK, SAVED, WALL
 from attnprof.render.series import groups, latest
+from attnprof.shapes import Shape
 from tests.fakes.records import SCHEMES, records
 
 

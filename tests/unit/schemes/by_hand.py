@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.units import Value
 from attnprof.words import DType, Level
 
@@ -33,10 +33,10 @@ def made(
     name: str, n: int, params: dict[str, Value], level: Level = Level.CORE, **sizes: Any
 ) -> Iterator[tuple[str, Any]]:
     """The scheme at width 1 by every runner, and its reference: each must give what the hand gives."""
-    runners: Sequence[str | None] = [r for r in catalog.find(name).runners if r != "flex"] or [None]
+    runners: Sequence[str | None] = [r for r in door.find(name).runners if r != "flex"] or [None]
     shape = Shape(n, dim=sizes.pop("dim", 1), heads=sizes.pop("heads", 1), level=level, dtype=DType.FLOAT64, **sizes)
     for runner in runners:
-        target = catalog.find(name, params=params, runner=runner)
+        target = door.find(name, params=params, runner=runner)
         yield f"{runner or name}", target.build(shape).eval()
         yield f"reference of {runner or name}", target.reference(shape).eval()
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
 
 @pytest.mark.parametrize("n", [36, 47])
 def test_every_output_depends_on_all_of_the_past_and_nothing_else(n: int) -> None:
-    target = catalog.find("axial_autoregressive")
+    target = door.find("axial_autoregressive")
     shape = Shape(n, dim=8, heads=2, causal=True, dtype="float64")
     x = target.inputs(shape)[0].requires_grad_()
     out = target.build(shape)(x)
@@ -28,7 +28,7 @@ def test_every_output_depends_on_all_of_the_past_and_nothing_else(n: int) -> Non
 
 
 def test_the_three_layers_of_the_pattern_compose_to_the_past() -> None:
-    pattern = catalog.find("axial_autoregressive").pattern(Shape(49, causal=True))
+    pattern = door.find("axial_autoregressive").pattern(Shape(49, causal=True))
     reach = np.eye(49, dtype=np.int64)
     for layer in range(3):
         reach = (pattern.dense(layer) + np.eye(49, dtype=np.int64)) @ reach
@@ -36,7 +36,7 @@ def test_the_three_layers_of_the_pattern_compose_to_the_past() -> None:
 
 
 def test_masked_rows_and_columns_alone_never_reach_all_of_the_past() -> None:
-    pattern = catalog.find("axial", params={"combine": "merge"}).pattern(Shape(1024))
+    pattern = door.find("axial", params={"combine": "merge"}).pattern(Shape(1024))
     masked = pattern.expr().past().slices(1024)
     assert masked.edges == 32_768
     reach = masked.dense().astype(np.float32)

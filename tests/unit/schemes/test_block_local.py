@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 @pytest.mark.parametrize(
@@ -15,17 +15,17 @@ from attnprof.targets import catalog
     ids=["both-ways", "causal", "look-back"],
 )
 def test_edges_are_the_known_counts(causal: bool, back: int, at_1024: int, at_4096: int) -> None:
-    target = catalog.find("block_local", params={"block": 64, "look_back": back})
+    target = door.find("block_local", params={"block": 64, "look_back": back})
     for n, edges in ((1024, at_1024), (4096, at_4096)):
         assert target.edges(Shape(n, causal=causal)) == edges
         assert target.pattern(Shape(n, causal=causal)).edges() == edges
 
 
 def test_without_looking_back_a_token_never_hears_of_another_block() -> None:
-    mask = catalog.find("block_local", params={"block": 16}).pattern(Shape(64)).dense()
+    mask = door.find("block_local", params={"block": 16}).pattern(Shape(64)).dense()
     deep = np.linalg.matrix_power(mask.astype(np.int64), 8) > 0
     assert (deep == mask).all()
 
 
 def test_a_block_longer_than_the_sequence_is_the_sequence() -> None:
-    assert catalog.find("block_local").resolve(100)["block"] == 100
+    assert door.find("block_local").resolve(100)["block"] == 100

@@ -7,8 +7,8 @@ import torch
 
 from attnprof.counting import count
 from attnprof.errors import Unsupported
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level, Pass
 from tests.unit.schemes.by_hand import assert_is, column, made, weighing
 
@@ -36,18 +36,18 @@ def test_as_many_queries_as_keys_read_the_past(name: str) -> None:
 def test_explicit_and_fused_are_one_function_at_every_length() -> None:
     for n, m in ((1, 9), (5, 9), (9, 9), (40, 600)):
         shape = Shape(n, m=m, batch=2, dim=32, heads=4, kv_heads=2, causal=True, level=Level.CORE)
-        dense, flash = (catalog.find(name) for name in NAMES)
+        dense, flash = (door.find(name) for name in NAMES)
         streams = dense.inputs(shape)
         torch.testing.assert_close(dense.build(shape)(*streams), flash.build(shape)(*streams), rtol=1e-4, atol=1e-5)
 
 
 def test_under_a_mask_the_kernel_computes_every_pair() -> None:
     shape = Shape(40, m=600, dim=32, heads=4, causal=True, level=Level.CORE)
-    cost = count(catalog.find("flash"), shape, Pass.FORWARD).cost
+    cost = count(door.find("flash"), shape, Pass.FORWARD).cost
     assert cost.flops_core_executed == 4 * 4 * 40 * 600 * 8
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_causal_queries_that_would_read_nothing_are_refused(name: str) -> None:
     with pytest.raises(Unsupported, match="the first 3 would read nothing"):
-        catalog.find(name).build(Shape(7, m=4, dim=8, heads=2, causal=True))
+        door.find(name).build(Shape(7, m=4, dim=8, heads=2, causal=True))

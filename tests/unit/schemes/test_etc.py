@@ -11,20 +11,20 @@ import torch
 
 from attnprof.counting import count
 from attnprof.layers.relative_labels import by_lag
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
 
 def test_edges_are_the_known_counts() -> None:
-    target = catalog.find("etc", params={"window": 42, "global_tokens": 16})
+    target = door.find("etc", params={"window": 42, "global_tokens": 16})
     assert target.edges(Shape(1024)) == target.pattern(Shape(1024)).edges() == 75_394
     assert target.edges(Shape(4096)) == target.pattern(Shape(4096)).edges() == 305_794
 
 
 def test_global_tokens_are_projected_by_matrices_of_their_own() -> None:
-    target = catalog.find("etc", params={"window": 4, "global_tokens": 3})
+    target = door.find("etc", params={"window": 4, "global_tokens": 3})
     shape = Shape(20, dim=8, heads=2)
     module = target.build(shape)
     module(*target.inputs(shape)).sum().backward()
@@ -34,7 +34,7 @@ def test_global_tokens_are_projected_by_matrices_of_their_own() -> None:
 
 
 def test_at_most_half_of_a_short_sequence_is_global() -> None:
-    assert [catalog.find("etc").resolve(n)["global_tokens"] for n in (1, 2, 100, 4096)] == [0, 1, 50, 256]
+    assert [door.find("etc").resolve(n)["global_tokens"] for n in (1, 2, 100, 4096)] == [0, 1, 50, 256]
 
 
 @pytest.mark.parametrize("clip", [0, 1, 4, 40])
@@ -50,7 +50,7 @@ def test_labels_are_laid_out_by_the_lag_of_each_key(rows: int, before: int, afte
 @pytest.mark.parametrize("runner", ["gather", "masked"])
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_a_key_has_the_label_of_its_lag_or_of_its_kind_of_pair(runner: str, kv_heads: int) -> None:
-    target = catalog.find("etc", params={"window": 8, "global_tokens": 3, "clip": 2}, runner=runner)
+    target = door.find("etc", params={"window": 8, "global_tokens": 3, "clip": 2}, runner=runner)
     shape = Shape(30, dim=16, heads=4, kv_heads=kv_heads, level="core", dtype="float64")
     torch.manual_seed(0)
     module, (q, k, v) = target.build(shape), target.inputs(shape)
@@ -70,7 +70,7 @@ def test_a_key_has_the_label_of_its_lag_or_of_its_kind_of_pair(runner: str, kv_h
 
 
 def test_a_copy_of_the_core_has_labels_of_its_own() -> None:
-    target = catalog.find("etc", params={"window": 8, "global_tokens": 3})
+    target = door.find("etc", params={"window": 8, "global_tokens": 3})
     shape = Shape(30, dim=16, heads=2, level="core")
     module, streams = target.build(shape), target.inputs(shape)
     before, other = module(*streams), copy.deepcopy(module)
@@ -80,7 +80,7 @@ def test_a_copy_of_the_core_has_labels_of_its_own() -> None:
 
 def test_labels_cost_a_product_with_each_of_them_and_nothing_a_pair() -> None:
     shape = Shape(4096, dim=64, heads=2)
-    few, many = (count(catalog.find("etc", params={"clip": clip}), shape, "forward").cost for clip in (4, 12))
+    few, many = (count(door.find("etc", params={"clip": clip}), shape, "forward").cost for clip in (4, 12))
     assert many.flops_core_executed is not None
     assert few.flops_core_executed is not None
     assert many.flops_core_executed - few.flops_core_executed == 2 * 4096 * (25 - 9) * 64

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 def pixels(n: int, side: int, across: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def test_a_query_reads_the_pixels_of_its_rectangle_that_exist_already(side: int,
     n = 140
     across = next(width for width in range(1, n) if width**2 >= -(-n // side**2))
     place = pixels(n, side, across)
-    mask = catalog.find("image_2d", params={"query_block": side, "memory_block": frame}).pattern(Shape(n, causal=True))
+    mask = door.find("image_2d", params={"query_block": side, "memory_block": frame}).pattern(Shape(n, causal=True))
     for i in range(n):
         top, left = place[i] // side * side
         rows = (place[:, 0] >= top - frame) & (place[:, 0] < top + side)
@@ -35,5 +35,5 @@ def test_a_query_reads_the_pixels_of_its_rectangle_that_exist_already(side: int,
 def test_a_rectangle_has_the_area_of_block_and_frame() -> None:
     """(h_q + h_m) (w_q + 2 w_m) pixels, of which those to the right in the block's own rows come later."""
     n, side, frame = 4096, 8, 8
-    degree = catalog.find("image_2d").pattern(Shape(n, causal=True)).slices().out_degree()
+    degree = door.find("image_2d").pattern(Shape(n, causal=True)).slices().out_degree()
     assert degree.max() == (side + frame) * (side + 2 * frame) - side * frame

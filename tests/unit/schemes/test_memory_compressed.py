@@ -8,13 +8,13 @@ import torch
 
 from attnprof.counting import count
 from attnprof.layers.softmax import softmax_attention
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 def test_the_first_layer_is_local_and_the_second_sees_every_slot() -> None:
     shape = Shape(n=48, dim=16, heads=2, level="core", dtype="float64")
-    target: Any = catalog.find("memory_compressed", params={"block": 12})
+    target: Any = door.find("memory_compressed", params={"block": 12})
     assert target.layers == 2
     local, compressed = target.build(shape).layers
     q, k, v = target.inputs(shape)
@@ -27,8 +27,8 @@ def test_the_first_layer_is_local_and_the_second_sees_every_slot() -> None:
 
 def test_a_slot_is_a_weighted_sum_of_its_three_tokens() -> None:
     shape = Shape(n=48, dim=16, heads=2, level="core", dtype="float64")
-    compressed = catalog.find("memory_compressed").build(shape).layers[1]  # type: ignore[index, union-attr]
-    _, k, v = catalog.find("memory_compressed").inputs(shape)
+    compressed = door.find("memory_compressed").build(shape).layers[1]  # type: ignore[index, union-attr]
+    _, k, v = door.find("memory_compressed").inputs(shape)
     before = compressed.convolved(k, v)[0]  # type: ignore[operator, union-attr]
     k[:, :, 9:12] += 1
     moved = (compressed.convolved(k, v)[0] - before).abs().amax((0, 1, 3))  # type: ignore[operator, union-attr]
@@ -38,13 +38,13 @@ def test_a_slot_is_a_weighted_sum_of_its_three_tokens() -> None:
 def test_the_papers_stack_is_three_local_layers_around_two_compressed_ones() -> None:
     shape, target = (
         Shape(64, dim=16, heads=2, causal=True),
-        catalog.find("memory_compressed", params={"stack": "LMLML"}),
+        door.find("memory_compressed", params={"stack": "LMLML"}),
     )
     layers: Any = target.build(shape)
     assert ["L" if layer.core.local is not None else "M" for layer in layers] == list("LMLML")
-    pair = catalog.find("memory_compressed")
+    pair = door.find("memory_compressed")
     one, five = (count(each, shape, "forward").cost.flops_core_executed for each in (pair, target))
-    first = count(catalog.find("block_local", params={"block": 64}), shape, "forward").cost.flops_core_executed
+    first = count(door.find("block_local", params={"block": 64}), shape, "forward").cost.flops_core_executed
     assert one is not None
     assert first is not None
     assert five == 2 * one + first

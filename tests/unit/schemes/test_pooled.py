@@ -10,8 +10,8 @@ import torch
 from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.layers.pooling import pooled
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
 
@@ -24,7 +24,7 @@ def test_a_ragged_end_is_pooled_from_what_there_is(kind: str) -> None:
 
 def test_the_first_queries_read_the_null_slot_alone() -> None:
     shape = Shape(n=12, dim=16, heads=2, causal=True, level="core", dtype="float64")
-    target = catalog.find("pooled", params={"factor": 4})
+    target = door.find("pooled", params={"factor": 4})
     core, streams = target.build(shape), target.inputs(shape)
     out = core(*streams)
     null = core.get_parameter("slots.null")[1, :, 0]
@@ -36,19 +36,19 @@ def test_the_first_queries_read_the_null_slot_alone() -> None:
 def test_cost_is_a_kth_of_dense(causal: bool) -> None:
     shape = Shape(n=3000, dim=64, heads=2, causal=causal, level="core")
     slots = 1001 * 1001 * 3 if causal else 3000 * 1000
-    assert count(catalog.find("pooled"), shape, "forward").cost.flops_core_executed == 4 * slots * 64
+    assert count(door.find("pooled"), shape, "forward").cost.flops_core_executed == 4 * slots * 64
 
 
 def test_a_learned_pooling_costs_2_n_d_squared_for_keys_and_values_each() -> None:
     shape = Shape(n=3000, dim=64, heads=2, level="core")
-    target = catalog.find("pooled", params={"pooling": "conv"})
+    target = door.find("pooled", params={"pooling": "conv"})
     plain = 4 * 3000 * 1000 * 64
     assert count(target, shape, "forward").cost.flops_core_executed == plain + 2 * 2 * 3000 * 64**2
 
 
 def test_an_unknown_pooling_is_named() -> None:
     with pytest.raises(AttnprofError, match="pooling"):
-        catalog.find("pooled", params={"pooling": "median"}).build(Shape(n=64))
+        door.find("pooled", params={"pooling": "median"}).build(Shape(n=64))
 
 
 # Five tokens in slots of two: (0, 1), (2, 3) and the last token alone.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.targets.scheme import CatalogTarget
 
 SMALL = {"segment": 16, "memory": 16}
@@ -14,7 +14,7 @@ SMALL = {"segment": 16, "memory": 16}
 
 def found(name: str, **params: int | bool) -> CatalogTarget:
     """A target at small sizes."""
-    target = catalog.find(name, params={**SMALL, **params})
+    target = door.find(name, params={**SMALL, **params})
     assert isinstance(target, CatalogTarget)
     return target
 

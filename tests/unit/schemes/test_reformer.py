@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import catalog, door
 
 
 def core(n: int, causal: bool = True, **params: object) -> tuple[nn.Module, Tensor, Tensor]:
     """A core at small sizes, and its streams."""
-    target = catalog.find("reformer", params={"chunk": 8, **params})  # type: ignore[dict-item]
+    target = door.find("reformer", params={"chunk": 8, **params})  # type: ignore[dict-item]
     shape = Shape(n, dim=16, heads=2, causal=causal, level="core", dtype="float64")
     torch.manual_seed(1)
     return (target.build(shape), *target.inputs(shape))
@@ -21,7 +21,7 @@ def core(n: int, causal: bool = True, **params: object) -> tuple[nn.Module, Tens
 
 @pytest.mark.parametrize(("n", "rounds", "degree"), [(1024, 1, 128), (1024, 4, 420), (4096, 4, 485), (4096, 8, 908)])
 def test_random_tokens_read_as_many_keys_as_measured(n: int, rounds: int, degree: float) -> None:
-    pattern = catalog.find("reformer", params={"hashes": rounds}).pattern(Shape(n))
+    pattern = door.find("reformer", params={"hashes": rounds}).pattern(Shape(n))
     assert pattern.edges() / n == pytest.approx(degree, rel=0.01)
     assert pattern.edges_sum() == 128 * rounds * n
 
@@ -29,7 +29,7 @@ def test_random_tokens_read_as_many_keys_as_measured(n: int, rounds: int, degree
 @pytest.mark.parametrize("n", [64, 100])
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "both-ways"])
 def test_the_sample_is_counted_without_spelling_it_out(n: int, causal: bool) -> None:
-    pattern = catalog.find("reformer", params={"chunk": 8, "hashes": 1}).pattern(Shape(n, causal=causal))
+    pattern = door.find("reformer", params={"chunk": 8, "hashes": 1}).pattern(Shape(n, causal=causal))
     assert pattern.edges_sum() == pattern.edges()
     if causal:
         slices = pattern.slices()
@@ -72,7 +72,7 @@ def test_many_buckets_are_hashed_in_two_factors() -> None:
     from attnprof.schemes.reformer import factors
     from attnprof.targets.scheme import CatalogTarget
 
-    target = catalog.find("reformer")
+    target = door.find("reformer")
     assert isinstance(target, CatalogTarget)
     found = {n: factors(target.spec(Shape(n, causal=True))) for n in (100, 4096, 16384, 65536)}
     assert found == {100: (2,), 4096: (128,), 16384: (16, 32), 65536: (32, 64)}
@@ -80,7 +80,7 @@ def test_many_buckets_are_hashed_in_two_factors() -> None:
 
 def test_while_one_hash_has_all_buckets_hashing_is_quadratic() -> None:
     """n n_b d a round and head with n_b = 2 n / c, beside 4 n 2 c d of mixing."""
-    target = catalog.find("reformer", params={"hashes": 2})
+    target = door.find("reformer", params={"hashes": 2})
     shape = Shape(1024, dim=64, heads=2, causal=True)
     assert target.flops_core(shape) == 2 * (1024 * 32 * 64 + 8 * 1024 * 64 * 64)
 

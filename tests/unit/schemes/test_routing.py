@@ -7,15 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 @pytest.mark.parametrize(("n", "coverage"), [(1024, 0.862), (4096, 0.836)])
 def test_k_means_covers_as_many_random_tokens_as_measured(n: int, coverage: float) -> None:
     shares = []
     for seed in range(3):
-        pattern = catalog.find("routing").pattern(Shape(n, causal=True, seed=seed))
+        pattern = door.find("routing").pattern(Shape(n, causal=True, seed=seed))
         shares.append((pattern.slices().out_degree() > 0).mean())
     assert np.mean(shares) == pytest.approx(coverage, abs=0.02)
     assert np.mean(shares) > 1 - (1 - 1 / n**0.5) ** n**0.5 + 0.15
@@ -24,7 +24,7 @@ def test_k_means_covers_as_many_random_tokens_as_measured(n: int, coverage: floa
 @pytest.mark.parametrize("sharing", ["causal", "never"])
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "both-ways"])
 def test_edges_are_counted_once_for_each_cluster(sharing: str, causal: bool) -> None:
-    pattern = catalog.find("routing", params={"sharing": sharing}).pattern(Shape(256, causal=causal))
+    pattern = door.find("routing", params={"sharing": sharing}).pattern(Shape(256, causal=causal))
     sample = pattern.expr().draw.__self__
     query, key, edge = np.broadcast_arrays(*sample.pairs())
     assert query.shape == (16, 16, 16)
@@ -34,7 +34,7 @@ def test_edges_are_counted_once_for_each_cluster(sharing: str, causal: bool) -> 
 
 def test_a_later_token_pushes_an_earlier_one_out_of_its_cluster() -> None:
     """The leak on the card: outputs before the first changed token change."""
-    target = catalog.find("routing")
+    target = door.find("routing")
     shape = Shape(128, dim=16, heads=2, causal=True, level="core", dtype="float64")
     module, (qk, v) = target.build(shape), target.inputs(shape)
     moved = qk.clone()
@@ -47,7 +47,7 @@ def test_a_later_token_pushes_an_earlier_one_out_of_its_cluster() -> None:
 
 
 def test_a_token_that_no_centroid_takes_gives_nothing() -> None:
-    target = catalog.find("routing", params={"clusters": 4, "window": 8})
+    target = door.find("routing", params={"clusters": 4, "window": 8})
     shape = Shape(64, dim=16, heads=2, level="core")
     module, streams = target.build(shape), target.inputs(shape)
     taken = module.members(*module.normed(*streams)[:2])[0]
@@ -59,7 +59,7 @@ def test_a_token_that_no_centroid_takes_gives_nothing() -> None:
 
 
 def test_learning_moves_centroids_towards_their_tokens() -> None:
-    target = catalog.find("routing", params={"clusters": 4})
+    target = door.find("routing", params={"clusters": 4})
     shape = Shape(256, dim=16, heads=2, causal=True, level="core")
     module = target.build(shape)
     qk, v = target.inputs(shape)
@@ -76,5 +76,5 @@ def test_learning_moves_centroids_towards_their_tokens() -> None:
 
 
 def test_clusters_and_window_follow_the_square_root() -> None:
-    found = [(s["clusters"], s["window"]) for s in (catalog.find("routing").resolve(n) for n in (1, 100, 1000, 4096))]
+    found = [(s["clusters"], s["window"]) for s in (door.find("routing").resolve(n) for n in (1, 100, 1000, 4096))]
     assert found == [(1, 1), (10, 10), (32, 32), (64, 64)]

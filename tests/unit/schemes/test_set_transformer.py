@@ -11,8 +11,8 @@ from torch import nn
 
 from attnprof.counting import count
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.words import Level
 from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 
@@ -20,14 +20,14 @@ from tests.unit.schemes.by_hand import assert_is, column, made, put, weighing
 @pytest.mark.parametrize("variant", ["paper", "official"])
 def test_a_permutation_of_the_tokens_permutes_the_result(variant: str) -> None:
     shape = Shape(n=40, batch=2, dim=16, heads=2, dtype="float64")
-    layer = catalog.find("set_transformer", params={"points": 8, "variant": variant}).build(shape)
+    layer = door.find("set_transformer", params={"points": 8, "variant": variant}).build(shape)
     x, order = torch.randn(2, 40, 16, dtype=torch.float64), torch.randperm(40)
     torch.testing.assert_close(layer(x[:, order]), layer(x)[:, order])
 
 
 def test_the_papers_block_is_made_of_torchs_multihead_attention() -> None:
     shape = Shape(n=20, batch=2, dim=16, heads=2, dtype="float64")
-    layer: Any = catalog.find("set_transformer", params={"points": 8}).build(shape)
+    layer: Any = door.find("set_transformer", params={"points": 8}).build(shape)
     x = torch.randn(2, 20, 16, dtype=torch.float64)
 
     def block(ours: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_the_papers_block_is_made_of_torchs_multihead_attention() -> None:
 
 def test_the_authors_block_adds_the_projected_queries() -> None:
     shape = Shape(n=20, batch=2, dim=16, heads=2, dtype="float64")
-    layer: Any = catalog.find("set_transformer", params={"points": 8, "variant": "official"}).build(shape)
+    layer: Any = door.find("set_transformer", params={"points": 8, "variant": "official"}).build(shape)
     x, y = torch.randn(2, 20, 16, dtype=torch.float64), torch.randn(2, 8, 16, dtype=torch.float64)
     block = layer.writing
     q, k, v = (getattr(block.attention.project, name) for name in ("to_q", "to_k", "to_v"))
@@ -59,7 +59,7 @@ def test_the_authors_block_adds_the_projected_queries() -> None:
 
 def test_the_core_costs_8_n_m_d() -> None:
     shape = Shape(n=1024, dim=64, heads=2)
-    cost = count(catalog.find("set_transformer"), shape, "forward").cost
+    cost = count(door.find("set_transformer"), shape, "forward").cost
     assert cost.flops_core_executed == 8 * 1024 * 32 * 64
     rest = 2 * 64**2 * (2 * 1024 + 2 * 32) * 2 + 2 * 64**2 * (1024 + 32)
     assert cost.flops_executed == 8 * 1024 * 32 * 64 + rest
@@ -67,7 +67,7 @@ def test_the_core_costs_8_n_m_d() -> None:
 
 def test_an_unknown_variant_is_named() -> None:
     with pytest.raises(AttnprofError, match="variant"):
-        catalog.find("set_transformer", params={"variant": "code"}).build(Shape(n=64))
+        door.find("set_transformer", params={"variant": "code"}).build(Shape(n=64))
 
 
 def test_points_gather_and_are_read_by_hand() -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.layers.sorting import balanced, gumbel_like
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 @pytest.mark.parametrize(("iterations", "error"), [(5, 6.1e-2), (8, 1.1e-2), (20, 1.7e-3)])
@@ -31,13 +31,13 @@ def test_causal_weights_take_earlier_blocks_only_and_never_look_ahead() -> None:
 
 
 def test_sorting_blocks_costs_a_quadratic_term() -> None:
-    target, n, dim = catalog.find("sinkhorn"), 4096, 512
+    target, n, dim = door.find("sinkhorn"), 4096, 512
     assert target.flops_core(Shape(n)) == 8 * n * 64 * dim + 4 * n * n * dim // 64
 
 
 def test_a_hard_permutation_reads_one_block_besides_the_own() -> None:
     """Weights of 0 and 1 give the masked softmax over two blocks, position by position."""
-    target = catalog.find("sinkhorn", params={"block": 4, "iterations": 1})
+    target = door.find("sinkhorn", params={"block": 4, "iterations": 1})
     shape = Shape(12, dim=8, heads=2, level="core", dtype="float64")
     q, k, v, _ = target.inputs(shape)
     order = torch.tensor([2, 0, 1])
@@ -50,15 +50,15 @@ def test_a_hard_permutation_reads_one_block_besides_the_own() -> None:
 
 
 def test_the_drawn_pattern_is_two_blocks_a_block() -> None:
-    pattern = catalog.find("sinkhorn").pattern(Shape(4096))
+    pattern = door.find("sinkhorn").pattern(Shape(4096))
     assert set(pattern.slices().out_degree().tolist()) <= {64, 128}
-    causal = catalog.find("sinkhorn").pattern(Shape(1000, causal=True)).slices()
+    causal = door.find("sinkhorn").pattern(Shape(1000, causal=True)).slices()
     assert (causal.stop - 1 <= causal.row).all()
 
 
 def made(name: str, n: int = 24, causal: bool = False, **params: float) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """A core on blocks of four tokens, in training mode, with random streams."""
-    target = catalog.find(name, params={"block": 4, **params})
+    target = door.find(name, params={"block": 4, **params})
     shape = Shape(n, batch=2, dim=8, heads=2, level="core", dtype="float64", causal=causal)
     torch.manual_seed(0)
     return target.build(shape), target.inputs(shape)
@@ -88,7 +88,7 @@ def test_the_noise_is_standard_gumbel() -> None:
 
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_a_causal_layer_sees_nothing_of_the_future_while_it_trains_either(hard: bool) -> None:
-    target = catalog.find("sinkhorn", params={"block": 4, "hard": hard})
+    target = door.find("sinkhorn", params={"block": 4, "hard": hard})
     module = target.build(Shape(24, dim=8, heads=2, causal=True, dtype="float64"))
     x = torch.randn(1, 24, 8, dtype=torch.float64)
     for cut in (1, 7, 16, 23):
@@ -115,7 +115,7 @@ def test_hard_sorting_puts_the_block_of_the_largest_weight_beside_each(causal: b
 
 @pytest.mark.parametrize("name", ["sinkhorn", "sortcut"])
 def test_hard_sorting_has_no_quadratic_term_and_teaches_the_network(name: str) -> None:
-    target = catalog.find(name, params={"hard": True})
+    target = door.find(name, params={"hard": True})
     assert target.flops_core(Shape(65536)) == 64 * target.flops_core(Shape(1024))
     module, (q, k, v, scores) = made(name, hard=True)
     scores.requires_grad_()
@@ -125,7 +125,7 @@ def test_hard_sorting_has_no_quadratic_term_and_teaches_the_network(name: str) -
 
 def ragged(name: str, n: int, order: list[int], **params: float | bool) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The output of a core of blocks of 16 whose scores put block order[I] in place I, and its streams."""
-    target = catalog.find(name, params={"block": 16, "iterations": 1, **params})
+    target = door.find(name, params={"block": 16, "iterations": 1, **params})
     torch.manual_seed(n)
     shape = Shape(n, dim=8, heads=2, level="core", dtype="float64")
     q, k, v, scores = target.inputs(shape)
@@ -149,7 +149,7 @@ def test_a_hard_sortcut_to_a_block_of_one_token_gives_that_token() -> None:
 
 def test_a_soft_sorting_is_not_diluted_where_the_last_block_has_no_token() -> None:
     """Scores that are equal give each of 2 blocks half: position 0 is the mean of tokens 0 and 16, the rest block 0."""
-    target = catalog.find("sortcut", params={"block": 16, "sorted_blocks": 1})
+    target = door.find("sortcut", params={"block": 16, "sorted_blocks": 1})
     q, k, v, scores = target.inputs(shape := Shape(17, dim=8, heads=2, level="core", dtype="float64"))
     out = target.build(shape).eval()(q, k, v, torch.zeros_like(scores))
     keys, values = (torch.cat([(x[:, :, :1] + x[:, :, 16:]) / 2, x[:, :, 1:16]], 2) for x in (k, v))
@@ -158,7 +158,7 @@ def test_a_soft_sorting_is_not_diluted_where_the_last_block_has_no_token() -> No
 
 def test_a_soft_sorting_survives_a_weight_of_the_short_block_that_is_all_there_is() -> None:
     """In float32 the other blocks' weights underflow: what they are scaled up from must not be 0 / 0."""
-    target = catalog.find("sinkhorn", params={"block": 4})
+    target = door.find("sinkhorn", params={"block": 4})
     shape = Shape(9, dim=8, heads=2, level="core")
     module, (q, k, v, scores) = target.build(shape), target.inputs(shape)
     scores = torch.zeros_like(scores)

@@ -7,14 +7,14 @@ from math import log
 import pytest
 import torch
 
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.units import Value
 from tests.unit.schemes.by_hand import assert_is, column, made, weighing
 
 
 def test_what_is_not_kept_is_not_read() -> None:
-    target = catalog.find("sortcut", params={"block": 4, "sorted_blocks": 1, "iterations": 1})
+    target = door.find("sortcut", params={"block": 4, "sorted_blocks": 1, "iterations": 1})
     shape = Shape(12, dim=8, heads=2, level="core", dtype="float64")
     module, (q, k, v, _) = target.build(shape).eval(), target.inputs(shape)
     scores = torch.full((1, 3, 3), -1e4, dtype=torch.float64)
@@ -25,13 +25,13 @@ def test_what_is_not_kept_is_not_read() -> None:
 
 
 def test_work_is_linear_in_the_length() -> None:
-    target = catalog.find("sortcut")
+    target = door.find("sortcut")
     assert target.flops_core(Shape(65536)) == 64 * target.flops_core(Shape(1024))
 
 
 def test_a_short_sequence_has_no_more_blocks_than_it_has() -> None:
-    assert catalog.find("sortcut").resolve(10)["sorted_blocks"] == 1
-    assert catalog.find("sortcut").resolve(1)["block"] == 1
+    assert door.find("sortcut").resolve(10)["sorted_blocks"] == 1
+    assert door.find("sortcut").resolve(1)["block"] == 1
 
 
 def preferring(*blocks: int, of: int) -> torch.Tensor:

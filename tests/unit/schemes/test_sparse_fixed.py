@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from attnprof.pattern import Pattern
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 SIZES = {"summary": 4}
 
 
 def pattern(n: int, **params: object) -> Pattern:
-    found = catalog.find("sparse_fixed", params={**SIZES, **params}).pattern(Shape(n, causal=True))  # type: ignore[dict-item]
+    found = door.find("sparse_fixed", params={**SIZES, **params}).pattern(Shape(n, causal=True))  # type: ignore[dict-item]
     assert found is not None
     return found
 
@@ -32,7 +32,7 @@ def test_edges_are_the_known_counts(combine: str, layer: int, at_1024: int, at_4
 def test_alone_the_summary_step_leaves_the_first_queries_dead() -> None:
     degree = pattern(256, combine="alternate").slices(1).out_degree()
     assert (np.flatnonzero(degree == 0) == np.arange(16 - 4)).all()
-    target = catalog.find("sparse_fixed", params={**SIZES, "combine": "heads"})
+    target = door.find("sparse_fixed", params={**SIZES, "combine": "heads"})
     shape = Shape(256, dim=8, heads=2, causal=True, level="core")
     out = target.build(shape)(*target.inputs(shape))
     assert (out[:, 1, :12] == 0).all()
@@ -52,6 +52,6 @@ def test_the_block_first_reaches_far_more_than_the_summary_first() -> None:
 
 
 def test_the_stride_follows_the_length_and_the_summary_does_not() -> None:
-    assert catalog.find("sparse_fixed").resolve(65536) == {"stride": 256, "summary": 8, "combine": "merge"}
-    assert catalog.find("sparse_fixed").resolve(4096) == {"stride": 64, "summary": 8, "combine": "merge"}
-    assert catalog.find("sparse_fixed").resolve(1) == {"stride": 1, "summary": 1, "combine": "merge"}
+    assert door.find("sparse_fixed").resolve(65536) == {"stride": 256, "summary": 8, "combine": "merge"}
+    assert door.find("sparse_fixed").resolve(4096) == {"stride": 64, "summary": 8, "combine": "merge"}
+    assert door.find("sparse_fixed").resolve(1) == {"stride": 1, "summary": 1, "combine": "merge"}

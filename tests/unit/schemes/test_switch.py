@@ -7,8 +7,8 @@ import torch
 
 from attnprof.counting import count
 from attnprof.layers.experts import SwitchFeedForward, flops_experts
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_experts_execute_their_stated_work(per_token: int) -> None:
 
 def test_a_block_of_two_experts_a_token_costs_what_is_stated() -> None:
     shape = Shape(256, dim=64, heads=2, level="block")
-    one, two = (count(catalog.find("switch", params={"experts_per_token": k}), shape, "forward").cost for k in (1, 2))
+    one, two = (count(door.find("switch", params={"experts_per_token": k}), shape, "forward").cost for k in (1, 2))
     assert one.flops_executed is not None
     assert two.flops_executed is not None
     single, double = (flops_experts(1, 256, 64, 256, 8, 1.25, k) for k in (1, 2))
@@ -97,5 +97,5 @@ def test_a_block_of_two_experts_a_token_costs_what_is_stated() -> None:
 
 
 def test_its_attention_is_dense() -> None:
-    cost = count(catalog.find("switch"), Shape(256), "forward").cost
+    cost = count(door.find("switch"), Shape(256), "forward").cost
     assert cost.flops_core_executed == 4 * 256 * 256 * 512

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from attnprof.errors import out_of_memory
-from attnprof.records import Cost, Measured, Point, Shape, revive
+from attnprof.records import Cost, Measured, Point, revive
+from attnprof.shapes import Shape
 from attnprof.sweeps.child import Child, redirect
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died, Worker

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Record, Shape
+from attnprof.records import Record
+from attnprof.shapes import Shape
 from attnprof.store import RunFolder
 from attnprof.sweeps.cluster import from_json, submit, to_json
 from attnprof.sweeps.outlook import Budget

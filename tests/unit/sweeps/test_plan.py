@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Shape
+from attnprof.shapes import Shape
 from attnprof.sweeps.points import SweepRequest, plan, settings_of
 from attnprof.sweeps.preset import BY_LENGTH
 from attnprof.targets import catalog

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Cost, Record, Shape, plain
+from attnprof.records import Cost, Record, plain
+from attnprof.shapes import Shape
 from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import SweepRequest, plan

@@ -11,10 +11,11 @@ import pytest
 import attnprof
 from attnprof.counting.counted import count
 from attnprof.errors import AttnprofError
-from attnprof.records import Point, Shape
+from attnprof.records import Point
+from attnprof.shapes import Shape
 from attnprof.sweeps.points import SweepRequest, plan
-from attnprof.targets import catalog
-from attnprof.usercode import UserCode
+from attnprof.targets import door
+from attnprof.usercode import UserCode, fitted
 from attnprof.words import Pass
 
 FAKES = Path(__file__).parents[2] / "fakes"
@@ -26,7 +27,7 @@ WEIGHTS = 4 * D**2 * 4  # bytes
 
 
 def found(name: str, **arguments: Any) -> UserCode:
-    target = catalog.find(f"{OWN}:{name}", arguments=arguments)
+    target = door.find(f"{OWN}:{name}", arguments=arguments)
     assert isinstance(target, UserCode)
     return target
 
@@ -66,7 +67,7 @@ TARGETS = (
 
 @pytest.mark.parametrize(("text", "batch"), itertools.product(TARGETS, (1, 2)))
 def test_what_waits_for_backward_is_part_of_the_peak(text: str, batch: int) -> None:
-    cost = count(catalog.find(text), SHAPE.replace(batch=batch), Pass.TRAIN).cost
+    cost = count(door.find(text), SHAPE.replace(batch=batch), Pass.TRAIN).cost
     assert cost.saved_bytes is not None
     assert cost.peak_bytes is not None
     assert 0 < cost.saved_bytes <= cost.peak_bytes
@@ -81,7 +82,7 @@ def test_arguments_come_too_late_for_a_built_module() -> None:
     ("name", "unknown"),
     [
         ("Plain", ("level", "causal", "kv_heads", "head_dim")),
-        ("built", ("level", "causal", "heads", "kv_heads", "head_dim")),
+        ("built", ("level", "causal", "kv_heads", "head_dim")),
         ("attend", ("level", "causal")),
         ("attend_causally", ("level",)),
     ],
@@ -91,7 +92,10 @@ def test_labels_that_bind_to_nothing_are_unknown(name: str, unknown: tuple[str, 
 
 
 def test_an_argument_that_is_given_takes_the_place_of_a_flag() -> None:
-    assert "heads" in found("Plain", heads=2).unknown(SHAPE)
+    target = found("Plain", heads=2)
+    assert fitted(target, SHAPE).heads == 2
+    with pytest.raises(AttnprofError, match="has heads = 2, and heads = 4 is asked for"):
+        fitted(target, SHAPE, ("heads",))
 
 
 @pytest.mark.parametrize("size", [{"causal": True}, {"kv_heads": 2}, {"level": "core"}, {"depth": 2}, {"m": 32}])

@@ -12,8 +12,8 @@ import torch
 from attnprof.counting.counted import count
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.usercode import UserCode
 from attnprof.words import Layout, Pass
 
@@ -24,7 +24,7 @@ SMALL = Shape(64, dim=64, heads=4)
 
 
 def found(text: str, layout: Layout | None = None, **arguments: Any) -> UserCode:
-    target = catalog.find(text if ":" in text else f"{OWN}:{text}", arguments=arguments, layout=layout)
+    target = door.find(text if ":" in text else f"{OWN}:{text}", arguments=arguments, layout=layout)
     assert isinstance(target, UserCode)
     return target
 

@@ -13,8 +13,8 @@ import torch
 import attnprof
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, TooLarge, Unsupported
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.targets.mask_mod import in_slices, reads_head, tabulated
 from attnprof.targets.scheme import CatalogTarget
 
@@ -142,7 +142,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(folder: Path, name: str, runner: str | None = None) -> Target:
     """The mask of that name as a target."""
-    return catalog.find(str(folder / name), runner=runner)
+    return door.find(str(folder / name), runner=runner)
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -201,8 +201,8 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
-        f"import sys; {load}from attnprof import catalog; from attnprof.records import Shape; "
-        f"print(catalog.find({str(folder / name)!r}).graph(Shape(n={N})).edges(), 'torch' in sys.modules)"
+        f"import sys; {load}from attnprof.targets import door; from attnprof.shapes import Shape; "
+        f"print(door.find({str(folder / name)!r}).graph(Shape(n={N})).edges(), 'torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == [str(EDGES[name] // 4), str(bool(load) or name.startswith("tensors"))]

@@ -16,8 +16,8 @@ from attnprof.closed_forms.derive import closed_forms
 from attnprof.counting import believed
 from attnprof.counting.counted import count
 from attnprof.errors import Failed, Unsupported
-from attnprof.records import Shape
-from attnprof.targets import catalog
+from attnprof.shapes import Shape
+from attnprof.targets import door
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
 from tests.unit.counting.allocator import measured_peak
@@ -31,7 +31,7 @@ SCALAR = 16  # what an allocator gives a single number
 
 
 def found(name: str) -> UserCode:
-    target = catalog.find(f"{OWN}:{name}")
+    target = door.find(f"{OWN}:{name}")
     assert isinstance(target, UserCode)
     return target
 

@@ -1,0 +1,97 @@
+"""The sizes that a scheme is built for, and which sizes can be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from attnprof.errors import AttnprofError
+from attnprof.words import DType, Level
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
+
+    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only). Raises `AttnprofError`
+    for a level or dtype that is none.
+    """
+
+    n: int
+    batch: int = 1
+    dim: int = 512
+    heads: int = 8
+    kv_heads: int | None = None
+    causal: bool = False
+    level: Level = Level.ATTENTION
+    m: int | None = None
+    dtype: DType = DType.FLOAT32
+    seed: int = 0
+    depth: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level", Level(self.level))
+        object.__setattr__(self, "dtype", DType(self.dtype))
+
+    @property
+    def head_dim(self) -> int:
+        """Width `d` of one head."""
+        return self.dim // self.heads
+
+    @property
+    def groups(self) -> int:
+        """KV heads `g`: `kv_heads`, or as many as the query heads."""
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    @property
+    def keys(self) -> int:
+        """Key length: `m`, or `n` for self-attention."""
+        return self.n if self.m is None else self.m
+
+    @property
+    def repeats(self) -> int:
+        """How often the layers stand one after the other: `depth` at level `block`, once below it."""
+        return self.depth if self.level is Level.BLOCK else 1
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+LABELS: Mapping[str, Callable[[Shape], Any]] = {
+    "level": lambda shape: shape.level,
+    "causal": lambda shape: shape.causal,
+    "heads": lambda shape: shape.heads,
+    "kv_heads": lambda shape: shape.groups,
+    "head_dim": lambda shape: shape.head_dim,
+}
+
+
+def checked(shape: Shape) -> Shape:
+    """The shape, if its sizes can be: whole and positive, heads dividing the width, KV heads dividing the heads."""
+    for label in ("n", "batch", "dim", "heads", "groups", "depth", "keys"):
+        size = getattr(shape, label)
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
+        if size < 1:
+            raise AttnprofError(f"{label} is {size}, but a size is at least 1", hint=f"e.g. --{label} 8")
+    if not isinstance(shape.causal, bool):
+        raise AttnprofError(
+            f"causal is {shape.causal!r}, but it is True or False", hint="leave it out for the native one"
+        )
+    if shape.dim % shape.heads:
+        near = [h for h in range(1, shape.dim + 1) if shape.dim % h == 0]
+        best = sorted(near, key=lambda h: abs(h - shape.heads))[:2]
+        raise AttnprofError(
+            f"{shape.heads} heads do not divide the width {shape.dim}",
+            hint=f"the nearest head counts that do: {' and '.join(map(str, sorted(best)))}",
+        )
+    if shape.heads % shape.groups:
+        near = [g for g in range(1, shape.heads + 1) if shape.heads % g == 0]
+        raise AttnprofError(
+            f"{shape.groups} KV heads do not divide {shape.heads} query heads",
+            hint=f"KV heads that do: {', '.join(map(str, near))}",
+        )
+    return shape

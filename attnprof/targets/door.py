@@ -1,0 +1,125 @@
+"""The one door: anything that can be profiled becomes a target here, whatever its user holds.
+
+A text (a name, a path, `file.py:object`), a module, a class, a function, a mask_mod, an expression, a CSR, a BlockMask,
+a boolean mask. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attnprof.contracts import Target
+from attnprof.errors import AttnprofError, unknown
+from attnprof.records import Value
+from attnprof.targets.catalog import CAPTURED, entry, load, names
+from attnprof.userfiles import import_module, run_file
+from attnprof.words import Layout
+
+
+def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+    """Whatever the user holds as a target: see `attnprof.target`."""
+    if isinstance(thing, Path):
+        thing = str(thing)
+    if not isinstance(thing, str):
+        from attnprof.targets.objects import Provenance, wrapped
+
+        return wrapped(thing, Provenance.of_object(thing), runner=runner, layout=layout, parameters=parameters)
+    code = is_code(thing) or (thing.endswith(".py") and Path(thing).is_file() and only_object(Path(thing)) is not None)
+    params, arguments = ({}, parameters) if code else (parameters, {})
+    return find(thing, runner=runner, layout=layout, params=params, arguments=arguments)
+
+
+def find(
+    text: str,
+    *,
+    params: Mapping[str, Value] | None = None,
+    runner: str | None = None,
+    arguments: Mapping[str, Value] | None = None,
+    layout: str | None = None,
+    name: str | None = None,
+) -> Target:
+    """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
+
+    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
+    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
+    unknown, with the nearest valid choice.
+    """
+    found = _found(text, params or {}, runner, arguments or {}, layout)
+    return found if name in (None, found.name) else found.renamed(name)
+
+
+def is_code(text: str) -> bool:
+    """Whether a text finds a user's code: an attribute of a file or package."""
+    file, colon, attribute = text.rpartition(":")
+    return bool(file and colon) and attribute.isidentifier()
+
+
+def _found(
+    text: str,
+    params: Mapping[str, Value],
+    runner: str | None,
+    arguments: Mapping[str, Value],
+    layout: str | None,
+) -> Target:
+    from attnprof.targets.scheme import CatalogTarget, as_it_looks
+
+    if text in names():
+        return CatalogTarget.of(entry(text), params, runner)
+    if is_code(text):
+        from attnprof.targets.objects import Provenance, attribute_of, wrapped
+
+        file, _, attribute = text.rpartition(":")
+        module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
+        origin = Provenance(text, attribute, (str(module.__file__),) if module.__file__ else ())
+        held = attribute_of(module, attribute, text)
+        if params:
+            raise AttnprofError(
+                f"{text} has no parameters to --set", hint="constructor arguments are given by --arg KEY=VALUE"
+            )
+        return wrapped(held, origin, runner=runner, layout=layout, parameters=arguments)
+    if text.endswith(".py"):
+        only = only_object(Path(text))
+        if only is not None:
+            return _found(f"{text}:{only}", params, runner, arguments, layout)
+        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
+    if text.endswith(CAPTURED):
+        from attnprof.targets.captured import captured
+
+        return captured(Path(text), runner)
+    raise _unknown(text)
+
+
+def _unknown(text: str) -> AttnprofError:
+    """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
+    package, dot, name = text.rpartition(".")
+    if dot and name.isidentifier() and package.replace(".", "").isidentifier():
+        return AttnprofError(f"unknown scheme {text!r}", hint=f"a class of a package has a colon: {package}:{name}")
+    if Path(text).exists():
+        return AttnprofError(
+            f"{text} is no target",
+            hint="a target is a scheme's name, a .py file, file.py:object, package.module:object, a .npz or a .pt",
+        )
+    return unknown("scheme", text, names())
+
+
+def only_object(path: Path) -> str | None:
+    """The one class or function that a file without a pattern defines. Raises `AttnprofError` where there are several.
+
+    None for a pattern file, and for a file that defines nothing to profile.
+    """
+    module = run_file(path)
+    if {"pattern", "CARD"} & vars(module).keys():
+        return None
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and callable(value) and value.__module__ == module.__name__
+    ]
+    if len(own) > 1:
+        raise AttnprofError(
+            f"{path} defines no function `pattern`, and {len(own)} classes and functions",
+            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
+        )
+    return own[0] if own else None

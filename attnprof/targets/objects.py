@@ -1,0 +1,131 @@
+"""An object that a user holds as a target: a module or its class, a function, a mask_mod, an expression, a mask."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from attnprof.contracts import Target
+from attnprof.errors import AttnprofError, unknown
+from attnprof.pattern import Expr
+from attnprof.records import Value
+from attnprof.targets.captured import of_block_mask, of_csr, of_dense
+from attnprof.targets.catalog import OWN_CARD, Entry
+from attnprof.targets.mask_mod import mask_entry
+from attnprof.targets.module import ModuleTarget
+from attnprof.targets.scheme import CatalogTarget, as_it_looks
+from attnprof.targets.signatures import is_factory, is_mask_mod, sizes_taken
+from attnprof.words import Layout
+
+WHAT = (
+    "a name, a path, an nn.Module or its class, a function of q, k, v, a mask_mod (b, h, q_idx, kv_idx), an expression "
+    "such as Band(4), a SciPy CSR, a BlockMask, or a boolean mask [n, n]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an object comes from: the text that finds it or describes it, what to call it, its source files."""
+
+    text: str
+    name: str
+    files: tuple[str, ...] = ()
+
+    @classmethod
+    def of_object(cls, thing: Any) -> Self:
+        """That of an object which was handed over: its class or function, and the file that defines that."""
+        code = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
+        name = code.__name__.strip("<>")
+        try:
+            file = inspect.getsourcefile(code)
+        except TypeError:  # a builtin has none
+            file = None
+        return cls(f"{file}:{name}" if file else name, name, (file,) if file and Path(file).is_file() else ())
+
+    @property
+    def path(self) -> Path:
+        """Its first source file, or what stands for one."""
+        return Path(self.files[0]) if self.files else Path(self.text)
+
+
+def attribute_of(module: ModuleType, attribute: str, text: str) -> Any:
+    """What a name of a user's module stands for; a package may make it when it is asked for."""
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        names = [name for name in dir(module) if not name.startswith("_")]
+        raise unknown(f"class or function of {text.rpartition(':')[0]}", attribute, names) from None
+    except ImportError as error:
+        raise AttnprofError(f"{text} cannot be imported: {error}", hint="install what it needs") from error
+
+
+def wrapped(
+    thing: Any,
+    origin: Provenance,
+    *,
+    runner: str | None = None,
+    layout: Layout | str | None = None,
+    parameters: Mapping[str, Any],
+) -> Target:
+    """The object as a target. Raises `AttnprofError` for one that nothing can be profiled of.
+
+    `parameters` are the arguments of a constructor or factory. A function of four parameters is a mask_mod
+    `(b, h, q_idx, kv_idx)`, one that needs sizes and arguments at most makes a module, any other is attention on
+    `(q, k, v)`.
+    """
+    pattern = _pattern(thing, origin, runner)
+    if pattern is not None:
+        _refuse(parameters, origin, "is a pattern, and takes no arguments")
+        return pattern
+    built = _is_torch(thing, "nn.modules.module", "Module")
+    if not built and isinstance(thing, Target):
+        _refuse(parameters, origin, "is a target already", hint="give parameters where it is made")
+        return thing
+    if built:
+        _refuse(parameters, origin, "is built already, so that --arg comes too late", hint="name its class instead")
+    if not callable(thing):
+        raise AttnprofError(f"{origin.text} is a {type(thing).__name__}", hint=f"a target is {WHAT}")
+    function = not built and not inspect.isclass(thing) and not is_factory(thing, (*sizes_taken(thing), *parameters))
+    said = None if layout is None else Layout(layout)
+    files, given = origin.files, dict(parameters)
+    return ModuleTarget(origin.text, origin.name, thing, given, files, function=function, built=built, layout=said)
+
+
+def _refuse(parameters: Mapping[str, Value], origin: Provenance, why: str, hint: str = "leave them out") -> None:
+    if parameters:
+        raise AttnprofError(f"{origin.text} {why}: {', '.join(parameters)}", hint=hint)
+
+
+def _pattern(thing: Any, origin: Provenance, runner: str | None) -> Target | None:
+    """The target of an object that is a pattern; None for any other."""
+    if isinstance(thing, Expr):
+        return _drawn(origin, lambda n: thing, f"expression {thing!r}", runner)
+    if _is_torch(thing, "nn.attention.flex_attention", "BlockMask"):
+        return of_block_mask(thing, origin.path, origin.name, runner)
+    if type(thing).__module__.startswith("scipy.sparse"):
+        return of_csr(thing, origin.path, origin.name, runner)
+    if _is_torch(thing, "_tensor", "Tensor"):
+        thing = thing.detach().cpu().numpy()
+    if isinstance(thing, np.ndarray):
+        return of_dense(thing, origin.path, origin.name, runner)
+    if inspect.isroutine(thing) and is_mask_mod(thing):
+        return as_it_looks(CatalogTarget.of(mask_entry(origin.name, thing, origin.path), {}, runner))
+    return None
+
+
+def _drawn(origin: Provenance, draw: Callable[..., Expr], title: str, runner: str | None) -> Target:
+    card = replace(OWN_CARD, title=title)
+    return as_it_looks(CatalogTarget.of(Entry(origin.name, origin.path, card, draw), {}, runner))
+
+
+def _is_torch(thing: Any, module: str, name: str) -> bool:
+    """Whether it is an instance of a class of torch: nothing is one before torch is loaded."""
+    home = sys.modules.get(f"torch.{module}")
+    return home is not None and isinstance(thing, vars(home)[name])
