@@ -155,7 +155,9 @@ def _found(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]
         return target(thing, **others), {name: value for name, value in given.items() if name in SIZES}
     except AttnprofError as error:
         meant = [name for name in others if name in str(error) and difflib.get_close_matches(name, SIZES, cutoff=0.75)]
-        raise unknown("size", meant[0], SIZES) from error if meant else error
+        if meant:
+            raise unknown("size", meant[0], SIZES) from error
+        raise
 
 
 def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:

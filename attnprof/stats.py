@@ -20,7 +20,7 @@ from attnprof.errors import AttnprofError
 from attnprof.records import CONFIDENCE, Interval, Point, Record, coverage
 from attnprof.words import RecordKind, Status, Timing
 
-Quantity = float | Interval
+Ordinate = float | Interval
 FEWEST_RANKED = 4  # the fewest samples on each side with which a rank sum can reach 95%
 BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED)
 ALIKE = ("target", "runner", "n", "pass")
@@ -123,7 +123,7 @@ def local_exponents(ns: Sequence[int], values: Sequence[float | None]) -> tuple[
     )
 
 
-def crossover(ns: Sequence[int], a: Sequence[Quantity | None], b: Sequence[Quantity | None]) -> Crossover | None:
+def crossover(ns: Sequence[int], a: Sequence[Ordinate | None], b: Sequence[Ordinate | None]) -> Crossover | None:
     """The length from which curve a stays below curve b, interpolated on log-log axes between neighbours.
 
     None where a is not below at the longest common length, or is below from the shortest on: nothing is extrapolated.
@@ -253,22 +253,22 @@ def _t_quantile(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def _meeting(before: tuple[int, Quantity, Quantity], after: tuple[int, Quantity, Quantity]) -> float:
+def _meeting(before: tuple[int, Ordinate, Ordinate], after: tuple[int, Ordinate, Ordinate]) -> float:
     gap0 = math.log(_median(before[1]) / _median(before[2]))
     gap1 = math.log(_median(after[1]) / _median(after[2]))
     share = gap0 / (gap0 - gap1)
     return math.exp(math.log(before[0]) + share * math.log(after[0] / before[0]))
 
 
-def _median(value: Quantity) -> float:
+def _median(value: Ordinate) -> float:
     return value.median if isinstance(value, Interval) else value
 
 
-def _low(value: Quantity) -> float:
+def _low(value: Ordinate) -> float:
     return value.low if isinstance(value, Interval) else value
 
 
-def _high(value: Quantity) -> float:
+def _high(value: Ordinate) -> float:
     return value.high if isinstance(value, Interval) else value
 
 

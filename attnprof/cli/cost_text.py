@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attnprof.quantities import Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.usercode import FLAGS
 
 UNKNOWN = "unknown"
-COLUMNS = (
-    ("executed", "flops_executed", format_flops),
-    ("core", "flops_core_executed", format_flops),
-    ("useful", "flops_core_useful", format_flops),
-    ("exp", "exp_ops", format_count),
-    ("saved", "saved_bytes", format_bytes),
-    ("peak", "peak_bytes", format_bytes),
-    ("params", "param_bytes", format_bytes),
-    ("state", "state_bytes", format_bytes),
-)
+WRITTEN: Mapping[Unit, Callable[[Any], str]] = {
+    Unit.FLOPS: format_flops,
+    Unit.OPS: format_count,
+    Unit.BYTES: format_bytes,
+    Unit.SECONDS: format_seconds,
+}
 FIGURES = (
     ("forward", "flops_executed", "FLOPs"),
     ("forward", "flops_core_executed", "core FLOPs"),
@@ -86,10 +83,11 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    for name in ("n", "pass", *(label for label, _, _ in COLUMNS)):
+    shown = [quantity for quantity in costed() if quantity.column]
+    for name in ("n", "pass", *(quantity.column for quantity in shown)):
         table.add_column(name, justify="left" if name == "pass" else "right")
     for row in rows:
-        cells = ["-" if row[key] is None else write(row[key]) for _, key, write in COLUMNS]
+        cells = ["-" if row[q.key] is None else WRITTEN[q.unit](row[q.key]) for q in shown]
         table.add_row(format_length(row["n"]), row["pass"], *cells)
     console.print(table)
     for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):

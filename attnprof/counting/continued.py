@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from attnprof.counting.believed import TooLong
 from attnprof.counting.interpolate import Terms, evaluate, fit
+from attnprof.quantities import PAPER, USEFUL, costed
 from attnprof.records import Cost, revive
 from attnprof.units import format_length
 
@@ -18,11 +19,7 @@ TILED_STEP = 512  # multiples of every tile of the CPU's fused attention
 FIRST = 2
 COUNTS = 5
 DEGREES = [(0,), (1,), (2,)]
-FIGURES = tuple(
-    name
-    for name in Cost.__dataclass_fields__
-    if name not in ("second_opinion", "method", "certificate", "flops_core_useful", "flops_paper")
-)
+FIGURES = tuple(q.key for q in costed() if q not in (USEFUL, PAPER) and q.derived is None)
 
 
 def lengths(n: int, step: int, refused: TooLong) -> tuple[int, ...]:

@@ -9,31 +9,11 @@ from typing import Any
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
 from attnprof.plan.count_cache import CountCache
+from attnprof.quantities import costed
 from attnprof.records import Point, plain
 from attnprof.shapes import Shape
 from attnprof.usercode import causality_seen, labels_of
 from attnprof.words import Device, Pass
-
-ROW = (
-    "flops_executed",
-    "flops_core_executed",
-    "flops_core_useful",
-    "flops_paper",
-    "exp_ops",
-    "arith_ops",
-    "select_ops",
-    "saved_bytes",
-    "peak_bytes",
-    "param_grad_bytes",
-    "param_bytes",
-    "buffer_bytes",
-    "state_bytes",
-    "state_growth_bytes",
-    "decode_read_bytes",
-    "moved_bytes",
-    "method",
-    "certificate",
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +54,8 @@ def row(question: CostQuestion, n: int, pass_: Pass) -> dict[str, Any]:
     head = {"n": n, "pass": pass_, "runner": question.target.runner, "causal": causal}
     return {
         **head,
-        **{name: counted["cost"].get(name) for name in ROW},
+        **{quantity.key: quantity.of_cost(counted["cost"]) for quantity in costed()},
+        **{name: counted["cost"].get(name) for name in ("method", "certificate")},
         **{k: counted[k] for k in ("reasons", "flags")},
     }
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from attnprof.quantities import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, Quantity
 from attnprof.records import Record
 from attnprof.render.exponents import steps
 from attnprof.render.numbers import around, ratio
-from attnprof.render.readings import ARITH, COMPARED, CORE, EXP, FLOPS, PEAK, SAVED, SELECT, USEFUL, FigureMetric
 from attnprof.render.series import Conditions, Group, Series, why
 from attnprof.render.verdicts import CrossingKind, CrossingVerdict, opponents, verdicts
 from attnprof.words import Pass, Status
@@ -71,7 +71,7 @@ def _said(case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _case(group: Group, metric: FigureMetric, baseline: Series) -> dict[str, Any] | None:
+def _case(group: Group, metric: Quantity, baseline: Series) -> dict[str, Any] | None:
     by_kind: dict[str, list[CrossingVerdict]] = {kind: [] for kind in get_args(CrossingKind)}
     for found in verdicts(group, metric, baseline):
         by_kind[found.kind].append(found)

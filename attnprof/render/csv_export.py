@@ -7,18 +7,19 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attnprof.records import Cost, Record
-from attnprof.render.readings import FigureMetric
+from attnprof.quantities import Quantity, costed, vars_of
+from attnprof.records import Record
 from attnprof.render.series import Group
 from attnprof.render.table import reason as reason_of
+from attnprof.words import Timing
 
 POINT = ("level", "pass", "causal", "batch", "heads", "kv_heads", "dim", "depth", "layers", "dtype", "device", "seed")
-COST = tuple(name for name in Cost.__dataclass_fields__ if name not in ("second_opinion", "certificate", "method"))
+COST = costed()
 MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mhz", "threads")
-TIMES = ("wall_s", "forward_s", "backward_s")
+TIMES = tuple(timing.value for timing in Timing)
 
 
-def panel_csv(group: Group, metric: FigureMetric) -> str:
+def panel_csv(group: Group, metric: Quantity) -> str:
     """The data of one panel: a row for every point of the group, with the reason where there is no value."""
     name = metric.key
     head = ("scheme", "runner", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
@@ -38,7 +39,7 @@ def points_csv(groups: Sequence[Group]) -> str:
         "n",
         *POINT,
         "params",
-        *COST,
+        *(quantity.key for quantity in COST),
         *measured,
         *times,
         "status",
@@ -48,7 +49,7 @@ def points_csv(groups: Sequence[Group]) -> str:
     return _text(head, [_point_row(s.label, r) for g in groups for s in g.series for r in s.records])
 
 
-def _panel_row(label: str, record: Record, metric: FigureMetric) -> list[Any]:
+def _panel_row(label: str, record: Record, metric: Quantity) -> list[Any]:
     reading = metric.read(record)
     point = record.point
     values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]
@@ -58,7 +59,8 @@ def _panel_row(label: str, record: Record, metric: FigureMetric) -> list[Any]:
 
 def _point_row(label: str, record: Record) -> list[Any]:
     point = {**record.point.to_json(), "device": record.point.place}
-    cost = [None if record.cost is None else getattr(record.cost, name) for name in COST]
+    held = {} if record.cost is None else vars_of(record.cost)
+    cost = [quantity.of_cost(held) for quantity in COST]
     measured = [None if record.measured is None else getattr(record.measured, name) for name in MEASURED]
     params = "; ".join(f"{k}={v}" for k, v in sorted(point["params"].items()))
     fixed = [record.key, label, point["target"], point["runner"], point["n"], *(point[k] for k in POINT), params]

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from attnprof.quantities import DECODE_PANELS, PANELS, Quantity, Reading
 from attnprof.records import Record
 from attnprof.render.axes import Axis, length_axis, value_axis
 from attnprof.render.exponents import last_exponent
 from attnprof.render.palette import Style
-from attnprof.render.readings import DECODE_PANELS, PANELS, FigureMetric, Reading
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.words import Pass, Status
 
@@ -52,7 +52,7 @@ class Mark:
 class Panel:
     """One metric against n on two log axes."""
 
-    metric: FigureMetric
+    metric: Quantity
     x: Axis
     y: Axis
     lengths: tuple[int, ...]
@@ -101,13 +101,13 @@ def highlighted(group: Group) -> frozenset[str]:
     return frozenset(s.label for s in chosen)
 
 
-def _at_longest(series: Series, metric: FigureMetric) -> float:
+def _at_longest(series: Series, metric: Quantity) -> float:
     """The value at the longest length, over n: what ranks series that end at different lengths."""
     readings = series.readings(metric)
     return readings[max(readings)].value / max(readings) if readings else float("inf")
 
 
-def _panel(group: Group, metric: FigureMetric, styles: Mapping[str, Style], strong: frozenset[str]) -> Panel | None:
+def _panel(group: Group, metric: Quantity, styles: Mapping[str, Style], strong: frozenset[str]) -> Panel | None:
     lines = []
     for series in group.series:
         readings = series.readings(metric)
@@ -122,7 +122,7 @@ def _panel(group: Group, metric: FigureMetric, styles: Mapping[str, Style], stro
     return Panel(metric, *axes, lengths, tuple(lines), _marks(group, metric, styles))
 
 
-def _marks(group: Group, metric: FigureMetric, styles: Mapping[str, Style]) -> tuple[Mark, ...]:
+def _marks(group: Group, metric: Quantity, styles: Mapping[str, Style]) -> tuple[Mark, ...]:
     lacking: dict[tuple[str, int], list[str]] = defaultdict(list)
     for series in group.series:
         for record in series.records:

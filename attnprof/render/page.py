@@ -10,6 +10,7 @@ from typing import Any
 from attnprof import usercode
 from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
+from attnprof.quantities import COMPARED, TABULATED, WALL, Quantity
 from attnprof.records import Record
 from attnprof.render import bibliography, table, templating
 from attnprof.render.anonymous import anonymised
@@ -21,7 +22,6 @@ from attnprof.render.palette import styles
 from attnprof.render.patterns import Picture, Pictures
 from attnprof.render.pictures import data_uri
 from attnprof.render.plotly_js import packed
-from attnprof.render.readings import COMPARED, WALL, FigureMetric
 from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.spec import spec
@@ -134,7 +134,7 @@ def _caption(found: Figure) -> dict[str, Any] | None:
     return {"metric": panel.metric, "n": n, "best": rest[0], "baseline": ink, "count": len(rest)}
 
 
-def _absent(group: Group, found: Figure) -> list[tuple[FigureMetric, list[tuple[str, int]]]]:
+def _absent(group: Group, found: Figure) -> list[tuple[Quantity, list[tuple[str, int]]]]:
     """Metrics of a device that no point of the figure has, though some were to be measured; with the statuses."""
     shown = {p.metric.key for p in found.panels}
     counts = Counter(r.status for r in group.records if r.status is not Status.OK)
@@ -188,7 +188,7 @@ def _table(found: Sequence[Group]) -> dict[str, Any]:
     return {
         "rows": table.rows(found),
         "columns": table.columns(found),
-        "place": {m.key: k for k, m in enumerate(table.COLUMNS)},
+        "place": {m.key: k for k, m in enumerate(TABULATED)},
         "common": conditions[0] if len(fixed) == 1 else None,
         "varying": len(fixed) > 1,
         "certificate": table.certificate,

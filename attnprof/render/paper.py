@@ -199,9 +199,7 @@ def _document(paper: Paper) -> dict[str, Any]:
     found = [
         {
             "caption": f"{told(g.conditions)}.",
-            "panels": [
-                {"file": panel_name(f, p), "title": definitions()["metric"][p.metric.key]["title"]} for p in f.panels
-            ],
+            "panels": [{"file": panel_name(f, p), "title": p.metric.title} for p in f.panels],
         }
         for g, f in paper.figures
     ]

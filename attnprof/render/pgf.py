@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attnprof.quantities import Reading
 from attnprof.render.figures import Panel
 from attnprof.render.latex import latex
 from attnprof.render.palette import Style
-from attnprof.render.readings import Reading
 from attnprof.render.svg import Box, Curve, Drawing, draw
 
 MARKERS = {

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attnprof.quantities import Quantity, Reading
 from attnprof.records import BASELINES, Point, Record, Value, content_hash
-from attnprof.render.readings import FigureMetric, Reading
 from attnprof.words import Pass, RecordKind, Status
 
 
@@ -54,12 +54,12 @@ class Series:
     runner: str | None
     records: tuple[Record, ...]
 
-    def readings(self, metric: FigureMetric) -> dict[int, Reading]:
+    def readings(self, metric: Quantity) -> dict[int, Reading]:
         """The metric by n, where a record holds it."""
         found = ((r.point.shape.n, metric.read(r)) for r in self.records)
         return {n: reading for n, reading in found if reading is not None}
 
-    def values(self, metric: FigureMetric) -> dict[int, float]:
+    def values(self, metric: Quantity) -> dict[int, float]:
         """The bare values of `readings`."""
         return {n: reading.value for n, reading in self.readings(metric).items()}
 

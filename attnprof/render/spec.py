@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnprof.quantities import Reading
 from attnprof.render.axes import Axis
 from attnprof.render.figures import Panel, SeriesLine
 from attnprof.render.numbers import power, quantity
 from attnprof.render.palette import Style
-from attnprof.render.readings import Reading
 from attnprof.render.svg import Curve, Drawing
 from attnprof.render.wording import definitions, status_short
 from attnprof.units import format_length

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attnprof.quantities import CORE, READS, STATE, TABULATED, USEFUL, Quantity, Side
+from attnprof.quantities import quantity as known
 from attnprof.records import Record
 from attnprof.render.numbers import interval, quantity
-from attnprof.render.readings import CORE, ENERGY, FLOPS, PEAK, READS, SAVED, STATE, USEFUL, WALL, FigureMetric
 from attnprof.render.series import Conditions, Group, why
 from attnprof.words import Pass
-
-COLUMNS: tuple[FigureMetric, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +44,21 @@ def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: (names[row.label], place[row.conditions], row.n)))
 
 
-def columns(groups: Sequence[Group]) -> tuple[FigureMetric, ...]:
+def columns(groups: Sequence[Group]) -> tuple[Quantity, ...]:
     """The metrics that any record holds; state and reads only beside decoding."""
     decoding = any(g.conditions.pass_ is Pass.DECODE for g in groups)
-    shown = [m for m in COLUMNS if decoding or m not in (STATE, READS)]
+    shown = [m for m in TABULATED if decoding or m not in (STATE, READS)]
     return tuple(m for m in shown if any(m.source(r) is not None for g in groups for r in g.records))
 
 
 def _row(label: str, conditions: Conditions, record: Record) -> Row:
     executed, useful = CORE.read(record), USEFUL.read(record)
     ratio = executed.value / useful.value if executed and useful else None
-    cells = tuple(cell(record, metric) for metric in COLUMNS)
+    cells = tuple(cell(record, metric) for metric in TABULATED)
     return Row(label, conditions, record.point.shape.n, record, cells, ratio)
 
 
-def cell(record: Record, metric: FigureMetric) -> Cell:
+def cell(record: Record, metric: Quantity) -> Cell:
     """The value of a metric per layer, zero included; with its interval, or with the reason for its absence."""
     raw = metric.source(record)
     if raw is None:
@@ -75,7 +74,7 @@ def cell(record: Record, metric: FigureMetric) -> Cell:
 
 def reason(record: Record, key: str) -> str:
     """Why a record lacks a value: the reason for that field, else for its side of the record, else for its status."""
-    side = "measured" if key in ("wall_s", "energy_j") else "cost"
+    side = Side.MEASURED if known(key).side is Side.MEASURED else Side.COST
     for name in (key, f"{side}.{key}", side):
         if name in record.reasons:
             return record.reasons[name]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attnprof.quantities import COMPARED, SAVED, Quantity
 from attnprof.records import Record
 from attnprof.render.exponents import last_exponent
 from attnprof.render.numbers import around, quantity
-from attnprof.render.readings import COMPARED, SAVED, FigureMetric
 from attnprof.render.series import Group, Series
 from attnprof.render.verdicts import CrossingVerdict, opponents, verdict
 from attnprof.words import Status
@@ -31,13 +31,13 @@ def table_context(group: Group, citations: Mapping[str, str]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "verdicts": [{"metric": m, "baseline": b.label} for m, b in bases]}
 
 
-def _common(group: Group, metric: FigureMetric) -> int:
+def _common(group: Group, metric: Quantity) -> int:
     """The longest length at which at least half of the schemes that have the metric at all have a value."""
     having = [r for s in group.series if (r := s.readings(metric))]
     return max(n for n in group.lengths if 2 * sum(n in r for r in having) >= len(having))
 
 
-def _cell(series: Series, metric: FigureMetric, n: int) -> dict[str, Any]:
+def _cell(series: Series, metric: Quantity, n: int) -> dict[str, Any]:
     reading = series.readings(metric).get(n)
     values = {k: v for k, v in series.values(metric).items() if k <= n}
     text = "" if reading is None else quantity(reading.value, metric.unit)
@@ -51,7 +51,7 @@ def _status(series: Series, n: int) -> str:
     return "missing" if found is None or found.status is Status.OK else found.status
 
 
-def _verdict(series: Series, baseline: Series, metric: FigureMetric) -> str:
+def _verdict(series: Series, baseline: Series, metric: Quantity) -> str:
     if series.baseline:
         return "–"
     return verdict_text(verdict(series, baseline, metric))

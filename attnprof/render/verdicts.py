@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from attnprof.quantities import Quantity, Reading
 from attnprof.records import Interval
-from attnprof.render.readings import FigureMetric, Reading
 from attnprof.render.series import Group, Series
 from attnprof.stats import Crossover, crossover
 
@@ -25,7 +25,7 @@ class CrossingVerdict:
 
     label: str
     baseline: str
-    metric: FigureMetric
+    metric: Quantity
     kind: CrossingKind
     gain: float
     shortest: int
@@ -33,7 +33,7 @@ class CrossingVerdict:
     crossing: Crossover | None = None
 
 
-def verdict(series: Series, baseline: Series, metric: FigureMetric) -> CrossingVerdict | None:
+def verdict(series: Series, baseline: Series, metric: Quantity) -> CrossingVerdict | None:
     """The comparison at the lengths that both have; None where there are not two of them."""
     ours, theirs = series.readings(metric), baseline.readings(metric)
     ns = sorted(ours.keys() & theirs.keys())
@@ -44,7 +44,7 @@ def verdict(series: Series, baseline: Series, metric: FigureMetric) -> CrossingV
     return CrossingVerdict(series.label, baseline.label, metric, kind, gain, ns[0], ns[-1], crossing)
 
 
-def against(group: Group, metric: FigureMetric) -> Series | None:
+def against(group: Group, metric: Quantity) -> Series | None:
     """The baseline worth beating: the cheapest at the longest length that the baselines share.
 
     Where they are within five percent there, the fused one: noise must not choose the baseline.
@@ -60,7 +60,7 @@ def against(group: Group, metric: FigureMetric) -> Series | None:
     return [s for s, r in usable if r[n].value <= best * NEAR][-1]
 
 
-def opponents(group: Group, metric: FigureMetric) -> tuple[Series, ...]:
+def opponents(group: Group, metric: Quantity) -> tuple[Series, ...]:
     """The baseline worth beating, then the other where it costs clearly more: beating that one says less."""
     best = against(group, metric)
     if best is None:
@@ -75,7 +75,7 @@ def _dearer(theirs: Mapping[int, float], ours: Mapping[int, float]) -> bool:
     return bool(shared) and theirs[max(shared)] > DEARER * ours[max(shared)]
 
 
-def verdicts(group: Group, metric: FigureMetric, baseline: Series) -> list[CrossingVerdict]:
+def verdicts(group: Group, metric: Quantity, baseline: Series) -> list[CrossingVerdict]:
     """Every other scheme of the group against one baseline."""
     others = [s for s in group.series if not s.baseline]
     return [v for s in others if (v := verdict(s, baseline, metric)) is not None]

@@ -7,28 +7,28 @@ from functools import cache
 from typing import Any
 
 from attnprof.locate import shipped
+from attnprof.quantities import quantity
 
 
 @cache
 def definitions() -> dict[str, Any]:
-    """Everything in the file: `word` (a list of name and text), `metric` and `status` by key."""
+    """Everything in the file: `word` (a list of name and text), and `status` by key."""
     return tomllib.loads((shipped("reports") / "definitions.toml").read_text(encoding="utf-8"))
 
 
 def metric_title(key: str) -> str:
     """The title of a metric, as panels and table heads write it."""
-    return definitions()["metric"][key]["title"]
+    return quantity(key).title
 
 
 def metric_short(key: str) -> str:
     """The name of a metric where there is little room."""
-    found = definitions()["metric"][key]
-    return found.get("short", found["title"])
+    return quantity(key).short or quantity(key).title
 
 
 def metric_phrase(key: str) -> str:
     """The name of a metric inside a sentence."""
-    return definitions()["metric"][key]["phrase"]
+    return quantity(key).phrase
 
 
 def status_title(key: str) -> str:

@@ -17,6 +17,7 @@ GROUPS = (
     ("units", "locate", "words", "naming", "userfiles"),
     ("shapes",),
     ("records",),
+    ("quantities",),
     ("pattern",),
     ("contracts",),
     ("usercode",),
@@ -46,6 +47,7 @@ NO_TORCH = (
     "units",
     "words",
     "records",
+    "quantities",
 )
 TORCH_ON_DEMAND = {"graph/probe.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from attnprof.targets.code import ModuleTarget
 from torch import Tensor, nn
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
@@ -21,6 +20,7 @@ from attnprof.counting import Counted, count
 from attnprof.counting.flex_masks import NoValues, captures_fake, counted_flex, live_tiles
 from attnprof.errors import TooLarge, Unsupported
 from attnprof.shapes import Shape
+from attnprof.targets.objects import ModuleTarget
 
 DIM, HEADS, D = 64, 4, 16
 N, TILE = 512, 128

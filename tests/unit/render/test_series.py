@@ -1,7 +1,7 @@
 from dataclasses import replace
 
+from attnprof.quantities import FLOPS, PEAK, SAVED, WALL
 from attnprof.records import Cost, Interval, Measured, Point, Record
-from attnprof.render.readings import FLOPS, PEAK, SAVED, WALL
 from attnprof.render.series import groups, latest
 from attnprof.shapes import Shape
 from tests.fakes.records import SCHEMES, records

@@ -1,7 +1,7 @@
 import re
 
+from attnprof.quantities import FLOPS, PEAK, WALL
 from attnprof.render.page import page
-from attnprof.render.readings import FLOPS, PEAK, WALL
 from attnprof.render.series import groups, why
 from attnprof.render.table import certificate, columns, rows
 from tests.fakes.records import header, records

@@ -1,7 +1,7 @@
 import pytest
 
+from attnprof.quantities import FLOPS, WALL
 from attnprof.records import Cost, Interval, Measured, Record
-from attnprof.render.readings import FLOPS, WALL
 from attnprof.render.series import Group, groups
 from attnprof.render.verdicts import against, verdict
 from tests.unit.render.test_series import made
