@@ -6,7 +6,6 @@ CARD = Card(
     title="Differential Transformer",
     bib="ye2025differential",
     survey_class="exact, two maps",
-    complexity="",
     complexity_ours="O(n^2)",
     causality=(True, False),
     decode=True,

@@ -6,7 +6,6 @@ CARD = Card(
     title="FNet",
     bib="leethorp2022fnet",
     survey_class="",
-    complexity="",
     complexity_ours="O(n log n)",
     causality=(False,),
     maths="own",

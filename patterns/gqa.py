@@ -6,7 +6,6 @@ CARD = Card(
     title="Grouped-query attention",
     bib="ainslie2023gqa",
     survey_class="exact, fewer KV heads",
-    complexity="",
     complexity_ours="O(n^2), with a cache of 2 g d numbers a token",
     causality=(True, False),
     decode=True,

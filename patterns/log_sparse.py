@@ -6,7 +6,6 @@ CARD = Card(
     title="LogSparse Transformer",
     bib="li2019logsparse",
     survey_class="fixed pattern",
-    complexity="",
     complexity_ours="O(n log n)",
     causality=(True,),
     rule="i - j is 0 or a power of two",

@@ -6,7 +6,6 @@ CARD = Card(
     title="Ring attention",
     bib="liu2023ring",
     survey_class="exact, distributed",
-    complexity="",
     complexity_ours="O(n^2), O(n^2 / P) a device",
     causality=(False, True),
     decode=True,

@@ -73,6 +73,7 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
 
 def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     """What `show --json` says, pictures and counts at the length of the shape."""
+    from attnprof.pattern.param import STEPS
     from attnprof.records import plain
     from attnprof.targets.catalog import is_written
 
@@ -84,8 +85,16 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
         "graph_only": not is_written(target.name, target.card),
         "runners": list(target.runners),
         "parameters": [
-            {"name": name, "default": default, "value": values[name], "source": target.card.sources.get(name)}
-            for name, default in target.entry.defaults.items()
+            {
+                "name": name,
+                "default": param.default,
+                "value": values[name],
+                "source": param.source or None,
+                "least": param.least,
+                "words": list(param.words),
+                "by_length": dict(zip(STEPS, param.by_length, strict=True)) if param.by_length else None,
+            }
+            for name, param in target.entry.params.items()
         ],
         "n": shape.n,
         "causal": shape.causal,
