@@ -7,6 +7,7 @@ CARD = Card(
     bib="ho2019axial",
     survey_class="fixed pattern",
     complexity="O(n sqrt(n))",
+    growth=1.5,
     causality=(False,),
     rule="same row of the grid (even layers), same column (odd layers)",
     edges_text="n W and n H for a full grid of H rows and W columns",

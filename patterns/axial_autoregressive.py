@@ -9,6 +9,7 @@ CARD = Card(
     bib="ho2019axial",
     survey_class="fixed pattern",
     complexity="O(n sqrt(n))",
+    growth=1.5,
     causality=(True,),
     maths="own",
     rule="whole rows above (outer rows, columns and the shift down), then the own row up to the token (inner rows)",

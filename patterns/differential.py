@@ -7,6 +7,7 @@ CARD = Card(
     bib="ye2025differential",
     survey_class="exact, two maps",
     complexity_ours="O(n^2)",
+    growth=2.0,
     causality=(True, False),
     decode=True,
     maths="own",

@@ -9,6 +9,7 @@ CARD = Card(
     bib="deepseek2025v32",
     survey_class="selected tokens",
     complexity_ours="O(n k) for the attention, O(n^2) for the indexer, with a small constant",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,

@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="sparse",
     complexity="O(n^2)",
     complexity_ours="O(n^2 d) products, and a sort of every row: the zeros are found, not saved",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     data_dependent=True,

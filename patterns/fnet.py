@@ -7,6 +7,7 @@ CARD = Card(
     bib="leethorp2022fnet",
     survey_class="",
     complexity_ours="O(n log n)",
+    growth=1.1,
     causality=(False,),
     maths="own",
     rule="y = Re(FFT over positions of FFT over channels of x)",

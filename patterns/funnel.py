@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="fixed pattern + downsampling",
     complexity="O(n^2)",
     complexity_ours="O(n^2), of which a block pooled s times pays 1 / stride^(2s)",
+    growth=2.0,
     causality=(False,),
     decode=True,
     maths="own",

@@ -7,6 +7,7 @@ CARD = Card(
     bib="ainslie2023gqa",
     survey_class="exact, fewer KV heads",
     complexity_ours="O(n^2), with a cache of 2 g d numbers a token",
+    growth=2.0,
     causality=(True, False),
     decode=True,
     cross=True,

@@ -7,6 +7,7 @@ CARD = Card(
     bib="poli2023hyena",
     survey_class="long convolution",
     complexity_ours="O(n log n D)",
+    growth=1.1,
     causality=(True,),
     decode=False,
     kv_heads=False,

@@ -7,6 +7,7 @@ CARD = Card(
     bib="li2019logsparse",
     survey_class="fixed pattern",
     complexity_ours="O(n log n)",
+    growth=1.1,
     causality=(True,),
     rule="i - j is 0 or a power of two",
     edges_text="n + sum over t of (n - 2^t), 2^t < n",

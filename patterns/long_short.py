@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="fixed pattern + low rank",
     complexity="O(k n)",
     complexity_ours="causal: O(n (w + n r / l)), quadratic with the factor chunk_rank / chunk",
+    growth=None,
     causality=(False, True),
     decode=True,
     maths="own",

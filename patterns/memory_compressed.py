@@ -8,6 +8,7 @@ CARD = Card(
     survey_class="fixed pattern + memory",
     complexity="O(n (b + n / k))",
     complexity_ours="O(n b) in local layers, O(n^2 / k) in compressed ones: quadratic still",
+    growth=None,
     causality=(True, False),
     maths="own",
     rule="layers L: floor(i / b) = floor(j / b); layers M: slots of k tokens, causal: those with k t + k - 1 <= i",

@@ -7,6 +7,7 @@ CARD = Card(
     bib="deepseek2024v2",
     survey_class="exact, compressed cache",
     complexity_ours="O(n^2), with a cache of kv_latent + rope_dim numbers a token",
+    growth=2.0,
     causality=(True, False),
     decode=True,
     kv_heads=False,

@@ -9,6 +9,7 @@ CARD = Card(
     bib="lu2025moba",
     survey_class="selected blocks",
     complexity_ours="O(n k B + n^2 / B): the gate scores every block",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,

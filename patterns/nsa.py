@@ -9,6 +9,7 @@ CARD = Card(
     bib="yuan2025nsa",
     survey_class="selected blocks",
     complexity_ours="O(n (w + k l') + n^2 / d): the compressed branch is quadratic",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,

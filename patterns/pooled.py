@@ -8,6 +8,7 @@ CARD = Card(
     survey_class="fixed pattern",
     complexity="O(n n / k)",
     complexity_ours="O(n^2 / k): quadratic still, by a factor",
+    growth=2.0,
     causality=(False, True),
     maths="own",
     rule="slot t pools the keys [k t, k t + k); every slot, causal: those with k t + k - 1 <= i, and a null slot",

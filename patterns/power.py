@@ -9,6 +9,7 @@ CARD = Card(
     bib="chen2025powerattention",
     survey_class="fixed pattern",
     complexity_ours="O(n log n)",
+    growth=1.1,
     causality=(True,),
     rule="floor(i / block) - floor(j / block) is 0 or a power of two, j <= i",
     edges_text="n + sum over t of (n - 2^t), 2^t < n, for block = 1",

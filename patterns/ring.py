@@ -7,6 +7,7 @@ CARD = Card(
     bib="liu2023ring",
     survey_class="exact, distributed",
     complexity_ours="O(n^2), O(n^2 / P) a device",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     cross=True,

@@ -25,6 +25,7 @@ CARD = Card(
     survey_class="learnable pattern",
     complexity="O(n sqrt(n))",
     complexity_ours="O(n k d + n^2 d / k): n sqrt(n) where k follows sqrt(n)",
+    growth=1.5,
     causality=(True, False),
     maths="own",
     data_dependent=True,

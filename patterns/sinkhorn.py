@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="learnable pattern",
     complexity="O(B^2)",
     complexity_ours="O(n B) to mix tokens and O(n^2 / B) to mix blocks: the survey's O(B^2) is that of one block",
+    growth=None,
     causality=(False, True),
     maths="own",
     data_dependent=True,

@@ -7,6 +7,7 @@ CARD = Card(
     bib="child2019sparse",
     survey_class="fixed pattern",
     complexity="O(n sqrt(n))",
+    growth=1.5,
     causality=(True,),
     rule="floor(j / stride) = floor(i / stride), or j mod stride >= stride - summary; j <= i",
     edges_text="n (l + 1) / 2 + c l (b (b - 1) / 2) with b = n / l blocks, for combine=merge and l dividing n",

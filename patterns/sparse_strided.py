@@ -7,6 +7,7 @@ CARD = Card(
     bib="child2019sparse",
     survey_class="fixed pattern",
     complexity="O(n sqrt(n))",
+    growth=1.5,
     causality=(True,),
     rule="0 <= i - j <= stride, or (i - j) mod stride = 0, j <= i",
     edges_text="(l + 1) n - l (l + 1) / 2 + S - (n - l), S = sum of floor(i / l) over all i",

@@ -8,6 +8,7 @@ CARD = Card(
     survey_class="sparse",
     complexity="O(n^2)",
     complexity_ours="attention O(n^2), unchanged; FFN O(n) whatever the number of experts",
+    growth=2.0,
     causality=(False, True),
     maths="own",
     kv_heads=False,

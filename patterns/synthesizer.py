@@ -7,6 +7,7 @@ CARD = Card(
     bib="tay2021synthesizer",
     survey_class="low rank + learnable pattern",
     complexity="O(n^2)",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     maths="own",

@@ -11,12 +11,12 @@ from attnprof.counting.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
 from attnprof.targets import catalog
 from attnprof.words import Level
-from tests.laws.cases import QUADRATIC, Case, as_params, built, cases, gradients
+from tests.laws.cases import Case, as_params, built, cases, gradients, is_quadratic
 from tests.laws.work import stated
 
 ALL = as_params(cases())
 CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entry(case.name).card.leaks])
-PLAIN = as_params([case for case in cases(variants=False) if case.runner != "masked"])
+PLAIN = as_params([case for case in cases(varied=False) if case.runner != "masked"])
 EAGER = as_params([case for case in cases() if case.runner != "masked"])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 0.1}
 
@@ -169,6 +169,6 @@ def test_neither_calls_nor_tensors_grow_with_n_squared(case: Case) -> None:
     """The number of calls does not grow at all; nothing that is made has n * n elements, or grows as they do."""
     short, long = (watched(case, n) for n in (16384, 65536))
     assert long.calls <= short.calls
-    if case.name not in QUADRATIC:
+    if not is_quadratic(case.name):
         assert long.largest < 65536**2
         assert long.largest <= 4**1.6 * short.largest
