@@ -32,11 +32,7 @@ PARAMS = {
         words=("alternate", "merge"),
     ),
 }
-EXAMPLES = (
-    {},
-    {"combine": "merge"},
-    {"stride": 8},
-)
+EXAMPLES = ({}, {"combine": "merge"}, {"stride": 8})
 
 
 def layers(*, combine: str) -> int:

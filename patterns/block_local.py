@@ -27,10 +27,7 @@ PARAMS = {
     ),
     "look_back": Param(0, "0 (Qiu et al. 2020, section 3.1: blocks attend within themselves)", by_length=(1, 1, 1, 1)),
 }
-EXAMPLES = (
-    {"block": 16, "look_back": 1},
-    {"block": 16},
-)
+EXAMPLES = ({"block": 16, "look_back": 1}, {"block": 16})
 
 
 def pattern(n: int, *, causal: bool, block: int, look_back: int) -> Expr:

@@ -27,11 +27,7 @@ PARAMS = {
     "bits": Param(63, "63 hash bits (Vyas et al. 2020)"),
     "iterations": Param(10, "10 of Lloyd's algorithm in Hamming space (Vyas et al. 2020)"),
 }
-EXAMPLES = (
-    {},
-    {"clusters": 7, "topk": 0},
-    {"clusters": 7, "topk": 5},
-)
+EXAMPLES = ({}, {"clusters": 7, "topk": 0}, {"clusters": 7, "topk": 5})
 WIDTH = 64
 
 

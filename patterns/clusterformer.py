@@ -28,11 +28,7 @@ PARAMS = {
     "clusters": Param(512, "512 (Wang et al. 2021)", least=1, most="n"),
     "iterations": Param(10, "10: ours; the paper leaves k-means to a library"),
 }
-EXAMPLES = (
-    {},
-    {"window": 16, "stride": 14, "clusters": 9},
-    {"window": 32, "stride": 8, "clusters": 5},
-)
+EXAMPLES = ({}, {"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5})
 WIDTH = 64
 
 

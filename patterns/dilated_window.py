@@ -27,10 +27,7 @@ PARAMS = {
     ),
     "dilation": Param(2, "2 (Beltagy et al. 2020, table 12: gaps of 1 to 3 in the upper layers)", least=1),
 }
-EXAMPLES = (
-    {"window": 8, "dilation": 3},
-    {"window": 16, "dilation": 3},
-)
+EXAMPLES = ({"window": 8, "dilation": 3}, {"window": 16, "dilation": 3})
 
 
 def pattern(n: int, *, causal: bool, window: int, dilation: int) -> Expr:

@@ -30,10 +30,7 @@ PARAMS = {
     "index_heads": Param(64, "64 (the released configuration of DeepSeek-V3.2)"),
     "index_dim": Param(128, "128 (the released configuration of DeepSeek-V3.2)"),
 }
-EXAMPLES = (
-    {},
-    {"topk": 16},
-)
+EXAMPLES = ({}, {"topk": 16})
 ROWS = 64
 SAMPLED_HEADS = 4
 

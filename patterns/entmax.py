@@ -28,10 +28,7 @@ CARD = Card(
 PARAMS = {
     "alpha": Param(1.5, "1.5 (Correia et al. 2019: the fixed baseline, and about where learned heads start)"),
 }
-EXAMPLES = (
-    {},
-    {"alpha": 2.0},
-)
+EXAMPLES = ({}, {"alpha": 2.0})
 WIDTH = 64
 ROWS = 512
 STEPS = 30

@@ -2,12 +2,6 @@
 
 from attnprof.pattern import Band, Card, Expr, Global, Param, band_pairs
 
-
-def _half(n: int) -> int:
-    """At most half of a short sequence is global."""
-    return n // 2
-
-
 CARD = Card(
     title="Extended Transformer Construction",
     bib="ainslie2020etc",
@@ -37,7 +31,10 @@ PARAMS = {
         by_length=(84, 168, 168, 338),
     ),
     "global_tokens": Param(
-        256, "256; 230 to 430 by task (Ainslie et al. 2020, appendix)", most=_half, by_length=(64, 256, 256, 512)
+        256,
+        "256; 230 to 430 by task (Ainslie et al. 2020, appendix)",
+        most=lambda n: n // 2,
+        by_length=(64, 256, 256, 512),
     ),
     "clip": Param(
         12, "12: the largest lag that is told apart (Ainslie et al. 2020, appendix; the released configuration)"

@@ -22,10 +22,7 @@ PARAMS = {
     "query_block": Param(256, "256 (Parmar et al. 2018, section 5.1)", least=1, most="n"),
     "memory_block": Param(256, "256: memory of 512 with the block itself (Parmar et al. 2018, section 5.1)", most="n"),
 }
-EXAMPLES = (
-    {"query_block": 16, "memory_block": 8},
-    {"query_block": 16, "memory_block": 32},
-)
+EXAMPLES = ({"query_block": 16, "memory_block": 8}, {"query_block": 16, "memory_block": 32})
 
 
 def pattern(n: int, *, causal: bool, query_block: int, memory_block: int) -> Expr:

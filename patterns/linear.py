@@ -30,12 +30,7 @@ PARAMS = {
         64, "64: ours; the paper's kernel goes token by token", least=1, most="n", by_length=(64, 64, 128, 128)
     ),
 }
-EXAMPLES = (
-    {"chunk": 16},
-    {"chunk": 16, "feature": "relu"},
-    {"chunk": 16, "feature": "poly2"},
-    {"chunk": 4096},
-)
+EXAMPLES = ({"chunk": 16}, {"chunk": 16, "feature": "relu"}, {"chunk": 16, "feature": "poly2"}, {"chunk": 4096})
 
 
 def pattern(n: int, *, causal: bool, head_dim: int, feature: str) -> Expr:

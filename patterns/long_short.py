@@ -32,11 +32,7 @@ PARAMS = {
     "chunk": Param(16, "16, causal (Zhu et al. 2021: character language models)", least=1),
     "chunk_rank": Param(1, "1 slot a chunk, causal (Zhu et al. 2021)"),
 }
-EXAMPLES = (
-    {},
-    {"window": 16, "rank": 4},
-    {"window": 8, "chunk": 8, "chunk_rank": 2},
-)
+EXAMPLES = ({}, {"window": 16, "rank": 4}, {"window": 8, "chunk": 8, "chunk_rank": 2})
 
 
 def pattern(n: int, *, causal: bool, window: int, rank: int, chunk: int, chunk_rank: int) -> Expr:

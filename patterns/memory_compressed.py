@@ -33,11 +33,7 @@ PARAMS = {
         words=("LM", "LMLML"),
     ),
 }
-EXAMPLES = (
-    {"block": 16},
-    {"block": 16, "stack": "LMLML"},
-    {"block": 16, "factor": 4},
-)
+EXAMPLES = ({"block": 16}, {"block": 16, "stack": "LMLML"}, {"block": 16, "factor": 4})
 
 
 def layers(*, stack: str) -> int:

@@ -28,11 +28,7 @@ PARAMS = {
     "block": Param(512, "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)", least=1, most="n"),
     "topk": Param(3, "3 (Lu et al. 2025, section 3.1)"),
 }
-EXAMPLES = (
-    {},
-    {"block": 16},
-    {"block": 8, "topk": 1},
-)
+EXAMPLES = ({}, {"block": 16}, {"block": 8, "topk": 1})
 WIDTH = 64
 
 

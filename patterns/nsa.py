@@ -39,10 +39,7 @@ PARAMS = {
     ),
     "group": Param(16, "16 query heads a KV head (Yuan et al. 2025, section 4.1: 64 heads, 4 groups)"),
 }
-EXAMPLES = (
-    {},
-    {"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4},
-)
+EXAMPLES = ({}, {"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4})
 WIDTH = 64
 ROWS = 512
 

@@ -24,10 +24,7 @@ CARD = Card(
 PARAMS = {
     "latents": Param(1024, "1024 (Hawthorne et al. 2022)", least=1, most="n"),
 }
-EXAMPLES = (
-    {},
-    {"latents": 16},
-)
+EXAMPLES = ({}, {"latents": 16})
 
 
 def layers() -> int:

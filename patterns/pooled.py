@@ -25,11 +25,7 @@ PARAMS = {
     "factor": Param(3, "3 (Liu et al. 2018, section 4.2.4)", least=1, most="n", by_length=(3, 4, 8, 16)),
     "pooling": Param("mean", "mean; the strided convolution is Liu et al. 2018's", words=("mean", "max", "conv")),
 }
-EXAMPLES = (
-    {},
-    {"pooling": "max"},
-    {"pooling": "conv"},
-)
+EXAMPLES = ({}, {"pooling": "max"}, {"pooling": "conv"})
 
 
 def pattern(n: int, *, causal: bool, factor: int) -> Expr:

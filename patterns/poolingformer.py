@@ -4,12 +4,6 @@ import numpy as np
 
 from attnprof.pattern import Band, Card, Expr, Param, Slices, Slots
 
-
-def _both_sides(n: int) -> int:
-    """The window that has the whole sequence to both sides."""
-    return 2 * n - 2
-
-
 CARD = Card(
     title="Poolingformer",
     bib="zhang2021poolingformer",
@@ -28,15 +22,12 @@ CARD = Card(
     ),
 )
 PARAMS = {
-    "window": Param(256, "256: 128 to each side (Zhang et al. 2021)", most=_both_sides),
-    "pooled_window": Param(1024, "1024: 512 to each side (Zhang et al. 2021)", most=_both_sides),
+    "window": Param(256, "256: 128 to each side (Zhang et al. 2021)", most=lambda n: 2 * n - 2),
+    "pooled_window": Param(1024, "1024: 512 to each side (Zhang et al. 2021)", most=lambda n: 2 * n - 2),
     "kernel": Param(5, "5 (Zhang et al. 2021)", least=1),
     "stride": Param(4, "4 (Zhang et al. 2021)", least=1),
 }
-EXAMPLES = (
-    {},
-    {"window": 8, "pooled_window": 32},
-)
+EXAMPLES = ({}, {"window": 8, "pooled_window": 32})
 
 
 def pattern(n: int, *, window: int, pooled_window: int, kernel: int, stride: int) -> Expr:

@@ -24,11 +24,7 @@ CARD = Card(
 PARAMS = {
     "block": Param(1, "1: distances in tokens, as in the argument (Chen et al. 2025)", least=1, most="n"),
 }
-EXAMPLES = (
-    {},
-    {"block": 8},
-    {"block": 7},
-)
+EXAMPLES = ({}, {"block": 8}, {"block": 7})
 
 
 def pattern(n: int, *, block: int) -> Expr:

@@ -68,11 +68,7 @@ PARAMS = {
         8, "8 stretches of the FFN (Kitaev et al. 2020, section 4; the number is ours); level block alone", least=1
     ),
 }
-EXAMPLES = (
-    {"chunk": 8, "hashes": 2},
-    {"chunk": 8, "hashes": 2, "duplicates": "once"},
-    {"chunk": 8, "hashes": 1},
-)
+EXAMPLES = ({"chunk": 8, "hashes": 2}, {"chunk": 8, "hashes": 2, "duplicates": "once"}, {"chunk": 8, "hashes": 1})
 
 
 def _factors(n: int, chunk: int, buckets: int) -> tuple[int, ...]:

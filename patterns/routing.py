@@ -9,16 +9,6 @@ from attnprof.pattern import Card, Drawn, Expr, Param, Slices
 LLOYD_STEPS = 10
 
 
-def _root(n: int) -> int:
-    """About sqrt(n) centroids."""
-    return round(n**0.5)
-
-
-def _share(n: int, *, clusters: int) -> int:
-    """The tokens of each, if every token goes to one."""
-    return -(-n // clusters)
-
-
 CARD = Card(
     title="Routing Transformer",
     bib="roy2021routing",
@@ -53,11 +43,14 @@ PARAMS = {
         source="about sqrt(n), a function of n in the paper (Roy et al. 2021, section 4.1)",
         least=1,
         most="n",
-        follows=_root,
+        follows=lambda n: round(n**0.5),
         by_length=(8, 32, 64, 128),
     ),
     "window": Param(
-        source="n / clusters tokens of each centroid (Roy et al. 2021, algorithm 1)", least=1, most="n", follows=_share
+        source="n / clusters tokens of each centroid (Roy et al. 2021, algorithm 1)",
+        least=1,
+        most="n",
+        follows=lambda n, clusters: -(-n // clusters),
     ),
     "sharing": Param(
         "causal",
@@ -65,12 +58,7 @@ PARAMS = {
         words=("causal", "always", "never"),
     ),
 }
-EXAMPLES = (
-    {},
-    {"sharing": "never"},
-    {"sharing": "always"},
-    {"clusters": 4, "window": 16},
-)
+EXAMPLES = ({}, {"sharing": "never"}, {"sharing": "always"}, {"clusters": 4, "window": 16})
 
 
 class _Sample:

@@ -22,10 +22,7 @@ PARAMS = {
     "points": Param(32, "32 (Lee et al. 2019, section 5, which uses 16 to 64)", least=1, by_length=(32, 64, 128, 128)),
     "variant": Param("paper", "paper (Lee et al. 2019, equations 6 to 9)", words=("paper", "official")),
 }
-EXAMPLES = (
-    {"points": 8},
-    {"points": 8, "variant": "official"},
-)
+EXAMPLES = ({"points": 8}, {"points": 8, "variant": "official"})
 
 
 def pattern(n: int, *, points: int) -> Expr:

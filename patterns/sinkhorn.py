@@ -45,10 +45,7 @@ PARAMS = {
     "gumbel": Param(1.0, "1: standard noise (Tay et al. 2020, section 3.2)"),
     "hard": Param(False, "false (Tay et al. 2020, section 3.2: soft while training)"),
 }
-EXAMPLES = (
-    {"block": 8},
-    {"block": 8, "hard": True},
-)
+EXAMPLES = ({"block": 8}, {"block": 8, "hard": True})
 
 
 def pattern(n: int, *, causal: bool, layer: int, seed: int, block: int) -> Expr:

@@ -29,12 +29,7 @@ PARAMS = {
     ),
     "sinks": Param(4, "4 (Xiao et al. 2024, section 3.2 and table 2)", most="n"),
 }
-EXAMPLES = (
-    {"window": 16, "sinks": 3},
-    {"window": 16},
-    {"window": 8, "sinks": 0},
-    {"window": 2, "sinks": 9},
-)
+EXAMPLES = ({"window": 16, "sinks": 3}, {"window": 16}, {"window": 8, "sinks": 0}, {"window": 2, "sinks": 9})
 
 
 def pattern(n: int, *, window: int, sinks: int) -> Expr:

@@ -4,12 +4,6 @@ import numpy as np
 
 from attnprof.pattern import BlockTable, Card, Expr, Param
 
-
-def _blocks(n: int, *, block: int) -> int:
-    """The blocks that there are."""
-    return -(-n // block)
-
-
 CARD = Card(
     title="SortCut Sinkhorn Transformer",
     bib="tay2020sinkhorn",
@@ -37,17 +31,13 @@ PARAMS = {
     "block": Param(
         16, "16 (Tay et al. 2020, section 4.4: 2 blocks of 16 tokens)", least=1, most="n", by_length=(64, 64, 128, 256)
     ),
-    "sorted_blocks": Param(2, "2 (Tay et al. 2020, section 4.4)", least=1, most=_blocks),
+    "sorted_blocks": Param(2, "2 (Tay et al. 2020, section 4.4)", least=1, most=lambda n, block: -(-n // block)),
     "temperature": Param(0.75, "0.75 (Tay et al. 2020, section 4.6)"),
     "iterations": Param(8, "8: ours; the rows of random scores then sum to 1 within about 1 percent"),
     "gumbel": Param(1.0, "1: standard noise (Tay et al. 2020, section 3.2)"),
     "hard": Param(False, "false (Tay et al. 2020, section 3.2: soft while training)"),
 }
-EXAMPLES = (
-    {"block": 8},
-    {"block": 8, "hard": True},
-    {"block": 8, "sorted_blocks": 3},
-)
+EXAMPLES = ({"block": 8}, {"block": 8, "hard": True}, {"block": 8, "sorted_blocks": 3})
 
 
 def pattern(n: int, *, layer: int, seed: int, block: int, sorted_blocks: int) -> Expr:

@@ -40,12 +40,7 @@ PARAMS = {
         "merge", "merge (Child et al. 2019, section 5.2, which names all three)", words=("merge", "alternate", "heads")
     ),
 }
-EXAMPLES = (
-    {},
-    {"combine": "alternate"},
-    {"combine": "heads"},
-    {"stride": 8, "summary": 2},
-)
+EXAMPLES = ({}, {"combine": "alternate"}, {"combine": "heads"}, {"stride": 8, "summary": 2})
 
 
 def layers(*, combine: str) -> int:

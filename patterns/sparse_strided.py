@@ -30,12 +30,7 @@ PARAMS = {
         "merge", "merge (Child et al. 2019, section 5.2, which names all three)", words=("merge", "alternate", "heads")
     ),
 }
-EXAMPLES = (
-    {},
-    {"combine": "alternate"},
-    {"combine": "heads"},
-    {"stride": 7},
-)
+EXAMPLES = ({}, {"combine": "alternate"}, {"combine": "heads"}, {"stride": 7})
 
 
 def layers(*, combine: str) -> int:

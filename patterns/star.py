@@ -19,10 +19,7 @@ CARD = Card(
 PARAMS = {
     "global_tokens": Param(1, "1: the classification token (Zaheer et al. 2020, theorem 1: the star graph)", most="n"),
 }
-EXAMPLES = (
-    {},
-    {"global_tokens": 4},
-)
+EXAMPLES = ({}, {"global_tokens": 4})
 
 
 def pattern(n: int, *, global_tokens: int) -> Expr:

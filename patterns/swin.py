@@ -30,10 +30,7 @@ PARAMS = {
     "shift": Param(source="floor(window / 2) (Liu et al. 2021, section 3.2)"),
     "merging": Param(False, "false: it stands between stages, not between layers (Liu et al. 2021, section 3.1)"),
 }
-EXAMPLES = (
-    {"window": 4},
-    {"window": 4, "merging": True},
-)
+EXAMPLES = ({"window": 4}, {"window": 4, "merging": True})
 
 
 def resolve(n: int, *, window: int, shift: int | None) -> dict[str, int]:

@@ -4,12 +4,6 @@ import numpy as np
 
 from attnprof.pattern import Band, Card, Explicit, Expr, Param, Slices
 
-
-def _with_the_next(n: int) -> int:
-    """The sequence, and the token that decoding adds."""
-    return n + 1
-
-
 CARD = Card(
     title="Transformer-XL",
     bib="dai2019transformerxl",
@@ -36,7 +30,7 @@ PARAMS = {
         512,
         "512 (released code of Dai et al. 2019: enwik8, 12 layers; 150 for WikiText-103)",
         least=1,
-        most=_with_the_next,
+        most=lambda n: n + 1,
         by_length=(128, 512, 512, 512),
     ),
     "memory": Param(

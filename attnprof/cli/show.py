@@ -197,10 +197,11 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def parameter(it: Mapping[str, Any]) -> str:
-    """One parameter: its default and where that comes from, and its value at this length where it is another."""
+    """One parameter: its default and where that comes from, its words, its value at this length where it is another."""
     default, here, source = format_value(it["default"]), format_value(it["value"]), it["source"] or ""
     value = source if source.startswith(default) else f"{default}   {source}".rstrip()
-    return f"{it['name']} = {value}" + (f"; {here} here" if default != here else "")
+    words = f"; of {', '.join(it['words'])}" if it["words"] else ""
+    return f"{it['name']} = {value}{words}" + (f"; {here} here" if default != here else "")
 
 
 def counts(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -55,26 +55,19 @@ class Parts:
 
 
 def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The parts among the functions that a pattern file defines.
+    """The parts among what a pattern file holds, its own or imported from another.
 
     Raises `AttnprofError` for a public name that is nearly one that a pattern file may define.
     """
-    own = dict(_own(module))
-    for name in own:
-        _refuse_near(module, name, OFFERED if not name.isupper() else STATEMENTS)
-    return {name: value for name, value in own.items() if name in OFFERED and callable(value)}
+    held = vars(module)
+    for name, value in held.items():
+        own = inspect.isfunction(value) and value.__module__ == module.__name__
+        if name.isupper() or (own and not name.startswith("_")):
+            _refuse_near(module, name, STATEMENTS if name.isupper() else tuple(OFFERED))
+    return {name: held[name] for name in OFFERED if callable(held.get(name))}
 
 
-def _own(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Public functions and classes that a file has not imported, and its constants."""
-    for name, value in vars(module).items():
-        constant = name.isupper() and not callable(value)
-        mine = inspect.isroutine(value) or inspect.isclass(value)
-        if not name.startswith("_") and (constant or (mine and value.__module__ == module.__name__)):
-            yield name, value
-
-
-def _refuse_near(module: ModuleType, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> None:
+def _refuse_near(module: ModuleType, name: str, known: tuple[str, ...]) -> None:
     near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
     if near and name not in known:
         raise AttnprofError(

@@ -115,7 +115,7 @@ def load(path: Path) -> Entry:
             f"{path} defines no function `pattern`",
             hint="it needs `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
         )
-    params = borrowed.params if borrowed else params_of(path, stated.get("PARAMS", {}), own["pattern"])
+    params = borrowed.params if borrowed else _params(path, stated.get("PARAMS", {}), own["pattern"])
     for part, function in own.items():
         check_keywords(path, part, function, params)
     parts: dict[str, Any] = {part: guarded(path, function) for part, function in own.items()}
@@ -124,6 +124,18 @@ def load(path: Path) -> Entry:
     if borrowed:
         return replace(borrowed, name=path.stem, path=path, card=card, examples=examples, **parts)
     return Entry(path.stem, path, card, draw, params, examples, **parts)
+
+
+def _params(path: Path, stated: Mapping[str, Param], draw: Callable[..., Expr]) -> dict[str, Param]:
+    """The parameters of a pattern file, the functions in them guarded as its parts are."""
+    return {
+        name: replace(
+            param,
+            most=guarded(path, param.most) if callable(param.most) else param.most,
+            follows=param.follows and guarded(path, param.follows),
+        )
+        for name, param in params_of(path, stated, draw).items()
+    }
 
 
 def guarded(path: Path, call: Callable[..., Any]) -> Callable[..., Any]:

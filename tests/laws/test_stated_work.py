@@ -144,7 +144,7 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
 
 # Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
 # segments and memories leaves much of them masked.
-FAR = ("routing", "sinkhorn-both", "sinkhorn-causal", "transformer_xl-memory=200,same_length=True")
+FAR = ("routing", "sinkhorn-both", "sinkhorn-causal", "transformer_xl-memory=200,same", "transformer_xl-memory=8,same")
 
 
 @pytest.mark.parametrize("case", as_params([case for case in cases() if not str(case).startswith(FAR)]))
