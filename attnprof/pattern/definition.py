@@ -15,7 +15,7 @@ from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.pattern.param import Param
-from attnprof.records import Value
+from attnprof.units import Value
 
 CONTEXT = ("causal", "layer", "head", "seed", "heads", "head_dim")
 STATEMENTS = ("CARD", "PARAMS", "EXAMPLES")

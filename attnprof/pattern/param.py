@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.pattern.listed import numbers
-from attnprof.records import Value
+from attnprof.units import Value
 
 STEPS = (1024, 4096, 16384, 65536)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnprof.records import Value
+from attnprof.units import Value
 from attnprof.targets import catalog
 
 
