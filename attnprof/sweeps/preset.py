@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attnprof.units import Value
 from attnprof.targets import catalog
+from attnprof.units import Value
 
 
 def by_length(target: str, n: int) -> dict[str, Value]:

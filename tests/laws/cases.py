@@ -35,7 +35,7 @@ def _is_for_two_heads(entry: catalog.Entry, example: Mapping[str, Value]) -> boo
 
 
 def is_quadratic(name: str) -> bool:
-    """Whether work or memory grows as n^2 by design; where data select blocks, the quadratic term is of blocks alone."""
+    """Whether work or memory grows as n^2 by design; where data select blocks, only the work on blocks does."""
     growth = catalog.card(name).growth
     return growth == 2 or (growth is None and not catalog.card(name).data_dependent)
 
