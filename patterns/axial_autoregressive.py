@@ -1,16 +1,15 @@
 """A grid in raster order: an outer decoder summarises all rows above, an inner one reads the own row."""
 
-from math import isqrt
-
 import numpy as np
 
-from attnprof.pattern import Blocks, BlockTable, Card, Expr, Strided
+from attnprof.pattern import Blocks, BlockTable, Card, Expr, Param, Strided, block_pairs, grid_width
 
 CARD = Card(
     title="Axial Transformer, autoregressive",
     bib="ho2019axial",
     survey_class="fixed pattern",
     complexity="O(n sqrt(n))",
+    growth=1.5,
     causality=(True,),
     maths="own",
     rule="whole rows above (outer rows, columns and the shift down), then the own row up to the token (inner rows)",
@@ -25,13 +24,15 @@ CARD = Card(
         "edges stand where they act: the outer rows as reads of the row above",
         "n tokens fill a grid by rows, H the smallest at or above sqrt(n), W = ceil(n / H); the last row may be short",
     ),
-    sources={"stride": "the width W of the grid, from n: a square image (Ho et al. 2019, section 4: 64 x 64)"},
 )
-
-
-def resolve(n: int, *, stride: int | None = None) -> dict[str, int]:
-    """The width of the grid: ceil(n / H) with the smallest H at or above sqrt(n), unless given."""
-    return {"stride": min(stride, n) if stride else -(-n // (isqrt(n - 1) + 1))}
+PARAMS = {
+    "stride": Param(
+        source="the width W of the grid, from n: a square image (Ho et al. 2019, section 4: 64 x 64)",
+        least=1,
+        most="n",
+        follows=grid_width,
+    ),
+}
 
 
 def layers() -> int:
@@ -39,24 +40,21 @@ def layers() -> int:
     return 3
 
 
-def pattern(n: int, *, layer: int = 0, stride: int | None = None) -> Expr:
+def pattern(n: int, *, layer: int, stride: int) -> Expr:
     """The row above, the column so far, the own row so far."""
-    width = resolve(n, stride=stride)["stride"]
-    above = np.arange(-(-n // width))[:, None] - 1
-    return (BlockTable(width, above), Strided(width, causal=True), Blocks(width, causal=True))[layer % 3]
+    above = np.arange(-(-n // stride))[:, None] - 1
+    return (BlockTable(stride, above), Strided(stride, causal=True), Blocks(stride, causal=True))[layer % 3]
 
 
-def edges(n: int, *, layer: int = 0, stride: int | None = None) -> int:
+def edges(n: int, *, layer: int, stride: int) -> int:
     """Rows above, triangles of the columns, triangles of the rows."""
-    width = resolve(n, stride=stride)["stride"]
-    whole, rest = divmod(n, width)
-    above = max(n - width, 0) * width
-    columns = width * whole * (whole + 1) // 2 + rest * (whole + 1)
-    rows = whole * width * (width + 1) // 2 + rest * (rest + 1) // 2
+    whole, rest = divmod(n, stride)
+    above = max(n - stride, 0) * stride
+    columns = stride * whole * (whole + 1) // 2 + rest * (whole + 1)
+    rows = block_pairs(n, stride, causal=True)
     return (above, columns, rows)[layer % 3]
 
 
-def flops_paper(n: int, *, dim: int, stride: int | None = None) -> int:
+def flops_paper(n: int, *, dim: int, stride: int) -> int:
     """4 n (H + 2 W) D: outer rows, columns, inner rows (Ho et al. 2019, section 3: n^(1/2) keys for each axis)."""
-    width = resolve(n, stride=stride)["stride"]
-    return 4 * n * (2 * width + -(-n // width)) * dim
+    return 4 * n * (2 * stride + -(-n // stride)) * dim

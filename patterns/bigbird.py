@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import BlockTable, Card, Expr
+from attnprof.pattern import BlockTable, Card, Expr, Param
 
 CARD = Card(
     title="BigBird",
@@ -17,54 +17,60 @@ CARD = Card(
         "random blocks are drawn once, for each head and layer, outside the window and the global blocks",
         "global blocks are the first and the last (layout=ends, as released) or the first ones (layout=prefix)",
     ),
-    choices={"layout": ("ends", "prefix")},
-    sources={
-        "block": "64 (Zaheer et al. 2020, appendix E.1)",
-        "window_blocks": "3, the own block and one to each side (Zaheer et al. 2020, table 8); 0 leaves it out",
-        "random_blocks": "3 (Zaheer et al. 2020, table 8)",
-        "global_blocks": "2 (Zaheer et al. 2020, table 8: g = 2 x block)",
-        "layout": "ends: the released code makes the first and the last block global",
-    },
     oracle="transformers BigBirdBlockSparseAttention in train mode",
+)
+PARAMS = {
+    "block": Param(64, "64 (Zaheer et al. 2020, appendix E.1)", least=1, by_length=(32, 64, 64, 64)),
+    "window_blocks": Param(3, "3, the own block and one to each side (Zaheer et al. 2020, table 8); 0 leaves it out"),
+    "random_blocks": Param(3, "3 (Zaheer et al. 2020, table 8)"),
+    "global_blocks": Param(2, "2 (Zaheer et al. 2020, table 8: g = 2 x block)"),
+    "layout": Param(
+        "ends", "ends: the released code makes the first and the last block global", words=("ends", "prefix")
+    ),
+}
+EXAMPLES = (
+    {"block": 8},
+    {"block": 8, "layout": "prefix"},
+    {"block": 16, "global_blocks": 0},
+    {"block": 8, "global_blocks": 3, "layout": "prefix"},
 )
 
 
 def pattern(
     n: int,
     *,
-    layer: int = 0,
-    head: int = 0,
-    seed: int = 0,
-    block: int = 64,
-    window_blocks: int = 3,
-    random_blocks: int = 3,
-    global_blocks: int = 2,
-    layout: str = "ends",
+    layer: int,
+    head: int,
+    seed: int,
+    block: int,
+    window_blocks: int,
+    random_blocks: int,
+    global_blocks: int,
+    layout: str,
 ) -> Expr:
     """The window, the random blocks and the global ones of every block; the rows of global blocks are full."""
     count = -(-n // block)
-    hubs = global_ids(count, global_blocks, layout)
-    near = window(count, window_blocks)
-    picks = random_ids(np.random.default_rng([seed, layer, head]), near, hubs, random_blocks)
+    hubs = _global_ids(count, global_blocks, layout)
+    near = _window(count, window_blocks)
+    picks = _random_ids(np.random.default_rng([seed, layer, head]), near, hubs, random_blocks)
     table = np.concatenate([near, picks, np.broadcast_to(hubs, (count, len(hubs)))], axis=1)
     return BlockTable(block, table, full=tuple(hubs.tolist()))
 
 
-def global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
+def _global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
     """The global blocks: the first ones, or as many of the first as of the last (the first has the odd one)."""
     wanted = min(global_blocks, count)
     first = wanted if layout == "prefix" else -(-wanted // 2)
     return np.concatenate([np.arange(first), np.arange(count - (wanted - first), count)])
 
 
-def window(count: int, window_blocks: int) -> np.ndarray:
+def _window(count: int, window_blocks: int) -> np.ndarray:
     """The window of every block, `[count, window_blocks]`, -1 beyond the ends."""
-    wide = window_blocks
-    near = np.arange(count)[:, None] + np.arange(wide) - wide // 2
+    near = np.arange(count)[:, None] + np.arange(window_blocks) - window_blocks // 2
     return np.where((near >= 0) & (near < count), near, -1)
 
 
-def random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, random_blocks: int) -> np.ndarray:
+def _random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, random_blocks: int) -> np.ndarray:
     """Distinct random blocks of every block outside its window and the global ones, -1 where there are too few.
 
     Floyd's sampling of ranks among the blocks that are left, then past the ones that are taken: O(blocks).
@@ -85,40 +91,29 @@ def random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, ra
     return picks
 
 
-def edges(
-    n: int,
-    *,
-    block: int = 64,
-    window_blocks: int = 3,
-    random_blocks: int = 3,
-    global_blocks: int = 2,
-    layout: str = "ends",
-) -> int | None:
+def edges(n: int, *, block: int, window_blocks: int, random_blocks: int, global_blocks: int, layout: str) -> int | None:
     """Full rows for global blocks; for the others window, globals and as many random blocks as there are to draw.
 
     None where a short last block may be drawn: the count then depends on the draw.
     """
     count = -(-n // block)
-    hubs = set(global_ids(count, global_blocks, layout).tolist())
+    hubs = set(_global_ids(count, global_blocks, layout).tolist())
     if n % block and random_blocks and count - 1 not in hubs:
         return None
     last = n - (count - 1) * block
     sizes = [block] * (count - 1) + [last]
-    wide = window_blocks
-    half = wide // 2
+    half = window_blocks // 2
     total = 0
     for at in range(count):
         if at in hubs:
             total += sizes[at] * n
             continue
-        fixed = hubs | {j for j in range(at - half, at - half + wide) if 0 <= j < count}
+        fixed = hubs | {j for j in range(at - half, at - half + window_blocks) if 0 <= j < count}
         random = min(random_blocks, count - len(fixed))
         total += sizes[at] * (sum(sizes[j] for j in fixed) + random * block)
     return total
 
 
-def flops_paper(
-    n: int, *, dim: int, block: int = 64, window_blocks: int = 3, random_blocks: int = 3, global_blocks: int = 2
-) -> int:
+def flops_paper(n: int, *, dim: int, block: int, window_blocks: int, random_blocks: int, global_blocks: int) -> int:
     """4 n (w + r + g) block D, n keys at most: linear in n (Zaheer et al. 2020, section 2)."""
     return 4 * n * min((window_blocks + random_blocks + global_blocks) * block, n) * dim

@@ -1,6 +1,6 @@
 """Disjoint blocks: each token reads its own block, and on request the blocks beside it."""
 
-from attnprof.pattern import Blocks, Card, Expr
+from attnprof.pattern import Blocks, Card, Expr, Param, block_pairs
 
 CARD = Card(
     title="Block-local attention",
@@ -15,35 +15,36 @@ CARD = Card(
         "with look_back 0 the blocks never hear of each other, at any depth",
         "look_back reads as many blocks after as before, except under causality",
     ),
-    sources={
-        "block": "256 (Liu et al. 2018, section 4.2.4: blocks of 256 tokens)",
-        "look_back": "0 (Qiu et al. 2020, section 3.1: blocks attend within themselves)",
-    },
     oracle="local_attention.LocalAttention",
 )
+PARAMS = {
+    "block": Param(
+        256,
+        "256 (Liu et al. 2018, section 4.2.4: blocks of 256 tokens)",
+        least=1,
+        most="n",
+        by_length=(128, 256, 256, 512),
+    ),
+    "look_back": Param(0, "0 (Qiu et al. 2020, section 3.1: blocks attend within themselves)", by_length=(1, 1, 1, 1)),
+}
+EXAMPLES = ({"block": 16, "look_back": 1}, {"block": 16})
 
 
-def resolve(n: int, *, block: int = 256, look_back: int = 0) -> dict[str, int]:
-    """A block no longer than the sequence."""
-    return {"block": min(block, n)}
-
-
-def pattern(n: int, *, causal: bool = False, block: int = 256, look_back: int = 0) -> Expr:
+def pattern(n: int, *, causal: bool, block: int, look_back: int) -> Expr:
     """The own block and `look_back` blocks before it (and after it, unless causal)."""
     return Blocks(block, look_back, 0 if causal else look_back, causal)
 
 
-def edges(n: int, *, causal: bool = False, block: int = 256, look_back: int = 0) -> int:
+def edges(n: int, *, causal: bool, block: int, look_back: int) -> int:
     """Own blocks (or their triangles), and every pair of blocks at most `look_back` apart; the last may be short."""
     whole, rest = divmod(n, block)
-    own = whole * block * (block + 1) // 2 + rest * (rest + 1) // 2 if causal else whole * block**2 + rest**2
     pairs = sum(
         max(whole - lag, 0) * block**2 + (rest * block if whole >= lag else 0) for lag in range(1, look_back + 1)
     )
-    return own + (pairs if causal else 2 * pairs)
+    return block_pairs(n, block, causal) + (pairs if causal else 2 * pairs)
 
 
-def flops_paper(n: int, *, dim: int, causal: bool, block: int = 256, look_back: int = 0) -> int:
+def flops_paper(n: int, *, dim: int, causal: bool, block: int, look_back: int) -> int:
     """4 n B D: linear in n (Qiu et al. 2020, section 3.2), for each block read, n keys at most."""
     blocks = 1 + look_back * (1 if causal else 2)
     return 4 * n * min(block * blocks, n) * dim

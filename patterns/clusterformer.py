@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, KeyTable, Slices
+from attnprof.pattern import Card, Explicit, Expr, KeyTable, Param, Slices, block_pairs
 
 CARD = Card(
     title="Cluster-Former",
@@ -21,13 +21,14 @@ CARD = Card(
         "assigning tokens takes n clusters products; only the sorting is the n log n of the survey",
         "here the hidden states are N(0, I) of width 64",
     ),
-    sources={
-        "window": "256 (Wang et al. 2021); also the length of a chunk",
-        "stride": "224 (Wang et al. 2021)",
-        "clusters": "512 (Wang et al. 2021)",
-        "iterations": "10: ours; the paper leaves k-means to a library",
-    },
 )
+PARAMS = {
+    "window": Param(256, "256 (Wang et al. 2021); also the length of a chunk", least=1),
+    "stride": Param(224, "224 (Wang et al. 2021)", least=1),
+    "clusters": Param(512, "512 (Wang et al. 2021)", least=1, most="n"),
+    "iterations": Param(10, "10: ours; the paper leaves k-means to a library"),
+}
+EXAMPLES = ({}, {"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5})
 WIDTH = 64
 
 
@@ -36,26 +37,12 @@ def layers() -> int:
     return 2
 
 
-def resolve(n: int, *, clusters: int = 512) -> dict[str, int]:
-    """No more clusters than tokens."""
-    return {"clusters": min(clusters, n)}
-
-
-def pattern(
-    n: int,
-    *,
-    layer: int = 0,
-    seed: int = 0,
-    window: int = 256,
-    stride: int = 224,
-    clusters: int = 512,
-    iterations: int = 10,
-) -> Expr:
+def pattern(n: int, *, layer: int, seed: int, window: int, stride: int, clusters: int, iterations: int) -> Expr:
     """Windows in even layers, chunks of the tokens sorted by cluster in odd ones."""
     if layer % 2 == 0:
-        return windows(n, window, stride)
+        return _windows(n, window, stride)
     draw = np.random.default_rng([seed, layer])
-    order = np.argsort(kmeans(draw, n, min(clusters, n), iterations), kind="stable")
+    order = np.argsort(_kmeans(draw, n, clusters, iterations), kind="stable")
     table = np.full((-(-n // window), window), -1)
     table.ravel()[:n] = order
     chunk = np.empty(n, dtype=np.int64)
@@ -63,43 +50,42 @@ def pattern(
     return KeyTable(table[chunk])
 
 
-def windows(n: int, window: int, stride: int) -> Expr:
+def _windows(n: int, window: int, stride: int) -> Expr:
     """Token i reads from the start of the first window that has it to the end of the last one."""
     i, last = np.arange(n), -(-max(n - window, 0) // stride)
     first = np.maximum(-((window - 1 - i) // stride), 0)
     return Explicit(Slices.of(n, i, first * stride, np.minimum(i // stride, last) * stride + window))
 
 
-def kmeans(draw: np.random.Generator, n: int, count: int, iterations: int) -> np.ndarray:
+def _kmeans(draw: np.random.Generator, n: int, count: int, iterations: int) -> np.ndarray:
     """The cluster of each of n random hidden states; an empty cluster keeps its centre."""
     x = draw.standard_normal((n, WIDTH), dtype=np.float32)
     centre = x[draw.choice(n, count, replace=False)]
     for _ in range(iterations):
-        mine = nearest(x, centre)
+        mine = _nearest(x, centre)
         total = np.zeros_like(centre)
         np.add.at(total, mine, x)
         size = np.bincount(mine, minlength=count)[:, None]
         centre = np.where(size > 0, total / np.maximum(size, 1), centre).astype(np.float32)
-    return nearest(x, centre)
+    return _nearest(x, centre)
 
 
-def nearest(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def _nearest(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Index of the centre closest to each row."""
     return (x @ centre.T - (centre**2).sum(axis=1) / 2).argmax(axis=1)
 
 
-def edges(n: int, *, layer: int = 0, window: int = 256, stride: int = 224) -> int:
+def edges(n: int, *, layer: int, window: int, stride: int) -> int:
     """Pairs within a window, those of two windows once; or pairs within a chunk, whichever tokens it holds."""
     if layer % 2:
-        whole, rest = divmod(n, window)
-        return whole * window**2 + rest**2
+        return block_pairs(n, window)
     starts = range(0, -(-max(n - window, 0) // stride) * stride + 1, stride)
     ends = [min(start + window, n) for start in starts]
     both = sum(max(end - start, 0) ** 2 for start, end in zip(starts[1:], ends, strict=False))
     return sum((end - start) ** 2 for start, end in zip(starts, ends, strict=True)) - both
 
 
-def flops_paper(n: int, *, dim: int, window: int = 256, stride: int = 224, clusters: int = 512) -> int:
+def flops_paper(n: int, *, dim: int, window: int, stride: int, clusters: int) -> int:
     """4 w^2 D for each window of one layer; in the other 4 n w D in chunks, and 2 n C D to find the clusters.
 
     Wang et al. 2021, its two kinds of layers.

@@ -2,7 +2,18 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices, Slots
+from attnprof.pattern import Card, Explicit, Expr, Param, Slices, Slots
+
+
+def _before(n: int, *, segment: int) -> int:
+    """No more memory than comes before the last segment."""
+    return (n - 1) // segment * segment
+
+
+def _older(n: int, *, segment: int, memory: int, rate: int) -> int:
+    """Slots that are full before that."""
+    return (_before(n, segment=segment) - memory) // rate
+
 
 CARD = Card(
     title="Compressive Transformer",
@@ -20,58 +31,50 @@ CARD = Card(
         "(reconstruction of the attention to the old memory), which is not part of a pass here",
         "relative positions count entries: a slot is one entry, whatever it holds",
     ),
-    sources={
-        "segment": "512 (Rae et al. 2020, section 4: PG-19)",
-        "memory": "512 (Rae et al. 2020, section 4: PG-19)",
-        "compressed": "512 (Rae et al. 2020, section 4: PG-19)",
-        "rate": "2 (Rae et al. 2020, section 4: PG-19)",
-    },
     oracle="compressive_transformer_pytorch CompressiveTransformer",
+)
+PARAMS = {
+    "segment": Param(512, "512 (Rae et al. 2020, section 4: PG-19)", least=1, most="n", by_length=(128, 512, 512, 768)),
+    "memory": Param(512, "512 (Rae et al. 2020, section 4: PG-19)", most=_before, by_length=(128, 512, 512, 768)),
+    "compressed": Param(512, "512 (Rae et al. 2020, section 4: PG-19)", most=_older, by_length=(128, 512, 1024, 3072)),
+    "rate": Param(2, "2 (Rae et al. 2020, section 4: PG-19)", least=1, by_length=(2, 2, 3, 3)),
+}
+EXAMPLES = (
+    {"segment": 16, "memory": 24, "compressed": 10, "rate": 3},
+    {"segment": 16, "memory": 0, "compressed": 10, "rate": 3},
+    {"segment": 40, "memory": 24, "compressed": 10, "rate": 3},
+    {"segment": 16, "memory": 16, "compressed": 8},
 )
 
 
-def resolve(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> dict[str, int]:
-    """No segment longer than the sequence, and no more memory of either kind than comes before the last segment."""
-    size = min(segment, n)
-    before = (n - 1) // size * size
-    kept = min(memory, before)
-    return {"segment": size, "memory": kept, "compressed": min(compressed, (before - kept) // rate), "rate": rate}
-
-
-def pattern(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> Expr:
+def pattern(n: int, *, segment: int, memory: int, compressed: int, rate: int) -> Expr:
     """The past back to the start of the memory, and the slots before that."""
-    sizes = resolve(n, segment=segment, memory=memory, compressed=compressed, rate=rate)
     i = np.arange(n)
-    first = i // sizes["segment"] * sizes["segment"] - sizes["memory"]
+    first = i // segment * segment - memory
     near = Explicit(Slices.of(n, i, first, i + 1))
-    count = ((n - 1) // sizes["segment"] * sizes["segment"] - sizes["memory"]) // rate
-    if not sizes["compressed"]:
+    count = _older(n, segment=segment, memory=memory, rate=rate)
+    if not compressed:
         return near
     slot, done = np.arange(count), np.maximum(first, 0) // rate
     reads = Slices.of(count, slot, slot * rate, slot * rate + rate, 1, n)
-    return Slots(count, reads, Slices.of(n, i, done - sizes["compressed"], done, 1, count), near)
+    return Slots(count, reads, Slices.of(n, i, done - compressed, done, 1, count), near)
 
 
-def flops_paper(
-    n: int, *, dim: int, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2
-) -> int:
+def flops_paper(n: int, *, dim: int, segment: int, memory: int, compressed: int, rate: int) -> int:
     """6 T (T + M + C) D a segment, relative positions included (Rae et al. 2020, section 3)."""
-    sizes = resolve(n, segment=segment, memory=memory, compressed=compressed, rate=rate)
-    return 6 * n * (sizes["segment"] + sizes["memory"] + sizes["compressed"]) * dim
+    return 6 * n * (segment + memory + compressed) * dim
 
 
-def pairs(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> int:
+def pairs(n: int, *, segment: int, memory: int, compressed: int, rate: int) -> int:
     """Tokens of the segment so far and of the memory, and the slots before that, as far as there are any."""
-    sizes = resolve(n, segment=segment, memory=memory, compressed=compressed, rate=rate)
-    size, kept, slots = sizes["segment"], sizes["memory"], sizes["compressed"]
     total = 0
-    for start in range(0, n, size):
-        length = min(size, n - start)
-        before = min(kept, start) + min(slots, max(start - kept, 0) // rate)
+    for start in range(0, n, segment):
+        length = min(segment, n - start)
+        before = min(memory, start) + min(compressed, max(start - memory, 0) // rate)
         total += length * before + length * (length + 1) // 2
     return total
 
 
-def score_products(n: int, *, segment: int = 512, memory: int = 512, compressed: int = 512, rate: int = 2) -> int:
+def score_products(n: int, *, segment: int, memory: int, compressed: int, rate: int) -> int:
     """A position a pair: entries of one query differ in their lags."""
     return pairs(n, segment=segment, memory=memory, compressed=compressed, rate=rate)

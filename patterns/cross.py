@@ -7,6 +7,7 @@ CARD = Card(
     bib="vaswani2017attention",
     survey_class="baseline",
     complexity="O(n m)",
+    growth=2.0,
     causality=(False,),
     maths="own",
     cross=True,

@@ -1,12 +1,13 @@
 """Every token reads every token: the baseline of every comparison."""
 
-from attnprof.pattern import Card, Dense, Expr
+from attnprof.pattern import Card, Dense, Expr, all_pairs
 
 CARD = Card(
     title="Multi-head attention",
     bib="vaswani2017attention",
     survey_class="baseline",
     complexity="O(n^2)",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     cross=True,
@@ -20,14 +21,14 @@ CARD = Card(
 )
 
 
-def pattern(n: int, *, causal: bool = False) -> Expr:
+def pattern(n: int, *, causal: bool) -> Expr:
     """All pairs, or all pairs with j <= i."""
     return Dense(causal)
 
 
-def edges(n: int, *, causal: bool = False) -> int:
+def edges(n: int, *, causal: bool) -> int:
     """n^2, or n (n + 1) / 2."""
-    return n * (n + 1) // 2 if causal else n * n
+    return all_pairs(n, causal)
 
 
 def flops_paper(n: int, *, dim: int, keys: int) -> int:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices
+from attnprof.pattern import Card, Explicit, Expr, Param, Slices, all_pairs
 
 CARD = Card(
     title="DeepSeek sparse attention",
     bib="deepseek2025v32",
     survey_class="selected tokens",
-    complexity="",
     complexity_ours="O(n k) for the attention, O(n^2) for the indexer, with a small constant",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,
@@ -23,42 +23,36 @@ CARD = Card(
         "the cache grows by index_dim numbers a token for the indexer's keys",
         "drawn by 4 index heads with queries, keys and weights from N(0, I): nearly uniform over the past",
     ),
-    sources={
-        "topk": "2048 (DeepSeek-AI 2025, section 2.1)",
-        "index_heads": "64 (the released configuration of DeepSeek-V3.2)",
-        "index_dim": "128 (the released configuration of DeepSeek-V3.2)",
-    },
     oracle="transformers DeepseekV32Indexer",
 )
+PARAMS = {
+    "topk": Param(2048, "2048 (DeepSeek-AI 2025, section 2.1)", most="n"),
+    "index_heads": Param(64, "64 (the released configuration of DeepSeek-V3.2)"),
+    "index_dim": Param(128, "128 (the released configuration of DeepSeek-V3.2)"),
+}
+EXAMPLES = ({}, {"topk": 16})
 ROWS = 64
 SAMPLED_HEADS = 4
 
 
-def resolve(n: int, *, topk: int = 2048) -> dict[str, int]:
-    """No more tokens than there are."""
-    return {"topk": min(topk, n)}
-
-
-def pattern(
-    n: int, *, layer: int = 0, seed: int = 0, topk: int = 2048, index_heads: int = 64, index_dim: int = 128
-) -> Expr:
+def pattern(n: int, *, layer: int, seed: int, topk: int, index_dim: int) -> Expr:
     """All of the past for the first topk queries, then the best keys of random index vectors."""
-    early = np.arange(min(topk, n))
+    early = np.arange(topk)
     parts = [(early, np.zeros_like(early), early + 1)]
     draw = np.random.default_rng([seed, layer])
     k = draw.standard_normal((n, index_dim), dtype=np.float32)
-    for first in range(min(topk, n), n, ROWS):
+    for first in range(topk, n, ROWS):
         rows = min(ROWS, n - first)
-        scores = index_scores(draw, k[: first + rows], rows)
+        scores = _index_scores(draw, k[: first + rows], rows)
         scores[np.arange(first + rows) > np.arange(first, first + rows)[:, None]] = -np.inf
         best = np.argpartition(scores, first + rows - topk, axis=1)[:, first + rows - topk :]
-        row, start, stop = runs(best, first + rows)
+        row, start, stop = _runs(best, first + rows)
         parts.append((row + first, start, stop))
     row, start, stop = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Explicit(Slices.of(n, row, start, stop))
 
 
-def index_scores(draw: np.random.Generator, k: np.ndarray, rows: int) -> np.ndarray:
+def _index_scores(draw: np.random.Generator, k: np.ndarray, rows: int) -> np.ndarray:
     """Scores `[rows, keys]` of random index queries and weights."""
     q = draw.standard_normal((rows * SAMPLED_HEADS, k.shape[1]), dtype=np.float32)
     weights = draw.standard_normal((rows, 1, SAMPLED_HEADS), dtype=np.float32)
@@ -66,7 +60,7 @@ def index_scores(draw: np.random.Generator, k: np.ndarray, rows: int) -> np.ndar
     return (weights @ relu)[:, 0]
 
 
-def runs(keys: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _runs(keys: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(row, start, stop) of the chosen keys, neighbouring ones joined."""
     chosen = np.zeros((len(keys), width + 2), dtype=np.int8)
     np.put_along_axis(chosen, keys + 1, 1, axis=1)
@@ -75,15 +69,14 @@ def runs(keys: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return row, start, np.nonzero(change == -1)[1]
 
 
-def edges(n: int, *, topk: int = 2048) -> int:
+def edges(n: int, *, topk: int) -> int:
     """A triangle of topk rows, then topk keys a query."""
-    early = min(topk, n)
-    return early * (early + 1) // 2 + (n - early) * early
+    return all_pairs(topk, causal=True) + (n - topk) * topk
 
 
-def flops_paper(n: int, *, dim: int, topk: int = 2048, index_heads: int = 64, index_dim: int = 128) -> int:
+def flops_paper(n: int, *, dim: int, topk: int, index_heads: int, index_dim: int) -> int:
     """4 n k D for the attention; for the indexer n^2 H d over the past, and n^2 H to weigh its heads.
 
     DeepSeek-AI 2025, section 2.1.
     """
-    return 4 * n * min(topk, n) * dim + n * n * index_heads * (index_dim + 1)
+    return 4 * n * topk * dim + n * n * index_heads * (index_dim + 1)

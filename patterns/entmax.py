@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Dense, Explicit, Expr, Slices
+from attnprof.pattern import Card, Dense, Explicit, Expr, Param, Slices
 
 CARD = Card(
     title="Adaptively Sparse Transformer",
@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="sparse",
     complexity="O(n^2)",
     complexity_ours="O(n^2 d) products, and a sort of every row: the zeros are found, not saved",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     data_dependent=True,
@@ -22,36 +23,39 @@ CARD = Card(
         "alpha is learned for each head, between 1 (softmax) and 2 (sparsemax)",
         "here q, k ~ N(0, I) of width 64; sharper scores have smaller supports (5 keys where their deviation is 3)",
     ),
-    sources={"alpha": "1.5 (Correia et al. 2019: the fixed baseline, and about where learned heads start)"},
     oracle="entmax.entmax15",
 )
+PARAMS = {
+    "alpha": Param(1.5, "1.5 (Correia et al. 2019: the fixed baseline, and about where learned heads start)"),
+}
+EXAMPLES = ({}, {"alpha": 2.0})
 WIDTH = 64
 ROWS = 512
 STEPS = 30
 
 
-def pattern(n: int, *, causal: bool = False, layer: int = 0, head: int = 0, seed: int = 0, alpha: float = 1.5) -> Expr:
+def pattern(n: int, *, causal: bool, layer: int, head: int, seed: int, alpha: float) -> Expr:
     """The support of the weights of random queries and keys."""
     if alpha <= 1:
         return Dense(causal)
     draw = np.random.default_rng([seed, layer, head])
     q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
-    pairs = [support(q, k, first, causal, alpha) for first in range(0, n, ROWS)]
+    pairs = [_support(q, k, first, causal, alpha) for first in range(0, n, ROWS)]
     rows, keys = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return Explicit(Slices.from_pairs(n, rows, keys))
 
 
-def support(q: np.ndarray, k: np.ndarray, first: int, causal: bool, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+def _support(q: np.ndarray, k: np.ndarray, first: int, causal: bool, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """(queries, keys) of non-zero weight, for a chunk of queries."""
     scores = (alpha - 1) / np.sqrt(WIDTH) * (q[first : first + ROWS] @ k.T)
     if causal:
         ahead = np.arange(len(k)) > np.arange(first, first + len(scores))[:, None]
         scores[ahead] = -np.inf
-    rows, keys = np.nonzero(scores > threshold(scores, 1 / (alpha - 1))[:, None])
+    rows, keys = np.nonzero(scores > _threshold(scores, 1 / (alpha - 1))[:, None])
     return rows + first, keys
 
 
-def threshold(scores: np.ndarray, power: float) -> np.ndarray:
+def _threshold(scores: np.ndarray, power: float) -> np.ndarray:
     """tau of each row by bisection: at least its largest score less 1, for that one alone has weight 1 there."""
     high = scores.max(axis=1).astype(np.float64)
     low = high - 1

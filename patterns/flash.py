@@ -7,6 +7,7 @@ CARD = Card(
     bib="dao2022flashattention",
     survey_class="exact, fused",
     complexity="O(n^2)",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     cross=True,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Expr, Slices, Slots
+from attnprof.pattern import Card, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Funnel-Transformer",
@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="fixed pattern + downsampling",
     complexity="O(n^2)",
     complexity_ours="O(n^2), of which a block pooled s times pays 1 / stride^(2s)",
+    growth=2.0,
     causality=(False,),
     decode=True,
     maths="own",
@@ -23,20 +24,20 @@ CARD = Card(
         "the relative position terms of the released code double the score products; [CLS] is kept out of the pooling",
         "quadratic in every block: only the constant falls",
     ),
-    sources={
-        "blocks": "3 (Dai et al. 2020: B4-4-4H768)",
-        "stride": "2 (Dai et al. 2020)",
-    },
     oracle="transformers FunnelBaseModel",
 )
+PARAMS = {
+    "blocks": Param(3, "3 (Dai et al. 2020: B4-4-4H768)"),
+    "stride": Param(2, "2 (Dai et al. 2020)", least=1),
+}
 
 
-def layers(*, blocks: int = 3) -> int:
+def layers(*, blocks: int) -> int:
     """One kind a block."""
     return blocks
 
 
-def pattern(n: int, *, layer: int = 0, blocks: int = 3, stride: int = 2) -> Expr:
+def pattern(n: int, *, layer: int, stride: int) -> Expr:
     """Block `layer`: its pooled positions as slots that see all tokens, and each token below one of them."""
     width = stride**layer
     count = -(-n // width)
@@ -46,7 +47,7 @@ def pattern(n: int, *, layer: int = 0, blocks: int = 3, stride: int = 2) -> Expr
     return Slots(count, reads, writes)
 
 
-def flops_paper(n: int, *, dim: int, blocks: int = 3, stride: int = 2) -> int:
+def flops_paper(n: int, *, dim: int, blocks: int, stride: int) -> int:
     """4 D times the pairs of each block's first layer, pooled queries by unpooled keys (Dai et al. 2020)."""
     lengths = [-(-n // stride**s) for s in range(blocks)]
     pairs = sum(length * lengths[max(s - 1, 0)] for s, length in enumerate(lengths))

@@ -1,12 +1,11 @@
 """A linear recurrence whose state fades by gates that the input sets, one for each channel of the keys."""
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="Gated linear attention",
     bib="yang2024gla",
     survey_class="linear recurrence",
-    complexity="",
     complexity_ours="O(n (C + d) d) a head by chunks of C",
     causality=(True,),
     decode=True,
@@ -20,22 +19,19 @@ CARD = Card(
         "keys are half as wide as values, so the state has d / 2 rows of d",
         "decays within a chunk span many magnitudes: a second level of chunks of 16, in log space, keeps them finite",
     ),
-    sources={"chunk": "64, with sub-chunks of 16 (Yang et al. 2024)"},
     oracle="fla.ops.gla.naive",
 )
+PARAMS = {
+    "chunk": Param(64, "64, with sub-chunks of 16 (Yang et al. 2024)", least=1, most="n"),
+}
 
 
-def resolve(n: int, *, chunk: int = 64) -> dict[str, int]:
-    """No chunk longer than the sequence."""
-    return {"chunk": min(chunk, n)}
-
-
-def pattern(n: int, *, causal: bool = True, head_dim: int = 64, chunk: int = 64) -> Expr:
+def pattern(n: int, *, causal: bool, head_dim: int) -> Expr:
     """The past, through a state of d / 2 rows that fades as a gate at 0 makes it."""
     return Kernel(max(head_dim // 2, 1), causal, 0.5 ** (1 / 16))
 
 
-def flops_paper(n: int, *, dim: int, heads: int, chunk: int = 64) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, chunk: int) -> int:
     """2 n C (d_k + d_v) + 4 n d_k d_v a head with d_k = d / 2 (Yang et al. 2024)."""
     d = dim // heads
-    return heads * (2 * n * min(chunk, n) * (d // 2 + d) + 4 * n * (d // 2) * d)
+    return heads * (2 * n * chunk * (d // 2 + d) + 4 * n * (d // 2) * d)

@@ -1,13 +1,13 @@
 """Long convolutions with filters that a small network writes, gated by the input."""
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="Hyena",
     bib="poli2023hyena",
     survey_class="long convolution",
-    complexity="",
     complexity_ours="O(n log n D)",
+    growth=1.1,
     causality=(True,),
     decode=False,
     kv_heads=False,
@@ -20,16 +20,18 @@ CARD = Card(
         "the filters fade over a share of the whole length, so no decay a token can be named",
         "decoding has no finite state: each step reads all of the past",
     ),
-    sources={"order": "2 (Poli et al. 2023)"},
     oracle="direct convolution",
 )
+PARAMS = {
+    "order": Param(2, "2 (Poli et al. 2023)"),
+}
 
 
-def pattern(n: int, *, causal: bool = True, order: int = 2) -> Expr:
+def pattern(n: int, *, causal: bool) -> Expr:
     """The past, by a matrix of full rank."""
     return Kernel(n, causal)
 
 
-def flops_paper(n: int, *, dim: int, order: int = 2) -> int:
+def flops_paper(n: int, *, dim: int, order: int) -> int:
     """5 N D n log2 n for the convolutions (Poli et al. 2023), the logarithm rounded up."""
     return 5 * order * dim * n * (n - 1).bit_length()

@@ -1,6 +1,6 @@
 """Pixels in raster order: blocks of queries that share one block of memory."""
 
-from attnprof.pattern import Card, Expr, Halo
+from attnprof.pattern import Card, Expr, Halo, Param
 
 CARD = Card(
     title="Image Transformer, 1-D local",
@@ -16,25 +16,21 @@ CARD = Card(
         "with l_m = l_q this is block-local attention with one block of look-back",
         "the attention matrices are n / l_q of l_q x m, not n of them",
     ),
-    sources={
-        "query_block": "256 (Parmar et al. 2018, section 5.1)",
-        "memory_block": "256: memory of 512 with the block itself (Parmar et al. 2018, section 5.1)",
-    },
     oracle="local_attention.LocalAttention",
 )
+PARAMS = {
+    "query_block": Param(256, "256 (Parmar et al. 2018, section 5.1)", least=1, most="n"),
+    "memory_block": Param(256, "256: memory of 512 with the block itself (Parmar et al. 2018, section 5.1)", most="n"),
+}
+EXAMPLES = ({"query_block": 16, "memory_block": 8}, {"query_block": 16, "memory_block": 32})
 
 
-def resolve(n: int, *, query_block: int = 256, memory_block: int = 256) -> dict[str, int]:
-    """Blocks no longer than the sequence."""
-    return {"query_block": min(query_block, n), "memory_block": min(memory_block, n)}
-
-
-def pattern(n: int, *, causal: bool = True, query_block: int = 256, memory_block: int = 256) -> Expr:
+def pattern(n: int, *, causal: bool, query_block: int, memory_block: int) -> Expr:
     """The own block and `memory_block` tokens before it (and after it, unless causal)."""
     return Halo(query_block, memory_block, 0 if causal else memory_block, causal)
 
 
-def edges(n: int, *, causal: bool = True, query_block: int = 256, memory_block: int = 256) -> int:
+def edges(n: int, *, causal: bool, query_block: int, memory_block: int) -> int:
     """Own blocks (or their triangles), and for each block the memory that exists beside it."""
     whole, rest = divmod(n, query_block)
     sizes = [query_block] * whole + ([rest] if rest else [])
@@ -46,7 +42,7 @@ def edges(n: int, *, causal: bool = True, query_block: int = 256, memory_block: 
     return total
 
 
-def flops_paper(n: int, *, dim: int, causal: bool, query_block: int = 256, memory_block: int = 256) -> int:
+def flops_paper(n: int, *, dim: int, causal: bool, query_block: int, memory_block: int) -> int:
     """4 n m D with a memory of m = l_q + l_m keys, as many again after it unless causal, n at most.
 
     Parmar et al. 2018, section 4.2.

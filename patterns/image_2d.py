@@ -1,8 +1,8 @@
 """Pixels in blocks: each block reads itself and a frame of pixels above and beside it."""
 
-from math import ceil, isqrt
+from math import ceil
 
-from attnprof.pattern import Card, Expr, FramedBlocks
+from attnprof.pattern import Card, Expr, FramedBlocks, Param, grid_side
 
 CARD = Card(
     title="Image Transformer, 2-D local",
@@ -20,35 +20,32 @@ CARD = Card(
         "of the frame to the right only pixels of the row of blocks above are generated already",
         "a memory rectangle has (h_q + h_m) (w_q + 2 w_m) pixels",
     ),
-    sources={
-        "query_block": "8 rows (Parmar et al. 2018, section 5.1: 8 x 32); a square here",
-        "memory_block": "8 rows above (Parmar et al. 2018, section 5.1); as many columns to each side here",
-    },
     oracle="FlexAttention, dense mask",
 )
+PARAMS = {
+    "query_block": Param(8, "8 rows (Parmar et al. 2018, section 5.1: 8 x 32); a square here", least=1, most=grid_side),
+    "memory_block": Param(
+        8, "8 rows above (Parmar et al. 2018, section 5.1); as many columns to each side here", most=grid_side
+    ),
+}
+EXAMPLES = ({"query_block": 4, "memory_block": 2},)
 
 
-def resolve(n: int, *, query_block: int = 8, memory_block: int = 8) -> dict[str, int]:
-    """Sides no longer than that of a square image of n pixels."""
-    side = isqrt(n - 1) + 1
-    return {"query_block": min(query_block, side), "memory_block": min(memory_block, side)}
-
-
-def width(n: int, side: int) -> int:
+def _width(n: int, side: int) -> int:
     """Blocks in a row of the image: the smallest number whose square holds them all."""
     blocks = -(-n // side**2)
-    return isqrt(blocks - 1) + 1
+    return grid_side(blocks)
 
 
-def pattern(n: int, *, query_block: int = 8, memory_block: int = 8) -> Expr:
+def pattern(n: int, *, query_block: int, memory_block: int) -> Expr:
     """Blocks of `query_block` squared pixels with a frame of `memory_block` pixels."""
-    return FramedBlocks(width(n, query_block), query_block, memory_block)
+    return FramedBlocks(_width(n, query_block), query_block, memory_block)
 
 
-def edges(n: int, *, query_block: int = 8, memory_block: int = 8) -> int:
+def edges(n: int, *, query_block: int, memory_block: int) -> int:
     """Triangles of the own blocks, and for every earlier block in reach its pixels within the frame."""
     side, frame = query_block, memory_block
-    across, area = width(n, side), side**2
+    across, area = _width(n, side), side**2
     whole, rest = divmod(n, area)
     total = whole * area * (area + 1) // 2 + rest * (rest + 1) // 2
     reach = ceil(frame / side)
@@ -69,6 +66,6 @@ def _queries(whole: int, rest: int, area: int, across: int, up: int, right: int)
     return full * area + (rest if row >= up and column in columns else 0)
 
 
-def flops_paper(n: int, *, dim: int, query_block: int = 8, memory_block: int = 8) -> int:
+def flops_paper(n: int, *, dim: int, query_block: int, memory_block: int) -> int:
     """4 n m D with a memory rectangle of m = (l + w) (l + 2 w) pixels, n at most (Parmar et al. 2018, section 4.2)."""
     return 4 * n * min((query_block + memory_block) * (query_block + 2 * memory_block), n) * dim

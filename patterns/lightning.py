@@ -2,13 +2,12 @@
 
 from math import exp
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="Lightning attention",
     bib="qin2024lightning",
     survey_class="linear recurrence",
-    complexity="",
     complexity_ours="O(n (B + d) d) a head by blocks of B",
     causality=(True,),
     decode=True,
@@ -21,23 +20,18 @@ CARD = Card(
         "no softmax and no normaliser: SiLU on q, k and v, a norm over the output, and a gate",
         "MiniMax-01 puts one softmax layer after every seven of these, and fades less in higher layers",
     ),
-    sources={"block": "256 (MiniMax 2025, the released configuration; Qin et al. 2024)"},
     oracle="transformers MiniMaxModel",
 )
+PARAMS = {
+    "block": Param(256, "256 (MiniMax 2025, the released configuration; Qin et al. 2024)", least=1, most="n"),
+}
 
 
-def resolve(n: int, *, block: int = 256) -> dict[str, int]:
-    """No block longer than the sequence."""
-    return {"block": min(block, n)}
-
-
-def pattern(
-    n: int, *, causal: bool = True, head: int = 0, heads: int = 8, head_dim: int = 64, block: int = 256
-) -> Expr:
+def pattern(n: int, *, causal: bool, head: int, heads: int, head_dim: int) -> Expr:
     """The past, through a state of d rows that fades."""
     return Kernel(head_dim, causal, exp(-(2 ** (-8 * (head + 1) / heads))))
 
 
-def flops_paper(n: int, *, dim: int, heads: int, block: int = 256) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, block: int) -> int:
     """4 n (B + d) D: within blocks and through the state (Qin et al. 2024)."""
-    return 4 * n * (min(block, n) + dim // heads) * dim
+    return 4 * n * (block + dim // heads) * dim

@@ -1,6 +1,6 @@
 """Keys and values are projected along the sequence, from n positions to a constant number of them."""
 
-from attnprof.pattern import Card, Expr, Slots
+from attnprof.pattern import Card, Expr, Param, Slots
 
 CARD = Card(
     title="Linformer",
@@ -18,25 +18,30 @@ CARD = Card(
         "cheaper than dense attention for n > 2 rank, the projections of keys and values counted",
         "sharing=none: E and F for every head; headwise: one E and one F; kv: E = F; layerwise: one E for all layers",
     ),
-    choices={"sharing": ("none", "headwise", "kv", "layerwise")},
-    sources={
-        "rank": "256 (Wang et al. 2020, table 2)",
-        "sharing": "headwise (Wang et al. 2020, section 4, with kv and layerwise; none is equation 7 as it stands)",
-    },
     oracle="linformer LinformerSelfAttention",
+)
+PARAMS = {
+    "rank": Param(256, "256 (Wang et al. 2020, table 2)", least=1, most="n", by_length=(128, 256, 256, 256)),
+    "sharing": Param(
+        "headwise",
+        "headwise (Wang et al. 2020, section 4, with kv and layerwise; none is equation 7 as it stands)",
+        words=("none", "headwise", "kv", "layerwise"),
+    ),
+}
+EXAMPLES = (
+    {"rank": 12},
+    {"rank": 12, "sharing": "none"},
+    {"rank": 12, "sharing": "kv"},
+    {"rank": 12, "sharing": "layerwise"},
+    {"rank": 8},
 )
 
 
-def resolve(n: int, *, rank: int = 256) -> dict[str, int]:
-    """No more slots than tokens."""
-    return {"rank": min(rank, n)}
-
-
-def pattern(n: int, *, rank: int = 256, sharing: str = "headwise") -> Expr:
+def pattern(n: int, *, rank: int) -> Expr:
     """Every slot reads every token, every token reads every slot."""
-    return Slots.full(n, min(rank, n))
+    return Slots.full(n, rank)
 
 
-def flops_paper(n: int, *, dim: int, rank: int = 256) -> int:
+def flops_paper(n: int, *, dim: int, rank: int) -> int:
     """8 n k D: E and F on keys and values, then n x k attention (Wang et al. 2020, equation 7)."""
     return 8 * n * rank * dim

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, BlockTable, Card, Expr, Slices, Slots
+from attnprof.pattern import Band, BlockTable, Card, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Long-Short Transformer",
@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="fixed pattern + low rank",
     complexity="O(k n)",
     complexity_ours="causal: O(n (w + n r / l)), quadratic with the factor chunk_rank / chunk",
+    growth=None,
     causality=(False, True),
     decode=True,
     maths="own",
@@ -20,26 +21,24 @@ CARD = Card(
         "the projection weights depend on the keys, so tokens to slots is complete whatever the input",
         "keys of the window and keys of the slots are normalised apart (DualLN) before the one softmax",
     ),
-    sources={
-        "window": "128 (Zhu et al. 2021); 512 in its character language models; 0 and 1 leave the token itself alone",
-        "rank": "32 slots, bidirectional (Zhu et al. 2021: Long Range Arena)",
-        "chunk": "16, causal (Zhu et al. 2021: character language models)",
-        "chunk_rank": "1 slot a chunk, causal (Zhu et al. 2021)",
-    },
 )
+PARAMS = {
+    "window": Param(
+        128,
+        "128 (Zhu et al. 2021); 512 in its character language models; 0 and 1 leave the token itself alone",
+        most="n",
+    ),
+    "rank": Param(32, "32 slots, bidirectional (Zhu et al. 2021: Long Range Arena)", least=1),
+    "chunk": Param(16, "16, causal (Zhu et al. 2021: character language models)", least=1),
+    "chunk_rank": Param(1, "1 slot a chunk, causal (Zhu et al. 2021)"),
+}
+EXAMPLES = ({}, {"window": 16, "rank": 4}, {"window": 8, "chunk": 8, "chunk_rank": 2})
 
 
-def resolve(n: int, *, window: int = 128) -> dict[str, int]:
-    """No window longer than the sequence."""
-    return {"window": min(window, n)}
-
-
-def pattern(
-    n: int, *, causal: bool = False, window: int = 128, rank: int = 32, chunk: int = 16, chunk_rank: int = 1
-) -> Expr:
+def pattern(n: int, *, causal: bool, window: int, rank: int, chunk: int, chunk_rank: int) -> Expr:
     """Slots over all tokens (causal: over each completed chunk), with the window beside them."""
     if not causal:
-        return Slots.full(n, rank, extended_blocks(n, window))
+        return Slots.full(n, rank, _extended_blocks(n, window))
     count = n // chunk * chunk_rank
     slot, i = np.arange(count), np.arange(n)
     first = slot // chunk_rank * chunk
@@ -48,7 +47,7 @@ def pattern(
     return Slots(count, reads, writes, Band(max(window, 1) - 1))
 
 
-def extended_blocks(n: int, window: int) -> Expr:
+def _extended_blocks(n: int, window: int) -> Expr:
     """Each block of `window` tokens (an odd one: one more) reads itself and half a block to each side; of 1, itself."""
     if window < 2:
         return Band(0)
@@ -59,16 +58,7 @@ def extended_blocks(n: int, window: int) -> Expr:
     return BlockTable(half, np.where((table >= 0) & (table < count), table, -1))
 
 
-def flops_paper(
-    n: int,
-    *,
-    dim: int,
-    causal: bool,
-    window: int = 128,
-    rank: int = 32,
-    chunk: int = 16,
-    chunk_rank: int = 1,
-) -> int:
+def flops_paper(n: int, *, dim: int, causal: bool, window: int, rank: int, chunk: int, chunk_rank: int) -> int:
     """Scores and values over window and slots, and the projections to slots (Zhu et al. 2021)."""
     if causal:
         slots = n * n * chunk_rank // (2 * chunk)

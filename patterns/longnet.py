@@ -5,13 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices, Sum, numbers
+from attnprof.pattern import Card, Explicit, Expr, Param, Slices, Sum, numbers
 
 CARD = Card(
     title="LongNet",
     bib="ding2023longnet",
     survey_class="fixed pattern",
-    complexity="",
     complexity_ours="O(n): levels shrink geometrically",
     causality=(True, False),
     decode=True,
@@ -25,15 +24,16 @@ CARD = Card(
         "only one token in r takes part in a level, another one in each head: a single head leaves gaps",
         "causal, a single head never reaches all of the past, however deep; the heads of a layer together reach most",
     ),
-    sources={
-        "segments": "2048,4096,8192,16384,32768 (Ding et al. 2023, section 4.1)",
-        "dilations": "1,2,4,6,12 (Ding et al. 2023, section 4.1)",
-    },
     oracle="dense mask with multiplicities",
 )
+PARAMS = {
+    "segments": Param("2048,4096,8192,16384,32768", "2048,4096,8192,16384,32768 (Ding et al. 2023, section 4.1)"),
+    "dilations": Param("1,2,4,6,12", "1,2,4,6,12 (Ding et al. 2023, section 4.1)"),
+}
+EXAMPLES = ({}, {"segments": "8,16,32,64", "dilations": "1,2,4,8"}, {"segments": "8,64", "dilations": "2,3"})
 
 
-def resolve(n: int, *, segments: str = "2048,4096,8192,16384,32768", dilations: str = "1,2,4,6,12") -> dict[str, str]:
+def resolve(n: int, *, segments: str, dilations: str) -> dict[str, str]:
     """Of the levels whose segment has the whole sequence only the finest stays, cut to n."""
     pairs = zip(numbers(segments), numbers(dilations), strict=True)
     kept: list[tuple[int, int]] = []
@@ -45,20 +45,13 @@ def resolve(n: int, *, segments: str = "2048,4096,8192,16384,32768", dilations: 
     return {"segments": ",".join(map(str, lengths)), "dilations": ",".join(map(str, steps))}
 
 
-def pattern(
-    n: int,
-    *,
-    causal: bool = False,
-    head: int = 0,
-    segments: str = "2048,4096,8192,16384,32768",
-    dilations: str = "1,2,4,6,12",
-) -> Expr:
+def pattern(n: int, *, causal: bool, head: int, segments: str, dilations: str) -> Expr:
     """A sum of levels, each with the places that this head takes in it."""
     pairs = zip(numbers(segments), numbers(dilations), strict=True)
-    return Sum(tuple(level(n, length, step, head % step, causal) for length, step in pairs))
+    return Sum(tuple(_level(n, length, step, head % step, causal) for length, step in pairs))
 
 
-def level(n: int, length: int, step: int, offset: int, causal: bool) -> Expr:
+def _level(n: int, length: int, step: int, offset: int, causal: bool) -> Expr:
     """Every `step`-th place of each segment, from `offset` on, reads all the others."""
     i = np.arange(n)
     i = i[i % length % step == offset]
@@ -66,14 +59,7 @@ def level(n: int, length: int, step: int, offset: int, causal: bool) -> Expr:
     return Explicit(Slices.of(n, i, first + offset, np.minimum(first + length, i + 1 if causal else n), step))
 
 
-def edges(
-    n: int,
-    *,
-    causal: bool = False,
-    head: int = 0,
-    segments: str = "2048,4096,8192,16384,32768",
-    dilations: str = "1,2,4,6,12",
-) -> int | None:
+def edges(n: int, *, causal: bool, head: int, segments: str, dilations: str) -> int | None:
     """Pairs that some level has, by the set of levels that each place takes part in.
 
     None where segments are not nested. Where they are, a pair that first shares a segment at level l shares those of
@@ -89,13 +75,13 @@ def edges(
     total = 0
     for at, (length, _) in enumerate(levels):
         above = member >> at
-        total += shared_pairs(above, i // length)
+        total += _shared_pairs(above, i // length)
         if at:
-            total -= shared_pairs(above, i // levels[at - 1][0])
+            total -= _shared_pairs(above, i // levels[at - 1][0])
     return (total + int((member > 0).sum())) // 2 if causal else total
 
 
-def shared_pairs(member: np.ndarray, segment: np.ndarray) -> int:
+def _shared_pairs(member: np.ndarray, segment: np.ndarray) -> int:
     """Pairs of one segment that have a level in common."""
     kinds = Counter(zip(segment.tolist(), member.tolist(), strict=True))
     by_segment: dict[int, list[tuple[int, int]]] = {}
@@ -104,9 +90,7 @@ def shared_pairs(member: np.ndarray, segment: np.ndarray) -> int:
     return sum(x * y for row in by_segment.values() for a, x in row for b, y in row if a & b)
 
 
-def flops_paper(
-    n: int, *, dim: int, segments: str = "2048,4096,8192,16384,32768", dilations: str = "1,2,4,6,12"
-) -> int:
+def flops_paper(n: int, *, dim: int, segments: str, dilations: str) -> int:
     """4 n D times the sum of w / r^2 (Ding et al. 2023, section 2.4)."""
     pairs = zip(numbers(segments), numbers(dilations), strict=True)
     return sum(4 * n * dim * w // r**2 for w, r in pairs)

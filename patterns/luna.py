@@ -1,6 +1,6 @@
 """Two attentions in a row: a short extra sequence packs the tokens, and the tokens read the packed one."""
 
-from attnprof.pattern import Card, Expr, Kernel, Slots
+from attnprof.pattern import Card, Expr, Kernel, Param, Slots
 
 CARD = Card(
     title="Luna",
@@ -18,15 +18,17 @@ CARD = Card(
         "causal packing has no softmax over tokens (elu + 1 or softplus): a kernel of rank `packed` over the past",
         "two attentions, so two sets of projections: 16 n D^2 and not 8 n D^2 a layer",
     ),
-    sources={"packed": "16 (Ma et al. 2021); 128 and 256 too on the Long Range Arena"},
 )
+PARAMS = {
+    "packed": Param(16, "16 (Ma et al. 2021); 128 and 256 too on the Long Range Arena", least=1),
+}
 
 
-def pattern(n: int, *, causal: bool = False, packed: int = 16) -> Expr:
+def pattern(n: int, *, causal: bool, packed: int) -> Expr:
     """Hubs between tokens; causal: a kernel of the past of the same rank."""
     return Kernel(packed, causal) if causal else Slots.full(n, packed)
 
 
-def flops_paper(n: int, *, dim: int, packed: int = 16) -> int:
+def flops_paper(n: int, *, dim: int, packed: int) -> int:
     """8 n l D: scores and values of packing and of unpacking (Ma et al. 2021)."""
     return 8 * n * packed * dim

@@ -1,14 +1,11 @@
 """A state-space model as masked attention: one decay for each head and token, set by the input."""
 
-import numpy as np
-
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param, fading_at_start
 
 CARD = Card(
     title="Mamba-2",
     bib="dao2024mamba2",
     survey_class="linear recurrence",
-    complexity="",
     complexity_ours="O(n (Q + P) N) a head by chunks of Q",
     causality=(True,),
     decode=True,
@@ -23,29 +20,20 @@ CARD = Card(
         "B and C are shared by the heads of a group, so C B^T is computed once a group",
         "a short convolution over 4 tokens stands before it",
     ),
-    sources={
-        "state": "128 (Dao and Gu 2024, section 9.2.3; the released configuration)",
-        "chunk": "256 (the released configuration); 64 in the paper's listing 1",
-    },
     oracle="transformers Mamba2Model",
 )
+PARAMS = {
+    "state": Param(128, "128 (Dao and Gu 2024, section 9.2.3; the released configuration)"),
+    "chunk": Param(256, "256 (the released configuration); 64 in the paper's listing 1", least=1, most="n"),
+}
 
 
-def resolve(n: int, *, chunk: int = 256) -> dict[str, int]:
-    """No chunk longer than the sequence."""
-    return {"chunk": min(chunk, n)}
-
-
-def pattern(
-    n: int, *, causal: bool = True, layer: int = 0, head: int = 0, seed: int = 0, state: int = 128, chunk: int = 256
-) -> Expr:
+def pattern(n: int, *, causal: bool, layer: int, head: int, seed: int, state: int) -> Expr:
     """The past, through a state that fades as it does before training."""
-    draw = np.random.default_rng([seed, layer, head])
-    rate = draw.uniform(1, 16) * np.exp(draw.uniform(np.log(0.001), np.log(0.1)))
-    return Kernel(state, causal, float(np.exp(-rate)))
+    return Kernel(state, causal, fading_at_start(seed, layer, head))
 
 
-def flops_paper(n: int, *, dim: int, heads: int, state: int = 128, chunk: int = 256) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, state: int, chunk: int) -> int:
     """2 n Q N + 2 n Q P + 4 n N P a head (Dao and Gu 2024, section 6.3)."""
-    p, q = dim // heads, min(chunk, n)
+    p, q = dim // heads, chunk
     return heads * (2 * n * q * (state + p) + 4 * n * state * p)

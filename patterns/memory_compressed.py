@@ -1,8 +1,6 @@
 """Layers of local blocks and layers of strided convolution over keys and values, in turn."""
 
-import numpy as np
-
-from attnprof.pattern import Blocks, Card, Expr, Slices, Slots
+from attnprof.pattern import Blocks, Card, Expr, Param, Slots, block_pairs
 
 CARD = Card(
     title="Memory-compressed attention",
@@ -10,6 +8,7 @@ CARD = Card(
     survey_class="fixed pattern + memory",
     complexity="O(n (b + n / k))",
     complexity_ours="O(n b) in local layers, O(n^2 / k) in compressed ones: quadratic still",
+    growth=None,
     causality=(True, False),
     maths="own",
     rule="layers L: floor(i / b) = floor(j / b); layers M: slots of k tokens, causal: those with k t + k - 1 <= i",
@@ -21,48 +20,42 @@ CARD = Card(
         "causal, a learned null slot serves the first queries, and an unfinished slot is seen by nobody",
         "keys and values have a convolution each, over all of the width",
     ),
-    choices={"stack": ("LM", "LMLML")},
-    sources={
-        "stack": "LM: the smallest that repeats; LMLML is the paper's (Liu et al. 2018, section 4.2.4)",
-        "block": "256 (Liu et al. 2018, section 4.2.4)",
-        "factor": "3: kernel 3, stride 3 (Liu et al. 2018, section 4.2.4)",
-    },
     oracle="memory_compressed_attention MemoryCompressedAttention (scale D^-1/2, one grouped convolution, padded left)",
 )
+PARAMS = {
+    "block": Param(256, "256 (Liu et al. 2018, section 4.2.4)", least=1, most="n"),
+    "factor": Param(
+        3, "3: kernel 3, stride 3 (Liu et al. 2018, section 4.2.4)", least=1, most="n", by_length=(3, 4, 8, 16)
+    ),
+    "stack": Param(
+        "LM",
+        "LM: the smallest that repeats; LMLML is the paper's (Liu et al. 2018, section 4.2.4)",
+        words=("LM", "LMLML"),
+    ),
+}
+EXAMPLES = ({"block": 16}, {"block": 16, "stack": "LMLML"}, {"block": 16, "factor": 4})
 
 
-def layers(*, stack: str = "LM") -> int:
+def layers(*, stack: str) -> int:
     """Local, then compressed, and so on."""
     return len(stack)
 
 
-def resolve(n: int, *, block: int = 256, factor: int = 3) -> dict[str, int]:
-    """No block or slot of more than all tokens."""
-    return {"block": min(block, n), "factor": min(factor, n)}
-
-
-def pattern(
-    n: int, *, causal: bool = False, layer: int = 0, block: int = 256, factor: int = 3, stack: str = "LM"
-) -> Expr:
+def pattern(n: int, *, causal: bool, layer: int, block: int, factor: int, stack: str) -> Expr:
     """Blocks in layers L, slots in layers M."""
     if stack[layer % len(stack)] == "L":
-        return Blocks(min(block, n), causal=causal)
-    size = min(factor, n)
-    count, i = -(-n // size), np.arange(n)
-    slot = np.arange(count)
-    reads = Slices.of(count, slot, slot * size, slot * size + size, 1, n)
-    return Slots(count, reads, Slices.of(n, i, 0, (i + 1) // size if causal else count, 1, count))
+        return Blocks(block, causal=causal)
+    return Slots.pooled(n, factor, causal)
 
 
-def edges(n: int, *, causal: bool = False, layer: int = 0, block: int = 256, stack: str = "LM") -> int | None:
+def edges(n: int, *, causal: bool, layer: int, block: int, stack: str) -> int | None:
     """Pairs within blocks in local layers; None in compressed ones, which have slots."""
     if stack[layer % len(stack)] == "M":
         return None
-    sizes = [block] * (n // block) + [n % block]
-    return sum(size * (size + 1) // 2 if causal else size**2 for size in sizes)
+    return block_pairs(n, block, causal)
 
 
-def flops_paper(n: int, *, dim: int, block: int = 256, factor: int = 3, stack: str = "LM") -> int:
+def flops_paper(n: int, *, dim: int, block: int, factor: int, stack: str) -> int:
     """4 n b D a layer L and 4 n (n / k) D a layer M (Liu et al. 2018, section 4.2.4)."""
-    local, compressed = 4 * n * min(block, n) * dim, 4 * n * n * dim // factor
+    local, compressed = 4 * n * block * dim, 4 * n * n * dim // factor
     return stack.count("L") * local + stack.count("M") * compressed

@@ -1,13 +1,13 @@
 """Keys and values of all heads are unpacked from one small latent vector a token, which is all that is cached."""
 
-from attnprof.pattern import Card, Dense, Expr
+from attnprof.pattern import Card, Dense, Expr, Param, all_pairs
 
 CARD = Card(
     title="Multi-head latent attention",
     bib="deepseek2024v2",
     survey_class="exact, compressed cache",
-    complexity="",
     complexity_ours="O(n^2), with a cache of kv_latent + rope_dim numbers a token",
+    growth=2.0,
     causality=(True, False),
     decode=True,
     kv_heads=False,
@@ -19,32 +19,30 @@ CARD = Card(
         "decoding with the matrices absorbed reads kv_latent + rope_dim numbers a token, for about 3.4 times the FLOPs",
         "cache of DeepSeek-V2: (512 + 64) * 60 layers = 34,560 numbers a token",
     ),
-    sources={
-        "kv_latent": "512 (DeepSeek-AI 2024, section 3.1.2)",
-        "query_latent": "1536 (DeepSeek-AI 2024, section 3.1.2)",
-        "rope_dim": "64 (DeepSeek-AI 2024, section 3.1.2)",
-    },
     oracle="transformers DeepseekV2Model",
 )
+PARAMS = {
+    "kv_latent": Param(512, "512 (DeepSeek-AI 2024, section 3.1.2)"),
+    "query_latent": Param(1536, "1536 (DeepSeek-AI 2024, section 3.1.2)"),
+    "rope_dim": Param(64, "64 (DeepSeek-AI 2024, section 3.1.2)"),
+}
 
 
-def pattern(
-    n: int, *, causal: bool = False, kv_latent: int = 512, query_latent: int = 1536, rope_dim: int = 64
-) -> Expr:
+def pattern(n: int, *, causal: bool) -> Expr:
     """All pairs, or all pairs of the past."""
     return Dense(causal)
 
 
-def edges(n: int, *, causal: bool = False) -> int:
+def edges(n: int, *, causal: bool) -> int:
     """n^2, or n (n + 1) / 2."""
-    return n * (n + 1) // 2 if causal else n * n
+    return all_pairs(n, causal)
 
 
-def flops_paper(n: int, *, dim: int, heads: int, rope_dim: int = 64) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, rope_dim: int) -> int:
     """2 n^2 h (d + d_R) for the scores, 2 n^2 h d for the values, keys unpacked (DeepSeek-AI 2024, section 2.1)."""
     return 2 * n * n * (2 * dim + heads * rope_dim)
 
 
-def state_numbers(n: int, *, kv_latent: int = 512, rope_dim: int = 64) -> int:
+def state_numbers(n: int, *, kv_latent: int, rope_dim: int) -> int:
     """A latent vector and one rotated key a token, whatever the heads (DeepSeek-AI 2024, table 1)."""
     return n * (kv_latent + rope_dim)

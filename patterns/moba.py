@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Slices
+from attnprof.pattern import Card, Explicit, Expr, Param, Slices, block_pairs
 
 CARD = Card(
     title="Mixture of block attention",
     bib="lu2025moba",
     survey_class="selected blocks",
-    complexity="",
     complexity_ours="O(n k B + n^2 / B): the gate scores every block",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,
@@ -23,20 +23,16 @@ CARD = Card(
         "one softmax over the union, computed as two fused calls merged by their normalisers",
         "here q, k ~ N(0, I) of width 64: block means are then nearly equal, so the choice is nearly uniform",
     ),
-    sources={
-        "block": "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)",
-        "topk": "3 (Lu et al. 2025, section 3.1)",
-    },
 )
+PARAMS = {
+    "block": Param(512, "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)", least=1, most="n"),
+    "topk": Param(3, "3 (Lu et al. 2025, section 3.1)"),
+}
+EXAMPLES = ({}, {"block": 16}, {"block": 8, "topk": 1})
 WIDTH = 64
 
 
-def resolve(n: int, *, block: int = 512) -> dict[str, int]:
-    """No block longer than the sequence."""
-    return {"block": min(block, n)}
-
-
-def pattern(n: int, *, layer: int = 0, head: int = 0, seed: int = 0, block: int = 512, topk: int = 3) -> Expr:
+def pattern(n: int, *, layer: int, head: int, seed: int, block: int, topk: int) -> Expr:
     """The own block up to the query, and the best past blocks of random queries and keys."""
     draw = np.random.default_rng([seed, layer, head])
     q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
@@ -50,14 +46,13 @@ def pattern(n: int, *, layer: int = 0, head: int = 0, seed: int = 0, block: int 
     return Explicit(Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint())
 
 
-def edges(n: int, *, block: int = 512, topk: int = 3) -> int:
+def edges(n: int, *, block: int, topk: int) -> int:
     """A triangle in each block, and as many whole past blocks as there are to choose."""
     whole, rest = divmod(n, block)
-    own = whole * block * (block + 1) // 2 + rest * (rest + 1) // 2
     sizes = [block] * whole + [rest]
-    return own + sum(size * block * min(topk - 1, at) for at, size in enumerate(sizes))
+    return block_pairs(n, block, causal=True) + sum(size * block * min(topk - 1, at) for at, size in enumerate(sizes))
 
 
-def flops_paper(n: int, *, dim: int, block: int = 512, topk: int = 3) -> int:
+def flops_paper(n: int, *, dim: int, block: int, topk: int) -> int:
     """4 n k B D for the chosen blocks, n keys at most; 2 n (n / B) D for the gate (Lu et al. 2025, section 2.2)."""
     return 4 * n * min(topk * block, n) * dim + 2 * n * (n // block) * dim

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, Card, Explicit, Expr, Slices, Slots
+from attnprof.pattern import Band, Card, Explicit, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Native sparse attention",
     bib="yuan2025nsa",
     survey_class="selected blocks",
-    complexity="",
     complexity_ours="O(n (w + k l') + n^2 / d): the compressed branch is quadratic",
+    growth=None,
     causality=(True,),
     decode=True,
     data_dependent=True,
@@ -25,36 +25,27 @@ CARD = Card(
         "a query before the first complete compressed block has no compressed key",
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
     ),
-    sources={
-        "window": "512 (Yuan et al. 2025, section 4.1); with the token itself, which 0 and 1 leave alone",
-        "block": "64 tokens a selected block (Yuan et al. 2025, section 4.1)",
-        "selected": "16 blocks (Yuan et al. 2025, section 4.1)",
-        "compress": "32 tokens a compressed block (Yuan et al. 2025, section 4.1)",
-        "stride": "16 between compressed blocks; divides compress and block (Yuan et al. 2025, section 4.1)",
-        "group": "16 query heads a KV head (Yuan et al. 2025, section 4.1: 64 heads, 4 groups)",
-    },
     oracle="native_sparse_attention_pytorch SparseAttention",
 )
+PARAMS = {
+    "window": Param(
+        512, "512 (Yuan et al. 2025, section 4.1); with the token itself, which 0 and 1 leave alone", most="n"
+    ),
+    "block": Param(64, "64 tokens a selected block (Yuan et al. 2025, section 4.1)", least=1),
+    "selected": Param(16, "16 blocks (Yuan et al. 2025, section 4.1)"),
+    "compress": Param(32, "32 tokens a compressed block (Yuan et al. 2025, section 4.1)", least=1),
+    "stride": Param(
+        16, "16 between compressed blocks; divides compress and block (Yuan et al. 2025, section 4.1)", least=1
+    ),
+    "group": Param(16, "16 query heads a KV head (Yuan et al. 2025, section 4.1: 64 heads, 4 groups)"),
+}
+EXAMPLES = ({}, {"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4})
 WIDTH = 64
 ROWS = 512
 
 
-def resolve(n: int, *, window: int = 512) -> dict[str, int]:
-    """No window longer than the sequence."""
-    return {"window": min(window, n)}
-
-
 def pattern(
-    n: int,
-    *,
-    layer: int = 0,
-    seed: int = 0,
-    window: int = 512,
-    block: int = 64,
-    selected: int = 16,
-    compress: int = 32,
-    stride: int = 16,
-    group: int = 16,
+    n: int, *, layer: int, seed: int, window: int, block: int, selected: int, compress: int, stride: int, group: int
 ) -> Expr:
     """Compressed blocks as slots; selected blocks and window as edges beside them."""
     count, i = max((n - compress) // stride + 1, 0), np.arange(n)
@@ -66,7 +57,7 @@ def pattern(
     window_of = slot[:, None] * stride + np.arange(compress)
     means = k[window_of].mean(axis=1) if count else np.zeros((0, WIDTH), dtype=np.float32)
     chosen = [
-        choose(importance(draw, rows, means, compress, stride, group, block), rows, block, selected)
+        _choose(_importance(draw, rows, means, compress, stride, group, block), rows, block, selected)
         for rows in np.array_split(i, -(-n // ROWS))
     ]
     start = np.concatenate(chosen)
@@ -74,7 +65,7 @@ def pattern(
     return Slots(count, reads, writes, Explicit(blocks.disjoint()) | Band(max(window, 1) - 1))
 
 
-def importance(
+def _importance(
     draw: np.random.Generator, rows: np.ndarray, means: np.ndarray, compress: int, stride: int, group: int, block: int
 ) -> np.ndarray:
     """Weight of each selection block `[rows, blocks]`: compressed softmax, summed over overlaps and a group's heads."""
@@ -91,7 +82,7 @@ def importance(
     return pieces.reshape(len(rows), -1, per_block).sum(axis=2)
 
 
-def choose(weight: np.ndarray, rows: np.ndarray, block: int, selected: int) -> np.ndarray:
+def _choose(weight: np.ndarray, rows: np.ndarray, block: int, selected: int) -> np.ndarray:
     """First keys of the chosen blocks `[rows, selected]`: the first, the last two, then the heaviest of the past."""
     own, last = rows // block, int(rows[-1]) // block
     padded = np.full((len(rows), last + 1), 0, dtype=np.float32)
@@ -105,9 +96,7 @@ def choose(weight: np.ndarray, rows: np.ndarray, block: int, selected: int) -> n
     return np.pad(start, ((0, 0), (0, selected - wanted)), constant_values=np.iinfo(np.int32).max)
 
 
-def flops_paper(
-    n: int, *, dim: int, window: int = 512, block: int = 64, selected: int = 16, compress: int = 32, stride: int = 16
-) -> int:
+def flops_paper(n: int, *, dim: int, window: int, block: int, selected: int, compress: int, stride: int) -> int:
     """4 D times the keys of all queries, window and blocks taken as full, n keys of each at most.
 
     Yuan et al. 2025, section 5.2, table 4.

@@ -1,6 +1,6 @@
 """A softmax matrix from its rows and columns at a few landmarks, by the Nystrom method."""
 
-from attnprof.pattern import Card, Expr, Slots
+from attnprof.pattern import Card, Expr, Param, Slots
 
 CARD = Card(
     title="Nystromformer",
@@ -19,25 +19,20 @@ CARD = Card(
         "six iterations are far from the true pseudo-inverse on random inputs: part of the function, not of the error",
         "for n = landmarks the released code computes dense attention instead",
     ),
-    sources={
-        "landmarks": "64 (Xiong et al. 2021)",
-        "iterations": "6 (Xiong et al. 2021)",
-    },
     oracle="transformers NystromformerSelfAttention",
 )
+PARAMS = {
+    "landmarks": Param(64, "64 (Xiong et al. 2021)", least=1, most="n"),
+    "iterations": Param(6, "6 (Xiong et al. 2021)"),
+}
 
 
-def resolve(n: int, *, landmarks: int = 64) -> dict[str, int]:
-    """No more landmarks than tokens."""
-    return {"landmarks": min(landmarks, n)}
-
-
-def pattern(n: int, *, landmarks: int = 64, iterations: int = 6) -> Expr:
+def pattern(n: int, *, landmarks: int) -> Expr:
     """Every landmark reads every token, every token reads every landmark."""
-    return Slots.full(n, min(landmarks, n))
+    return Slots.full(n, landmarks)
 
 
-def flops_paper(n: int, *, dim: int, heads: int, landmarks: int = 64, iterations: int = 6) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, landmarks: int, iterations: int) -> int:
     """Three softmax factors, the iterations' four l x l products, and the chain of products (Xiong et al. 2021)."""
     d = dim // heads
     factors = 4 * n * landmarks * d + 2 * landmarks**2 * d

@@ -1,6 +1,6 @@
 """A fixed number of latent vectors reads the sequence; all further work is among the latents."""
 
-from attnprof.pattern import Card, Expr, Slots
+from attnprof.pattern import Card, Expr, Param, Slots
 
 CARD = Card(
     title="Perceiver",
@@ -18,19 +18,19 @@ CARD = Card(
         "the tower among latents costs latent_layers latents^2 whatever n is, and dominates for short sequences",
         "no causal form: perceiver_ar is the autoregressive one",
     ),
-    sources={
-        "latents": "512 (Jaegle et al. 2021)",
-        "latent_layers": "6 after each reading of the input (Jaegle et al. 2021)",
-    },
     oracle="transformers PerceiverModel",
 )
+PARAMS = {
+    "latents": Param(512, "512 (Jaegle et al. 2021)", least=1),
+    "latent_layers": Param(6, "6 after each reading of the input (Jaegle et al. 2021)"),
+}
 
 
-def pattern(n: int, *, latents: int = 512, latent_layers: int = 6) -> Expr:
+def pattern(n: int, *, latents: int) -> Expr:
     """Every latent reads every token, every token reads every latent."""
     return Slots.full(n, latents)
 
 
-def flops_paper(n: int, *, dim: int, latents: int = 512, latent_layers: int = 6) -> int:
+def flops_paper(n: int, *, dim: int, latents: int, latent_layers: int) -> int:
     """4 n N D for the reading of the input, 4 N^2 D for each latent layer (Jaegle et al. 2021)."""
     return 4 * n * latents * dim + 4 * latent_layers * latents**2 * dim

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Global, Slices
+from attnprof.pattern import Card, Explicit, Expr, Global, Param, Slices, all_pairs
 
 CARD = Card(
     title="Perceiver AR",
     bib="hawthorne2022perceiverar",
     survey_class="memory + downsampling",
-    complexity="",
     complexity_ours="O(n k)",
     causality=(True,),
     decode=True,
@@ -21,13 +20,11 @@ CARD = Card(
         "layer kind 0 is the cross-attention, kind 1 the stack of layers among latents, which the paper repeats",
         "only the latents predict, so a training step learns from min(latents, n) positions",
     ),
-    sources={"latents": "1024 (Hawthorne et al. 2022)"},
 )
-
-
-def resolve(n: int, *, latents: int = 1024) -> dict[str, int]:
-    """No more latents than positions."""
-    return {"latents": min(latents, n)}
+PARAMS = {
+    "latents": Param(1024, "1024 (Hawthorne et al. 2022)", least=1, most="n"),
+}
+EXAMPLES = ({}, {"latents": 16})
 
 
 def layers() -> int:
@@ -35,21 +32,21 @@ def layers() -> int:
     return 2
 
 
-def pattern(n: int, *, layer: int = 0, latents: int = 1024) -> Expr:
+def pattern(n: int, *, layer: int, latents: int) -> Expr:
     """Full rows of the past for the last positions; above, a triangle among them."""
-    first = n - min(latents, n)
+    first = n - latents
     if layer % 2 == 0:
         return Global(n, first, columns=False, causal=True)
     i = np.arange(first, n)
     return Explicit(Slices.of(n, i, first, i + 1))
 
 
-def edges(n: int, *, layer: int = 0, latents: int = 1024) -> int:
+def edges(n: int, *, layer: int, latents: int) -> int:
     """Rows of the whole past, or the triangle."""
-    z = min(latents, n)
-    return z * n - z * (z - 1) // 2 if layer % 2 == 0 else z * (z + 1) // 2
+    among = all_pairs(latents, causal=True)
+    return (n - latents) * latents + among if layer % 2 == 0 else among
 
 
-def flops_paper(n: int, *, dim: int, latents: int = 1024) -> int:
+def flops_paper(n: int, *, dim: int, latents: int) -> int:
     """4 n z D for the cross-attention and 4 z^2 D for a layer above (Hawthorne et al. 2022)."""
     return 4 * n * latents * dim + 4 * latents**2 * dim

@@ -1,6 +1,6 @@
 """The softmax kernel, estimated without bias by positive orthogonal random features (FAVOR+)."""
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="Performer",
@@ -19,27 +19,31 @@ CARD = Card(
         "so a causal row is the bidirectional result over its prefix: a maximum over all keys would show it the future",
         "kernel=hyperbolic has 2 m features, exp(u) and exp(-u); relu: relu(w x) + 1e-3 (generalised attention)",
     ),
-    choices={"kernel": ("softmax", "relu", "hyperbolic")},
-    sources={
-        "features": "256 (released code of Choromanski et al. 2021)",
-        "kernel": "softmax (Choromanski et al. 2021, lemma 1, which has hyperbolic too; relu: section 4.2)",
-        "chunk": "128: ours; the paper takes prefix sums token by token",
-    },
     oracle="performer_pytorch FastAttention",
+)
+PARAMS = {
+    "features": Param(256, "256 (released code of Choromanski et al. 2021)", least=1, by_length=(256, 256, 256, 256)),
+    "kernel": Param(
+        "softmax",
+        "softmax (Choromanski et al. 2021, lemma 1, which has hyperbolic too; relu: section 4.2)",
+        least=1,
+        words=("softmax", "relu", "hyperbolic"),
+    ),
+    "chunk": Param(128, "128: ours; the paper takes prefix sums token by token", least=1, most="n"),
+}
+EXAMPLES = (
+    {"features": 24, "chunk": 16},
+    {"features": 24, "chunk": 16, "kernel": "relu"},
+    {"features": 24, "chunk": 16, "kernel": "hyperbolic"},
 )
 
 
-def resolve(n: int, *, chunk: int = 128) -> dict[str, int]:
-    """No chunk longer than the sequence."""
-    return {"chunk": min(chunk, n)}
-
-
-def pattern(n: int, *, causal: bool = False, features: int = 256, kernel: str = "softmax", chunk: int = 128) -> Expr:
+def pattern(n: int, *, causal: bool, features: int, kernel: str) -> Expr:
     """All tokens (of the past), through a kernel of bounded rank."""
     return Kernel(2 * features if kernel == "hyperbolic" else features, causal)
 
 
-def flops_paper(n: int, *, dim: int, features: int = 256, kernel: str = "softmax") -> int:
+def flops_paper(n: int, *, dim: int, features: int, kernel: str) -> int:
     """8 n m d a head: features of q and k, the state, its reading; 12 with two features a direction.
 
     Choromanski et al. 2021, section 2.2.
@@ -47,6 +51,6 @@ def flops_paper(n: int, *, dim: int, features: int = 256, kernel: str = "softmax
     return n * flops_paper_step(n, dim=dim, features=features, kernel=kernel)
 
 
-def flops_paper_step(n: int, *, dim: int, features: int = 256, kernel: str = "softmax") -> int:
+def flops_paper_step(n: int, *, dim: int, features: int, kernel: str) -> int:
     """8 m d a head, whatever came before; 12 with two features a direction (Choromanski et al. 2021, section 2.2)."""
     return 4 * features * (3 if kernel == "hyperbolic" else 2) * dim

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, Card, Expr, Slices, Slots
+from attnprof.pattern import Band, Card, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Poolingformer",
@@ -20,21 +20,17 @@ CARD = Card(
         "one layer reaches both windows one after the other",
         "n / stride slots: no bottleneck, the pooled keys only coarsen what is far",
     ),
-    sources={
-        "window": "256: 128 to each side (Zhang et al. 2021)",
-        "pooled_window": "1024: 512 to each side (Zhang et al. 2021)",
-        "kernel": "5 (Zhang et al. 2021)",
-        "stride": "4 (Zhang et al. 2021)",
-    },
 )
+PARAMS = {
+    "window": Param(256, "256: 128 to each side (Zhang et al. 2021)", most=lambda n: 2 * n - 2),
+    "pooled_window": Param(1024, "1024: 512 to each side (Zhang et al. 2021)", most=lambda n: 2 * n - 2),
+    "kernel": Param(5, "5 (Zhang et al. 2021)", least=1),
+    "stride": Param(4, "4 (Zhang et al. 2021)", least=1),
+}
+EXAMPLES = ({}, {"window": 8, "pooled_window": 32})
 
 
-def resolve(n: int, *, window: int = 256, pooled_window: int = 1024) -> dict[str, int]:
-    """No window beyond the whole sequence to both sides."""
-    return {"window": min(window, 2 * n - 2), "pooled_window": min(pooled_window, 2 * n - 2)}
-
-
-def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int = 5, stride: int = 4) -> Expr:
+def pattern(n: int, *, window: int, pooled_window: int, kernel: int, stride: int) -> Expr:
     """The band, and then slots that pool `kernel` tokens every `stride`, read within the wide window."""
     count = -(-n // stride)
     slot, i, half = np.arange(count), np.arange(n), pooled_window // 2
@@ -43,7 +39,7 @@ def pattern(n: int, *, window: int = 256, pooled_window: int = 1024, kernel: int
     return Slots(count, reads, writes, Band(window // 2, window // 2), in_a_row=True)
 
 
-def flops_paper(n: int, *, dim: int, window: int = 256, pooled_window: int = 1024, stride: int = 4) -> int:
+def flops_paper(n: int, *, dim: int, window: int, pooled_window: int, stride: int) -> int:
     """4 n (window + 1 + pooled_window / stride) D, the token's own key counted, the second projections apart.
 
     Zhang et al. 2021.

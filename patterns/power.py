@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from attnprof.pattern import BlockTable, Card, Expr, Offsets
+from attnprof.pattern import BlockTable, Card, Expr, Offsets, Param, block_pairs
 
 CARD = Card(
     title="PowerAttention",
     bib="chen2025powerattention",
     survey_class="fixed pattern",
-    complexity="",
     complexity_ours="O(n log n)",
+    growth=1.1,
     causality=(True,),
     rule="floor(i / block) - floor(j / block) is 0 or a power of two, j <= i",
     edges_text="n + sum over t of (n - 2^t), 2^t < n, for block = 1",
@@ -19,17 +19,15 @@ CARD = Card(
         "the offsets alone: the paper adds a local window and sink tokens",
         "block=1 has the edges of LogSparse attention; larger blocks make tiles that kernels can use",
     ),
-    sources={"block": "1: distances in tokens, as in the argument (Chen et al. 2025)"},
     oracle="dense mask",
 )
+PARAMS = {
+    "block": Param(1, "1: distances in tokens, as in the argument (Chen et al. 2025)", least=1, most="n"),
+}
+EXAMPLES = ({}, {"block": 8}, {"block": 7})
 
 
-def resolve(n: int, *, block: int = 1) -> dict[str, int]:
-    """No block longer than the sequence."""
-    return {"block": min(block, n)}
-
-
-def pattern(n: int, *, block: int = 1) -> Expr:
+def pattern(n: int, *, block: int) -> Expr:
     """Offsets of single tokens, or a row of key blocks for each block of queries."""
     count = -(-n // block)
     lags = (0, *(2**t for t in range((count - 1).bit_length())))
@@ -39,14 +37,12 @@ def pattern(n: int, *, block: int = 1) -> Expr:
     return BlockTable(block, np.where(table >= 0, table, -1), causal=True)
 
 
-def edges(n: int, *, block: int = 1) -> int:
+def edges(n: int, *, block: int) -> int:
     """Triangles on the diagonal, and the queries of every block that has one at distance 2^t, by a block of keys."""
-    whole, rest = divmod(n, block)
-    own = whole * block * (block + 1) // 2 + rest * (rest + 1) // 2
-    count = whole + (rest > 0)
-    return own + sum((n - 2**t * block) * block for t in range((count - 1).bit_length()))
+    count = -(-n // block)
+    return block_pairs(n, block, causal=True) + sum((n - 2**t * block) * block for t in range((count - 1).bit_length()))
 
 
-def flops_paper(n: int, *, dim: int, block: int = 1) -> int:
+def flops_paper(n: int, *, dim: int, block: int) -> int:
     """4 n log2(n) D in tokens (Chen et al. 2025), the logarithm rounded up."""
     return 4 * n * block * (-(-n // block) - 1).bit_length() * dim

@@ -5,7 +5,13 @@ from math import isqrt
 
 import numpy as np
 
-from attnprof.pattern import Card, Drawn, Expr, Slices, Sum
+from attnprof.pattern import Card, Drawn, Expr, Param, Slices, Sum
+
+
+def _buckets(n: int, *, chunk: int) -> int:
+    """About 2 n / chunk, a power of two."""
+    return 2 ** max((2 * (n // chunk)).bit_length() - 1, 1)
+
 
 CARD = Card(
     title="Reformer",
@@ -36,26 +42,36 @@ CARD = Card(
         "computed back from the output, equal up to rounding, are not hashed elsewhere",
         "the pattern is drawn for random tokens, one head for all",
     ),
-    choices={"duplicates": ("kept", "once")},
-    sources={
-        "chunk": "64 (released code; Kitaev et al. 2020, section 5 does not name it)",
-        "hashes": "4 (Kitaev et al. 2020, section 5: training with 1 to 8 rounds)",
-        "buckets": "about 2 n / chunk (Kitaev et al. 2020, section 3), a power of two as released",
-        "duplicates": "kept, as in the transformers port; once is equation 7 with N_ij",
-        "reversible": "true: blocks keep no activations (Kitaev et al. 2020, section 4); level block alone",
-        "ffn_chunks": "8 stretches of the FFN (Kitaev et al. 2020, section 4; the number is ours); level block alone",
-    },
     oracle="transformers LSHSelfAttention; reformer_pytorch LSHAttention",
 )
+PARAMS = {
+    "chunk": Param(
+        64,
+        "64 (released code; Kitaev et al. 2020, section 5 does not name it)",
+        least=1,
+        most="n",
+        by_length=(64, 64, 64, 64),
+    ),
+    "hashes": Param(
+        4, "4 (Kitaev et al. 2020, section 5: training with 1 to 8 rounds)", least=1, by_length=(4, 4, 4, 8)
+    ),
+    "buckets": Param(
+        source="about 2 n / chunk (Kitaev et al. 2020, section 3), a power of two as released",
+        least=1,
+        follows=_buckets,
+    ),
+    "duplicates": Param(
+        "kept", "kept, as in the transformers port; once is equation 7 with N_ij", words=("kept", "once")
+    ),
+    "reversible": Param(True, "true: blocks keep no activations (Kitaev et al. 2020, section 4); level block alone"),
+    "ffn_chunks": Param(
+        8, "8 stretches of the FFN (Kitaev et al. 2020, section 4; the number is ours); level block alone", least=1
+    ),
+}
+EXAMPLES = ({"chunk": 8, "hashes": 2}, {"chunk": 8, "hashes": 2, "duplicates": "once"}, {"chunk": 8, "hashes": 1})
 
 
-def resolve(n: int, *, chunk: int = 64, buckets: int | None = None) -> dict[str, int]:
-    """A chunk no longer than the sequence; about 2 n / chunk buckets."""
-    size = min(chunk, n)
-    return {"chunk": size, "buckets": buckets or 2 ** max((2 * (n // size)).bit_length() - 1, 1)}
-
-
-def factors(n: int, chunk: int, buckets: int) -> tuple[int, ...]:
+def _factors(n: int, chunk: int, buckets: int) -> tuple[int, ...]:
     """One hash for all buckets, or two whose product they are once they are many."""
     if buckets <= 2 * max(isqrt(n // chunk), chunk) or buckets & (buckets - 1):
         return (buckets,)
@@ -63,7 +79,7 @@ def factors(n: int, chunk: int, buckets: int) -> tuple[int, ...]:
     return 2 ** (power // 2), 2 ** (power - power // 2)
 
 
-class Sample:
+class _Sample:
     """The chunks that random tokens fall into, in every round."""
 
     def __init__(self, n: int, causal: bool, seed: list[int], chunk: int, hashes: int, buckets: int, dim: int) -> None:
@@ -76,7 +92,7 @@ class Sample:
         draw = np.random.default_rng(self.seed)
         tokens = draw.standard_normal((self.n, self.dim), dtype=np.float32)
         bucket = np.zeros((self.hashes, self.n), dtype=np.int64)
-        for factor in factors(self.n, self.chunk, self.buckets):
+        for factor in _factors(self.n, self.chunk, self.buckets):
             turned = tokens @ draw.standard_normal((self.hashes, self.dim, max(factor // 2, 1)), dtype=np.float32)
             best = np.abs(turned).argmax(-1)
             side = np.take_along_axis(turned, best[..., None], -1)[..., 0] < 0
@@ -110,31 +126,18 @@ class Sample:
 
 
 def pattern(
-    n: int,
-    *,
-    causal: bool = True,
-    layer: int = 0,
-    seed: int = 0,
-    head_dim: int = 64,
-    chunk: int = 64,
-    hashes: int = 4,
-    buckets: int | None = None,
-    duplicates: str = "kept",
-    reversible: bool = True,
-    ffn_chunks: int = 8,
+    n: int, *, causal: bool, layer: int, seed: int, head_dim: int, chunk: int, hashes: int, buckets: int
 ) -> Expr:
     """What random tokens read: a sample, one part for each round. The last two are of level block alone."""
-    sizes = resolve(n, chunk=chunk, buckets=buckets)
-    sample = Sample(n, causal, [seed, layer], sizes["chunk"], hashes, sizes["buckets"], head_dim)
+    sample = _Sample(n, causal, [seed, layer], chunk, hashes, buckets, head_dim)
     rounds = [Drawn(lambda at=at: sample.slices(at), lambda at=at: sample.edges(at)) for at in range(hashes)]
     return rounds[0] if hashes == 1 else Sum(tuple(rounds))
 
 
-def flops_paper(n: int, *, dim: int, chunk: int = 64, hashes: int = 4, buckets: int | None = None) -> int:
+def flops_paper(n: int, *, dim: int, chunk: int, hashes: int, buckets: int) -> int:
     """For each round 4 n 2 c D of chunks with their predecessors, n keys at most, and n D a bucket to hash.
 
     Kitaev et al. 2020, section 3; buckets in two factors cost their sum.
     """
-    sizes = resolve(n, chunk=chunk, buckets=buckets)
-    columns = sum(factors(n, sizes["chunk"], sizes["buckets"]))
-    return hashes * (4 * n * min(2 * sizes["chunk"], n) * dim + n * columns * dim)
+    columns = sum(_factors(n, chunk, buckets))
+    return hashes * (4 * n * min(2 * chunk, n) * dim + n * columns * dim)

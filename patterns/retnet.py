@@ -1,12 +1,11 @@
 """A linear recurrence whose state fades at a fixed rate for each head."""
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="RetNet",
     bib="sun2023retnet",
     survey_class="linear recurrence",
-    complexity="",
     complexity_ours="O(n (C + d) d) a head by chunks of C",
     causality=(True,),
     decode=True,
@@ -20,21 +19,18 @@ CARD = Card(
         "the paper's values are twice as wide as its keys, which makes its state twice d x d",
         "no softmax: a group norm on every head takes the place of the normaliser",
     ),
-    sources={"chunk": "512 (Sun et al. 2023)"},
     oracle="fla.ops.retention.naive",
 )
+PARAMS = {
+    "chunk": Param(512, "512 (Sun et al. 2023)", least=1, most="n"),
+}
 
 
-def resolve(n: int, *, chunk: int = 512) -> dict[str, int]:
-    """No chunk longer than the sequence."""
-    return {"chunk": min(chunk, n)}
-
-
-def pattern(n: int, *, causal: bool = True, head: int = 0, head_dim: int = 64, chunk: int = 512) -> Expr:
+def pattern(n: int, *, causal: bool, head: int, head_dim: int) -> Expr:
     """The past, through a state of d rows that fades."""
     return Kernel(head_dim, causal, 1 - 2.0 ** (-5 - head))
 
 
-def flops_paper(n: int, *, dim: int, heads: int, chunk: int = 512) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, chunk: int) -> int:
     """4 n (C + d) D: within chunks and through the state (Sun et al. 2023), keys and values of one width."""
-    return 4 * n * (min(chunk, n) + dim // heads) * dim
+    return 4 * n * (chunk + dim // heads) * dim

@@ -1,6 +1,6 @@
 """Attention by random Fourier features: sines and cosines whose products estimate the softmax kernel."""
 
-from attnprof.pattern import Card, Expr, Kernel
+from attnprof.pattern import Card, Expr, Kernel, Param
 
 CARD = Card(
     title="Random Feature Attention",
@@ -17,15 +17,17 @@ CARD = Card(
         "an optional gate forgets the past at a rate that depends on the input",
         "W is drawn again for every training step, from a pool of 200",
     ),
-    sources={"features": "64 random vectors, so 128 features (Peng et al. 2021: language models)"},
 )
+PARAMS = {
+    "features": Param(64, "64 random vectors, so 128 features (Peng et al. 2021: language models)", least=1),
+}
 
 
-def pattern(n: int, *, causal: bool = False, features: int = 64) -> Expr:
+def pattern(n: int, *, causal: bool, features: int) -> Expr:
     """All tokens (of the past), through a kernel of bounded rank."""
     return Kernel(2 * features, causal)
 
 
-def flops_paper(n: int, *, dim: int, features: int = 64) -> int:
+def flops_paper(n: int, *, dim: int, features: int) -> int:
     """12 n m d a head: random features of q and k, then 2 m features through the sums (Peng et al. 2021)."""
     return 12 * n * features * dim

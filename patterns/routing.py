@@ -4,9 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-from attnprof.pattern import Card, Drawn, Expr, Slices
+from attnprof.pattern import Card, Drawn, Expr, Param, Slices
 
 LLOYD_STEPS = 10
+
 
 CARD = Card(
     title="Routing Transformer",
@@ -14,6 +15,7 @@ CARD = Card(
     survey_class="learnable pattern",
     complexity="O(n sqrt(n))",
     complexity_ours="O(n k d + n^2 d / k): n sqrt(n) where k follows sqrt(n)",
+    growth=1.5,
     causality=(True, False),
     maths="own",
     data_dependent=True,
@@ -34,23 +36,32 @@ CARD = Card(
         "centroids move by an exponential average of the tokens routed to them, between training steps (Core.learn)",
         "all heads route here; the paper's models keep half of their heads local",
     ),
-    choices={"sharing": ("causal", "always", "never")},
-    sources={
-        "clusters": "about sqrt(n), a function of n in the paper (Roy et al. 2021, section 4.1)",
-        "window": "n / clusters tokens of each centroid (Roy et al. 2021, algorithm 1)",
-        "sharing": "causal (Roy et al. 2021, algorithm 1: K <- Q under a left-to-right mask)",
-    },
     oracle="routing_transformer KmeansAttention",
 )
+PARAMS = {
+    "clusters": Param(
+        source="about sqrt(n), a function of n in the paper (Roy et al. 2021, section 4.1)",
+        least=1,
+        most="n",
+        follows=lambda n: round(n**0.5),
+        by_length=(8, 32, 64, 128),
+    ),
+    "window": Param(
+        source="n / clusters tokens of each centroid (Roy et al. 2021, algorithm 1)",
+        least=1,
+        most="n",
+        follows=lambda n, clusters: -(-n // clusters),
+    ),
+    "sharing": Param(
+        "causal",
+        "causal (Roy et al. 2021, algorithm 1: K <- Q under a left-to-right mask)",
+        words=("causal", "always", "never"),
+    ),
+}
+EXAMPLES = ({}, {"sharing": "never"}, {"sharing": "always"}, {"clusters": 4, "window": 16})
 
 
-def resolve(n: int, *, clusters: int | None = None, window: int | None = None) -> dict[str, int]:
-    """sqrt(n) centroids that take n / clusters tokens each, unless given."""
-    count = min(clusters or round(n**0.5), n)
-    return {"clusters": count, "window": min(window or -(-n // count), n)}
-
-
-class Sample:
+class _Sample:
     """Random tokens, routed by centroids that a few steps of k-means have moved."""
 
     def __init__(
@@ -63,7 +74,7 @@ class Sample:
     def members(self) -> tuple[np.ndarray, np.ndarray]:
         """Queries and keys of every cluster, `[clusters, window]` each, in the order of the sequence."""
         draw = np.random.default_rng(self.seed)
-        sides = [unit(draw.standard_normal((self.n, self.dim), dtype=np.float32)) for _ in range(2 - self.shared)]
+        sides = [_unit(draw.standard_normal((self.n, self.dim), dtype=np.float32)) for _ in range(2 - self.shared)]
         tokens = np.concatenate(sides)
         centroids = tokens[draw.choice(len(tokens), self.clusters, replace=False)]
         for _ in range(LLOYD_STEPS):
@@ -71,7 +82,7 @@ class Sample:
             found, first = np.unique(np.sort(nearest), return_index=True)
             total = np.zeros_like(centroids)
             total[found] = np.add.reduceat(tokens[np.argsort(nearest, kind="stable")], first)
-            centroids = np.where(total.any(1, keepdims=True), unit(total), centroids)
+            centroids = np.where(total.any(1, keepdims=True), _unit(total), centroids)
         taken = [np.sort(np.argpartition(-(centroids @ x.T), self.window - 1)[:, : self.window]) for x in sides]
         return taken[0], taken[-1]
 
@@ -92,44 +103,25 @@ class Sample:
         return self.clusters * self.window * (self.window + 1) // 2 if self.shared else int(self.pairs()[2].sum())
 
 
-def unit(x: np.ndarray) -> np.ndarray:
+def _unit(x: np.ndarray) -> np.ndarray:
     """Rows of length 1."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def pattern(
-    n: int,
-    *,
-    causal: bool = True,
-    layer: int = 0,
-    head: int = 0,
-    seed: int = 0,
-    head_dim: int = 64,
-    clusters: int | None = None,
-    window: int | None = None,
-    sharing: str = "causal",
+    n: int, *, causal: bool, layer: int, head: int, seed: int, head_dim: int, clusters: int, window: int, sharing: str
 ) -> Expr:
     """What random tokens read: a sample."""
-    sizes = resolve(n, clusters=clusters, window=window)
     shared = sharing == "always" or (sharing == "causal" and causal)
-    sample = Sample(n, causal, [seed, layer, head], sizes["clusters"], sizes["window"], shared, head_dim)
+    sample = _Sample(n, causal, [seed, layer, head], clusters, window, shared, head_dim)
     return Drawn(sample.slices, sample.edges)
 
 
-def flops_paper(
-    n: int,
-    *,
-    dim: int,
-    causal: bool,
-    clusters: int | None = None,
-    window: int | None = None,
-    sharing: str = "causal",
-) -> int:
+def flops_paper(n: int, *, dim: int, causal: bool, clusters: int, window: int, sharing: str) -> int:
     """2 n k D to route each of queries and keys, once where they are shared; 4 k w^2 D to mix, with w = n / k.
 
     Roy et al. 2021, section 4.1.
     """
-    sizes = resolve(n, clusters=clusters, window=window)
     shared = sharing == "always" or (sharing == "causal" and causal)
-    routed = 2 * n * sizes["clusters"] * dim * (1 if shared else 2)
-    return routed + 4 * sizes["clusters"] * sizes["window"] ** 2 * dim
+    routed = 2 * n * clusters * dim * (1 if shared else 2)
+    return routed + 4 * clusters * window**2 * dim

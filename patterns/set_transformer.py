@@ -1,6 +1,6 @@
 """Every token reads a few learned inducing points, which have read every token."""
 
-from attnprof.pattern import Card, Expr, Slots
+from attnprof.pattern import Card, Expr, Param, Slots
 
 CARD = Card(
     title="Set Transformer (ISAB)",
@@ -17,19 +17,19 @@ CARD = Card(
         "variant=official is the authors' code: no normalisation, the residual adds the projected queries, scaled by "
         "1 / sqrt(D), biases, no output projection; the row-wise layer is relu(linear) in both",
     ),
-    choices={"variant": ("paper", "official")},
-    sources={
-        "points": "32 (Lee et al. 2019, section 5, which uses 16 to 64)",
-        "variant": "paper (Lee et al. 2019, equations 6 to 9)",
-    },
 )
+PARAMS = {
+    "points": Param(32, "32 (Lee et al. 2019, section 5, which uses 16 to 64)", least=1, by_length=(32, 64, 128, 128)),
+    "variant": Param("paper", "paper (Lee et al. 2019, equations 6 to 9)", words=("paper", "official")),
+}
+EXAMPLES = ({"points": 8}, {"points": 8, "variant": "official"})
 
 
-def pattern(n: int, *, points: int = 32, variant: str = "paper") -> Expr:
+def pattern(n: int, *, points: int) -> Expr:
     """Every point reads every token, every token reads every point."""
     return Slots.full(n, points)
 
 
-def flops_paper(n: int, *, dim: int, points: int = 32) -> int:
+def flops_paper(n: int, *, dim: int, points: int) -> int:
     """8 n m D: two attentions of n by m (Lee et al. 2019, section 3.3)."""
     return 8 * n * points * dim

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import BlockTable, Card, Expr
+from attnprof.pattern import BlockTable, Card, Expr, Param
 
 CARD = Card(
     title="Sinkhorn Transformer",
@@ -10,6 +10,7 @@ CARD = Card(
     survey_class="learnable pattern",
     complexity="O(B^2)",
     complexity_ours="O(n B) to mix tokens and O(n^2 / B) to mix blocks: the survey's O(B^2) is that of one block",
+    growth=None,
     causality=(False, True),
     maths="own",
     data_dependent=True,
@@ -29,34 +30,25 @@ CARD = Card(
         "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
         "have none; one sorting serves all heads",
     ),
-    sources={
-        "block": "64 (Tay et al. 2020, section 4: blocks of 16 to 64 tokens)",
-        "temperature": "0.75 (Tay et al. 2020, section 4.6)",
-        "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
-        "gumbel": "1: standard noise (Tay et al. 2020, section 3.2)",
-        "hard": "false (Tay et al. 2020, section 3.2: soft while training)",
-    },
     oracle="sinkhorn_transformer, the causal form",
 )
+PARAMS = {
+    "block": Param(
+        64,
+        "64 (Tay et al. 2020, section 4: blocks of 16 to 64 tokens)",
+        least=1,
+        most="n",
+        by_length=(64, 64, 128, 256),
+    ),
+    "temperature": Param(0.75, "0.75 (Tay et al. 2020, section 4.6)"),
+    "iterations": Param(8, "8: ours; the rows of random scores then sum to 1 within about 1 percent"),
+    "gumbel": Param(1.0, "1: standard noise (Tay et al. 2020, section 3.2)"),
+    "hard": Param(False, "false (Tay et al. 2020, section 3.2: soft while training)"),
+}
+EXAMPLES = ({"block": 8}, {"block": 8, "hard": True})
 
 
-def resolve(n: int, *, block: int = 64) -> dict[str, int]:
-    """A block no longer than the sequence."""
-    return {"block": min(block, n)}
-
-
-def pattern(
-    n: int,
-    *,
-    causal: bool = False,
-    layer: int = 0,
-    seed: int = 0,
-    block: int = 64,
-    temperature: float = 0.75,
-    iterations: int = 8,
-    gumbel: float = 1.0,
-    hard: bool = False,
-) -> Expr:
+def pattern(n: int, *, causal: bool, layer: int, seed: int, block: int) -> Expr:
     """The own block and that of a random permutation; causal: a random earlier one."""
     count = -(-n // block)
     draw = np.random.default_rng([seed, layer])
@@ -66,6 +58,6 @@ def pattern(
     return BlockTable(block, np.stack([beside, own], axis=1), causal=causal)
 
 
-def flops_paper(n: int, *, dim: int, block: int = 64, hard: bool = False) -> int:
+def flops_paper(n: int, *, dim: int, block: int, hard: bool) -> int:
     """4 n 2 B D for the two blocks, 4 (n / B)^2 B D to sort keys and values softly (Tay et al. 2020, section 3.3)."""
     return 8 * n * block * dim + (0 if hard else 4 * n * n * dim // block)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import BlockTable, Card, Expr
+from attnprof.pattern import BlockTable, Card, Expr, Param
 
 CARD = Card(
     title="SortCut Sinkhorn Transformer",
@@ -26,42 +26,28 @@ CARD = Card(
         "in training mode Gumbel noise of scale gumbel is added to the scores; evaluation, the gate and measurement "
         "have none; one sorting serves all heads",
     ),
-    sources={
-        "block": "16 (Tay et al. 2020, section 4.4: 2 blocks of 16 tokens)",
-        "sorted_blocks": "2 (Tay et al. 2020, section 4.4)",
-        "temperature": "0.75 (Tay et al. 2020, section 4.6)",
-        "iterations": "8: ours; the rows of random scores then sum to 1 within about 1 percent",
-        "gumbel": "1: standard noise (Tay et al. 2020, section 3.2)",
-        "hard": "false (Tay et al. 2020, section 3.2: soft while training)",
-    },
 )
+PARAMS = {
+    "block": Param(
+        16, "16 (Tay et al. 2020, section 4.4: 2 blocks of 16 tokens)", least=1, most="n", by_length=(64, 64, 128, 256)
+    ),
+    "sorted_blocks": Param(2, "2 (Tay et al. 2020, section 4.4)", least=1, most=lambda n, block: -(-n // block)),
+    "temperature": Param(0.75, "0.75 (Tay et al. 2020, section 4.6)"),
+    "iterations": Param(8, "8: ours; the rows of random scores then sum to 1 within about 1 percent"),
+    "gumbel": Param(1.0, "1: standard noise (Tay et al. 2020, section 3.2)"),
+    "hard": Param(False, "false (Tay et al. 2020, section 3.2: soft while training)"),
+}
+EXAMPLES = ({"block": 8}, {"block": 8, "hard": True}, {"block": 8, "sorted_blocks": 3})
 
 
-def resolve(n: int, *, block: int = 16, sorted_blocks: int = 2) -> dict[str, int]:
-    """A block no longer than the sequence, no more blocks than it has."""
-    size = min(block, n)
-    return {"block": size, "sorted_blocks": min(sorted_blocks, -(-n // size))}
-
-
-def pattern(
-    n: int,
-    *,
-    layer: int = 0,
-    seed: int = 0,
-    block: int = 16,
-    sorted_blocks: int = 2,
-    temperature: float = 0.75,
-    iterations: int = 8,
-    gumbel: float = 1.0,
-    hard: bool = False,
-) -> Expr:
+def pattern(n: int, *, layer: int, seed: int, block: int, sorted_blocks: int) -> Expr:
     """A few random blocks, read by all."""
     count = -(-n // block)
     kept = np.random.default_rng([seed, layer]).permutation(count)[:sorted_blocks]
     return BlockTable(block, np.tile(np.sort(kept), (count, 1)))
 
 
-def flops_paper(n: int, *, dim: int, block: int = 16, sorted_blocks: int = 2, hard: bool = False) -> int:
+def flops_paper(n: int, *, dim: int, block: int, sorted_blocks: int, hard: bool) -> int:
     """4 n c B D with c blocks kept, and 4 c n D to sort keys and values softly into them.
 
     Tay et al. 2020, section 3.4.

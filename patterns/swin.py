@@ -1,15 +1,13 @@
 """Windows of a grid, and in every other layer the same windows moved by half their side."""
 
 from itertools import pairwise
-from math import isqrt
 
-from attnprof.pattern import Card, Expr, GridWindows
+from attnprof.pattern import Card, Expr, GridWindows, Param, grid_width
 
 CARD = Card(
     title="Swin Transformer",
     bib="liu2021swin",
     survey_class="downsampling",
-    complexity="",
     complexity_ours="O(n M^2) for windows of M x M",
     causality=(False,),
     maths="own",
@@ -25,26 +23,20 @@ CARD = Card(
         "merging=true ends with patch merging: 2 x 2 tokens of width D to one of width 2 D",
         "the paper counts multiply-adds, not FLOPs: 4 n D^2 + 2 M^2 n D a layer with its projections",
     ),
-    sources={
-        "window": "7 (Liu et al. 2021, section 4)",
-        "shift": "floor(window / 2) (Liu et al. 2021, section 3.2)",
-        "merging": "false: it stands between stages, not between layers (Liu et al. 2021, section 3.1)",
-    },
     oracle="transformers SwinLayer",
 )
+PARAMS = {
+    "window": Param(7, "7 (Liu et al. 2021, section 4)", least=1, most=grid_width),
+    "shift": Param(source="floor(window / 2) (Liu et al. 2021, section 3.2)"),
+    "merging": Param(False, "false: it stands between stages, not between layers (Liu et al. 2021, section 3.1)"),
+}
+EXAMPLES = ({"window": 4}, {"window": 4, "merging": True})
 
 
-def grid(n: int) -> tuple[int, int]:
-    """Height and width of the grid that holds n tokens."""
-    height = isqrt(n - 1) + 1
-    return height, -(-n // height)
-
-
-def resolve(n: int, *, window: int = 7, shift: int | None = None) -> dict[str, int]:
-    """A window no larger than the grid; no shift where it is not smaller."""
-    side = grid(n)[1]
+def resolve(n: int, *, window: int, shift: int | None) -> dict[str, int]:
+    """Half a window unless given, less whole windows; no shift where one window has the whole grid."""
     moved = window // 2 if shift is None else shift % window
-    return {"window": min(window, side), "shift": moved if side > window else 0}
+    return {"shift": moved if grid_width(n) > window else 0}
 
 
 def layers() -> int:
@@ -52,32 +44,30 @@ def layers() -> int:
     return 2
 
 
-def pattern(n: int, *, layer: int = 0, window: int = 7, shift: int | None = None, merging: bool = False) -> Expr:
+def pattern(n: int, *, layer: int, window: int, shift: int) -> Expr:
     """The windows of an even or of an odd layer."""
-    sizes = resolve(n, window=window, shift=shift)
-    return GridWindows(grid(n)[1], sizes["window"], sizes["shift"] if layer % 2 else 0)
+    return GridWindows(grid_width(n), window, shift if layer % 2 else 0)
 
 
-def edges(n: int, *, layer: int = 0, window: int = 7, shift: int | None = None) -> int:
+def edges(n: int, *, layer: int, window: int, shift: int) -> int:
     """Squares of the numbers of tokens in all windows; the last row of the grid may be short."""
-    width, sizes = grid(n)[1], resolve(n, window=window, shift=shift)
-    moved = sizes["shift"] if layer % 2 else 0
+    width, moved = grid_width(n), shift if layer % 2 else 0
     whole, rest = divmod(n, width)
     total = 0
-    for top, bottom in pieces(whole + (rest > 0), sizes["window"], moved):
+    for top, bottom in _pieces(whole + (rest > 0), window, moved):
         full = min(bottom, whole) - top
-        for left, right in pieces(width, sizes["window"], moved):
+        for left, right in _pieces(width, window, moved):
             last = max(min(right, rest) - left, 0) if bottom > whole else 0
             total += (full * (right - left) + last) ** 2
     return total
 
 
-def pieces(side: int, window: int, shift: int) -> list[tuple[int, int]]:
+def _pieces(side: int, window: int, shift: int) -> list[tuple[int, int]]:
     """First and last-but-one row (or column) of every window along one side."""
     cuts = [0, *range(shift or window, side, window), side]
     return list(pairwise(cuts))
 
 
-def flops_paper(n: int, *, dim: int, window: int = 7) -> int:
+def flops_paper(n: int, *, dim: int, window: int) -> int:
     """4 n M^2 D a layer, two layers: twice the paper's multiply-adds (Liu et al. 2021, equation 2)."""
     return 2 * 4 * n * window**2 * dim

@@ -1,6 +1,6 @@
 """Dense attention beside a mixture of experts: each token passes through one of several FFNs."""
 
-from attnprof.pattern import Card, Dense, Expr
+from attnprof.pattern import Card, Dense, Expr, Param, all_pairs
 
 CARD = Card(
     title="Switch Transformer",
@@ -8,6 +8,7 @@ CARD = Card(
     survey_class="sparse",
     complexity="O(n^2)",
     complexity_ours="attention O(n^2), unchanged; FFN O(n) whatever the number of experts",
+    growth=2.0,
     causality=(False, True),
     maths="own",
     kv_heads=False,
@@ -26,30 +27,27 @@ CARD = Card(
         "(GShard queues all first choices before all second ones, which would)",
         "compare at equal FLOPs a token, not at equal parameters: those grow with the experts",
     ),
-    sources={
-        "experts": "8 (the released base configuration; Fedus et al. 2022, section 2.1)",
-        "experts_per_token": "1 (Fedus et al. 2022, section 2.1; 2 in Lepikhin et al. 2021, section 2.2)",
-        "capacity": "1.25 (Fedus et al. 2022, table 1)",
-    },
     oracle="transformers SwitchTransformersSparseMLP",
 )
+PARAMS = {
+    "experts": Param(
+        8, "8 (the released base configuration; Fedus et al. 2022, section 2.1)", least=1, by_length=(8, 8, 64, 64)
+    ),
+    "experts_per_token": Param(
+        1, "1 (Fedus et al. 2022, section 2.1; 2 in Lepikhin et al. 2021, section 2.2)", least=1, most="experts"
+    ),
+    "capacity": Param(1.25, "1.25 (Fedus et al. 2022, table 1)"),
+}
 
 
-def resolve(n: int, *, experts: int = 8, experts_per_token: int = 1) -> dict[str, int]:
-    """No more experts a token than there are."""
-    return {"experts_per_token": min(max(experts_per_token, 1), experts)}
-
-
-def pattern(
-    n: int, *, causal: bool = False, experts: int = 8, experts_per_token: int = 1, capacity: float = 1.25
-) -> Expr:
+def pattern(n: int, *, causal: bool) -> Expr:
     """All pairs, or all pairs with j <= i."""
     return Dense(causal)
 
 
-def edges(n: int, *, causal: bool = False) -> int:
+def edges(n: int, *, causal: bool) -> int:
     """n^2, or n (n + 1) / 2."""
-    return n * (n + 1) // 2 if causal else n * n
+    return all_pairs(n, causal)
 
 
 def flops_paper(n: int, *, dim: int) -> int:

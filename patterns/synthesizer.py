@@ -1,12 +1,13 @@
 """Attention weights that no query-key product makes: predicted from the token alone, or simply learned."""
 
-from attnprof.pattern import Card, Dense, Expr
+from attnprof.pattern import Card, Dense, Expr, Param, all_pairs
 
 CARD = Card(
     title="Synthesizer",
     bib="tay2021synthesizer",
     survey_class="low rank + learnable pattern",
     complexity="O(n^2)",
+    growth=2.0,
     causality=(False, True),
     decode=True,
     maths="own",
@@ -18,25 +19,28 @@ CARD = Card(
         "the synthesized scores are not scaled by 1 / sqrt(d)",
         "random and factorised weights do not depend on the input: a fixed weighted graph",
     ),
-    choices={"variant": ("dense", "random", "factorised")},
-    sources={
-        "variant": "dense (Tay et al. 2021); random and factorised are its others",
-        "rank": "8, of the factorised variant (Tay et al. 2021)",
-    },
 )
+PARAMS = {
+    "variant": Param(
+        "dense",
+        "dense (Tay et al. 2021); random and factorised are its others",
+        words=("dense", "random", "factorised"),
+    ),
+    "rank": Param(8, "8, of the factorised variant (Tay et al. 2021)", least=1),
+}
 
 
-def pattern(n: int, *, causal: bool = False, variant: str = "dense", rank: int = 8) -> Expr:
+def pattern(n: int, *, causal: bool) -> Expr:
     """All pairs, or all pairs of the past: only the weights differ between the variants."""
     return Dense(causal)
 
 
-def edges(n: int, *, causal: bool = False) -> int:
+def edges(n: int, *, causal: bool) -> int:
     """n^2, or n (n + 1) / 2."""
-    return n * (n + 1) // 2 if causal else n * n
+    return all_pairs(n, causal)
 
 
-def flops_paper(n: int, *, dim: int, heads: int, variant: str = "dense", rank: int = 8) -> int:
+def flops_paper(n: int, *, dim: int, heads: int, variant: str, rank: int) -> int:
     """2 n^2 D for the values, and the making of the scores by variant (Tay et al. 2021)."""
     scores = {"dense": 2 * n * dim * dim + 2 * n * n * dim, "random": 0, "factorised": 2 * n * n * rank * heads}
     return scores[variant] + 2 * n * n * dim

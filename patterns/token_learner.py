@@ -1,6 +1,6 @@
 """A few learned maps over the positions pool the sequence into a few tokens; a fuser spreads them out again."""
 
-from attnprof.pattern import Card, Expr, Slots
+from attnprof.pattern import Card, Expr, Param, Slots
 
 CARD = Card(
     title="TokenLearner",
@@ -18,15 +18,17 @@ CARD = Card(
         "the maps depend on the input, the graph does not; no causal form",
         "the way back is the fuser's, where a layer needs all positions again",
     ),
-    sources={"tokens": "8 (Ryoo et al. 2021)"},
 )
+PARAMS = {
+    "tokens": Param(8, "8 (Ryoo et al. 2021)", least=1),
+}
 
 
-def pattern(n: int, *, tokens: int = 8) -> Expr:
+def pattern(n: int, *, tokens: int) -> Expr:
     """Every learned token reads every position, every position reads every learned token."""
     return Slots.full(n, tokens)
 
 
-def flops_paper(n: int, *, dim: int, tokens: int = 8) -> int:
+def flops_paper(n: int, *, dim: int, tokens: int) -> int:
     """4 n S D for pooling and fusing and 4 S^2 D for attention among the learned tokens (Ryoo et al. 2021)."""
     return 4 * n * tokens * dim + 4 * tokens**2 * dim

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, Card, Explicit, Expr, Slices
+from attnprof.pattern import Band, Card, Explicit, Expr, Param, Slices
 
 CARD = Card(
     title="Transformer-XL",
@@ -23,47 +23,59 @@ CARD = Card(
         "reach grows by M a layer, gradient stays within the segment",
         "the state of decoding counts the projected positions too, (T + M + 1) D numbers, which all sequences share",
     ),
-    sources={
-        "segment": "512 (released code of Dai et al. 2019: enwik8, 12 layers; 150 for WikiText-103)",
-        "memory": "512: as long as the segment in training (released code of Dai et al. 2019)",
-        "same_length": "false; true keeps M + 1 keys a query, which makes segments invisible (evaluation)",
-    },
     oracle="transformers TransfoXLModel (4.40)",
+)
+PARAMS = {
+    "segment": Param(
+        512,
+        "512 (released code of Dai et al. 2019: enwik8, 12 layers; 150 for WikiText-103)",
+        least=1,
+        most=lambda n: n + 1,
+        by_length=(128, 512, 512, 512),
+    ),
+    "memory": Param(
+        512,
+        "512: as long as the segment in training (released code of Dai et al. 2019)",
+        most="n",
+        by_length=(128, 512, 512, 1600),
+    ),
+    "same_length": Param(False, "false; true keeps M + 1 keys a query, which makes segments invisible (evaluation)"),
+}
+EXAMPLES = (
+    {"segment": 16, "memory": 24},
+    {"segment": 16, "memory": 24, "same_length": True},
+    {"segment": 16, "memory": 200, "same_length": True},
+    {"segment": 16, "memory": 0},
+    {"segment": 48, "memory": 24},
+    {"segment": 16, "memory": 16},
+    {"segment": 16, "memory": 8, "same_length": True},
 )
 
 
-def resolve(n: int, *, segment: int = 512, memory: int = 512) -> dict[str, int]:
-    """No memory longer than the sequence, no segment longer than that and the token that decoding adds."""
-    return {"segment": min(segment, n + 1), "memory": min(memory, n)}
-
-
-def pattern(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = False) -> Expr:
+def pattern(n: int, *, segment: int, memory: int, same_length: bool) -> Expr:
     """The past, back to the start of the memory."""
-    sizes = resolve(n, segment=segment, memory=memory)
     if same_length:
-        return Band(sizes["memory"])
+        return Band(memory)
     i = np.arange(n)
-    return Explicit(Slices.of(n, i, i // sizes["segment"] * sizes["segment"] - sizes["memory"], i + 1))
+    return Explicit(Slices.of(n, i, i // segment * segment - memory, i + 1))
 
 
-def edges(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = False) -> int:
+def edges(n: int, *, segment: int, memory: int, same_length: bool) -> int:
     """Each query's place in its segment and the memory before that, as far as there is one."""
-    sizes = resolve(n, segment=segment, memory=memory)
-    size, kept = sizes["segment"], sizes["memory"]
     if same_length:
-        return n * (kept + 1) - kept * (kept + 1) // 2
-    whole, rest = divmod(n, size)
-    lengths = [size] * whole + [rest]
-    before = sum(length * min(kept, at * size) for at, length in enumerate(lengths))
+        return n * (memory + 1) - memory * (memory + 1) // 2
+    whole, rest = divmod(n, segment)
+    lengths = [segment] * whole + [rest]
+    before = sum(length * min(memory, at * segment) for at, length in enumerate(lengths))
     return before + sum(length * (length + 1) // 2 for length in lengths)
 
 
-def flops_paper(n: int, *, dim: int, segment: int = 512, memory: int = 512) -> int:
+def flops_paper(n: int, *, dim: int, segment: int, memory: int) -> int:
     """6 T (M + T) D a segment, as far as n tokens fill it: content, position, values (Dai et al. 2019, section 3.3)."""
     size = min(segment, n)
     return 6 * n * (min(memory, (n - 1) // size * size) + size) * dim
 
 
-def score_products(n: int, *, segment: int = 512, memory: int = 512, same_length: bool = False) -> int:
+def score_products(n: int, *, segment: int, memory: int, same_length: bool) -> int:
     """A position a pair: the keys of one query differ in their lags."""
     return edges(n, segment=segment, memory=memory, same_length=same_length)

@@ -74,6 +74,7 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
 
 def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     """What `show --json` says, pictures and counts at the length of the shape."""
+    from attnprof.pattern.param import STEPS
     from attnprof.records import plain
     from attnprof.targets.catalog import is_written
 
@@ -85,8 +86,16 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
         "graph_only": not is_written(target.name, target.card),
         "runners": list(target.runners),
         "parameters": [
-            {"name": name, "default": default, "value": values[name], "source": target.card.sources.get(name)}
-            for name, default in target.entry.defaults.items()
+            {
+                "name": name,
+                "default": param.default,
+                "value": values[name],
+                "source": param.source or None,
+                "least": param.least,
+                "words": list(param.words),
+                "by_length": dict(zip(STEPS, param.by_length, strict=True)) if param.by_length else None,
+            }
+            for name, param in target.entry.params.items()
         ],
         "n": shape.n,
         "causal": shape.causal,
@@ -189,10 +198,11 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def parameter(it: Mapping[str, Any]) -> str:
-    """One parameter: its default and where that comes from, and its value at this length where it is another."""
+    """One parameter: its default and where that comes from, its words, its value at this length where it is another."""
     default, here, source = format_value(it["default"]), format_value(it["value"]), it["source"] or ""
     value = source if source.startswith(default) else f"{default}   {source}".rstrip()
-    return f"{it['name']} = {value}" + (f"; {here} here" if default != here else "")
+    words = f"; of {', '.join(it['words'])}" if it["words"] else ""
+    return f"{it['name']} = {value}{words}" + (f"; {here} here" if default != here else "")
 
 
 def counts(facts: Mapping[str, Any]) -> Iterator[str]:

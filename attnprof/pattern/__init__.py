@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnprof.pattern.card import Card
+    from attnprof.pattern.closed_counts import all_pairs, band_pairs, block_pairs
     from attnprof.pattern.edges import Pattern
     from attnprof.pattern.expr import Expr, Globals, Past, Sum, Union
     from attnprof.pattern.framed import FramedBlocks, Halo
     from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
+    from attnprof.pattern.grids import grid_side, grid_width, root_power, turn
     from attnprof.pattern.listed import numbers, of_head
+    from attnprof.pattern.param import Param
     from attnprof.pattern.primitives import (
         Band,
         Blocks,
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
         Summary,
     )
     from attnprof.pattern.slices import Slices
-    from attnprof.pattern.slots import Kernel, Slots
+    from attnprof.pattern.slots import Kernel, Slots, fading_at_start
 
 __all__ = [
     "Band",
@@ -43,6 +46,7 @@ __all__ = [
     "Kernel",
     "KeyTable",
     "Offsets",
+    "Param",
     "Past",
     "Pattern",
     "Segments",
@@ -52,11 +56,22 @@ __all__ = [
     "Sum",
     "Summary",
     "Union",
+    "all_pairs",
+    "band_pairs",
+    "block_pairs",
+    "fading_at_start",
+    "grid_side",
+    "grid_width",
     "numbers",
     "of_head",
+    "root_power",
+    "turn",
 ]
 
-MODULES = ("card", "expr", "slices", "primitives", "given", "framed", "slots", "edges", "listed")
+MODULES = (
+    *("card", "param", "listed", "grids", "closed_counts"),
+    *("expr", "slices", "primitives", "given", "framed", "slots", "edges"),
+)
 
 
 def __getattr__(name: str) -> Any:

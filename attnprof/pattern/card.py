@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from attnprof.words import Maths, Runner
 
@@ -14,18 +13,20 @@ class Card:
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
     is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
-    fewer or more keys than queries. `sources` says, for each parameter, where its default comes from; `choices`, for
-    each that is a word, which words there are. Raises `AttnprofError` for maths or a runner that is none.
+    fewer or more keys than queries. `growth` is the exponent of n that the core's FLOPs follow at the paper's
+    parameters (1.1 stands for n log n); None where a quadratic term overtakes at some length, which `complexity_ours`
+    names. Raises `AttnprofError` for maths or a runner that is none.
     """
 
     title: str
     bib: str
     survey_class: str
-    complexity: str
     causality: tuple[bool, ...]
     rule: str
     maths: Maths | str = Maths.PATTERN
+    complexity: str = ""
     complexity_ours: str = ""
+    growth: float | None = 1.0
     decode: bool = False
     data_dependent: bool = False
     pattern_of: str = ""
@@ -34,8 +35,6 @@ class Card:
     leaks: tuple[str, ...] = ()
     dead_queries: str = ""
     notes: tuple[str, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     runners: tuple[Runner | str, ...] = ()
     kv_heads: bool = True
     cross: bool = False

@@ -33,6 +33,14 @@ class Slots(Expr):
         writes = Slices.of(n, np.arange(n), 0, count, 1, count)
         return cls(count, reads, writes, direct)
 
+    @classmethod
+    def pooled(cls, n: int, size: int, causal: bool = False) -> Slots:
+        """A slot for every `size` tokens, read by all, or causally once it is complete (pooling, compressed memory)."""
+        count, i = -(-n // size), np.arange(n)
+        slot = np.arange(count)
+        reads = Slices.of(count, slot, slot * size, slot * size + size, 1, n)
+        return cls(count, reads, Slices.of(n, i, 0, (i + 1) // size if causal else count, 1, count))
+
     def slices(self, n: int) -> Slices:
         composed = compose(self.writes, self.sources(n))
         return composed if self.direct is None else composed.joined(self.direct.slices(n)).disjoint()
@@ -61,6 +69,15 @@ class Kernel(Expr):
 
     def slices(self, n: int) -> Slices:
         return Dense(self.causal).slices(n)
+
+
+def fading_at_start(seed: int, layer: int, head: int) -> float:
+    """What a state keeps a token at the start of training: exp(-A dt), A in [1, 16], dt log-uniform in [0.001, 0.1].
+
+    Of Mamba-2 (Dao and Gu 2024) and what took its gates over.
+    """
+    draw = np.random.default_rng([seed, layer, head])
+    return float(np.exp(-draw.uniform(1, 16) * np.exp(draw.uniform(np.log(0.001), np.log(0.1)))))
 
 
 def compose(first: Slices, second: Slices) -> Slices:

@@ -6,18 +6,19 @@ Built-in schemes and a user's pattern file come through the same door. Nothing h
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
+from attnprof.pattern.definition import Parts, check_examples, check_keywords, functions_of, params_of
+from attnprof.pattern.param import Param
 from attnprof.records import Value
 from attnprof.userfiles import line_in, run_file
 from attnprof.words import Maths, Runner
@@ -25,56 +26,36 @@ from attnprof.words import Maths, Runner
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
 
-CONTEXT = ("n", "causal", "layer", "head", "seed", "heads", "head_dim")
 CAPTURED = (".npz", ".pt")
-# What a pattern file may define beside `pattern` and `CARD`, and where an entry holds it.
-PARTS = {
-    "edges": "edges",
-    "resolve": "rules",
-    "layers": "layers",
-    "pairs": "pairs",
-    "score_products": "products",
-    "flops_paper": "paper",
-    "flops_paper_step": "paper_step",
-    "state_numbers": "state",
-}
 OWN_CARD = Card(
     title="user's pattern",
     bib="",
     survey_class="user's own",
-    complexity="",
     causality=(False, True),
     rule="",
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """A pattern file: its card, and the functions that it defines."""
+class Entry(Parts):
+    """A pattern file: its card, its parameters, settings that the laws run, and the functions that it defines."""
 
     name: str
     path: Path
     card: Card
     draw: Callable[..., Expr] | None
-    edges: Callable[..., int] | None = None
-    rules: Callable[..., Mapping[str, Value]] | None = None
-    paper: Callable[..., int] | None = None
-    paper_step: Callable[..., int] | None = None
-    pairs: Callable[..., int] | None = None
-    products: Callable[..., int] | None = None
-    state: Callable[..., int] | None = None
-    layers: Callable[..., int] | None = None
-    defaults: Mapping[str, Value] = field(default_factory=dict)
+    params: Mapping[str, Param] = field(default_factory=dict)
+    examples: tuple[Mapping[str, Value], ...] = ({},)
 
     @property
     def has_maths(self) -> bool:
         """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
         return is_written(self.name, self.card)
 
-    def takes_list(self, name: str) -> bool:
-        """Whether a parameter may be a list of integers: its annotation is `int | str`."""
-        given = inspect.signature(self.draw).parameters.get(name) if self.draw else None
-        return given is not None and {int, str} <= set(get_args(given.annotation))
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The defaults of its parameters; None for one that is a function of n."""
+        return {name: param.default for name, param in self.params.items()}
 
 
 def names() -> tuple[str, ...]:
@@ -117,40 +98,45 @@ def runners_of(card: Card) -> tuple[Runner, ...]:
 
 @cache
 def load(path: Path) -> Entry:
-    """A pattern file, by its path: `pattern`, and beside it what else it states, each optional.
+    """A pattern file, by its path; see `attnprof.pattern.definition` for what it may define.
 
-    `CARD`; `resolve`: parameters at n; `layers`: layer kinds; `edges`: their number; `pairs`: query-key pairs of all
-    softmaxes, where queries read slots too; `score_products`: products as wide as a key that scores take beside one a
-    pair; `flops_paper` and `flops_paper_step`: the paper's count of a pass, and of one token more; `state_numbers`:
-    numbers that decoding keeps of a sequence.
+    Raises `AttnprofError` where it draws no pattern, or defines what is nearly a part but none.
     """
     module = run_file(path)
-    card = getattr(module, "CARD", OWN_CARD)
-    draw = getattr(module, "pattern", None)
-    borrowed = None
-    if draw is None and card.pattern_of:
-        borrowed = entry(card.pattern_of)
-        draw = borrowed.draw
-    if draw is None:
+    own = functions_of(module)
+    stated: Mapping[str, Any] = vars(module)
+    card: Card = stated.get("CARD", OWN_CARD)
+    borrowed = entry(card.pattern_of) if "pattern" not in own and card.pattern_of else None
+    if borrowed is None and "pattern" not in own:
         raise AttnprofError(
             f"{path} defines no function `pattern`",
             hint="it needs `def pattern(n, *, causal=False, window=512)` that returns an expression, e.g. Band(256)",
         )
-    own = {name: guarded(path, getattr(module, name, None)) for name in PARTS}
-    return Entry(
-        name=path.stem,
-        path=path,
-        card=card,
-        draw=draw if borrowed else guarded(path, draw),
-        **{field: own[name] or (getattr(borrowed, field) if borrowed else None) for name, field in PARTS.items()},
-        defaults=parameters_of(draw),
-    )
+    params = borrowed.params if borrowed else _params(path, stated.get("PARAMS", {}), own["pattern"])
+    for part, function in own.items():
+        check_keywords(path, part, function, params)
+    parts: dict[str, Any] = {part: guarded(path, function) for part, function in own.items()}
+    draw = parts.pop("pattern", None)
+    examples = check_examples(path, stated.get("EXAMPLES", ({},)), params)
+    if borrowed:
+        return replace(borrowed, name=path.stem, path=path, card=card, examples=examples, **parts)
+    return Entry(path.stem, path, card, draw, params, examples, **parts)
 
 
-def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _params(path: Path, stated: Mapping[str, Param], draw: Callable[..., Expr]) -> dict[str, Param]:
+    """The parameters of a pattern file, the functions in them guarded as its parts are."""
+    return {
+        name: replace(
+            param,
+            most=guarded(path, param.most) if callable(param.most) else param.most,
+            follows=param.follows and guarded(path, param.follows),
+        )
+        for name, param in params_of(path, stated, draw).items()
+    }
+
+
+def guarded(path: Path, call: Callable[..., Any]) -> Callable[..., Any]:
     """A function of a pattern file whose mistakes come as one clear error that names the file and the line."""
-    if call is None:
-        return None
 
     @wraps(call)
     @on_real_numbers
@@ -167,15 +153,3 @@ def guarded(path: Path, call: Callable[..., Any] | None) -> Callable[..., Any] |
             ) from error
 
     return safe
-
-
-def parameters_of(draw: Callable[..., Any]) -> dict[str, Value]:
-    """The parameters of a pattern function, with their defaults: its keywords that are not context."""
-    found = inspect.signature(draw).parameters.values()
-    return {p.name: p.default for p in found if p.name not in CONTEXT and p.kind is p.KEYWORD_ONLY}
-
-
-def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
-    """Of the keywords offered, those that the function takes."""
-    known = inspect.signature(function).parameters
-    return {k: v for k, v in offered.items() if k in known}

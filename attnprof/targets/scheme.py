@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError, Unsupported, unknown
-from attnprof.pattern import Card, Pattern, numbers
+from attnprof.pattern import Card, Pattern
+from attnprof.pattern.param import Param, accepted, at_length
 from attnprof.records import Value
 from attnprof.shapes import Shape
-from attnprof.targets.catalog import Entry, accepted, runners_of
+from attnprof.targets.catalog import Entry, runners_of
 from attnprof.targets.stated import Stated, context_of, crossing
 from attnprof.words import Level, Maths, Runner
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # What the blocks of every scheme may be asked for, by `--set` like a parameter of its own; of use at level block.
-OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"ffn": ("plain", "switch")}
+OF_BLOCKS: Mapping[str, Param] = {"ffn": Param("plain", words=("plain", "switch"))}
 
 
 # Where a user's pattern is looked at for edges to the future: a power of two, and a length that nothing divides.
@@ -44,9 +45,10 @@ class CatalogTarget(Stated):
     def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
         """The entry with some parameters set. Raises `AttnprofError` for one that it does not have."""
         for name, value in params.items():
-            if name not in entry.defaults and name not in OF_BLOCKS:
-                raise unknown(f"parameter of {entry.name}", name, entry.defaults)
-            check_value(entry, name, value)
+            param = entry.params.get(name) or OF_BLOCKS.get(name)
+            if param is None:
+                raise unknown(f"parameter of {entry.name}", name, entry.params)
+            param.check(entry.name, name, value)
         target = cls(entry, {**entry.defaults, **params})
         asked = None if runner is None else Runner(runner)
         chosen = asked if asked in target.runners else next(iter(target.runners), None)
@@ -79,10 +81,8 @@ class CatalogTarget(Stated):
 
     def resolve(self, n: int) -> dict[str, Value]:
         """Its parameters at length n: those that the paper makes functions of n as integers, the others as they are."""
-        rules = self.entry.rules
-        if rules is None:
-            return dict(self.parameters)
-        return {**self.parameters, **rules(n, **accepted(rules, **self.parameters))}
+        values, rule = at_length(self.entry.params, self.parameters, n), self.entry.resolve
+        return values if rule is None else {**values, **rule(n, **accepted(rule, **values))}
 
     def build(self, shape: Shape) -> nn.Module:
         """The core, the attention layer, or the block, of all layers that the scheme repeats."""
@@ -298,60 +298,3 @@ def as_it_looks(target: Drawable, lengths: Sequence[int] = LOOKED_AT) -> Drawabl
 def _reads_ahead(pattern: Pattern) -> bool:
     kinds = [pattern.slices(layer, head) for layer in range(pattern.layers) for head in range(pattern.heads)]
     return any(bool((s.start + (s.counts - 1) * s.step > s.row).any()) for s in kinds)
-
-
-# Whatever divides a length, or counts what there must be one of: in every scheme, or in the one that is named.
-AT_LEAST_ONE = {
-    "block",
-    "buckets",
-    "chunk",
-    "clusters",
-    "clusterformer.window",
-    "compress",
-    "dilation",
-    "experts",
-    "experts_per_token",
-    "factor",
-    "features",
-    "ffn_chunks",
-    "hashes",
-    "kernel",
-    "landmarks",
-    "latents",
-    "packed",
-    "points",
-    "query_block",
-    "rank",
-    "rate",
-    "routing.window",
-    "segment",
-    "sorted_blocks",
-    "stride",
-    "swin.window",
-    "tokens",
-}
-
-
-def check_value(entry: Entry, name: str, value: Value) -> None:
-    """Raise `AttnprofError` where a parameter's value is of another kind than its default, or too small.
-
-    A parameter annotated `int | str` takes one integer, or several joined by commas.
-    """
-    choices = entry.card.choices.get(name) or OF_BLOCKS.get(name)
-    if choices and value not in choices:
-        raise unknown(f"{name} of {entry.name}", str(value), choices)
-    default = entry.defaults.get(name, value)
-    if isinstance(value, str) and entry.takes_list(name):
-        numbers(value)
-        return
-    if isinstance(default, str) != isinstance(value, str) and default is not None:
-        raise AttnprofError(
-            f"{entry.name}.{name} is {value!r}, but its default is {default!r}",
-            hint=f"e.g. --set {entry.name}.{name}={default}",
-        )
-    least = 1 if {name, f"{entry.name}.{name}"} & AT_LEAST_ONE else 0
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
-        raise AttnprofError(
-            f"{entry.name}.{name} is {value}, but it is at least {least}",
-            hint=f"its default is {'a function of n' if default is None else default}",
-        )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attnprof.pattern.param import accepted
 from attnprof.records import Value
 from attnprof.shapes import Shape
-from attnprof.targets.catalog import Entry, accepted
+from attnprof.targets.catalog import Entry
 
 CROSSING = 4
 
@@ -55,11 +56,11 @@ class Stated:
 
         With `later`, those of as many tokens more, at the parameters of n.
         """
-        found = self._of_head(self.entry.products, shape, layer, head, later)
+        found = self._of_head(self.entry.score_products, shape, layer, head, later)
         return 0 if found is None else found
 
     def _of_head(
-        self, closed: Callable[..., int] | None, shape: Shape, layer: int, head: int, later: int = 0
+        self, closed: Callable[..., int | None] | None, shape: Shape, layer: int, head: int, later: int = 0
     ) -> int | None:
         if closed is None:
             return None
@@ -75,11 +76,11 @@ class Stated:
             source = self.flops_paper(shape.replace(n=shape.keys, m=None, causal=False))
             within = self.flops_paper(shape.replace(m=None))
             return None if source is None or within is None else source + within + crossing(shape, self.layers)
-        return self._stated(self.entry.paper, shape, shape.keys)
+        return self._stated(self.entry.flops_paper, shape, shape.keys)
 
     def flops_paper_step(self, shape: Shape) -> int | None:
         """The paper's formula for one token more after n, its own key included."""
-        return self._stated(self.entry.paper_step, shape, shape.n + 1)
+        return self._stated(self.entry.flops_paper_step, shape, shape.n + 1)
 
     def _stated(self, formula: Callable[..., int] | None, shape: Shape, keys: int) -> int | None:
         if formula is None:
@@ -89,7 +90,7 @@ class Stated:
 
     def state_numbers(self, shape: Shape, n: int) -> int | None:
         """Numbers that decoding keeps of one sequence after n tokens, in all layers of the stack."""
-        formula = self.entry.state
+        formula = self.entry.state_numbers
         if formula is None:
             return None
         sizes = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups, "head_dim": shape.head_dim}

@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from attnprof.pattern import numbers
 from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
 
-# Parameters that make several blocks of a hundred tokens; a scheme that is not named keeps the paper's.
-SMALL: dict[str, dict[str, Value]] = {
-    "bigbird": {"block": 8},
-    "block_local": {"block": 16, "look_back": 1},
-    "compressive": {"segment": 16, "memory": 24, "compressed": 10, "rate": 3},
-    "dilated_window": {"window": 8, "dilation": 3},
-    "etc": {"window": 8, "global_tokens": 3, "clip": 2},
-    "image_1d": {"query_block": 16, "memory_block": 8},
-    "image_2d": {"query_block": 4, "memory_block": 2},
-    "linear": {"chunk": 16},
-    "linformer": {"rank": 12},
-    "longformer": {"window": 16, "global_tokens": 2},
-    "memory_compressed": {"block": 16},
-    "performer": {"features": 24, "chunk": 16},
-    "reformer": {"chunk": 8, "hashes": 2},
-    "set_transformer": {"points": 8},
-    "sinkhorn": {"block": 8},
-    "sinks": {"window": 16, "sinks": 3},
-    "sliding_window": {"window": 16},
-    "sortcut": {"block": 8},
-    "swin": {"window": 4},
-    "transformer_xl": {"segment": 16, "memory": 24},
-}
-# Settings beyond the defaults that are other maths.
-VARIANTS: dict[str, list[dict[str, Value]]] = {
-    "axial": [{"combine": "merge"}],
-    "bigbird": [{"layout": "prefix"}],
-    "compressive": [{"memory": 0}, {"segment": 40}],
-    "etc": [{"clip": 9}],
-    "linear": [{"feature": "relu"}, {"feature": "poly2"}, {"chunk": 4096}],
-    "linformer": [{"sharing": "none"}, {"sharing": "kv"}, {"sharing": "layerwise"}],
-    "longformer": [{"dilation": "2,1"}, {"window": "8,16", "dilation": "1,3"}],
-    "memory_compressed": [{"stack": "LMLML"}],
-    "performer": [{"kernel": "relu"}, {"kernel": "hyperbolic"}],
-    "pooled": [{"pooling": "max"}, {"pooling": "conv"}],
-    "reformer": [{"duplicates": "once"}, {"hashes": 1}],
-    "routing": [{"sharing": "never"}, {"sharing": "always"}],
-    "set_transformer": [{"variant": "official"}],
-    "sparse_fixed": [{"combine": "alternate"}, {"combine": "heads"}],
-    "sparse_strided": [{"combine": "alternate"}, {"combine": "heads"}],
-    "sinkhorn": [{"hard": True}],
-    "sortcut": [{"hard": True}],
-    "swin": [{"merging": True}],
-    "transformer_xl": [{"same_length": True}, {"same_length": True, "memory": 200}, {"memory": 0}, {"segment": 48}],
-}
-# Work or memory that grows as n^2 by design.
-QUADRATIC = frozenset({"cross", "dense", "flash", "memory_compressed", "pooled", "switch"})
+HEADS = 2
+
+
+def small(name: str) -> dict[str, Value]:
+    """Parameters that make several blocks of a hundred tokens: the first of a scheme's examples."""
+    return dict(catalog.entry(name).examples[0])
+
+
+def variants(name: str) -> list[dict[str, Value]]:
+    """What a scheme's other examples set otherwise than the first, as far as two heads can have it."""
+    entry, first = catalog.entry(name), small(name)
+    fitting = [example for example in entry.examples[1:] if _is_for_two_heads(entry, example)]
+    full = [{**{param: entry.defaults[param] for param in first}, **example} for example in fitting]
+    return [{k: v for k, v in each.items() if k not in first or first[k] != v} for each in full]
+
+
+def _is_for_two_heads(entry: catalog.Entry, example: Mapping[str, Value]) -> bool:
+    return all(len(numbers(str(v))) <= HEADS for name, v in example.items() if entry.params[name].by_head)
+
+
+def is_quadratic(name: str) -> bool:
+    """Whether work or memory grows as n^2 by design; where data select blocks, only the work on blocks does."""
+    growth = catalog.card(name).growth
+    return growth == 2 or (growth is None and not catalog.card(name).data_dependent)
 
 
 @dataclass(frozen=True)
@@ -74,13 +53,13 @@ class Case:
     @property
     def target(self) -> CatalogTarget:
         """The target, at small parameters."""
-        found = door.find(self.name, params={**SMALL.get(self.name, {}), **self.params}, runner=self.runner)
+        found = door.find(self.name, params={**small(self.name), **self.params}, runner=self.runner)
         assert isinstance(found, CatalogTarget)
         return found
 
     def shape(self, n: int, dtype: str = "float64", **sizes: int) -> Shape:
         """Two sequences of width 16 in two heads, unless told otherwise."""
-        return Shape(**{"n": n, "batch": 2, "dim": 16, "heads": 2, "causal": self.causal, "dtype": dtype, **sizes})  # type: ignore[arg-type]
+        return Shape(**{"n": n, "batch": 2, "dim": 16, "heads": HEADS, "causal": self.causal, "dtype": dtype, **sizes})  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         settings = ",".join(f"{k}={v}" for k, v in self.params.items())
@@ -93,11 +72,11 @@ def executable() -> list[str]:
     return [name for name in catalog.names() if catalog.entry(name).has_maths]
 
 
-def cases(variants: bool = True) -> list[Case]:
+def cases(varied: bool = True) -> list[Case]:
     """Every executable scheme in every causal setting and variant, and pattern schemes under both eager runners."""
     found = []
     for name in executable():
-        for params in [{}, *(VARIANTS.get(name, []) if variants else [])]:
+        for params in [{}, *(variants(name) if varied else [])]:
             card = catalog.entry(name).card
             runners = [r for r in door.find(name).runners if r != "flex"] or [None]
             found += [Case(name, causal, params, runner) for causal in card.causality for runner in runners]

@@ -10,14 +10,14 @@ from attnprof.impl.flex import block_mask
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
-from tests.laws.cases import SMALL, VARIANTS
+from tests.laws.cases import small, variants
 
 HEADS, TILE = 3, 32
 CASES = [
-    pytest.param(name, causal, {**SMALL.get(name, {}), **variant}, id=f"{name}-{causal}-{variant}")
+    pytest.param(name, causal, {**small(name), **variant}, id=f"{name}-{causal}-{variant}")
     for name in catalog.names()
     if "flex" in catalog.runners_of(catalog.card(name))
-    for variant in ({}, *VARIANTS.get(name, []))
+    for variant in ({}, *variants(name))
     for causal in catalog.card(name).causality
 ]
 

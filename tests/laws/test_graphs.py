@@ -26,16 +26,15 @@ from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
-from tests.laws.cases import SMALL, VARIANTS
+from tests.laws.cases import small, variants
 
 HEADS = 3
 EXACT = [engine for engine in ENGINES if engine.name != "sampled"]
 CASES = [
-    (name, causal, {**SMALL.get(name, {}), **variant})
+    (name, causal, {**small(name), **variant})
     for name in catalog.names()
-    for variant in ({}, *VARIANTS.get(name, []))
+    for variant in ({}, *variants(name))
     for causal in catalog.entry(name).card.causality
-    if set(variant) <= set(catalog.entry(name).defaults)
 ]
 
 
@@ -164,7 +163,7 @@ def one_layer(part: Slices | BlockConstant, mask: np.ndarray, n: int) -> None:
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_the_whole_analysis_is_json_and_says_how_sure_it_is(name: str) -> None:
-    target = CatalogTarget.of(catalog.entry(name), SMALL.get(name, {}), None)
+    target = CatalogTarget.of(catalog.entry(name), small(name), None)
     facts: dict[str, Any] = analyze(target, Request(n=64, heads=2, dim=16, seeds=2, side=16)).facts
     assert json.loads(json.dumps(facts, allow_nan=False))
     missing = [key for key, value in facts.items() if value is None and key in CONTRACT]
@@ -189,4 +188,4 @@ def test_no_graph_reads_the_future_when_causal(name: str) -> None:
     entry = catalog.entry(name)
     if True not in entry.card.causality:
         pytest.skip("the scheme has no causal form")
-    assert not LayeredRelation.of(pattern_of(name, True, SMALL.get(name, {}), 64)).reads_future
+    assert not LayeredRelation.of(pattern_of(name, True, small(name), 64)).reads_future

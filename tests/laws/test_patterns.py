@@ -19,50 +19,11 @@ from attnprof.units import Value
 HEADS = 4
 LENGTHS = (1, 2, 5, 37, 64, 100, 128, 200, 1000, 1024, 4096)
 SMALL = (37, 64, 128, 200)
-VARIANTS: dict[str, list[dict[str, Value]]] = {
-    "axial": [{"stride": 8}, {"combine": "merge"}],
-    "bigbird": [{"block": 8}, {"block": 16, "global_blocks": 0}, {"block": 8, "global_blocks": 3, "layout": "prefix"}],
-    "block_local": [{"block": 16}, {"block": 16, "look_back": 1}],
-    "clustered": [{"clusters": 7, "topk": 0}, {"clusters": 7, "topk": 5}],
-    "clusterformer": [{"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5}],
-    "compressive": [{"segment": 16, "memory": 16, "compressed": 8}],
-    "dilated_window": [{"window": 16, "dilation": 3}],
-    "dsa": [{"topk": 16}],
-    "entmax": [{"alpha": 2.0}],
-    "etc": [{"window": 16, "global_tokens": 8}],
-    "image_1d": [{"query_block": 16, "memory_block": 8}, {"query_block": 16, "memory_block": 32}],
-    "image_2d": [{"query_block": 4, "memory_block": 2}],
-    "linformer": [{"rank": 8}],
-    "long_short": [{"window": 16, "rank": 4}, {"window": 8, "chunk": 8, "chunk_rank": 2}],
-    "longformer": [
-        {"window": 16, "global_tokens": 3},
-        {"window": 16, "dilation": "2,1"},
-        {"window": "4,8,16,64", "dilation": "3,2,1,1", "global_tokens": 7},
-    ],
-    "longnet": [{"segments": "8,16,32,64", "dilations": "1,2,4,8"}, {"segments": "8,64", "dilations": "2,3"}],
-    "memory_compressed": [{"block": 16, "factor": 4}],
-    "moba": [{"block": 16}, {"block": 8, "topk": 1}],
-    "nsa": [{"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4}],
-    "perceiver_ar": [{"latents": 16}],
-    "poolingformer": [{"window": 8, "pooled_window": 32}],
-    "power": [{"block": 8}, {"block": 7}],
-    "reformer": [{"chunk": 8, "hashes": 2}],
-    "routing": [{"clusters": 4, "window": 16}],
-    "sinkhorn": [{"block": 8}],
-    "sinks": [{"window": 16}, {"window": 8, "sinks": 0}, {"window": 2, "sinks": 9}],
-    "sliding_window": [{"window": 16}],
-    "sortcut": [{"block": 8, "sorted_blocks": 3}],
-    "sparse_fixed": [{"stride": 8, "summary": 2}, {"combine": "alternate"}, {"combine": "heads"}],
-    "sparse_strided": [{"stride": 7}, {"combine": "alternate"}, {"combine": "heads"}],
-    "star": [{"global_tokens": 4}],
-    "swin": [{"window": 4}],
-    "transformer_xl": [{"segment": 16, "memory": 16}, {"segment": 16, "memory": 8, "same_length": True}],
-}
 NAMES = catalog.names()
 CASES = [
     (name, causal, params)
     for name in NAMES
-    for params in ({}, *VARIANTS.get(name, []))
+    for params in ({}, *filter(None, catalog.entry(name).examples))
     for causal in catalog.entry(name).card.causality
 ]
 
@@ -194,10 +155,16 @@ def test_card_is_complete(name: str) -> None:
     assert card.causality
     assert card.complexity or card.complexity_ours
     assert (shipped("reports") / "bib" / f"{card.bib}.bib").is_file()
-    assert set(card.sources) == set(entry.defaults), "every parameter has a source, every source a parameter"
     words = {name for name, default in entry.defaults.items() if isinstance(default, str) and not default[0].isdigit()}
-    assert set(card.choices) == words, "every parameter that is a word has its choices"
-    assert all(entry.defaults[name] in card.choices[name] for name in words)
+    assert {name for name, param in entry.params.items() if param.words} == words, (
+        "a parameter that is a word has words"
+    )
+    for name, param in entry.params.items():
+        assert param.source, f"{name} has no source"
+        if param.default is not None:
+            param.check(entry.name, name, param.default)
+        else:
+            assert param.follows or entry.resolve, f"{name} has no value"
     assert entry.path.read_text().startswith('"""')
 
 
@@ -222,9 +189,12 @@ def test_paper_formula_is_an_integer_that_grows(name: str) -> None:
         assert 0 < short < long
 
 
-@pytest.mark.parametrize(("name", "param"), [(name, word) for name in NAMES for word in catalog.card(name).choices])
+WORDS = [(name, param) for name in NAMES for param, its in catalog.entry(name).params.items() if its.words]
+
+
+@pytest.mark.parametrize(("name", "param"), WORDS)
 def test_a_word_that_is_no_choice_is_refused_with_those_that_are(name: str, param: str) -> None:
     with pytest.raises(AttnprofError, match=f"unknown {param} of {name} 'other'"):
         door.find(name, params={param: "other"})
-    for word in catalog.card(name).choices[param]:
+    for word in catalog.entry(name).params[param].words:
         assert door.find(name, params={param: word}).graph(shape_of(64, catalog.card(name).native_causal))

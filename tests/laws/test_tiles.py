@@ -82,7 +82,7 @@ def test_published_patterns_execute_little_beyond_their_edges(name: str, n: int)
 
 
 # A window of three keys, less than the smallest tile; and a memory shorter than the segment that is cut by the query.
-NARROW = ("star", "transformer_xl-same_length=True,memory=200-causal")
+NARROW = ("star", "transformer_xl-memory=200,same", "transformer_xl-memory=8,same")
 FIXED = [
     case
     for case in cases()

@@ -16,10 +16,12 @@ from attnprof.graph.draws import is_random, later_seed, redrawn, spread_of
 from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel
+from attnprof.pattern.param import accepted
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import format_share
-from tests.laws.cases import SMALL
+from tests.laws.cases import small
 
 RANDOM = [name for name in catalog.names() if is_random(door.find(name))]
 SELECTING = [name for name in catalog.names() if catalog.entry(name).card.data_dependent]
@@ -43,8 +45,10 @@ def test_reach_is_that_of_the_scheme_with_its_own_draw_in_every_layer(name: str,
     reached, shares = np.eye(n, dtype=np.float32), []
     pairs = n * (n + 1) // 2 if causal else n * n
     assert entry.draw is not None
+    target = CatalogTarget.of(entry, {}, None)
     for layer in range(full):
-        mask = entry.draw(n, causal=causal, layer=layer, seed=0).slices(n).dense() | np.eye(n, dtype=np.bool_)
+        asked = accepted(entry.draw, causal=causal, layer=layer, head=0, seed=0, head_dim=64, **target.resolve(n))
+        mask = entry.draw(n, **asked).slices(n).dense() | np.eye(n, dtype=np.bool_)
         reached = (mask.astype(np.float32) @ reached > 0).astype(np.float32)
         shares.append(float(reached.sum()) / pairs)
     found = facts(door.find(name), n=n, seeds=0)
@@ -57,7 +61,7 @@ def test_reach_is_that_of_the_scheme_with_its_own_draw_in_every_layer(name: str,
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_no_draw_is_said_to_hold_of_all(name: str) -> None:
-    target = door.find(name, params=SMALL.get(name, {}))
+    target = door.find(name, params=small(name))
     found = facts(target, n=64, heads=2, dim=16, seeds=3, layers=2)
     assert found["drawn"] == found["drawn"] | {"seed": 0, "layers": 2}
     told = json.dumps([found["reasons"], found["causality"]])
@@ -80,7 +84,7 @@ CHOOSING = {
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_every_layer_of_a_random_scheme_has_a_draw_of_its_own(name: str) -> None:
-    target = door.find(name, params=CHOOSING.get(name, SMALL.get(name, {})))
+    target = door.find(name, params=CHOOSING.get(name) or small(name))
     kinds = target.layers
     pattern = redrawn(target, Shape(n=128, causal=target.card.native_causal, heads=2, dim=16), 4 * kinds)
     if isinstance(pattern.expr(), Kernel):

@@ -129,7 +129,7 @@ def test_entmax_weights_at_the_threshold_add_up_to_one() -> None:
     scores = np.random.default_rng(0).standard_normal((16, 200)).astype(np.float32)
     for alpha in (1.2, 1.5, 2.0):
         scaled = (alpha - 1) * scores
-        tau = module.threshold(scaled, 1 / (alpha - 1))
+        tau = module._threshold(scaled, 1 / (alpha - 1))
         weights = np.maximum(scaled - tau[:, None], 0) ** (1 / (alpha - 1))
         assert weights.sum(axis=1) == pytest.approx(np.ones(16), abs=1e-5)
 

@@ -9,7 +9,6 @@ import pytest
 from attnprof.errors import AttnprofError
 from attnprof.shapes import Shape
 from attnprof.sweeps.points import SweepRequest, plan, settings_of
-from attnprof.sweeps.preset import BY_LENGTH
 from attnprof.targets import catalog
 
 
@@ -65,14 +64,6 @@ def test_a_preset_sets_parameters_by_length_and_yields_to_what_is_given() -> Non
         ask(lengths=(1024, 4096), preset="by-length", settings={"longformer": {"window": 64, "global_tokens": 2}})
     )
     assert {p.point.params["window"] for p in job.points} == {64}
-
-
-def test_every_parameter_of_the_preset_exists() -> None:
-    known = {name: catalog.entry(name).defaults for name in catalog.names()}
-    wrong = [
-        (name, param) for name, column in BY_LENGTH.items() for param in column if param not in known.get(name, {})
-    ]
-    assert wrong == []
 
 
 def test_settings_reach_their_target() -> None:
