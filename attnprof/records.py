@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 from attnprof.errors import AttnprofError
 from attnprof.units import Value
-from attnprof.words import Device, DType, Level, Pass, RecordKind, Runner, Status
+from attnprof.words import DeviceName, DType, Level, Pass, RecordKind, Runner, Status
 
 SCHEMA_VERSION = 1
 CONFIDENCE = 0.95
@@ -98,7 +98,7 @@ class Point:
     target: str
     shape: Shape
     pass_: Pass = Pass.FORWARD
-    device: Device = Device.CPU
+    device: DeviceName = DeviceName.CPU
     runner: Runner | None = None
     layers: int = 1
     params: Mapping[str, Value] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Point:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pass_", Pass(self.pass_))
-        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "device", DeviceName(self.device))
         object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
 
     @property

@@ -6,7 +6,6 @@ repaired when the run is next written to. Any other damage is an error that name
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from attnprof.errors import AttnprofError
+from attnprof.file_lock import lock_file
 from attnprof.records import SCHEMA_VERSION, Record, plain
 from attnprof.words import Status
 
@@ -218,7 +218,7 @@ def _locked(path: Path) -> int:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle)
     except BlockingIOError:
         owner = os.read(handle, 200).decode(errors="replace").strip() or "an unknown process"
         os.close(handle)
@@ -228,7 +228,7 @@ def _locked(path: Path) -> int:
         os.close(handle)
         raise _unwritable(path, error) from error
     os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {_host()}\n".encode(), 0)
+    os.write(handle, f"process {os.getpid()} on {_host()}\n".encode())
     return handle
 
 

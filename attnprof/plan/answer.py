@@ -11,7 +11,7 @@ from attnprof.errors import Unsupported
 from attnprof.plan.count_cache import CountCache
 from attnprof.records import Point, Shape, plain
 from attnprof.usercode import causality_seen, labels_of
-from attnprof.words import Device, Pass
+from attnprof.words import DeviceName, Pass
 
 ROW = (
     "flops_executed",
@@ -157,7 +157,7 @@ def point(question: CostQuestion) -> dict[str, Any]:
         target.name,
         shape,
         question.passes[0],
-        Device.NONE,
+        DeviceName.NONE,
         target.runner,
         target.layers,
         params,

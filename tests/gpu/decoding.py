@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
+from attnprof.measure.clock import clock_for
+from attnprof.measure.l2 import flusher
 
 from attnprof.contracts import Target
 from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
-from attnprof.measure.clock import clock_for
-from attnprof.measure.l2 import flusher
 from attnprof.measure.passes import passage
 from attnprof.measure.sampling import sample
 from attnprof.records import plain

@@ -34,8 +34,9 @@ def answer(device: str) -> None:
     """Print what this interpreter finds."""
     import importlib.util
 
-    from attnprof.measure.environment import environment
     from attnprof.measure.sensors import open_sensors
+
+    from attnprof.measure.environment import environment
 
     unfit = reason(device)
     sensors = open_sensors("cpu" if unfit else device)
@@ -50,7 +51,6 @@ def answer(device: str) -> None:
 def reason(device: str) -> str:
     """Why nothing can run on the device; empty if it can."""
     import torch
-
     from attnprof.measure.devices import built_for_cuda, device_names
 
     if device == "cpu" or torch.cuda.is_available():

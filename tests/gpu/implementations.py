@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from attnprof.measure.clock import clock_for
+from attnprof.measure.l2 import flusher
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec, Target
 from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
-from attnprof.measure.clock import clock_for
 from attnprof.measure.gate import distance
-from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
 from attnprof.records import Interval, Pass, Shape, plain

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from attnprof.measure.clock import AcceleratorClock
+from attnprof.measure.devices import accelerators
+from attnprof.measure.l2 import flusher
+from attnprof.measure.sensors import NvmlSensors, open_sensors
 from torch import nn
 
 from attnprof.measure import measure_target
 from attnprof.measure.calibrate import calibrate
-from attnprof.measure.clock import AcceleratorClock
-from attnprof.measure.devices import accelerators
 from attnprof.measure.energy import energy
 from attnprof.measure.environment import environment, free_bytes
 from attnprof.measure.gate import check
-from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
-from attnprof.measure.sensors import NvmlSensors, open_sensors
 from attnprof.records import Shape
 from attnprof.targets import catalog
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-
 from attnprof.measure.clock import clock_for
 from attnprof.measure.l2 import flusher
+
 from attnprof.measure.sampling import sample
 
 Run = Callable[[], object]

@@ -1,8 +1,8 @@
 import time
 
 import pytest
-
 from attnprof.measure.clock import AcceleratorClock, HostClock, clock_for
+
 from tests.fakes.clock import FakeDevice
 
 

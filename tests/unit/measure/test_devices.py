@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-
 from attnprof.measure.devices import accelerators, built_for_cuda, device_names
+
 from tests.fakes.nvml import FakeNvml, NVMLError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from attnprof.measure.sensors import open_sensors
 
 from attnprof.measure import environment as env
-from attnprof.measure.sensors import open_sensors
 from tests.fakes.nvml import FakeNvml
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 
 from attnprof.measure import devices, fitness
 from attnprof.measure.fitness import FitnessFinding
-from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from tests.fakes.nvml import FakeNvml, NVMLError
 
 

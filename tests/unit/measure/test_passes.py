@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 import torch
+from attnprof.measure.clock import AcceleratorClock
+from attnprof.measure.l2 import FALLBACK_BYTES, flusher
 from torch import Tensor, nn
 
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.measure.clock import AcceleratorClock
-from attnprof.measure.l2 import FALLBACK_BYTES, flusher
 from attnprof.measure.passes import passage
 from attnprof.measure.saved_hooks import first_tensor
 from tests.fakes.clock import FakeDevice

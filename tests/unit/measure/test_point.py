@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 import torch
+from attnprof.measure.clock import HostClock
+from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from torch import nn
 
 from attnprof.errors import Unsupported
 from attnprof.measure import environment, measure, measure_target, memory
 from attnprof.measure.calibrate import calibrate
-from attnprof.measure.clock import HostClock
 from attnprof.measure.flags import FLAGS
 from attnprof.measure.point import Outcome
-from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
 from attnprof.records import Measured, Shape, plain, revive
 from attnprof.words import Pass
 from tests.fakes.accelerator import FakeAccelerator

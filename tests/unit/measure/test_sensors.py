@@ -2,9 +2,9 @@ import os
 from typing import Any
 
 import pytest
+from attnprof.measure.sensors import NullSensors, NvmlSensors, open_sensors, threatened
 
 from attnprof.measure.energy import Energy, energy
-from attnprof.measure.sensors import NullSensors, NvmlSensors, open_sensors, threatened
 from tests.fakes.clock import ScriptedClock
 from tests.fakes.nvml import FakeNvml, NVMLError, NVMLLibraryMismatchError
 
