@@ -100,8 +100,8 @@ class DType(Word):
 
 def _accelerators() -> dict[str, str]:
     """The devices that have a file beside that of the processor, as members of their enumeration."""
-    files = (Path(__file__).parent / "device").glob("[a-z]*.py")
-    return {name.upper(): name for name in sorted(file.stem for file in files) if name != "cpu"}
+    names = {file.stem for file in (Path(__file__).parent / "device").glob("[a-z]*.py")}
+    return {name.upper(): name for name in sorted(names - {"cpu"})}
 
 
 class DeviceName(Word):

@@ -19,7 +19,10 @@ from attnprof.device.instruments.torch_accelerator import TorchAccelerator
 from attnprof.words import DeviceName
 
 LIBRARIES = {"CUDA": "*torch_cuda*", "ROCm": "*torch_hip*"}
-VISIBLE = {"CUDA": ("CUDA_VISIBLE_DEVICES",), "ROCm": ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")}
+VISIBLE = {
+    "CUDA": ("CUDA_VISIBLE_DEVICES",),
+    "ROCm": ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
+}
 UNKNOWN_CACHE_BYTES = 128 * 2**20
 SHARE = 2
 
@@ -100,8 +103,8 @@ class Cuda(TorchAccelerator):
 
     def _visible(self, maker: str, count: int) -> int:
         """How many devices the environment leaves: a list is read up to the first entry that names none."""
-        for listed in filter(None.__ne__, (self.environ.get(name) for name in VISIBLE[maker])):
-            entries = [entry.strip() for entry in str(listed).split(",")]
+        for listed in (self.environ[name] for name in VISIBLE[maker] if name in self.environ):
+            entries = [entry.strip() for entry in listed.split(",")]
             named = [e.startswith(("GPU-", "MIG-")) or (e.isdigit() and int(e) < count) for e in entries]
             count = named.index(False) if False in named else len(named)
         return count
