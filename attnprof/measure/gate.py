@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
+from attnprof.layers.outputs import first_output
 from attnprof.measure.sampled_rows import rows_off
-from attnprof.measure.saved_hooks import first_tensor
 from attnprof.records import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import DeviceName, DType, Pass, Runner
@@ -119,7 +119,7 @@ def _decoding(target: Target, shape: Shape, device: str) -> Reasons:
         return {}
     with torch.no_grad():
         state = module.prefill(*(x[..., :-1, :] for x in run.inputs))
-        stepped = first_tensor(module.step(*(x[..., -1:, :] for x in run.inputs), state))
+        stepped = first_output(module.step(*(x[..., -1:, :] for x in run.inputs), state))
     off = distance(stepped, run.output()[..., -1:, :])
     if not off <= TOLERANCE[shape.dtype]:
         return {"gate_decode": f"a decoding step differs from the whole forward by {off:.1e} at n = {shape.n}"}
@@ -155,9 +155,11 @@ def at_length(target: Target, shape: Shape, device: str = DeviceName.CPU) -> Rea
 
 def distance(got: Tensor, wanted: Tensor) -> float:
     """The largest difference, relative to the largest value wanted; NaN where either is not finite."""
-    wanted = wanted.double().cpu()
-    scale = max(float(wanted.abs().max()), 1e-30) if wanted.numel() else 1.0
-    return float((got.double().cpu() - wanted).abs().max()) / scale if wanted.numel() else 0.0
+    if not wanted.numel():
+        return 0.0
+    wide = torch.complex128 if wanted.is_complex() else torch.float64
+    wanted, got = wanted.cpu().to(wide), got.cpu().to(wide)
+    return float((got - wanted).abs().max()) / max(float(wanted.abs().max()), 1e-30)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class _Run:
     @torch.no_grad()
     def output(self) -> Tensor:
         torch.manual_seed(self.seed)
-        return first_tensor(self.module(*self.inputs))
+        return first_output(self.module(*self.inputs))
 
     def everything(self, pass_: Pass) -> dict[str, Tensor]:
         """The output and, for `train`, the gradients of the inputs and parameters for one fixed output gradient."""
@@ -199,7 +201,7 @@ class _Run:
         named = {f"gradient of input {i}": x for i, x in enumerate(leaves) if x.requires_grad}
         named |= {f"gradient of {name}": p for name, p in self.module.named_parameters() if p.requires_grad}
         torch.manual_seed(self.seed)
-        output = first_tensor(self.module(*leaves))
+        output = first_output(self.module(*leaves))
         wave = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
         grads = torch.autograd.grad(output, list(named.values()), wave, materialize_grads=True)
         return {"output": output.detach(), **dict(zip(named, grads, strict=True))}

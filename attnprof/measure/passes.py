@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from attnprof.device.instruments.clock import Step
 from attnprof.errors import Unsupported
-from attnprof.measure.saved_hooks import first_tensor, forward_saved
+from attnprof.layers.outputs import first_output
+from attnprof.measure.saved_hooks import forward_saved
 from attnprof.words import Pass
 
 
@@ -77,7 +78,7 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
             leaf.grad = None
 
     def forward() -> None:
-        graph.append(first_tensor(module(*leaves)))
+        graph.append(first_output(module(*leaves)))
 
     saved, output = forward_saved(module, leaves)
     grad_output = torch.randn_like(output)

@@ -1,12 +1,9 @@
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import AttnprofError, Unsupported
+from attnprof.errors import Unsupported
 from attnprof.measure.passes import passage
-from attnprof.measure.saved_hooks import first_tensor
 
 
 class Spy(nn.Module):
@@ -82,15 +79,3 @@ def test_decoding_starts_from_a_fresh_state_each_time() -> None:
 def test_a_module_without_a_state_does_not_decode() -> None:
     with pytest.raises(Unsupported, match="defines no decoding step"):
         passage(nn.Linear(3, 3), (torch.ones(1, 2, 3),), "decode")
-
-
-@pytest.mark.parametrize(
-    "output", [torch.ones(1), (torch.ones(1), None), {"ids": torch.ones(1).int(), "y": [torch.ones(1)]}]
-)
-def test_the_output_is_the_first_floating_tensor(output: Any) -> None:
-    assert torch.equal(first_tensor(output), torch.ones(1))
-
-
-def test_a_module_without_a_tensor_output_is_refused() -> None:
-    with pytest.raises(AttnprofError, match="no floating-point tensor"):
-        first_tensor((None, torch.ones(1).int()))
