@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any
 
@@ -14,7 +13,9 @@ def lock_file(handle: int) -> None:
     try:
         import fcntl
     except ImportError:
-        _lock_region(handle, importlib.import_module("msvcrt"))
+        import msvcrt
+
+        _lock_region(handle, msvcrt)
     else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -25,6 +25,8 @@ from attnprof.words import Status
 HEADER = "run.json"
 LOCK = "run.lock"
 RETRIED = (Status.FAILED,)
+# What an environment says that times nothing, or is another a minute later; the memory differs a little at every boot.
+PASSING = frozenset({"git", "hostname", "load_1min", "memory_bytes", "platform", "power_w", "clock_mhz", "python"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,19 @@ class RunFolder:
     def _lines(self) -> Iterator[tuple[str, Record]]:
         found = [entry for shard in self.shards() for entry in _read(shard)]
         return iter(sorted(found, key=lambda entry: entry[0]))
+
+
+def machine_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's header decides what a measurement says: processor, device, threads, settings, software.
+
+    Two runs are of the same machine where this is equal; what is empty is left out, as if it had not been asked for.
+    """
+    return _lasting(header.get("environment") or {})
+
+
+def _lasting(known: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {k: _lasting(v) if isinstance(v, Mapping) else v for k, v in known.items() if k not in PASSING}
+    return {name: value for name, value in parts.items() if value not in (None, {})}
 
 
 def _read(shard: Path) -> Iterator[tuple[str, Record]]:

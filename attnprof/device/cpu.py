@@ -24,6 +24,7 @@ class Cpu:
     where = "cpu"
     accelerator = False
     dtype = DType.FLOAT32
+    matmul_side, copy_bytes = 1024, 64 * 2**20
 
     def presence(self) -> Presence:
         """Always."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from attnprof.device import Device
 from attnprof.measure.sampling import sample
 
-HOST_SIDE, HOST_BYTES = 1024, 64 * 2**20
-DEVICE_SIDE, DEVICE_BYTES = 8192, 2**30
 SLICE_S = 0.15
 
 
@@ -32,8 +30,7 @@ def calibrate(device: Device, dtype: str = "") -> Calibration:
     import torch
 
     dtype = dtype or device.dtype
-    clock, where = device.clock(), device.where
-    side, size = (DEVICE_SIDE, DEVICE_BYTES) if device.accelerator else (HOST_SIDE, HOST_BYTES)
+    clock, where, side, size = device.clock(), device.where, device.matmul_side, device.copy_bytes
     # random, since a device draws less power, and so clocks higher, on constant operands
     a, b, out = (torch.randn(side, side, dtype=getattr(torch, dtype), device=where) for _ in range(3))
     source, sink = (torch.randint(256, (size,), dtype=torch.uint8, device=where) for _ in range(2))

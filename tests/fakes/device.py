@@ -27,6 +27,8 @@ class ScriptedDevice:
     name: DeviceName = DeviceName.CPU
     where: str = "cpu"
     dtype: DType = DType.FLOAT32
+    matmul_side: int = 1024
+    copy_bytes: int = 64 * 2**20
 
     @property
     def accelerator(self) -> bool:

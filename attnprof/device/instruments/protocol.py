@@ -48,6 +48,16 @@ class Device(Protocol):
         """The precision that work is done in there unless another is asked for."""
         ...
 
+    @property
+    def matmul_side(self) -> int:
+        """Rows of a square matrix whose product with another keeps it busy: what its peak is measured with."""
+        ...
+
+    @property
+    def copy_bytes(self) -> int:
+        """Bytes whose copy keeps its memory busy, and that no cache of it holds."""
+        ...
+
     def presence(self) -> Presence:
         """Whether it can be used on this machine, found without importing torch."""
         ...

@@ -14,6 +14,7 @@ class TorchAccelerator:
 
     accelerator = True
     dtype = DType.BFLOAT16
+    matmul_side, copy_bytes = 8192, 2**30
     where: str
 
     def clock(self) -> Clock:
