@@ -14,7 +14,7 @@ from attnprof.device.instruments.amd_smi import amd_names, amd_sensors
 from attnprof.device.instruments.clock import Step
 from attnprof.device.instruments.nvml import nvml_names, nvml_sensors
 from attnprof.device.instruments.protocol import Presence
-from attnprof.device.instruments.sensors import Sensors
+from attnprof.device.instruments.sensors import NullSensors, Sensors
 from attnprof.device.instruments.torch_accelerator import TorchAccelerator
 from attnprof.words import DeviceName
 
@@ -93,7 +93,8 @@ class Cuda(TorchAccelerator):
     def sensors(self) -> Sensors:
         """NVML's, found by uuid and never by index; AMD SMI's, found by PCI address."""
         if self.build() == "ROCm":
-            return amd_sensors(self._bus(), self.smi)
+            bus = self._bus()
+            return amd_sensors(bus, self.smi) if bus else NullSensors("this torch does not tell where its devices are")
         return nvml_sensors(self._nvml(), self._uuid())
 
     def _names(self) -> dict[str, tuple[str, ...]]:
@@ -118,9 +119,12 @@ class Cuda(TorchAccelerator):
         return str(self._torch().cuda.get_device_properties(self.where).uuid)
 
     def _bus(self) -> str:
-        """The PCI address, as AMD SMI writes it."""
+        """The PCI address, as AMD SMI writes it; empty where torch does not tell it."""
         found = self._torch().cuda.get_device_properties(self.where)
-        return f"{found.pci_domain_id:04x}:{found.pci_bus_id:02x}:{found.pci_device_id:02x}.0"
+        try:
+            return f"{found.pci_domain_id:04x}:{found.pci_bus_id:02x}:{found.pci_device_id:02x}.0"
+        except AttributeError:
+            return ""
 
     def _torch(self) -> Any:
         if self.torch is not None:

@@ -126,6 +126,11 @@ def test_amds_sensors_are_those_at_the_address_of_the_device(tmp_path: Path) -> 
     assert found.identity()["name"] == "Imaginary 300X"
 
 
+def test_a_torch_that_does_not_tell_the_address_has_no_sensors(tmp_path: Path) -> None:
+    found = cuda(tmp_path, "ROCm", smi=FakeAmdSmi(), torch=FakeTorch(hip="7.1")).sensors()
+    assert "does not tell" in found.reasons["energy_j"]
+
+
 @pytest.mark.parametrize(
     ("smi", "why"),
     [
