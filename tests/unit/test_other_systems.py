@@ -40,11 +40,14 @@ def get_context(method=None, plain=multiprocessing.get_context):
 multiprocessing.get_context = get_context
 """
 USE = """
-import sys, attnprof
+import importlib, pkgutil, sys, attnprof
 from attnprof.cli import main
 from attnprof.errors import AttnprofError
 from attnprof.records import Point, Record, Shape
 from attnprof.store import RunFolder
+for module in pkgutil.walk_packages(attnprof.__path__, "attnprof."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 assert attnprof.count("dense", n=64).cost.flops_executed
 assert attnprof.analyze("longformer", n=600)
 folder = sys.argv[1]
