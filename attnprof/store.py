@@ -26,7 +26,8 @@ from attnprof.words import Status
 HEADER = "run.json"
 LOCK = "run.lock"
 RETRIED = (Status.FAILED,)
-BYTES_AS_THEY_ARE = os.O_BINARY if sys.platform == "win32" else 0
+BINARY = os.O_BINARY if sys.platform == "win32" else 0  # without it a newline is written as two bytes there
+APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY
 # What an environment says that times nothing, or is another a minute later; the memory differs a little at every boot.
 PASSING = frozenset({"git", "hostname", "load_1min", "memory_bytes", "platform", "power_w", "clock_mhz", "python"})
 
@@ -95,9 +96,7 @@ class RunFolder:
         try:
             if self._shard is None:
                 name = f"records-{_host()}-{os.getpid()}.jsonl"
-                self._shard = os.open(
-                    self.path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | BYTES_AS_THEY_ARE, 0o644
-                )
+                self._shard = os.open(self.path / name, APPENDING, 0o644)
             _write_line(self._shard, line)
         except OSError as error:
             raise _unwritable(self.path, error) from error
