@@ -15,7 +15,7 @@ from attnprof.store import RunFolder
 from attnprof.targets import door
 from attnprof.targets.binding import refuse_unbound
 from attnprof.usercode import fitted
-from attnprof.words import Device, Layout, Pass
+from attnprof.words import DeviceName, Layout, Pass
 
 if TYPE_CHECKING:
     from attnprof.closed_forms.derive import ClosedForms
@@ -58,24 +58,24 @@ def profile(
     n: int,
     pass_: Pass | str = Pass.FORWARD,
     *,
-    device: Device | str = Device.CPU,
+    device: DeviceName | str = DeviceName.CPU,
     budget_s: float = 2.0,
     **sizes: Any,
 ) -> Outcome:
     """What a device does spend on a target at length n: `.measured`, in seconds and bytes, after it passed the gate.
 
-    Runs in this process, on `cpu`, `cuda` or what `auto` finds. Raises `AttnprofError` where the target does not
-    compute what its reference does, and for a word or a size that cannot be.
+    Runs in this process, on a device that `attnprof doctor` names, or what `auto` finds. Raises `AttnprofError` where
+    the target does not compute what its reference does, and for a word or a size that cannot be.
     """
+    from attnprof.device import available, device_named
     from attnprof.measure import measure_target
-    from attnprof.measure.devices import available
 
-    asked, where = Pass(pass_), available(Device(device))
-    if where is Device.NONE:
+    asked, where = Pass(pass_), available(DeviceName(device))
+    if where is DeviceName.NONE:
         raise AttnprofError("nothing can be profiled on the device 'none'", hint="attnprof.count needs no device")
     found, shape = asked_of(thing, n, sizes)
     _gated(found, shape)
-    return measure_target(found, shape, asked, where, budget_s=budget_s)
+    return measure_target(found, shape, asked, device_named(where), budget_s=budget_s)
 
 
 def check(thing: Any, n: int, **sizes: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from attnprof.errors import AttnprofError
 from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
-from attnprof.words import Device, Pass, RecordKind, Runner, Status
+from attnprof.words import DeviceName, Pass, RecordKind, Runner, Status
 
 SCHEMA_VERSION = 1
 CONFIDENCE = 0.95
@@ -41,7 +41,7 @@ class Point:
     target: str
     shape: Shape
     pass_: Pass = Pass.FORWARD
-    device: Device = Device.CPU
+    device: DeviceName = DeviceName.CPU
     runner: Runner | None = None
     layers: int = 1
     params: Mapping[str, Value] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Point:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pass_", Pass(self.pass_))
-        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "device", DeviceName(self.device))
         object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
 
     @property

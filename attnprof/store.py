@@ -6,11 +6,11 @@ repaired when the run is next written to. Any other damage is an error that name
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +19,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from attnprof.errors import AttnprofError
+from attnprof.file_lock import lock_file
 from attnprof.records import SCHEMA_VERSION, Record, plain
 from attnprof.words import Status
 
 HEADER = "run.json"
 LOCK = "run.lock"
 RETRIED = (Status.FAILED,)
+BINARY = os.O_BINARY if sys.platform == "win32" else 0  # without it a newline is written as two bytes there
+APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY
+# What an environment says that times nothing, or is another a minute later; the memory differs a little at every boot.
+PASSING = frozenset({"git", "hostname", "load_1min", "memory_bytes", "platform", "power_w", "clock_mhz", "python"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class RunFolder:
         try:
             if self._shard is None:
                 name = f"records-{_host()}-{os.getpid()}.jsonl"
-                self._shard = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                self._shard = os.open(self.path / name, APPENDING, 0o644)
             _write_line(self._shard, line)
         except OSError as error:
             raise _unwritable(self.path, error) from error
@@ -127,6 +132,19 @@ class RunFolder:
     def _lines(self) -> Iterator[tuple[str, Record]]:
         found = [entry for shard in self.shards() for entry in _read(shard)]
         return iter(sorted(found, key=lambda entry: entry[0]))
+
+
+def machine_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's header decides what a measurement says: processor, device, threads, settings, software.
+
+    Two runs are of the same machine where this is equal; what is empty is left out, as if it had not been asked for.
+    """
+    return _lasting(header.get("environment") or {})
+
+
+def _lasting(known: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {k: _lasting(v) if isinstance(v, Mapping) else v for k, v in known.items() if k not in PASSING}
+    return {name: value for name, value in parts.items() if value not in (None, {})}
 
 
 def _read(shard: Path) -> Iterator[tuple[str, Record]]:
@@ -218,7 +236,7 @@ def _locked(path: Path) -> int:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle)
     except BlockingIOError:
         owner = os.read(handle, 200).decode(errors="replace").strip() or "an unknown process"
         os.close(handle)
@@ -228,7 +246,7 @@ def _locked(path: Path) -> int:
         os.close(handle)
         raise _unwritable(path, error) from error
     os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {_host()}\n".encode(), 0)
+    os.write(handle, f"process {os.getpid()} on {_host()}\n".encode())
     return handle
 
 

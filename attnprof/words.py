@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 from attnprof.errors import AttnprofError, unknown
@@ -97,13 +98,23 @@ class DType(Word):
         return {"float64": 8, "float32": 4}.get(self.value, 2)
 
 
-class Device(Word):
-    """Where a point is run; `auto` is the accelerator if there is one, `none` counts and runs nothing."""
+def _accelerators() -> dict[str, str]:
+    """The devices that have a file beside that of the processor, as members of their enumeration."""
+    names = {file.stem for file in (Path(__file__).parent / "device").glob("[a-z]*.py")}
+    return {name.upper(): name for name in sorted(names - {"cpu"})}
+
+
+class DeviceName(Word):
+    """Where a point is run: a file of device/. `auto` is the accelerator if there is one; on `none` nothing is run."""
 
     AUTO = "auto"
     CPU = "cpu"
-    CUDA = "cuda"
+    locals().update(_accelerators())
     NONE = "none"
+
+    @classmethod
+    def noun(cls) -> str:
+        return "device"
 
 
 class Runner(Word):

@@ -12,7 +12,7 @@ from attnprof.cli.options import AS_JSON, WordParam, emit, notes
 from attnprof.errors import AttnprofError
 from attnprof.records import Interval
 from attnprof.stats import Compared, Comparison, compare_runs
-from attnprof.store import RunFolder
+from attnprof.store import RunFolder, machine_of
 from attnprof.units import format_length, format_seconds
 from attnprof.words import Timing
 
@@ -21,7 +21,6 @@ Examples:
   attnprof compare attnprof-runs/before attnprof-runs/after
   attnprof compare A B --metric backward_s --tolerance 0.1
 """
-MACHINE = ("device_name", "cpu", "threads", "settings")
 
 
 @click.command(epilog=EXAMPLES)
@@ -42,7 +41,9 @@ MACHINE = ("device_name", "cpu", "threads", "settings")
     help="Ratios within a factor of 1 + this count as the same.",
 )
 @click.option(
-    "--across-machines", is_flag=True, help="Compare even where processor, device, threads or settings differ."
+    "--across-machines",
+    is_flag=True,
+    help="Compare even where processor, device, threads, settings or software differ.",
 )
 @AS_JSON
 def command(a: Path, b: Path, metric: Timing, tolerance: float, across_machines: bool, as_json: bool) -> int:
@@ -69,8 +70,8 @@ def command(a: Path, b: Path, metric: Timing, tolerance: float, across_machines:
 
 def refuse_other_machine(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
     """Raise `AttnprofError` where the two runs say that they were measured on different machines."""
-    ours, theirs = a.get("environment") or {}, b.get("environment") or {}
-    differing = [name for name in MACHINE if (ours.get(name) or None) != (theirs.get(name) or None)]
+    ours, theirs = machine_of(a), machine_of(b)
+    differing = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
     if differing:
         what = "; ".join(f"{name} {ours.get(name)} and {theirs.get(name)}" for name in differing)
         raise AttnprofError(

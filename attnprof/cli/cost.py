@@ -11,7 +11,7 @@ from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.options import ARGUMENTS, AS_JSON, PASSES, RUNNER, SETTINGS, emit, explicit, sizes
 from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
-from attnprof.words import Pass
+from attnprof.words import DeviceName, Pass
 
 EXAMPLES = """\b
 Examples:
@@ -177,8 +177,8 @@ def peaks(device: str, dtype: str) -> tuple[str, float, float]:
 
         known = accelerator(device)
         return f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s
+    from attnprof.device import device_named
     from attnprof.measure.calibrate import calibrate
-    from attnprof.measure.devices import best_device
 
-    measured = calibrate(best_device(), dtype)
+    measured = calibrate(device_named(DeviceName.AUTO), dtype)
     return f"{measured.device} (measured)", measured.matmul_flops_per_s, measured.copy_bytes_per_s

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
+
+from attnprof.machine import usable_cores
 
 WORTH_A_PROCESS = 4
 
@@ -31,7 +32,7 @@ def answer_all(names: Sequence[str], options: dict[str, Any], code: str, *, skip
 
 def made_for(names: Sequence[str], options: dict[str, Any], code: str, *, skip: bool) -> list[tuple[str, Any, Any]]:
     """Answers that have to be counted, each with the values to remember: in this process if they are few."""
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(names))
+    processes = min(usable_cores(), len(names))
     if len(names) < WORTH_A_PROCESS or processes < 2:
         return [one(name, options, code, skip) for name in names]
     from concurrent.futures import ProcessPoolExecutor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnprof.cli.options import AS_JSON, OUT, WordParam, emit
-from attnprof.words import Device
+from attnprof.words import DeviceName
 
 if TYPE_CHECKING:
     from attnprof.measure.fitness import FitnessFinding
@@ -20,25 +20,27 @@ UNFIT = 5
 
 @click.command()
 @click.option(
-    "--device", type=WordParam(Device, without=(Device.NONE,)), default="auto", show_default=True, help="To measure on."
+    "--device",
+    type=WordParam(DeviceName, without=(DeviceName.NONE,)),
+    default="auto",
+    show_default=True,
+    help="To measure on.",
 )
 @OUT
 @AS_JSON
-def command(device: Device, out: Path | None, as_json: bool) -> int:
+def command(device: DeviceName, out: Path | None, as_json: bool) -> int:
     """Look at torch, the processor, memory, the accelerator and its sensors, the folder for runs, optional programs.
 
     A note may cost precision; UNFIT means that nothing can be measured, and makes the exit code 5.
     """
-    from attnprof.measure.devices import accelerators, best_device
+    from attnprof.device import device_named
     from attnprof.measure.fitness import findings
-    from attnprof.measure.sensors import open_sensors
 
-    chosen = best_device() if device is Device.AUTO else device
-    sensors = open_sensors(chosen if accelerators() else Device.CPU)
-    found = findings(chosen, out or Path("attnprof-runs"), sensors)
+    chosen = device_named(device)
+    found = findings(chosen, out or Path("attnprof-runs"))
     fit = all(finding.grade != "unfit" for finding in found)
     if as_json:
-        emit({"device": chosen, "fit": fit, "findings": found})
+        emit({"device": chosen.name, "fit": fit, "findings": found})
     else:
         show(found)
     return 0 if fit else UNFIT

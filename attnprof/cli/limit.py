@@ -10,7 +10,7 @@ from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length
-from attnprof.words import Pass
+from attnprof.words import DeviceName, Pass
 
 EXAMPLES = """\b
 Examples:
@@ -76,22 +76,21 @@ def command(**options: Any) -> int:
 
 def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:
     """The peak as measured at this length on this machine's device, beside the predicted one."""
-    from attnprof.measure.devices import best_device
-    from attnprof.measure.environment import free_bytes
+    from attnprof.device import device_named
     from attnprof.measure.memory import peak
     from attnprof.measure.passes import passage
 
-    device = best_device()
-    free = free_bytes(device)
+    device = device_named(DeviceName.AUTO)
+    free = device.free_bytes()
     if predicted > free:
         raise AttnprofError(
             f"the pass would take {format_bytes(predicted)} here, where {format_bytes(free)} are free",
             hint="a smaller --memory, or no --verify",
         )
-    module = target.build(shape).to(device)
-    inputs = [x.to(device) for x in target.inputs(shape)]
+    module = target.build(shape).to(device.where)
+    inputs = [x.to(device.where) for x in target.inputs(shape)]
     measured = peak(passage(module, inputs, pass_), device).peak_bytes
-    return {"device": device, "peak_bytes": measured, "predicted_bytes": predicted}
+    return {"device": device.name, "peak_bytes": measured, "predicted_bytes": predicted}
 
 
 def say(answer: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from attnprof.errors import AttnprofError
 from attnprof.records import Record, content_hash, plain
 from attnprof.shapes import Shape
 from attnprof.units import format_length, parse_lengths
-from attnprof.words import Device, DType, Executor, Preset, RecordKind
+from attnprof.words import DeviceName, DType, Executor, Preset, RecordKind
 
 EXAMPLES = """\b
 Examples:
@@ -54,7 +54,7 @@ Examples:
 @RUNNER
 @click.option(
     "--device",
-    type=WordParam(Device),
+    type=WordParam(DeviceName),
     default="auto",
     show_default=True,
     help="To measure on; none counts, runs nothing.",
@@ -95,12 +95,12 @@ def command(**options: Any) -> int:
 
 def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
-    from attnprof.measure.devices import available
+    from attnprof.device import available, device_named
     from attnprof.sweeps.points import SweepRequest, settings_of
 
     targets = tuple(options["targets"])
     device = available(options["device"])
-    dtype = options["dtype"] or (DType.BFLOAT16 if device is Device.CUDA else DType.FLOAT32)
+    dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "m", "level", "depth", "seed")
     lengths = parse_lengths(options["lengths"])
     return SweepRequest(
@@ -132,7 +132,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
             console.print(notice)
         if left < len(known):
             console.print(f"resuming: {len(known) - left} of {len(known)} points are done")
-        seconds = options["time_budget"] or (2.0 if ask.device is Device.CPU else 10.0)
+        seconds = options["time_budget"] or (2.0 if ask.device is DeviceName.CPU else 10.0)
         budget = Budget(seconds=seconds, timeout_s=options["timeout"])
         with Progress(left) as watch:
             do(options, ask, jobs, run, budget, watch)
@@ -153,11 +153,11 @@ def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
 
 def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
     """Do the points: here, or as jobs of a cluster."""
-    from attnprof.measure.environment import usable_cores
+    from attnprof.machine import usable_cores
     from attnprof.sweeps.cluster import submit
     from attnprof.sweeps.run import sweep
 
-    static = ask.device is Device.NONE
+    static = ask.device is DeviceName.NONE
     if options["executor"]:
         given = pairs(options["job_options"])
         submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
@@ -195,12 +195,12 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     return RunFolder.create(path, header).lock()
 
 
-def surroundings(job: Any, device: Device) -> dict[str, Any]:
+def surroundings(job: Any, device: DeviceName) -> dict[str, Any]:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
     from attnprof.sweeps.worker import Worker
 
-    static = device is Device.NONE
-    request = {"do": "surroundings", "device": Device.CPU if static else device, "calibrate": not static}
+    static = device is DeviceName.NONE
+    request = {"do": "surroundings", "device": DeviceName.CPU if static else device, "calibrate": not static}
     worker = Worker(job)
     try:
         answer = worker.ask(request, timeout_s=120.0)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils import _pytree as pytree
 
 from attnprof.contracts import Target
 from attnprof.counting.factors import FactorOrigin
@@ -134,8 +133,3 @@ def _fake(value: Any, mode: FakeTensorMode) -> Any:
     if isinstance(value, Tensor) and not isinstance(value, FakeTensor):
         return mode.from_tensor(value)
     return value
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors of a nested structure, in order."""
-    return [t for t in pytree.tree_leaves(value) if isinstance(t, Tensor)]

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from attnprof.contracts import SchemeTarget, Target
-from attnprof.counting.built import Built, tensors_in
+from attnprof.counting.built import Built
 from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.origin import Origin
 from attnprof.counting.storages import Lifetimes, unique_bytes
 from attnprof.counting.tally import OperatorTally
 from attnprof.errors import Unsupported
+from attnprof.layers.outputs import tensors_in
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.words import Level

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.counting.built import Built, tensors_in
+from attnprof.counting.built import Built
 from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.decode_step import one_step, state_sizes
 from attnprof.counting.flex_masks import counted_flex
@@ -20,6 +20,7 @@ from attnprof.counting.saved import kept_by_graph
 from attnprof.counting.storages import Lifetimes, flat, unique_bytes
 from attnprof.counting.tally import OperatorTally
 from attnprof.errors import AttnprofError
+from attnprof.layers.outputs import first_output, tensors_in
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -87,8 +88,7 @@ def train(built: Built, run: CountedRun, counter: OperatorCounter) -> None:
     inputs = tuple(_leaf(x) for x in built.inputs)
     with torch.enable_grad(), counter:
         result = built.module(*inputs)
-    results = tensors_in(result)
-    output = first_output(results)
+    results, output = tensors_in(result), trainable(first_output(result))
     kept = kept_storages(built, run.lives, output, results)
     run.saved_bytes = sum(kept.values())
     del result, results
@@ -110,20 +110,14 @@ def recomputed(run: CountedRun) -> bool:
     return bool(run.tally.backends) or run.tally.flops > 3 * run.forward_flops
 
 
-def first_output(results: list[Tensor]) -> Tensor:
-    """The result that a loss would be made of: the first floating-point tensor. Raises `AttnprofError` without one."""
-    found = next((t for t in results if t.is_floating_point() or t.is_complex()), None)
-    if found is None:
-        raise AttnprofError(
-            "the module returns no floating-point tensor",
-            hint="return a tensor, or a tuple that starts with the output",
-        )
-    if not found.requires_grad:
+def trainable(output: Tensor) -> Tensor:
+    """The output, where it depends on anything that a backward goes to. Raises `AttnprofError` otherwise."""
+    if not output.requires_grad:
         raise AttnprofError(
             "the module's output does not depend on its inputs or parameters, so there is nothing to train",
             hint="ask for --pass forward",
         )
-    return found
+    return output
 
 
 def _leaf(x: Any) -> Any:

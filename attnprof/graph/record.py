@@ -13,7 +13,7 @@ from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
 from attnprof.records import Point, Record, Value, content_hash
-from attnprof.words import Device, RecordKind
+from attnprof.words import DeviceName, RecordKind
 
 
 def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def graph_record(analysis: Any, source: str | None = None) -> Record:
     point = Point(
         facts["target"],
         shape,
-        device=Device.NONE,
+        device=DeviceName.NONE,
         layers=facts["layers"],
         params=facts["params"],
         source=source,

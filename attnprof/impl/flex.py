@@ -21,7 +21,6 @@ from attnprof.impl.reference import softmax_over_edges
 from attnprof.layers.block_masks import note_live
 from attnprof.layers.index_tables import counting, table
 from attnprof.pattern import Expr, Slices
-from attnprof.words import Device
 
 BLOCK = 128
 KERNELS = 256  # that one process may compile: torch's own limit for all functions together
@@ -40,7 +39,7 @@ class FlexCore(BandDecoding, nn.Module):
         self.fused = flex_attention if counting() else compiled()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.device.type == Device.CPU and not counting():
+        if torch.is_grad_enabled() and q.requires_grad and q.is_cpu and not counting():
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)

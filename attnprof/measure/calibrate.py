@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnprof.measure.clock import Clock, clock_for
+from attnprof.device import Device
 from attnprof.measure.sampling import sample
-from attnprof.words import Device, DType
 
-MATMUL_SIDE = {"cpu": 1024}
-COPY_BYTES = {"cpu": 64 * 2**20}
-DEVICE_SIDE, DEVICE_BYTES = 8192, 2**30
 SLICE_S = 0.15
 
 
@@ -26,25 +22,23 @@ class Calibration:
     method: str
 
 
-def calibrate(device: str, dtype: str = "", *, clock: Clock | None = None) -> Calibration:
+def calibrate(device: Device, dtype: str = "") -> Calibration:
     """Measure the peaks of a device, in about a third of a second.
 
-    `dtype` defaults to float32 on a CPU and bfloat16 elsewhere. The fastest sample counts: a peak is a roof.
+    `dtype` defaults to the device's own. The fastest sample counts: a peak is a roof.
     """
     import torch
 
-    dtype = dtype or (DType.FLOAT32 if device == Device.CPU else DType.BFLOAT16)
-    clock = clock or clock_for(device)
-    side = MATMUL_SIDE.get(device, DEVICE_SIDE)
-    size = COPY_BYTES.get(device, DEVICE_BYTES)
+    dtype = dtype or device.dtype
+    clock, where, side, size = device.clock(), device.where, device.matmul_side, device.copy_bytes
     # random, since a device draws less power, and so clocks higher, on constant operands
-    a, b, out = (torch.randn(side, side, dtype=getattr(torch, dtype), device=device) for _ in range(3))
-    source, sink = (torch.randint(256, (size,), dtype=torch.uint8, device=device) for _ in range(2))
+    a, b, out = (torch.randn(side, side, dtype=getattr(torch, dtype), device=where) for _ in range(3))
+    source, sink = (torch.randint(256, (size,), dtype=torch.uint8, device=where) for _ in range(2))
     with torch.no_grad():
         product = sample([lambda: torch.mm(a, b, out=out)], clock, budget_s=SLICE_S).total()
         copied = sample([lambda: sink.copy_(source)], clock, budget_s=SLICE_S).total()
     return Calibration(
-        device=device,
+        device=device.name,
         dtype=dtype,
         matmul_flops_per_s=2 * side**3 / min(product.samples),
         copy_bytes_per_s=2 * size / min(copied.samples),

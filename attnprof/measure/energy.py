@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attnprof.measure.clock import Clock, Step
-from attnprof.measure.sensors import Sensors
+from attnprof.device.instruments.clock import Clock, Step
+from attnprof.device.instruments.sensors import Sensors
 
 WINDOW_S = 1.0
 ROUND_S = 0.1

@@ -1,4 +1,4 @@
-"""The machine that a run was measured on, as `run.json` records it; and the memory that is free on a device."""
+"""The machine that a run was measured on, as `run.json` records it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 import psutil
 
-from attnprof.measure.sensors import Sensors
-from attnprof.words import Device
+from attnprof.device import Device, devices
+from attnprof.device.cpu import cpu_model, memory_bytes
+from attnprof.machine import load, usable_cores
 
 PACKAGES = ("torch", "numpy", "triton")
 SETTINGS = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "THP_MEM_", "OMP_", "MKL_", "KMP_", "PYTORCH_", "NVIDIA_TF32")
 CROWDED = 0.25
-CGROUP = Path("/sys/fs/cgroup")
 
 
-def environment(device: str = "cpu", *, sensors: Sensors | None = None, folder: Path | None = None) -> dict[str, Any]:
+def environment(device: Device, folder: Path | None = None) -> dict[str, Any]:
     """What a reader needs in order to judge the numbers, as plain JSON; None where something cannot be known.
 
-    Imports torch. `sensors` add the accelerator's identity and its power now, which is its idle power when nothing
-    runs yet. `folder` is where the state of git is asked (default: the working directory).
+    Imports torch. An accelerator is identified, with its power now, which is its idle power when nothing runs yet.
+    `folder` is where the state of git is asked (default: the working directory).
     """
     return {
         "platform": platform.platform(),
@@ -34,13 +34,13 @@ def environment(device: str = "cpu", *, sensors: Sensors | None = None, folder: 
         "cpu": cpu_model(),
         "cores_physical": psutil.cpu_count(logical=False),
         "cores_usable": usable_cores(),
-        "load_1min": os.getloadavg()[0],
+        "load_1min": load(),
         "memory_bytes": memory_bytes(),
         "packages": {name: _version(name) for name in PACKAGES},
         "settings": settings(os.environ),
         "git": git_state(folder or Path.cwd()),
         **_torch_state(device),
-        **_sensed(sensors),
+        **_sensed(device),
     }
 
 
@@ -55,51 +55,13 @@ def settings(variables: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def free_bytes(device: str = "cpu", *, limits: Path = CGROUP) -> int:
-    """Bytes that can still be allocated: on a CPU without swapping and within the control group's limit."""
-    if device != Device.CPU:
-        return _free_on(device)
-    free = psutil.virtual_memory().available
-    limit, used = _number(limits / "memory.max"), _number(limits / "memory.current")
-    return free if limit is None or used is None else max(0, min(free, limit - used))
-
-
-def _free_on(device: str) -> int:
-    """What the driver has left, and what torch's allocator holds but does not use."""
-    import torch
-
-    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return torch.cuda.mem_get_info(device)[0] + idle
-
-
-def memory_bytes(*, limits: Path = CGROUP) -> int:
-    """Memory of the machine, or of the control group if that has less."""
-    total, limit = psutil.virtual_memory().total, _number(limits / "memory.max")
-    return total if limit is None else min(total, limit)
-
-
-def usable_cores() -> int:
-    """Logical cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def crowded(threads: int, *, cores: int | None = None, load: float | None = None) -> dict[str, str]:
+def crowded(threads: int, *, cores: int | None = None, busy: float | None = None) -> dict[str, str]:
     """The flag `busy_machine` with its reason where more runs on the cores than the `threads` of this process."""
     cores = cores or usable_cores()
-    load = os.getloadavg()[0] if load is None else load
-    if load <= threads + CROWDED * cores:
+    busy = load() if busy is None else busy
+    if busy is None or busy <= threads + CROWDED * cores:
         return {}
-    return {"busy_machine": f"{load:.1f} processes ran on {cores} cores, of which {threads} were to be ours"}
-
-
-def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The processor's name."""
-    if path.is_file():
-        for line in path.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model", "Processor") and value.strip():
-                return value.strip()
-    return platform.processor() or None
+    return {"busy_machine": f"{busy:.1f} processes ran on {cores} cores, of which {threads} were to be ours"}
 
 
 def git_state(folder: Path, run: Callable[..., Any] = subprocess.run) -> dict[str, Any] | None:
@@ -117,35 +79,28 @@ def _git(folder: Path, run: Callable[..., Any], *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _torch_state(device: str) -> dict[str, Any]:
+def _torch_state(device: Device) -> dict[str, Any]:
     import torch
 
     return {
-        "device": device,
-        "device_name": cpu_model() if device == Device.CPU else torch.cuda.get_device_name(device),
+        "device": device.name,
+        "device_name": device.model(),
         "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        **{name: value for each in devices() for name, value in each.software().items()},
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
 
 
-def _sensed(sensors: Sensors | None) -> Mapping[str, Any]:
-    if sensors is None or not sensors.identity():
+def _sensed(device: Device) -> Mapping[str, Any]:
+    sensors = device.sensors()
+    known = sensors.identity()
+    if not known:
         return {"accelerator": None}
-    return {"accelerator": {**sensors.identity(), "power_w": sensors.power_w(), "clock_mhz": sensors.clock_mhz()}}
+    return {"accelerator": {**known, "power_w": sensors.power_w(), "clock_mhz": sensors.clock_mhz()}}
 
 
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
         return None

@@ -14,12 +14,14 @@ from typing import Literal
 
 import psutil
 
+from attnprof.device import Device, devices
+from attnprof.device.cpu import cpu_model, free_bytes, memory_bytes
+from attnprof.device.instruments.sensors import NullSensors, Sensors
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
-from attnprof.measure.environment import cpu_model, free_bytes, memory_bytes, settings, usable_cores
-from attnprof.measure.sensors import NullSensors, Sensors
+from attnprof.machine import load, usable_cores
+from attnprof.measure.environment import settings
 from attnprof.units import format_bytes
-from attnprof.words import Device
 
 Grade = Literal["ok", "note", "unfit"]
 
@@ -44,8 +46,8 @@ class FitnessFinding:
     fix: str = ""
 
 
-def findings(device: str, folder: Path, sensors: Sensors) -> list[FitnessFinding]:
-    """All findings for measuring on `device` (`cpu`, `cuda`) and writing to `folder`. Imports torch."""
+def findings(device: Device, folder: Path) -> list[FitnessFinding]:
+    """All findings for measuring on `device` and writing to `folder`. Imports torch."""
     checks: Iterable[Iterator[FitnessFinding]] = (
         python(),
         torch_installed(),
@@ -55,7 +57,8 @@ def findings(device: str, folder: Path, sensors: Sensors) -> list[FitnessFinding
         memory(),
         allocator(settings(os.environ)),
         writable(folder),
-        accelerator(device, sensors),
+        usable(device),
+        beside(device),
         tools(),
     )
     return [finding for check in checks for finding in check]
@@ -99,13 +102,11 @@ def shipped_folders() -> Iterator[FitnessFinding]:
             yield FitnessFinding(name, "unfit", error.message, error.hint)
 
 
-def processor(
-    governor: Path = GOVERNOR, load: Callable[[], tuple[float, ...]] = os.getloadavg
-) -> Iterator[FitnessFinding]:
+def processor(governor: Path = GOVERNOR, load: Callable[[], float | None] = load) -> Iterator[FitnessFinding]:
     """Cores, threads, load and frequency scaling."""
-    cores, busy = usable_cores(), load()[0]
+    cores, busy = usable_cores(), load()
     yield FitnessFinding("cpu", "ok", f"{cpu_model()}, {cores} usable cores")
-    if busy > BUSY * cores:
+    if busy is not None and busy > BUSY * cores:
         yield FitnessFinding(
             "load", "note", f"{busy:.1f} processes run on {cores} cores; times will be noisy", "stop other work"
         )
@@ -155,29 +156,29 @@ def writable(folder: Path) -> Iterator[FitnessFinding]:
     yield FitnessFinding("folder", "ok", f"runs can be written to {folder}")
 
 
-def accelerator(device: str, sensors: Sensors) -> Iterator[FitnessFinding]:
-    """Whether the device asked for is there, alone, and lets itself be read."""
-    from attnprof.measure.devices import built_for_cuda, device_names
+def usable(device: Device) -> Iterator[FitnessFinding]:
+    """Whether the device asked for is there and torch can use it; then what its sensors say."""
+    found = device.presence()
+    if found.missing:
+        yield FitnessFinding(device.name, "unfit", found.missing, found.fix)
+    elif device.accelerator:
+        yield FitnessFinding(device.name, "ok", ", ".join(found.names))
+        yield from device_state(device.sensors())
 
-    present, built = device_names(), built_for_cuda()
-    if device == Device.CPU:
-        if present and not built:
-            fix = "install torch's CUDA build (see pytorch.org) to measure on it"
-            yield FitnessFinding("cuda", "note", f"{present[0]} is there, but this torch has no CUDA", fix)
-        return
-    if not present or not built:
-        what = "no CUDA device is visible" if not present else f"{present[0]} is there, but this torch has no CUDA"
-        yield FitnessFinding("cuda", "unfit", what, "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
-        return
-    yield from device_state(sensors)
+
+def beside(device: Device, others: Iterable[Device] | None = None) -> Iterator[FitnessFinding]:
+    """The accelerators that this machine has beside the device asked for, and why torch cannot use one."""
+    for other in devices() if others is None else others:
+        found = other.presence()
+        if other.accelerator and other.name != device.name and found.names:
+            grade: Grade = "note" if found.missing else "ok"
+            yield FitnessFinding(other.name, grade, found.missing or ", ".join(found.names), found.fix)
 
 
 def device_state(sensors: Sensors) -> Iterator[FitnessFinding]:
     """What an accelerator's sensors say that matters to timing."""
     if isinstance(sensors, NullSensors):
-        yield FitnessFinding(
-            "nvml", "note", sensors.why, "update the driver; without it there is no energy and no clock"
-        )
+        yield FitnessFinding("sensors", "note", sensors.why, "without them there is no energy and no clock")
         return
     known = sensors.identity()
     yield FitnessFinding("device", "ok", f"{known.get('name')}, driver {known.get('driver')}")

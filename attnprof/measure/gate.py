@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,36 +11,20 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
+from attnprof.layers.outputs import first_output
 from attnprof.measure.sampled_rows import rows_off
-from attnprof.measure.saved_hooks import first_tensor
 from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
-from attnprof.words import Device, DType, Pass, Runner
+from attnprof.words import DeviceName, DType, Pass, Runner
 
 SMALL = (64, 77)
 WHOLE = 1024
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3, "bfloat16": 4e-2, "float16": 1e-2}
 
 Reasons = dict[str, str]
-GateCache = MutableMapping[tuple[object, ...], Reasons]
 
 
-@dataclass(slots=True)
-class Gate:
-    """What a target has been found guilty of, by check; nothing is asked twice for the same sources and form."""
-
-    seen: GateCache = field(default_factory=dict)
-
-    def check(self, target: Target, shape: Shape, pass_: Pass, device: str = Device.CPU, *, sources: str) -> Reasons:
-        """`check`, unless the target with these sources was checked in this form; `sources` is a hash of its code."""
-        parts = (shape.level, shape.causal, shape.heads, shape.groups, shape.dim, shape.dtype, pass_, device)
-        key = (sources, target.name, target.runner, *sorted(target.parameters.items()), *parts)
-        if key not in self.seen:
-            self.seen[key] = check(target, shape, pass_, device)
-        return self.seen[key]
-
-
-def check(target: Target, shape: Shape, pass_: Pass = Pass.TRAIN, device: str = Device.CPU) -> Reasons:
+def check(target: Target, shape: Shape, pass_: Pass = Pass.TRAIN, device: str = DeviceName.CPU) -> Reasons:
     """Why a target must not be timed, by the name of the check that it fails; empty when it passes.
 
     With a reference: at two small lengths, `precisely`, outputs and (pass `train`) gradients agree; in the timed dtype
@@ -74,8 +58,8 @@ def precisely(target: Target, pass_: Pass, device: str) -> tuple[DType, str, Pas
     FlexAttention takes no float64, and on a CPU it has no backward.
     """
     if target.runner == Runner.FLEX:
-        return DType.FLOAT32, device, Pass.FORWARD if device == Device.CPU else pass_
-    return DType.FLOAT64, Device.CPU, pass_
+        return DType.FLOAT32, device, Pass.FORWARD if device == DeviceName.CPU else pass_
+    return DType.FLOAT64, DeviceName.CPU, pass_
 
 
 def _has_reference(target: Target, shape: Shape) -> bool:
@@ -135,7 +119,7 @@ def _decoding(target: Target, shape: Shape, device: str) -> Reasons:
         return {}
     with torch.no_grad():
         state = module.prefill(*(x[..., :-1, :] for x in run.inputs))
-        stepped = first_tensor(module.step(*(x[..., -1:, :] for x in run.inputs), state))
+        stepped = first_output(module.step(*(x[..., -1:, :] for x in run.inputs), state))
     off = distance(stepped, run.output()[..., -1:, :])
     if not off <= TOLERANCE[shape.dtype]:
         return {"gate_decode": f"a decoding step differs from the whole forward by {off:.1e} at n = {shape.n}"}
@@ -150,7 +134,7 @@ def _perturbed(x: Tensor, start: int, n: int) -> Tensor:
     return changed
 
 
-def at_length(target: Target, shape: Shape, device: str = Device.CPU) -> Reasons:
+def at_length(target: Target, shape: Shape, device: str = DeviceName.CPU) -> Reasons:
     """Why the output is wrong in the dtype, on the backend and at the length to be timed; empty when it is not.
 
     Without a reference: whether it is finite there, and causal where that is claimed.
@@ -171,9 +155,11 @@ def at_length(target: Target, shape: Shape, device: str = Device.CPU) -> Reasons
 
 def distance(got: Tensor, wanted: Tensor) -> float:
     """The largest difference, relative to the largest value wanted; NaN where either is not finite."""
-    wanted = wanted.double().cpu()
-    scale = max(float(wanted.abs().max()), 1e-30) if wanted.numel() else 1.0
-    return float((got.double().cpu() - wanted).abs().max()) / scale if wanted.numel() else 0.0
+    if not wanted.numel():
+        return 0.0
+    wide = torch.complex128 if wanted.is_complex() else torch.float64
+    wanted, got = wanted.cpu().to(wide), got.cpu().to(wide)
+    return float((got - wanted).abs().max()) / max(float(wanted.abs().max()), 1e-30)
 
 
 @dataclass(frozen=True)
@@ -204,7 +190,7 @@ class _Run:
     @torch.no_grad()
     def output(self) -> Tensor:
         torch.manual_seed(self.seed)
-        return first_tensor(self.module(*self.inputs))
+        return first_output(self.module(*self.inputs))
 
     def everything(self, pass_: Pass) -> dict[str, Tensor]:
         """The output and, for `train`, the gradients of the inputs and parameters for one fixed output gradient."""
@@ -215,7 +201,7 @@ class _Run:
         named = {f"gradient of input {i}": x for i, x in enumerate(leaves) if x.requires_grad}
         named |= {f"gradient of {name}": p for name, p in self.module.named_parameters() if p.requires_grad}
         torch.manual_seed(self.seed)
-        output = first_tensor(self.module(*leaves))
+        output = first_output(self.module(*leaves))
         wave = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
         grads = torch.autograd.grad(output, list(named.values()), wave, materialize_grads=True)
         return {"output": output.detach(), **dict(zip(named, grads, strict=True))}

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.device.instruments.clock import Step
 from attnprof.errors import Unsupported
-from attnprof.measure.clock import Step
-from attnprof.measure.saved_hooks import first_tensor, forward_saved
-from attnprof.words import Device, Pass
+from attnprof.layers.outputs import first_output
+from attnprof.measure.saved_hooks import forward_saved
+from attnprof.words import Pass
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
             leaf.grad = None
 
     def forward() -> None:
-        graph.append(first_tensor(module(*leaves)))
+        graph.append(first_output(module(*leaves)))
 
     saved, output = forward_saved(module, leaves)
     grad_output = torch.randn_like(output)
@@ -87,7 +88,7 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
         torch.autograd.backward(graph.pop(), grad_output)
 
     ready = Passage(Pass.TRAIN, ("forward", "backward"), (forward, backward), clear, clear, saved)
-    if grad_output.device.type != Device.CPU:
+    if not grad_output.is_cpu:
         ready.run()  # an accelerator's libraries take their workspaces on first use
         clear()
     return ready

@@ -8,19 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from attnprof.contracts import Target
-from attnprof.measure.clock import Clock, Step, clock_for
+from attnprof.device import Device
+from attnprof.device.instruments.clock import Clock, Step
+from attnprof.device.instruments.sensors import Sensors
 from attnprof.measure.environment import crowded
-from attnprof.measure.sensors import Sensors, open_sensors, threatened
 from attnprof.records import Measured
 from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
-from attnprof.words import Device, Pass
+from attnprof.words import Pass
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from attnprof.device.instruments.allocator import AllocatorPeak
     from attnprof.measure.energy import Energy
-    from attnprof.measure.memory import AllocatorPeak
     from attnprof.measure.passes import Passage
     from attnprof.measure.sampling import Samples
 
@@ -35,17 +36,8 @@ class Outcome(NamedTuple):
     flags: tuple[str, ...]
 
 
-def measure_target(
-    target: Target,
-    shape: Shape,
-    pass_: Pass,
-    device: str,
-    *,
-    budget_s: float | None,
-    clock: Clock | None = None,
-    sensors: Sensors | None = None,
-) -> Outcome:
-    """Build a target at a shape on a device and measure it; clock and sensors default to the device's own.
+def measure_target(target: Target, shape: Shape, pass_: Pass, device: Device, *, budget_s: float | None) -> Outcome:
+    """Build a target at a shape on a device and measure it.
 
     `budget_s` seconds of timing (None: no limit). Raises what building or running raises, out-of-memory included.
     """
@@ -54,38 +46,35 @@ def measure_target(
     began = time.perf_counter()
     torch.manual_seed(shape.seed)
     with own_mistakes(target, shape):
-        module = target.build(shape).to(device)
-        inputs = [x.to(device) for x in target.inputs(shape)]
-        clock, sensors = clock or clock_for(device), sensors or open_sensors(device)
-        return measure(module, inputs, pass_, device, budget_s=budget_s, clock=clock, sensors=sensors, began=began)
+        module = target.build(shape).to(device.where)
+        inputs = [x.to(device.where) for x in target.inputs(shape)]
+        return measure(module, inputs, pass_, device, budget_s=budget_s, began=began)
 
 
 def measure(
     module: nn.Module,
     inputs: Sequence[Tensor],
     pass_: Pass,
-    device: str,
+    device: Device,
     *,
     budget_s: float | None,
-    clock: Clock,
-    sensors: Sensors,
     began: float | None = None,
 ) -> Outcome:
     """Measure one pass of a module that is on its device with its inputs; `began` is when its making began.
 
     Memory first (its runs warm the caches and workspaces), then time, then energy where there is a counter.
     """
-    from attnprof.measure.l2 import flusher
     from attnprof.measure.memory import peak
     from attnprof.measure.passes import passage
     from attnprof.measure.sampling import sample
 
+    clock, sensors = device.clock(), device.sensors()
     budget = NO_BUDGET_S if budget_s is None else budget_s
     began = time.perf_counter() if began is None else began
     ready = passage(module, inputs, pass_)
     setup_s = time.perf_counter() - began
     memory = peak(ready, device)
-    prepare = _in_order(ready.before, flusher(device))
+    prepare = _in_order(ready.before, device.flush())
     samples = sample(ready.steps, clock, budget_s=budget, before=prepare, warmed=True)
     warned = _warnings(device, sensors)
     clock_mhz = sensors.clock_mhz()
@@ -95,12 +84,22 @@ def measure(
     return Outcome(measured, {**_reasons(measured, sensors, used, pass_), **warned}, _flags(samples, used, warned))
 
 
-def _warnings(device: str, sensors: Sensors) -> dict[str, str]:
+def _warnings(device: Device, sensors: Sensors) -> dict[str, str]:
     import torch
 
-    if device == Device.CPU:
+    if not device.accelerator:
         return crowded(torch.get_num_threads())
     return threatened(sensors.throttle(), sensors.processes())
+
+
+def threatened(slowed: Sequence[str] | None, others: Sequence[int] | None) -> dict[str, str]:
+    """Flags that readings of a device raise, each with its reason: `throttled`, `shared_device`."""
+    raised = {}
+    if slowed:
+        raised["throttled"] = f"the device held its clocks back: {', '.join(slowed)}"
+    if others:
+        raised["shared_device"] = f"other processes compute on the device: {', '.join(map(str, others))}"
+    return raised
 
 
 def _in_order(*steps: Step | None) -> Step:

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from attnprof.measure.clock import Clock, Step
+from attnprof.device.instruments.clock import Clock, Step
 from attnprof.records import FEWEST_SAMPLES, Interval
 
 FLOOR = 3
@@ -22,11 +22,9 @@ SHORT_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Raw timings of one point, none dropped: seconds per step for each sample, in order; totals of the warm-up."""
+    """Raw timings of one point, none dropped: seconds per step for each sample, in order; warm-up left out."""
 
     laps: tuple[tuple[float, ...], ...]
-    warm_s: tuple[float, ...]
-    spent_s: float
     flags: tuple[str, ...]
 
     def total(self) -> Interval:
@@ -64,7 +62,7 @@ def sample(
             sampler.laps.append(sampler.run())
     cold = not sampler.warm_laps and not warmed
     flags = _flags([sum(lap) for lap in sampler.laps], floor, target, cold=cold, steady=steady or warmed)
-    return Samples(tuple(sampler.laps), tuple(map(sum, sampler.warm_laps)), sampler.spent(), flags)
+    return Samples(tuple(sampler.laps), flags)
 
 
 class _Sampler:

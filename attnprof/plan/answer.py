@@ -13,7 +13,7 @@ from attnprof.quantities import costed
 from attnprof.records import Point, plain
 from attnprof.shapes import Shape
 from attnprof.usercode import causality_seen, labels_of
-from attnprof.words import Device, Pass
+from attnprof.words import DeviceName, Pass
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def point(question: CostQuestion) -> dict[str, Any]:
         target.name,
         shape,
         question.passes[0],
-        Device.NONE,
+        DeviceName.NONE,
         target.runner,
         target.layers,
         params,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from typing import Any
+
+from attnprof.machine import usable_cores
 
 
 def aside(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -15,8 +16,7 @@ def aside(make: Callable[[], Any]) -> Callable[[], Any]:
     a core to spare, or without fork, `make` runs when its result is asked for; so it does where the child fails, so
     that its error is raised here.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if cores < 2 or "fork" not in multiprocessing.get_all_start_methods():
+    if usable_cores() < 2 or "fork" not in multiprocessing.get_all_start_methods():
         return make
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.locate import PACKAGE
+from attnprof.machine import usable_cores
 from attnprof.records import content_hash
 
 PACKAGES = ("torch", "numpy", "sympy")
@@ -37,8 +38,7 @@ def code_hash(files: Iterable[Path] = ()) -> str:
 
 def threads() -> str:
     """What decides how many threads kernels use, and so how many buffers they hold."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    return f"{os.environ.get('OMP_NUM_THREADS', '')}/{os.environ.get('MKL_NUM_THREADS', '')}/{affinity}"
+    return f"{os.environ.get('OMP_NUM_THREADS', '')}/{os.environ.get('MKL_NUM_THREADS', '')}/{usable_cores()}"
 
 
 class Missing(Exception):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe
-from attnprof.counting.built import Built, tensors_in
+from attnprof.counting.built import Built
 from attnprof.counting.running import CountedRun
 from attnprof.counting.storages import unique_bytes
+from attnprof.layers.outputs import tensors_in
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 

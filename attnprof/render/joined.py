@@ -7,21 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attnprof.naming import by_source
-from attnprof.records import Record, content_hash
-
-MACHINE = (
-    "cpu",
-    "device_name",
-    "cores_usable",
-    "memory_bytes",
-    "threads",
-    "packages",
-    "settings",
-    "cuda",
-    "cudnn",
-    "accelerator",
-)
-DRIFTING = ("power_w", "clock_mhz", "load_1min")
+from attnprof.records import Record
+from attnprof.store import machine_of
 
 
 class Source(Protocol):
@@ -42,8 +29,8 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
     headers = [dict(run.header) for run in runs]
     if len(headers) == 1:
         return told_apart(runs[0].records()), headers[0]
-    machines = [_machine(header) for header in headers]
-    several = len(set(machines)) > 1
+    machines = [machine_of(header) for header in headers]
+    several = any(machine != machines[0] for machine in machines)
     records: list[Record] = []
     for run, machine in zip(runs, machines, strict=True):
         name = f"run {machines.index(machine) + 1}" if several else ""
@@ -63,19 +50,6 @@ def _called(record: Record, name: str) -> Record:
     if name == record.point.target:
         return record
     return dataclasses.replace(record, point=dataclasses.replace(record.point, target=name))
-
-
-def _machine(header: Mapping[str, Any]) -> str:
-    """A name for everything in an environment that decides what a measurement says."""
-    environment = header.get("environment") or {}
-    known = {name: _steady(environment.get(name)) for name in MACHINE}
-    return content_hash(known)
-
-
-def _steady(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: v for k, v in value.items() if k not in DRIFTING}
-    return value
 
 
 def _on(record: Record, name: str) -> Record:

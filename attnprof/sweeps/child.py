@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from attnprof.contracts import Target
+from attnprof.device import device_named
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.records import Point, plain
 from attnprof.targets import door
@@ -56,37 +57,36 @@ class Child:
         shape, device = point.shape, point.device
         form = (shape.level, shape.causal, shape.dtype, shape.groups, device)
         whole, there = (*form, point.pass_), (*form, shape.n)
+        where = device_named(device).where
         reasons: Mapping[str, str] = {}
         if whole not in self.gated:
-            reasons = check(self.found, shape, point.pass_, device)
+            reasons = check(self.found, shape, point.pass_, where)
         elif there not in self.gated:
-            reasons = at_length(self.found, shape, device)
+            reasons = at_length(self.found, shape, where)
         self.gated |= {whole, there}  # not before: a gate that raised has passed nothing
         return {"reasons": reasons}
 
     def free(self, request: Mapping[str, Any]) -> Answer:
         """Bytes that are free on the device."""
-        from attnprof.measure.environment import free_bytes
-
-        return {"bytes": free_bytes(request["device"])}
+        return {"bytes": device_named(request["device"]).free_bytes()}
 
     def surroundings(self, request: Mapping[str, Any]) -> Answer:
         """The machine and the measured peaks of the device, for the run's header."""
         from attnprof.measure.calibrate import calibrate
         from attnprof.measure.environment import environment
-        from attnprof.measure.sensors import open_sensors
 
-        device = request["device"]
+        device = device_named(request["device"])
         peaks = plain(calibrate(device)) if request["calibrate"] else None
-        return {"environment": environment(device, sensors=open_sensors(device)), "calibration": peaks}
+        return {"environment": environment(device), "calibration": peaks}
 
     def measure(self, request: Mapping[str, Any]) -> Answer:
         """What the device spends on a point."""
         from attnprof.measure import measure_target
 
         point = Point.from_json(request["point"])
+        device = device_named(point.device)
         measured, reasons, flags = measure_target(
-            self.found, point.shape, point.pass_, point.device, budget_s=request["budget_s"]
+            self.found, point.shape, point.pass_, device, budget_s=request["budget_s"]
         )
         return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
 

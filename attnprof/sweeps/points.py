@@ -18,7 +18,7 @@ from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
 from attnprof.targets.binding import refuse_unbound
 from attnprof.usercode import fitted, labels_of
-from attnprof.words import Device, Layout, Pass, Preset, Runner
+from attnprof.words import DeviceName, Layout, Pass, Preset, Runner
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
@@ -33,7 +33,7 @@ class SweepRequest:
     causal: bool | None = None
     passes: tuple[Pass, ...] = DEFAULT_PASSES
     runner: Runner | None = None
-    device: Device = Device.CPU
+    device: DeviceName = DeviceName.CPU
     tokens: int | None = None
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Value] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class SweepRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passes", Pass.distinct(self.passes))
-        object.__setattr__(self, "device", Device(self.device))
+        object.__setattr__(self, "device", DeviceName(self.device))
         object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
         object.__setattr__(self, "layout", None if self.layout is None else Layout(self.layout))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
@@ -180,7 +180,7 @@ def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool,
     return PlannedPoint(key_of(target, point), point, tuple(flags))
 
 
-def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Device) -> Point:
+def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: DeviceName) -> Point:
     """The point of a target that this text finds, with what is known of its labels."""
     _, unknown = labels_of(target, shape)
     if "causal" in unknown:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from attnprof.device.cpu import free_bytes
 from attnprof.errors import AttnprofError
-from attnprof.measure.environment import free_bytes
 from attnprof.records import Cost, Measured, Point, Record, revive
 from attnprof.store import RunFolder
 from attnprof.sweeps.outlook import Budget, Outlook, out_of_memory
 from attnprof.sweeps.points import PlannedPoint, TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 from attnprof.usercode import causality_seen
-from attnprof.words import Device, RecordKind, Status
+from attnprof.words import DeviceName, RecordKind, Status
 
 ABREAST = 8
 COUNT_TIMEOUT_S = 300.0
@@ -168,7 +168,7 @@ class Attempt:
 
     def _free_bytes(self) -> int | None:
         """What is free where the point would run; a device is asked through the child, which alone may touch it."""
-        if self.point.device is Device.CPU:
+        if self.point.device is DeviceName.CPU:
             return self.free_bytes()
         answer = self._ask("free", COUNT_TIMEOUT_S, device=self.point.device)
         return None if answer is None else answer["bytes"]

@@ -190,19 +190,12 @@ def _replaced(streams: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 def _output(module: nn.Module, streams: Sequence[Tensor], layout: Layout) -> Tensor:
     """The first tensor that comes out, in our order, with the same random numbers each time."""
     import torch
-    from torch.utils import _pytree as pytree
 
+    from attnprof.layers.outputs import first_output
     from attnprof.targets.layouts import turned
 
     torch.manual_seed(1)
-    out = module(*(turned(x, layout) for x in streams))
-    first = next((t for t in pytree.tree_leaves(out) if isinstance(t, torch.Tensor) and t.is_floating_point()), None)
-    if first is None:
-        raise AttnprofError(
-            "the module returns no floating-point tensor",
-            hint="return a tensor, or a tuple that starts with the output",
-        )
-    return turned(first, layout)
+    return turned(first_output(module(*(turned(x, layout) for x in streams))), layout)
 
 
 def _apart(base: Tensor, other: Tensor) -> Tensor:

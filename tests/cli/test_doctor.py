@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from attnprof.cli import main
-from attnprof.measure import devices
+from attnprof.device import cuda
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -41,7 +41,7 @@ def test_an_unfit_environment_exits_5(capsys: pytest.CaptureFixture[str], tmp_pa
 def test_a_missing_accelerator_is_unfit(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(devices, "device_names", lambda **_: ())
+    monkeypatch.setattr(cuda, "nvml_names", lambda nvml: ())
     code, out = run(capsys, "--device", "cuda", "--out", tmp_path)
     assert code == 5
     assert "no CUDA device is visible" in out

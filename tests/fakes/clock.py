@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
-from attnprof.measure.clock import Step
+from attnprof.device.instruments.clock import Step
 
 
 class ScriptedClock:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.device import device_named
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
 from attnprof.records import Pass
@@ -86,5 +87,5 @@ def first(output: Any) -> Tensor:
 def _on_host(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Spent:
     """A host's allocator has no counters: the profiler's events, which attnprof reads too."""
     ready = passage(module, inputs, pass_)
-    saved = ready.saved_bytes
-    return Spent(peak(ready, "cpu").peak_bytes, saved, None if saved is None else 0, "profiler's allocation events")
+    saved, top = ready.saved_bytes, peak(ready, device_named("cpu")).peak_bytes
+    return Spent(top, saved, None if saved is None else 0, "profiler's allocation events")

@@ -6,10 +6,9 @@ import torch
 
 from attnprof.contracts import Target
 from attnprof.counting import count
+from attnprof.device import device_named
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
-from attnprof.measure.clock import clock_for
-from attnprof.measure.l2 import flusher
 from attnprof.measure.passes import passage
 from attnprof.measure.sampling import sample
 from attnprof.records import plain
@@ -24,7 +23,7 @@ def work(sheet: Sheet) -> None:
     """Every entry that decodes token by token, from short to long."""
     torch.manual_seed(0)
     dtype = "float32" if sheet.small else "bfloat16"
-    peaks = calibrate(sheet.device, dtype)
+    peaks = calibrate(device_named(sheet.device), dtype)
     sheet.summary["peaks"] = plain(peaks)
     decoding = [target for target in executable(sheet) if decodes(sheet, target)]
     sheet.summary["decoding"] = [target.name for target in decoding]
@@ -56,14 +55,15 @@ def token(sheet: Sheet, target: Target, n: int, dtype: str, peaks: Calibration) 
     ready = passage(module, inputs, "decode")
     held = None if sheet.small else held_bytes(module, n)
     budget_s = DRY_BUDGET_S if sheet.small else BUDGET_S
-    flush = flusher(sheet.device)
+    device = device_named(sheet.device)
+    flush = device.flush()
 
     def fresh() -> None:
         ready.before()
         if flush is not None:
             flush()
 
-    taken = sample(ready.steps, clock_for(sheet.device), budget_s=budget_s, before=fresh, warmed=True).total()
+    taken = sample(ready.steps, device.clock(), budget_s=budget_s, before=fresh, warmed=True).total()
     ready.after()
     weights = cost.param_bytes or 0
     read = None if cost.decode_read_bytes is None else cost.decode_read_bytes + weights

@@ -34,14 +34,13 @@ def answer(device: str) -> None:
     """Print what this interpreter finds."""
     import importlib.util
 
+    from attnprof.device import device_named
     from attnprof.measure.environment import environment
-    from attnprof.measure.sensors import open_sensors
 
     unfit = reason(device)
-    sensors = open_sensors("cpu" if unfit else device)
     found = {
         "unfit": unfit,
-        "environment": environment("cpu" if unfit else device, sensors=sensors),
+        "environment": environment(device_named("cpu" if unfit else device)),
         "packages": {name: importlib.util.find_spec(name) is not None for name in WANTED},
     }
     print(SIGN + json.dumps(found, default=str))
@@ -51,11 +50,9 @@ def reason(device: str) -> str:
     """Why nothing can run on the device; empty if it can."""
     import torch
 
-    from attnprof.measure.devices import built_for_cuda, device_names
+    from attnprof.device import device_named
 
     if device == "cpu" or torch.cuda.is_available():
         return ""
-    if not built_for_cuda():
-        return f"torch {torch.__version__} is built without CUDA"
-    names = device_names()
-    return f"torch cannot use {names[0]}" if names else "no CUDA device is visible to this process"
+    found = device_named(device).presence()
+    return found.missing or f"torch {torch.__version__} cannot use {found.names[0]}"

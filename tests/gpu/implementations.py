@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec, Target
 from attnprof.counting import count
+from attnprof.device import device_named
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
-from attnprof.measure.clock import clock_for
 from attnprof.measure.gate import distance
-from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
 from attnprof.records import Interval, Pass, plain
@@ -51,7 +50,7 @@ def work(sheet: Sheet) -> None:
     """Patterns first, recurrences next, short lengths before long ones."""
     torch.manual_seed(0)
     dtype = "float32" if sheet.small else "bfloat16"
-    peaks = calibrate(sheet.device, dtype)
+    peaks = calibrate(device_named(sheet.device), dtype)
     sheet.summary["peaks"] = plain(peaks)
     sheet.not_built["fla as an implementation"] = "attnprof has no adapter: fla's kernels are called here as they are"
     passes: Sequence[Pass] = ("forward",) if sheet.small else ("forward", "train")
@@ -126,7 +125,7 @@ def off(module: nn.Module, streams: list[Tensor], wanted: Tensor) -> float:
 def started(module: nn.Module, streams: list[Tensor], pass_: Pass, device: str, row: dict[str, Any]) -> Ready:
     """The pass, after the runs that warm it, with its peak in the row."""
     ready = passage(module, streams, pass_)
-    row["peak_bytes"] = peak(ready, device).peak_bytes
+    row["peak_bytes"] = peak(ready, device_named(device)).peak_bytes
     return Ready(module, ready, row)
 
 
@@ -192,7 +191,8 @@ def finish(sheet: Sheet, found: list[Ready], about: Shape, pass_: str, useful: i
 
 def in_turns(found: list[Ready], sheet: Sheet) -> list[list[float]]:
     """Seconds of each, in rounds: in each round every one runs once, in random order, the cache cleared before."""
-    clock, flush, draw = clock_for(sheet.device), flusher(sheet.device), random.Random(0)
+    device, draw = device_named(sheet.device), random.Random(0)
+    clock, flush = device.clock(), device.flush()
     times: list[list[float]] = [[] for _ in found]
     for _ in range(DRY_ROUNDS if sheet.small else ROUNDS):
         for at in draw.sample(range(len(found)), len(found)):

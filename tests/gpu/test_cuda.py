@@ -7,17 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from attnprof.device import device_named
+from attnprof.device.instruments.clock import Clock
+from attnprof.device.instruments.nvml import NvmlSensors
 from attnprof.measure import measure_target
 from attnprof.measure.calibrate import calibrate
-from attnprof.measure.clock import AcceleratorClock
-from attnprof.measure.devices import accelerators
 from attnprof.measure.energy import energy
-from attnprof.measure.environment import environment, free_bytes
+from attnprof.measure.environment import environment
 from attnprof.measure.gate import check
-from attnprof.measure.l2 import flusher
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import passage
-from attnprof.measure.sensors import NvmlSensors, open_sensors
 from attnprof.shapes import Shape
 from attnprof.targets import door
 
@@ -25,16 +24,17 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
+CUDA = device_named("cuda")
 MIB = 2**20
 
 
 @pytest.fixture
-def clock() -> Iterator[AcceleratorClock]:
-    yield AcceleratorClock("cuda")
+def clock() -> Iterator[Clock]:
+    yield CUDA.clock()
     torch.cuda.synchronize()
 
 
-def test_events_wait_for_the_device_and_not_for_the_host(clock: AcceleratorClock) -> None:
+def test_events_wait_for_the_device_and_not_for_the_host(clock: Clock) -> None:
     a = torch.randn(8192, 8192, device="cuda")
     (a @ a).sum().item()
     before = time.perf_counter()
@@ -43,8 +43,8 @@ def test_events_wait_for_the_device_and_not_for_the_host(clock: AcceleratorClock
     assert second == pytest.approx(2 * first, rel=0.3)
 
 
-def test_the_cache_is_cleared_outside_the_timed_region(clock: AcceleratorClock) -> None:
-    flush = flusher("cuda")
+def test_the_cache_is_cleared_outside_the_timed_region(clock: Clock) -> None:
+    flush = CUDA.flush()
     assert flush is not None
     small = torch.randn(1024, device="cuda")
     step = [lambda: small.add(1)]
@@ -63,14 +63,14 @@ def test_the_peak_of_a_linear_layer_is_that_of_its_output() -> None:
     x = torch.randn(4096, 1024, device="cuda")
     leftovers = [torch.empty(64 * MIB, device="cuda") for _ in range(2)]
     del leftovers
-    found = peak(passage(layer, (x,), "forward"), "cuda")
+    found = peak(passage(layer, (x,), "forward"), CUDA)
     assert found.peak_bytes == pytest.approx(16 * MIB, abs=MIB)
     assert found.reserved_bytes is not None
     assert found.reserved_bytes >= found.peak_bytes
 
 
-def test_energy_is_counted_over_a_second_of_work(clock: AcceleratorClock) -> None:
-    sensors = open_sensors("cuda")
+def test_energy_is_counted_over_a_second_of_work(clock: Clock) -> None:
+    sensors = CUDA.sensors()
     if not isinstance(sensors, NvmlSensors) or sensors.energy_j() is None:
         pytest.skip(f"no energy counter: {dict(sensors.reasons)}")
     a = torch.randn(4096, 4096, device="cuda")
@@ -84,16 +84,16 @@ def test_energy_is_counted_over_a_second_of_work(clock: AcceleratorClock) -> Non
 
 
 def test_the_device_is_identified_by_uuid() -> None:
-    sensors = open_sensors("cuda")
+    sensors = CUDA.sensors()
     assert isinstance(sensors, NvmlSensors)
     assert sensors.identity()["name"] == torch.cuda.get_device_name(0)
-    assert len(accelerators()) >= 1
-    assert environment("cuda", sensors=sensors)["accelerator"]["uuid"]
-    assert 0 < free_bytes("cuda") <= torch.cuda.get_device_properties(0).total_memory
+    assert not CUDA.presence().missing
+    assert environment(CUDA)["accelerator"]["uuid"]
+    assert 0 < CUDA.free_bytes() <= torch.cuda.get_device_properties(0).total_memory
 
 
 def test_peaks_are_those_of_a_device() -> None:
-    found = calibrate("cuda")
+    found = calibrate(CUDA)
     assert found.dtype == "bfloat16"
     assert found.matmul_flops_per_s > 1e12
     assert found.copy_bytes_per_s > 5e10
@@ -104,7 +104,7 @@ def test_peaks_are_those_of_a_device() -> None:
 def test_schemes_pass_the_gate_and_are_measured(name: str, pass_: str) -> None:
     target, shape = door.find(name), Shape(2048, causal=True, dtype="bfloat16")
     assert check(target, shape, pass_, "cuda") == {}  # type: ignore[arg-type]
-    outcome = measure_target(target, shape, pass_, "cuda", budget_s=2.0)  # type: ignore[arg-type]
+    outcome = measure_target(target, shape, pass_, CUDA, budget_s=2.0)  # type: ignore[arg-type]
     measured = outcome.measured
     assert measured.wall_s is not None
     assert measured.wall_s.median > 0

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from attnprof.measure.clock import clock_for
-from attnprof.measure.l2 import flusher
+from attnprof.device import device_named
 from attnprof.measure.sampling import sample
 
 Run = Callable[[], object]
@@ -19,7 +18,8 @@ REPLAYS, WARM = 25, 3
 
 def ours(run: Run, device: str) -> tuple[float, ...]:
     """attnprof's own samples of a pass, in seconds: its clock, its clearing of the cache, its stopping rule."""
-    taken = sample([run], clock_for(device), budget_s=BUDGET_S, before=flusher(device), warmed=True)
+    on = device_named(device)
+    taken = sample([run], on.clock(), budget_s=BUDGET_S, before=on.flush(), warmed=True)
     return tuple(map(sum, taken.laps))
 
 
@@ -42,7 +42,7 @@ def by_graph(run: Run) -> float:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         run()
-    flush, times = flusher("cuda"), []
+    flush, times = device_named("cuda").flush(), []
     for _ in range(REPLAYS):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         if flush is not None:

@@ -10,6 +10,7 @@ import torch
 
 from attnprof.contracts import Target
 from attnprof.counting import count
+from attnprof.device import device_named
 from attnprof.errors import Unsupported
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.passes import passage
@@ -48,7 +49,7 @@ def bytes_of_all(sheet: Sheet) -> None:
 def times_of_all(sheet: Sheet) -> None:
     """The forward of every entry. A graph that cannot be captured may spoil the process, so graphs come last."""
     dtype = "float32" if sheet.small else "bfloat16"
-    peaks = calibrate(sheet.device, dtype)
+    peaks = calibrate(device_named(sheet.device), dtype)
     sheet.summary["peaks"] = plain(peaks)
     entries = executable(sheet)
     lengths = (DRY_LENGTH,) if sheet.small else TIMED
@@ -104,9 +105,7 @@ def bytes_row(target: Target, about: Shape, pass_: Pass, device: str) -> dict[st
 
 def refuse_what_does_not_fit(cost: Cost, device: str) -> None:
     """Raise `Unsupported` for a point that is predicted to take more than half of what is free."""
-    from attnprof.measure.environment import free_bytes
-
-    need, free = (cost.peak_bytes or 0) + (cost.buffer_bytes or 0), free_bytes(device)
+    need, free = (cost.peak_bytes or 0) + (cost.buffer_bytes or 0), device_named(device).free_bytes()
     if need > SAFE * free:
         raise Unsupported(f"predicted to need {need} bytes of {free} that are free")
 

@@ -14,7 +14,7 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate", "words", "naming", "userfiles"),
+    ("units", "locate", "machine", "file_lock", "words", "naming", "userfiles"),
     ("shapes",),
     ("records",),
     ("quantities",),
@@ -24,7 +24,8 @@ GROUPS = (
     ("layers",),
     ("impl",),
     ("schemes",),
-    ("counting", "measure", "store", "stats"),
+    ("counting", "device", "store", "stats"),
+    ("measure",),
     ("closed_forms", "graph"),
     ("plan",),
     ("targets",),
@@ -39,6 +40,8 @@ NO_TORCH = (
     "render",
     "store",
     "stats",
+    "device",
+    "machine",
     "targets",
     "pattern",
     "contracts",

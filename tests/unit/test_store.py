@@ -12,7 +12,7 @@ from attnprof import store
 from attnprof.errors import AttnprofError
 from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Point, Record
 from attnprof.shapes import Shape
-from attnprof.store import RunFolder
+from attnprof.store import RunFolder, machine_of
 
 GOLDEN = Path(__file__).parent / "golden" / "run-v1"
 
@@ -204,3 +204,35 @@ def test_schema_v1_stays_readable() -> None:
     assert (second.point.shape.m, second.point.shape.kv_heads, second.point.pass_) == (512, 2, "train")
     assert graph.kind == "graph"
     assert graph.metrics == {"edges": 4096, "layers_to_full_reach": 2}
+
+
+MACHINE = {
+    "cpu": "Imaginary 9000",
+    "threads": 2,
+    "settings": {},
+    "packages": {"torch": "2.13"},
+    "accelerator": {"uuid": "GPU-aa11", "power_w": 71.5, "mig": None},
+}
+PASSING = {
+    "load_1min": 3.5,
+    "memory_bytes": 5,
+    "git": {"commit": "c"},
+    "accelerator": {"uuid": "GPU-aa11", "power_w": 99},
+}
+OTHERS: dict[str, object] = {
+    "threads": 4,
+    "settings": {"MALLOC_ARENA_MAX": "1"},
+    "packages": {"torch": "2.14"},
+    "accelerator": {"uuid": "GPU-bb22"},
+    "toy_driver": "1.2",
+}
+
+
+def test_what_passes_does_not_make_another_machine() -> None:
+    assert machine_of({"environment": MACHINE}) == machine_of({"environment": {**MACHINE, **PASSING}})
+    assert machine_of({}) == machine_of({"environment": None}) == {}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_decides_a_measurement_makes_another_machine(name: str) -> None:
+    assert machine_of({"environment": MACHINE}) != machine_of({"environment": {**MACHINE, name: OTHERS[name]}})

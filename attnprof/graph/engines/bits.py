@@ -6,7 +6,6 @@ rows that it reads. Chunks of targets are independent, so memory stays at a few 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from attnprof.graph.layered import LayeredRelation, LayerPattern, Slotted
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
+from attnprof.machine import usable_cores
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
@@ -102,7 +102,7 @@ def search(
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
     plans = [relation(kind, planner) for kind in stack.kinds]
     job = BitSearch(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
-    workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
+    workers = min(ask.threads or usable_cores(), len(chunks))
     if workers == 1:
         return _work(job, chunks)
     with ThreadPoolExecutor(workers) as pool:

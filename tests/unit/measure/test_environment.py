@@ -2,17 +2,15 @@ import json
 import subprocess
 from pathlib import Path
 
-import psutil
-import pytest
-import torch
-
+from attnprof.device import device_named
+from attnprof.device.instruments.nvml import nvml_sensors
 from attnprof.measure import environment as env
-from attnprof.measure.sensors import open_sensors
+from tests.fakes.device import ScriptedDevice
 from tests.fakes.nvml import FakeNvml
 
 
 def test_the_environment_is_plain_json_and_names_the_machine() -> None:
-    found = env.environment("cpu")
+    found = env.environment(device_named("cpu"))
     assert json.loads(json.dumps(found)) == found
     assert found["packages"]["torch"]
     assert found["packages"]["numpy"]
@@ -27,45 +25,16 @@ def test_variables_that_change_a_measurement_are_recorded_without_folders() -> N
 
 
 def test_an_accelerator_is_identified_with_its_power_before_anything_runs() -> None:
-    sensors = open_sensors("cuda", nvml=FakeNvml(), uuid="aa11", environ={})
-    found = env.environment("cpu", sensors=sensors)
+    found = env.environment(ScriptedDevice(readings=nvml_sensors(FakeNvml(), "aa11")))
     assert found["accelerator"]["name"] == "Imaginary 100"
     assert found["accelerator"]["power_w"] == 71.5
 
 
-def test_free_memory_is_within_the_control_groups_limit(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("5000000\n")
-    (tmp_path / "memory.current").write_text("2000000\n")
-    assert env.free_bytes("cpu", limits=tmp_path) == 3000000
-    assert env.memory_bytes(limits=tmp_path) == 5000000
-    (tmp_path / "memory.current").write_text("6000000\n")
-    assert env.free_bytes("cpu", limits=tmp_path) == 0
-
-
-def test_what_torch_holds_unused_on_a_device_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
-    assert env.free_bytes("cuda:0") == 1300
-
-
-def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("max\n")
-    assert env.memory_bytes(limits=tmp_path) == psutil.virtual_memory().total
-    assert 0 < env.free_bytes("cpu", limits=tmp_path) <= psutil.virtual_memory().total
-
-
 def test_a_machine_is_busy_when_more_than_our_threads_run() -> None:
-    assert env.crowded(2, cores=2, load=2.4) == {}
-    assert env.crowded(2, cores=2, load=5.7) == {
+    assert env.crowded(2, cores=2, busy=2.4) == {}
+    assert env.crowded(2, cores=2, busy=5.7) == {
         "busy_machine": "5.7 processes ran on 2 cores, of which 2 were to be ours"
     }
-
-
-def test_the_processor_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "cpuinfo"
-    file.write_text("processor : 0\nmodel name\t: Imaginary 9000\n")
-    assert env.cpu_model(file) == "Imaginary 9000"
 
 
 def _commit(folder: Path) -> None:

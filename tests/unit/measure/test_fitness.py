@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
-from attnprof.measure import devices, fitness
+from attnprof.device import Presence, device_named
+from attnprof.device.instruments.nvml import nvml_sensors
+from attnprof.device.instruments.sensors import NullSensors, Sensors
+from attnprof.measure import fitness
 from attnprof.measure.fitness import FitnessFinding
-from attnprof.measure.sensors import NullSensors, Sensors, open_sensors
+from attnprof.words import DeviceName
+from tests.fakes.accelerator import FakeAccelerator
+from tests.fakes.device import ScriptedDevice
 from tests.fakes.nvml import FakeNvml, NVMLError
 
 
@@ -43,10 +48,10 @@ def test_the_abandoned_distribution_is_noted() -> None:
 def test_load_and_frequency_scaling_are_noted(tmp_path: Path) -> None:
     governor = tmp_path / "scaling_governor"
     governor.write_text("powersave\n")
-    busy = grades(fitness.processor(governor, load=lambda: (99.0, 0.0, 0.0)))
+    busy = grades(fitness.processor(governor, load=lambda: 99.0))
     assert {"load", "frequency"} <= {name for name, grade in busy.items() if grade == "note"}
     governor.write_text("performance\n")
-    assert {"load", "frequency"}.isdisjoint(grades(fitness.processor(governor, load=lambda: (0.0, 0.0, 0.0))))
+    assert {"load", "frequency"}.isdisjoint(grades(fitness.processor(governor, load=lambda: 0.0)))
 
 
 def test_more_threads_than_cores_are_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,30 +70,41 @@ def test_an_unwritable_folder_is_unfit(tmp_path: Path) -> None:
     assert grades(fitness.writable(tmp_path / "file")) == {"folder": "unfit"}
 
 
-def seen(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], built: bool) -> None:
-    monkeypatch.setattr(devices, "device_names", lambda: names)
-    monkeypatch.setattr(devices, "built_for_cuda", lambda: built)
+HERE = Presence(("X", "Y"))
+NOT_BUILT = Presence(("X",), "X is there, but this torch has no Y", "install it")
+ABSENT = Presence((), "no device is visible", "look for it")
+
+
+def other(found: Presence, readings: Sensors | None = None) -> ScriptedDevice:
+    readings = readings or NullSensors("none")
+    return ScriptedDevice(found=found, readings=readings, allocator=FakeAccelerator(), name=DeviceName("cuda"))
 
 
 @pytest.mark.parametrize(
-    ("device", "names", "built", "expected"),
-    [
-        ("cpu", (), False, {}),
-        ("cpu", ("X",), False, {"cuda": "note"}),
-        ("cuda", (), True, {"cuda": "unfit"}),
-        ("cuda", ("X",), False, {"cuda": "unfit"}),
-        ("cuda", ("X",), True, {"nvml": "note"}),
-    ],
+    ("found", "expected"),
+    [(ABSENT, {"cuda": "unfit"}), (NOT_BUILT, {"cuda": "unfit"}), (HERE, {"cuda": "ok", "sensors": "note"})],
+    ids=["absent", "not built", "here"],
 )
-def test_the_device_must_be_there_and_torch_built_for_it(
-    monkeypatch: pytest.MonkeyPatch, device: str, names: tuple[str, ...], built: bool, expected: dict[str, str]
-) -> None:
-    seen(monkeypatch, names, built)
-    assert grades(fitness.accelerator(device, NullSensors("none"))) == expected
+def test_the_device_must_be_there_and_torch_built_for_it(found: Presence, expected: dict[str, str]) -> None:
+    assert grades(fitness.usable(other(found))) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(ABSENT, {}), (NOT_BUILT, {"cuda": "note"}), (HERE, {"cuda": "ok"})],
+    ids=["absent", "not built", "here"],
+)
+def test_devices_beside_the_one_asked_for_are_listed(found: Presence, expected: dict[str, str]) -> None:
+    assert grades(fitness.beside(device_named("cpu"), [device_named("cpu"), other(found)])) == expected
+    assert grades(fitness.beside(other(found), [other(found)])) == {}
+
+
+def test_a_processor_is_always_there() -> None:
+    assert grades(fitness.usable(device_named("cpu"))) == {}
 
 
 def sensors(**answers: Any) -> Sensors:
-    return open_sensors("cuda", nvml=FakeNvml(**answers), uuid="aa11", environ={})
+    return nvml_sensors(FakeNvml(**answers), "aa11")
 
 
 def test_a_quiet_accelerator_has_nothing_to_note() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Target
-from attnprof.measure.gate import Gate, check, distance, precisely
+from attnprof.measure.gate import check, distance, precisely
 from attnprof.measure.sampled_rows import keys_of, rows_off
 from attnprof.pattern import Band
 from attnprof.shapes import Shape
@@ -137,17 +137,6 @@ def test_flex_is_compared_where_and_how_it_can_run() -> None:
     wrong_gradient = FakeTarget(runner="flex", wrong=lambda shape: WrongGradient(shape, 8))
     assert check(wrong_gradient, SHAPE) == {}
     assert set(check(dataclasses.replace(wrong_gradient, runner=None), SHAPE)) == {"gate_gradient"}
-
-
-def test_the_same_sources_are_checked_once_for_each_form() -> None:
-    gate, target = Gate(), FakeTarget()
-    gate.check(target, SHAPE, "forward", sources="a")
-    builds = target.builds
-    gate.check(target, SHAPE.replace(n=2000), "forward", sources="a")
-    assert target.builds == builds
-    gate.check(target, SHAPE, "train", sources="a")
-    gate.check(target, SHAPE, "train", sources="b")
-    assert target.builds > 2 * builds
 
 
 def test_keys_of_a_row_are_those_of_its_slices() -> None:

@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.measure.memory import highest, peak
+from attnprof.device import device_named
+from attnprof.device.instruments.allocator import highest
+from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
 from tests.fakes.accelerator import FakeAccelerator
+from tests.fakes.device import ScriptedDevice
 
 KIB = 1024
 
@@ -45,7 +48,7 @@ def test_highest_is_the_top_of_the_running_total() -> None:
 
 def test_a_forward_pass_is_exact() -> None:
     x = torch.randn(64, 256)
-    found = peak(passage(Product(), (x,), "forward"), "cpu")
+    found = peak(passage(Product(), (x,), "forward"), device_named("cpu"))
     assert found.peak_bytes == 2 * 64 * KIB
     assert found.reserved_bytes is None
 
@@ -54,14 +57,14 @@ def test_a_training_pass_is_exact_and_repeats() -> None:
     x = torch.randn(64, 256)
     ready = passage(Product(), (x,), "train")
     out, grad_product, grad_x, grad_w = (kib * KIB for kib in (64, 64, 64, 256))
-    assert [peak(ready, "cpu").peak_bytes for _ in range(3)] == [out + grad_product + grad_x + grad_w] * 3
+    assert [peak(ready, device_named("cpu")).peak_bytes for _ in range(3)] == [out + grad_product + grad_x + grad_w] * 3
     assert x.grad is None
 
 
 def test_gradients_of_the_pass_count_and_those_of_the_run_before_do_not() -> None:
     linear = nn.Linear(512, 512, bias=False)
     ready = passage(linear, (torch.randn(1, 512),), "train")
-    found = peak(ready, "cpu").peak_bytes
+    found = peak(ready, device_named("cpu")).peak_bytes
     assert 512 * 512 * 4 <= found < 512 * 512 * 4 + 16 * KIB
 
 
@@ -100,14 +103,14 @@ def test_an_accelerator_is_read_over_its_baseline_after_a_reset() -> None:
     allocator.change(-5000)
     steps = (lambda: allocator.change(300), lambda: allocator.change(-100))
     ready = Passage("train", ("forward", "backward"), steps, lambda: allocator.change(50), lambda: None)
-    found = peak(ready, "cuda", backend=allocator)
+    found = peak(ready, ScriptedDevice(allocator=allocator))
     assert found.peak_bytes == 300
     assert found.reserved_bytes == 1350
     assert allocator.log == ["synchronize", "empty_cache", "reset", "synchronize"]
 
 
 def test_the_profiler_says_nothing_and_stderr_is_as_before(capfd: pytest.CaptureFixture[str]) -> None:
-    peak(passage(nn.Linear(8, 8), (torch.randn(1, 8),), "forward"), "cpu")
+    peak(passage(nn.Linear(8, 8), (torch.randn(1, 8),), "forward"), device_named("cpu"))
     os.write(2, b"still here")
     assert capfd.readouterr() == ("", "still here")
 
@@ -118,5 +121,5 @@ def test_the_profiler_ends_where_a_step_fails() -> None:
 
     nothing = Passage("forward", ("forward",), (fail,), lambda: None, lambda: None)
     with pytest.raises(MemoryError):
-        peak(nothing, "cpu")
-    assert peak(passage(Product(), (torch.randn(64, 256),), "forward"), "cpu").peak_bytes == 2 * 64 * KIB
+        peak(nothing, device_named("cpu"))
+    assert peak(passage(Product(), (torch.randn(64, 256),), "forward"), device_named("cpu")).peak_bytes == 2 * 64 * KIB

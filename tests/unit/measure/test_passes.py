@@ -1,15 +1,9 @@
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.errors import AttnprofError, Unsupported
-from attnprof.measure.clock import AcceleratorClock
-from attnprof.measure.l2 import FALLBACK_BYTES, flusher
+from attnprof.errors import Unsupported
 from attnprof.measure.passes import passage
-from attnprof.measure.saved_hooks import first_tensor
-from tests.fakes.clock import FakeDevice
 
 
 class Spy(nn.Module):
@@ -85,51 +79,3 @@ def test_decoding_starts_from_a_fresh_state_each_time() -> None:
 def test_a_module_without_a_state_does_not_decode() -> None:
     with pytest.raises(Unsupported, match="defines no decoding step"):
         passage(nn.Linear(3, 3), (torch.ones(1, 2, 3),), "decode")
-
-
-@pytest.mark.parametrize(
-    "output", [torch.ones(1), (torch.ones(1), None), {"ids": torch.ones(1).int(), "y": [torch.ones(1)]}]
-)
-def test_the_output_is_the_first_floating_tensor(output: Any) -> None:
-    assert torch.equal(first_tensor(output), torch.ones(1))
-
-
-def test_a_module_without_a_tensor_output_is_refused() -> None:
-    with pytest.raises(AttnprofError, match="no floating-point tensor"):
-        first_tensor((None, torch.ones(1).int()))
-
-
-class FakeTorch:
-    """As much of torch as clearing a cache needs, on a fake device."""
-
-    int8 = "int8"
-
-    def __init__(self, device: FakeDevice, l2_bytes: int) -> None:
-        self.device, self.cuda, self.l2_bytes = device, self, l2_bytes
-        self.size = 0
-
-    def get_device_properties(self, device: str) -> Any:
-        return type("Properties", (), {"L2_cache_size": self.l2_bytes})
-
-    def empty(self, size: int, dtype: str, device: str) -> Any:
-        self.size = size
-        return type("Buffer", (), {"zero_": lambda _: self.device.work(0.5, "flush")})()
-
-
-@pytest.mark.parametrize(
-    ("l2_bytes", "size"), [(50 * 2**20, 100 * 2**20), (0, 2 * FALLBACK_BYTES)], ids=["h100", "unknown"]
-)
-def test_the_cache_is_cleared_before_each_sample_and_not_timed(l2_bytes: int, size: int) -> None:
-    device = FakeDevice()
-    fake = FakeTorch(device, l2_bytes)
-    flush = flusher("cuda:0", backend=fake)
-    assert flush is not None
-    assert fake.size == size
-    clock = AcceleratorClock(new_event=device.new_event, synchronize=device.synchronize)
-    flush()
-    assert clock.laps([lambda: device.work(0.002)]) == pytest.approx((0.002,))
-    assert device.log == ["flush", "event", "work", "event"]
-
-
-def test_a_cpu_has_no_cache_to_clear() -> None:
-    assert flusher("cpu") is None

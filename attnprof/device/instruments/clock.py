@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from attnprof.words import Device
-
 Step = Callable[[], object]
 
 
@@ -50,21 +48,14 @@ class HostClock:
 class AcceleratorClock:
     """Device events recorded between the steps, read after one synchronisation.
 
-    `new_event` makes an event with `record()` and `elapsed_time(other) -> milliseconds`; both default to torch's own
-    for `device`. Whatever was queued before (a cache being cleared, say) ends before the first event and is not timed.
+    `new_event` makes an event with `record()` and `elapsed_time(other) -> milliseconds`. Whatever was queued before
+    (a cache being cleared, say) ends before the first event and is not timed.
     """
 
     name = "device events"
 
-    def __init__(
-        self,
-        device: str = "cuda",
-        *,
-        new_event: Callable[[], Any] | None = None,
-        synchronize: Callable[[], None] | None = None,
-    ) -> None:
-        self._new_event = new_event or _event_maker(device)
-        self._synchronize = synchronize or _synchronizer(device)
+    def __init__(self, new_event: Callable[[], Any], synchronize: Callable[[], None]) -> None:
+        self._new_event, self._synchronize = new_event, synchronize
 
     def now(self) -> float:
         """Host seconds since an arbitrary start."""
@@ -79,20 +70,3 @@ class AcceleratorClock:
             event.record()
         self._synchronize()
         return tuple(before.elapsed_time(after) / 1e3 for before, after in itertools.pairwise(events))
-
-
-def clock_for(device: str) -> Clock:
-    """The clock of a device: the host's for `cpu`, device events for anything else."""
-    return HostClock() if device == Device.CPU else AcceleratorClock(device)
-
-
-def _event_maker(device: str) -> Callable[[], Any]:
-    import torch
-
-    return lambda: torch.Event(device=torch.device(device), enable_timing=True)
-
-
-def _synchronizer(device: str) -> Callable[[], None]:
-    import torch
-
-    return lambda: torch.accelerator.synchronize(torch.device(device))

@@ -13,8 +13,9 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "fakes" / "nvml.c"
 READ = """
 import json
-from attnprof.measure.sensors import open_sensors
-device = open_sensors("cuda", uuid="c0ffee", environ={})
+import pynvml
+from attnprof.device.instruments.nvml import nvml_sensors
+device = nvml_sensors(pynvml, "c0ffee")
 found = {name: getattr(device, name)() for name in ("energy_j", "power_w", "clock_mhz", "throttle", "processes")}
 print(json.dumps({**found, "identity": dict(device.identity()), "reasons": dict(device.reasons)}))
 """

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from attnprof.measure.clock import AcceleratorClock, HostClock, clock_for
+from attnprof.device.instruments.clock import AcceleratorClock, HostClock
 from tests.fakes.clock import FakeDevice
 
 
@@ -28,7 +28,3 @@ def test_work_queued_before_the_first_event_is_not_timed() -> None:
     device.work(1.0, "flush")
     clock = AcceleratorClock(new_event=device.new_event, synchronize=device.synchronize)
     assert clock.laps([lambda: device.work(0.002)]) == pytest.approx((0.002,))
-
-
-def test_a_cpu_is_timed_by_the_host() -> None:
-    assert isinstance(clock_for("cpu"), HostClock)

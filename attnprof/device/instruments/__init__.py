@@ -1,0 +1,1 @@
+"""What devices are read with, clocks, sensors and allocators, and what every device must offer."""
