@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attnprof.api import shape_of
-from attnprof.contracts import Target
-from attnprof.targets import door
+from attnprof.api import asked_of
 
 FIGURES: Mapping[str, str] = {
     "flops": "train_flops",
@@ -21,7 +19,7 @@ SHORT = 1024
 
 
 def assert_scaling(
-    scheme: str | Target,
+    thing: Any,
     *,
     flops: str | None = None,
     core: str | None = None,
@@ -34,8 +32,8 @@ def assert_scaling(
     """Fail unless each figure of a target grows with n as claimed, at most: by exact counts, no device needed.
 
     Orders are written `1`, `n`, `n*log(n)`, `n*sqrt(n)`, `n**2`. `flops` and `core` are those of a training pass,
-    `saved` the bytes kept for backward, `state` those of a decoding state. `sizes` are those of a `Shape`: batch, dim,
-    heads, causal, level, ... A figure that grows more slowly than claimed passes; the message shows the derived form.
+    `saved` the bytes kept for backward, `state` those of a decoding state. `thing` is whatever `attnprof.target` takes;
+    `sizes` are those of a `Shape`: batch, dim, heads, causal, level, ... A figure that grows more slowly than claimed passes; the message shows the derived form.
 
         from attnprof.testing import assert_scaling
 
@@ -46,8 +44,7 @@ def assert_scaling(
 
     claims = {"flops": flops, "core": core, "forward_flops": forward_flops, "saved": saved, "params": params}
     claims["state"] = state
-    found = door.find(scheme) if isinstance(scheme, str) else scheme
-    shape = shape_of(found, SHORT, sizes)
+    found, shape = asked_of(thing, SHORT, sizes)
     wrong = []
     for name, claim in claims.items():
         if claim is None:

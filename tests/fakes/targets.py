@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,9 @@ class FakeTarget:
     runners: tuple[str, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict)
     builds: int = 0
+
+    def renamed(self, name: str) -> FakeTarget:
+        return replace(self, name=name)
 
     def resolve(self, n: int) -> Mapping[str, Value]:
         return self.parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -26,6 +26,9 @@ class ModuleTarget:
     runner: str | None = None
     runners: tuple[str, ...] = ()
     layers: int = 1
+
+    def renamed(self, name: str) -> ModuleTarget:
+        return replace(self, name=name)
 
     def resolve(self, n: int) -> Mapping[str, Value]:
         return self.parameters
