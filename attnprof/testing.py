@@ -33,7 +33,8 @@ def assert_scaling(
 
     Orders are written `1`, `n`, `n*log(n)`, `n*sqrt(n)`, `n**2`. `flops` and `core` are those of a training pass,
     `saved` the bytes kept for backward, `state` those of a decoding state. `thing` is whatever `attnprof.target` takes;
-    `sizes` are those of a `Shape`: batch, dim, heads, causal, level, ... A figure that grows more slowly than claimed passes; the message shows the derived form.
+    `sizes` are those of a `Shape`: batch, dim, heads, causal, level, ... A figure that grows more slowly than claimed
+    passes; the message shows the derived form.
 
         from attnprof.testing import assert_scaling
 
