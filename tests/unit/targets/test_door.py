@@ -189,3 +189,8 @@ def test_forms_and_runs_have_their_verbs(tmp_path: Path) -> None:
     assert attnprof.forms("dense").forms["forward_core"].text == "2048*n**2"
     with pytest.raises(AttnprofError):
         attnprof.read_run(tmp_path)
+
+
+def test_a_pattern_of_every_token_alone_passes_the_gate() -> None:
+    """No score matters then: gradients of queries and keys are 0, and what rounding leaves of them is no difference."""
+    attnprof.check(Band(0, 0), N, dim=D, heads=4)
