@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.blocked import BlockConstant
-from attnprof.graph.layered import Slotted
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel, Slices
 from attnprof.units import counted
@@ -55,18 +53,13 @@ def _edges_of(subject: Subject, layer: int, head: int) -> Slices:
     hint = f"--csr-layer {plain[0].layers[0]} has edges alone" if plain else "leave --csr out"
     if isinstance(subject.pattern.expr(layer, head), Kernel):
         raise AttnprofError(f"{name} is a kernel, which reaches every token without an edge", hint=hint)
-    if isinstance(part, Slotted):
+    if part.ways is not None:
         raise AttnprofError(f"in {name} tokens meet in slots, which edges between them do not show", hint=hint)
-    return _tokens(subject, layer, head)
+    return part.tokens()
 
 
 def _other(subject: Subject, layer: int, head: int) -> bool:
-    return isinstance(subject.part(layer, head), Slotted) or isinstance(subject.pattern.expr(layer, head), Kernel)
-
-
-def _tokens(subject: Subject, layer: int, head: int) -> Slices:
-    part = subject.relation(layer, head)
-    return part.tokens() if isinstance(part, BlockConstant) else part
+    return subject.part(layer, head).ways is not None or isinstance(subject.pattern.expr(layer, head), Kernel)
 
 
 def save_csr(slices: Slices, path: Path, what: str = "") -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import median_interval, proportion
 from attnprof.graph.engines.bits import Words
 from attnprof.graph.subject import Subject
@@ -141,11 +140,10 @@ def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
         table = np.concatenate([each.table for each in tables], axis=1)
         return _of_table(table, np.asarray(tables[0].full, dtype=np.int64)), tables[0].size
     united = Subject(pattern).stack.parts[layer % pattern.layers]
-    assert isinstance(united, BlockConstant), f"{pattern.name} is not made of blocks"
-    indptr, keys = united.blocks.csr()
+    indptr, keys = united.quotient.csr()
     width = int(np.diff(indptr).max())
-    table = np.full((united.blocks.n, width), -1)
-    row = np.repeat(np.arange(united.blocks.n), np.diff(indptr))
+    table = np.full((united.quotient.n, width), -1)
+    row = np.repeat(np.arange(united.quotient.n), np.diff(indptr))
     table[row, np.arange(len(keys)) - indptr[row]] = keys
     return _of_table(table, np.zeros(0, dtype=np.int64)), united.size
 

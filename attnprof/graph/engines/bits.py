@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import LayeredRelation, LayerPattern, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
+from attnprof.graph.relation import SlotWays
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
 
@@ -71,12 +72,12 @@ class BitSearch:
     by_target: bool = False
 
 
-def relation(layer: LayerPattern, planner: Planner) -> PushPlan:
+def layer_plan(direct_edges: Slices, ways: SlotWays | None, planner: Planner) -> PushPlan:
     """The plan of one layer; slots are read first, then read by the tokens."""
-    if not isinstance(layer, Slotted):
-        return planner(layer)
-    reads, writes, direct = planner(layer.reads), planner(layer.writes), planner(layer.direct)
-    count = layer.count
+    direct = planner(direct_edges)
+    if ways is None:
+        return direct
+    reads, writes, count = planner(ways.reads), planner(ways.writes), ways.count
 
     def through(source: Words, out: Words) -> None:
         slots = np.zeros((count, source.shape[1]), dtype=np.uint64)
@@ -100,7 +101,7 @@ def search(
     wanted = np.arange(stack.n) if targets is None else targets
     width = words or chunk_words(stack.n, len(wanted))
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
-    plans = [relation(kind, planner) for kind in stack.kinds]
+    plans = [layer_plan(edges, part.ways, planner) for edges, part in zip(stack.tokens, stack.parts, strict=True)]
     job = BitSearch(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
     workers = min(ask.threads or len(os.sched_getaffinity(0)), len(chunks))
     if workers == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Grid, lag_image, pooled
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.graph.structure import BandShape, band_of, hubs_of, is_complete, self_reading
@@ -26,13 +26,15 @@ def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
 
 
 def _complete(stack: LayeredRelation) -> bool:
-    for kind in stack.kinds:
-        if isinstance(kind, Slotted):
-            through = is_complete(kind.reads, False) and len(np.unique(kind.writes.row)) == kind.n
+    """Whether every layer joins all allowed pairs, through edges or slots."""
+    for part, edges in zip(stack.parts, stack.tokens, strict=True):
+        ways = part.ways
+        if ways is None and not is_complete(edges, stack.causal):
+            return False
+        if ways is not None:
+            through = is_complete(ways.reads, False) and len(np.unique(ways.writes.row)) == stack.n
             if not through or stack.causal:
                 return False
-        elif not is_complete(kind, stack.causal):
-            return False
     return True
 
 

@@ -8,6 +8,7 @@ from attnprof.graph.engines.coarse import coarse
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Band, BlockTable, Expr, Global, Slices
 from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 
@@ -57,7 +58,7 @@ def test_blocks_inside_the_range_or_do_not_change_the_bits(causal: bool) -> None
     slices = scattered_blocks(16, 16)
     assert coarse(slices) is not None
     mixed = [slices, Band(3, 3).slices(256)]
-    kinds = tuple(kind.past().disjoint() if causal else kind for kind in mixed)
+    kinds = tuple(TokenEdges(kind.past().disjoint() if causal else kind) for kind in mixed)
     stack = LayeredRelation(256, kinds, causal)
     hops = brute_hops(stack)
     found = solve(stack, ReachRequest(), "slices")
