@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, sinks, toeplitz
+from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, toeplitz
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.words import EngineName
@@ -50,8 +50,7 @@ ENGINES: tuple[Engine, ...] = (
         quotient.run,
         lambda stack: stack.blocked is not None,
     ),
-    Engine(EngineName.CLOSED, "complete layers, bands and hubs, by formula", closed.run),
-    Engine(EngineName.SINKS, "causal windows with sinks, by formula", sinks.run),
+    Engine(EngineName.CLOSED, "complete layers, bands, hubs, and causal windows with sinks, by formula", closed.run),
     Engine(EngineName.TOEPLITZ, "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
     Engine(
         EngineName.QUOTIENT, "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None

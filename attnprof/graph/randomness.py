@@ -6,7 +6,6 @@ nothing is lost (Zaheer et al. 2020 draw blocks, not keys).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from attnprof.graph.confidence import median_interval, proportion
 from attnprof.graph.engines.bits import Words
 from attnprof.graph.subject import Subject
+from attnprof.machine import usable_cores
 from attnprof.pattern import BlockTable, Pattern
 from attnprof.pattern.slices import Ints
 
@@ -78,7 +78,7 @@ def trials(
 
     `tell(done, total)` hears of each seed.
     """
-    workers = min(threads or len(os.sched_getaffinity(0)), len(seeds))
+    workers = min(threads or usable_cores(), len(seeds))
     found = []
     with ThreadPoolExecutor(workers) as pool:
         for each in pool.map(lambda seed: one_trial(draw(seed), layers), seeds):

@@ -38,9 +38,8 @@ class Weighted:
     def of(cls, parts: Sequence[tuple[Slices, Vectors]]) -> Weighted:
         """The sum of some relations of one shape, row i of each times its `[n]` weight."""
         first = parts[0][0]
-        row, start, stop, step = (
-            np.concatenate([getattr(s, name) for s, _ in parts]) for name in ("row", "start", "stop", "step")
-        )
+        columns = zip(*((s.row, s.start, s.stop, s.step) for s, _ in parts), strict=True)
+        row, start, stop, step = (np.concatenate(column) for column in columns)
         weight = np.concatenate([scale[s.row] for s, scale in parts])
         counts = np.concatenate([s.counts for s, _ in parts])
         lone, end = stop - start == 1, start + counts * step

@@ -14,7 +14,7 @@ from attnprof.locate import PACKAGE
 # From the ground up: a file may import from groups below its own, and from its own room.
 GROUPS = (
     ("errors",),
-    ("units", "locate", "words", "naming", "userfiles"),
+    ("units", "locate", "machine", "file_lock", "words", "naming", "userfiles"),
     ("records",),
     ("pattern",),
     ("contracts",),
