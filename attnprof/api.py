@@ -15,6 +15,7 @@ from attnprof.words import Device, Layout, Pass
 
 if TYPE_CHECKING:
     from attnprof.counting import Counted
+    from attnprof.graph import AnalyzedGraph
     from attnprof.measure import Outcome
 
 
@@ -83,8 +84,11 @@ def check(scheme: str | Target, n: int, **sizes: Any) -> None:
         raise AttnprofError(f"{found.name} does not compute what its reference does: {'; '.join(reasons.values())}")
 
 
-def analyze(scheme: str | Target, n: int | None = None, **options: Any) -> Mapping[str, Any]:
-    """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`."""
+def analyze(scheme: str | Target, n: int | None = None, **options: Any) -> AnalyzedGraph:
+    """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`.
+
+    A mapping by JSON keys, with `.digraph()` for networkx.
+    """
     from attnprof.graph import analyze as analysed
 
     return analysed(target(scheme), n, **options)
