@@ -65,12 +65,6 @@ class BlockConstant:
         whole = np.repeat(self.quotient.in_degree() * self.size, self.size)
         return whole - np.where(np.repeat(self._diagonal(), self.size), self._lost(), 0)
 
-    def readers(self) -> Bools:
-        return self.out_degree() > 0
-
-    def read(self) -> Bools:
-        return self.in_degree() > 0
-
     def push(self, w: NDArray) -> NDArray:
         if self.cut:
             return push(self.tokens(), w)

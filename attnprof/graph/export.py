@@ -138,7 +138,10 @@ def _labels(subject: Subject, edges: Slices, layer: int | None, head: int | None
     within = {id(part): part for part in (subject.part(at, one) for at in layers for one in heads)}
     member = {name: np.isin(known, _numbered(part.tokens())) for name, part in within.items()}
     found = np.asarray([[member[id(subject.part(at, one))] for one in heads] for at in layers])
-    sides = {"layers": (layers, found.any(axis=1)), "heads": (heads, found.any(axis=0))}
+    sides = {
+        "layers": (layers, np.logical_or.reduce(found, axis=1)),
+        "heads": (heads, np.logical_or.reduce(found, axis=0)),
+    }
     return {name: _named(places, having) for name, (places, having) in sides.items() if not having.all()}
 
 

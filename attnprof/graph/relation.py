@@ -37,7 +37,8 @@ class Relation(Protocol):
 
     Edges are held as a blow-up: block I of `size` queries reads block J of keys as `quotient` says, all of it. With
     `cut` the blocks on the diagonal are lower triangular, and all others are of the past. A relation without blocks has
-    `size` 1 and is its own quotient. All but `push`, `readers`, `read`, and the causality speaks of the edges alone.
+    `size` 1 and is its own quotient. All but `push` and what reads the future or the past speak
+    of the edges alone.
     """
 
     @property
@@ -97,14 +98,6 @@ class Relation(Protocol):
         """Queries that read each key, `[n]`."""
         ...
 
-    def readers(self) -> Bools:
-        """Queries that read something, a token or a slot, `[n]`."""
-        ...
-
-    def read(self) -> Bools:
-        """Keys that something reads, a query or a slot, `[n]`."""
-        ...
-
     def push(self, w: NDArray) -> NDArray:
         """Each query hands its `w [n]` to every token that it reads, once for each way there, `[n]`."""
         ...
@@ -124,3 +117,13 @@ class Relation(Protocol):
     def without(self, gone: Bools) -> Relation:
         """The relation over the tokens that are left, renumbered."""
         ...
+
+
+def reads(part: Relation) -> Ints:
+    """Keys and slots that each query reads, `[n]`."""
+    return part.out_degree() + (0 if part.ways is None else part.ways.writes.out_degree())
+
+
+def readers(part: Relation) -> Ints:
+    """Queries and slots that read each key, `[n]`."""
+    return part.in_degree() + (0 if part.ways is None else part.ways.reads.in_degree())

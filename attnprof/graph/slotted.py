@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.products import push
 from attnprof.graph.relation import NAMED, FutureEdges, SlotWays
 from attnprof.graph.token_edges import TokenEdges, remove
@@ -16,13 +15,14 @@ from attnprof.pattern.slices import Bools, Ints
 
 
 @dataclass(frozen=True, eq=False)
-class Slotted:
-    """A relation through slots: `direct` are the token edges beside them, `[n, n]`."""
+class Slotted(TokenEdges):
+    """A relation through slots, with the token edges beside them."""
 
-    direct: TokenEdges
-    ways: SlotWays
-    size = 1
-    cut = False
+    through: SlotWays
+
+    @property
+    def ways(self) -> SlotWays:
+        return self.through
 
     @classmethod
     def of(cls, n: int, slots: list[Slots], direct: Slices) -> Slotted:
@@ -33,42 +33,30 @@ class Slotted:
         for base, part in zip(first.tolist(), slots, strict=True):
             reads = reads.joined(_moved(part.sources(n), base, 0, count, n))
             writes = writes.joined(_moved(part.writes, 0, base, n, count))
-        return cls(TokenEdges(direct), SlotWays(count, reads, writes))
-
-    @property
-    def n(self) -> int:
-        return self.direct.n
-
-    @property
-    def quotient(self) -> Slices:
-        return self.direct.quotient
-
-    @property
-    def edges(self) -> int:
-        return self.direct.edges
+        return cls(direct, SlotWays(count, reads, writes))
 
     @property
     def stored(self) -> int:
-        return len(self.ways.reads.row) + len(self.ways.writes.row) + self.direct.stored
+        return len(self.through.reads.row) + len(self.through.writes.row) + len(self.quotient.row)
 
     @property
     def reads_future(self) -> bool:
-        return self.direct.reads_future or bool((self._newest() > np.arange(self.n)).any())
+        return super().reads_future or bool((self._newest() > np.arange(self.n)).any())
 
     @property
     def reads_past(self) -> bool:
         return True
 
     def future(self) -> FutureEdges:
-        own, newest = self.direct.future(), self._newest()
+        own, newest = super().future(), self._newest()
         late = np.flatnonzero(newest > np.arange(self.n))
         pairs = tuple((int(i), int(newest[i])) for i in late[:NAMED])
         return FutureEdges(own.count + len(late), (*own.first, *pairs)[:NAMED])
 
     def _newest(self) -> Ints:
         """The newest token that each query sees through slots, `[n]`, -1 for none."""
-        reads, writes = self.ways.reads, self.ways.writes
-        held = np.full(self.ways.count + 1, -1, dtype=np.int64)
+        reads, writes = self.through.reads, self.through.writes
+        held = np.full(self.through.count + 1, -1, dtype=np.int64)
         np.maximum.at(held, reads.row, reads.stop - 1)
         seen = np.full(self.n, -1, dtype=np.int64)
         for step, mine in writes.by_step():
@@ -79,34 +67,13 @@ class Slotted:
                 np.maximum.at(seen, np.repeat(mine.row, mine.counts), held[mine.csr()[1]])
         return seen
 
-    def out_degree(self) -> Ints:
-        return self.direct.out_degree()
-
-    def in_degree(self) -> Ints:
-        return self.direct.in_degree()
-
-    def readers(self) -> Bools:
-        return self.direct.readers() | (self.ways.writes.out_degree() > 0)
-
-    def read(self) -> Bools:
-        return self.direct.read() | (self.ways.reads.in_degree() > 0)
-
     def push(self, w: NDArray) -> NDArray:
-        return self.direct.push(w) + push(self.ways.reads, push(self.ways.writes, w))
-
-    def pooled(self, grid: Grid) -> Counts:
-        return self.direct.pooled(grid)
-
-    def tokens(self) -> Slices:
-        return self.direct.tokens()
-
-    def refined(self, size: int) -> Slices:
-        return self.direct.refined(size)
+        return super().push(w) + push(self.through.reads, push(self.through.writes, w))
 
     def without(self, gone: Bools) -> Slotted:
-        none = np.zeros(self.ways.count, dtype=np.bool_)
-        reads, writes = remove(self.ways.reads, none, gone), remove(self.ways.writes, gone, none)
-        return Slotted(self.direct.without(gone), SlotWays(self.ways.count, reads, writes))
+        none = np.zeros(self.through.count, dtype=np.bool_)
+        reads, writes = remove(self.through.reads, none, gone), remove(self.through.writes, gone, none)
+        return Slotted(remove(self.quotient, gone), SlotWays(self.through.count, reads, writes))
 
 
 def _moved(slices: Slices, rows: int, keys: int, n: int, m: int) -> Slices:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attnprof.graph.pixels import Counts, Grid, pooled
 from attnprof.graph.products import push
-from attnprof.graph.relation import NAMED, FutureEdges
+from attnprof.graph.relation import NAMED, FutureEdges, Relation, SlotWays
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
 
@@ -21,11 +21,14 @@ class TokenEdges:
     quotient: Slices
     size = 1
     cut = False
-    ways = None
 
     @property
     def n(self) -> int:
         return self.quotient.n
+
+    @property
+    def ways(self) -> SlotWays | None:
+        return None
 
     @property
     def edges(self) -> int:
@@ -63,12 +66,6 @@ class TokenEdges:
     def in_degree(self) -> Ints:
         return self.quotient.in_degree()
 
-    def readers(self) -> Bools:
-        return self.out_degree() > 0
-
-    def read(self) -> Bools:
-        return self.in_degree() > 0
-
     def push(self, w: NDArray) -> NDArray:
         return push(self.quotient, w)
 
@@ -82,7 +79,7 @@ class TokenEdges:
         assert size == 1, f"tokens have no blocks of {size}"
         return self.quotient
 
-    def without(self, gone: Bools) -> TokenEdges:
+    def without(self, gone: Bools) -> Relation:
         return TokenEdges(remove(self.quotient, gone))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.relation import Relation, SlotWays
+from attnprof.graph.relation import Relation, SlotWays, reads
 from attnprof.pattern import Slices
 
 Vectors = NDArray[np.float64]
@@ -115,7 +115,7 @@ def _of_tokens(heads: Sequence[Head], whole: int) -> Walk:
     direct, ways, kept = [], [], np.zeros(heads[0].part.n)
     for head in heads:
         share, edges, slots = head.count / whole, head.part.tokens(), head.part.ways
-        degree = edges.out_degree() + (0 if slots is None else slots.writes.out_degree())
+        degree = reads(head.part)
         direct.append((edges, share / np.maximum(degree, 1)))
         kept += np.where(degree == 0, share, 0.0)
         if slots is not None:

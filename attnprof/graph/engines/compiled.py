@@ -94,17 +94,17 @@ def slices_plan(slices: Slices) -> PushPlan:
 
 def _runs_plan(slices: Slices) -> PushPlan:
     """The slices of each step by the level of their longest run, as two runs each."""
-    groups = [(step, *_by_level(slices.take(slices.step == step), step)) for step in np.unique(slices.step).tolist()]
+    groups = [(step, _by_level(mine, step)) for step, mine in slices.by_step() if len(mine.row)]
 
     def into(source: Words, out: Words) -> None:
         runs = np.empty_like(source)
-        for step, *arrays in groups:
-            or_runs(step, *arrays, source, runs, out)
+        for step, (rows, low, high, begins) in groups:
+            or_runs(step, rows, low, high, begins, source, runs, out)
 
     return into
 
 
-def _by_level(slices: Slices, step: int) -> tuple[np.ndarray, ...]:
+def _by_level(slices: Slices, step: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Rows, first and second run of each slice, sorted by level; and where each level begins."""
     level = np.frexp(slices.counts.astype(np.float64))[1].astype(np.int64) - 1
     order = np.argsort(level, kind="stable")

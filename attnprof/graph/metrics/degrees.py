@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.relation import Relation
+from attnprof.graph.relation import Relation, readers, reads
 from attnprof.graph.subject import Facts, LayerKind, Subject
 from attnprof.pattern import Kernel
 from attnprof.pattern.slices import Ints
@@ -122,8 +122,8 @@ def _edges_sum(subject: Subject, edges: float) -> int | float:
 
 def _unused(subject: Subject) -> dict[str, object]:
     """Queries without a key in the head that has most of them, keys without a reader in the layer that has most."""
-    dead = max((np.flatnonzero(~subject.part(*at[:2]).readers()) for at in subject.each_head()), key=len)
-    unread = max((np.flatnonzero(~part.read()) for part in subject.stack.parts), key=len)
+    dead = max((np.flatnonzero(reads(subject.part(*at[:2])) == 0) for at in subject.each_head()), key=len)
+    unread = max((np.flatnonzero(readers(part) == 0) for part in subject.stack.parts), key=len)
     return {
         "dead_queries": len(dead),
         "dead_queries_at": dead[:NAMED].tolist(),

@@ -91,13 +91,11 @@ def _cannot(subject: Subject) -> str:
     return unweighed(subject) or (f"computed up to n = {LARGEST}" if subject.n > LARGEST else "")
 
 
-def mix(stack: LayeredRelation, residual: float, depth: int) -> ExpectedInfluence:
-    """The influence over `depth` layers from the last token, the middle one and one a quarter in."""
-    return mixings(stack, (residual,), depth)[0]
-
-
 def mixings(stack: LayeredRelation, residuals: tuple[float, ...], depth: int) -> list[ExpectedInfluence]:
-    """The same for several residual shares; where the layers are alike, the products are shared between them."""
+    """The influence over `depth` layers on the last token, the middle one and one a quarter in, by residual share.
+
+    Where the layers are alike, the products are shared between the residuals.
+    """
     n = stack.n
     sources = _sources(n)
     layers = _depths(stack, depth)

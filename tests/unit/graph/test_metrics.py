@@ -11,7 +11,7 @@ from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import gini
 from attnprof.graph.metrics.disjoint_paths import vertex_disjoint_paths
 from attnprof.graph.metrics.hubs import hub_tokens
-from attnprof.graph.metrics.mixing import mix, mixings
+from attnprof.graph.metrics.mixing import mixings
 from attnprof.graph.metrics.properties import structure
 from attnprof.graph.metrics.redundant_heads import redundant_heads
 from attnprof.graph.metrics.slot_counts import bottleneck
@@ -94,7 +94,7 @@ def test_a_global_token_gives_reach_at_once_and_influence_hardly_ever(
 def test_influence_is_the_product_of_the_walks(kinds: list[Expr], residual: float) -> None:
     n, depth = 64, 4
     found = subject(n, *kinds)
-    result = mix(found.stack, residual, depth)
+    result = mixings(found.stack, (residual,), depth)[0]
     product = np.eye(n)
     for layer in range(depth):
         mask = kinds[layer % len(kinds)].slices(n).dense().astype(np.float64)
@@ -107,7 +107,7 @@ def test_influence_is_the_product_of_the_walks(kinds: list[Expr], residual: floa
 
 
 def test_nothing_out_of_reach_has_influence() -> None:
-    result = mix(LayeredRelation.single(Band(4, 4).slices(512)), 0.5, 8)
+    result = mixings(LayeredRelation.single(Band(4, 4).slices(512)), (0.5,), 8)[0]
     assert result.far == (0.0,) * 8
 
 

@@ -11,7 +11,7 @@ import pytest
 from attnprof.graph.blocked import BlockConstant, united
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Grid
-from attnprof.graph.relation import Relation, SlotWays
+from attnprof.graph.relation import Relation, SlotWays, readers, reads
 from attnprof.graph.slotted import Slotted
 from attnprof.graph.token_edges import TokenEdges
 from attnprof.locate import PACKAGE
@@ -42,6 +42,11 @@ def test_nobody_asks_how_a_relation_is_stored(file: Path) -> None:
             assert "target" in named(node.args[0]), f"line {node.lineno} looks a name up on no target"
 
 
+def single_keys(mask: np.ndarray) -> Slices:
+    row, key = np.nonzero(mask)
+    return Slices.from_pairs(len(mask), row, key)
+
+
 def same(part: Relation, edges: Relation) -> None:
     """A relation holds what token edges hold."""
     n = edges.n
@@ -51,8 +56,8 @@ def same(part: Relation, edges: Relation) -> None:
     for mine, theirs in (
         (part.out_degree(), edges.out_degree()),
         (part.in_degree(), edges.in_degree()),
-        (part.readers(), edges.readers()),
-        (part.read(), edges.read()),
+        (reads(part), reads(edges)),
+        (readers(part), readers(edges)),
         (part.push(np.arange(n)), edges.push(np.arange(n))),
         (part.pooled(Grid(n, 8)), edges.pooled(Grid(n, 8))),
     ):
@@ -67,9 +72,9 @@ def same(part: Relation, edges: Relation) -> None:
 def test_every_way_to_store_the_same_edges_agrees(name: str) -> None:
     stack = stack_of(name, 64)
     for part, mask in zip(stack.parts, masks(stack), strict=True):
-        edges = TokenEdges(Slices.from_pairs(64, *np.nonzero(part.tokens().dense())))
+        edges = TokenEdges(single_keys(part.tokens().dense()))
         none = SlotWays(1, Slices.empty(1, 64), Slices.empty(64, 1))
-        same(Slotted(edges, none), edges)
+        same(Slotted(edges.quotient, none), edges)
         assert (np.asarray(part.push(np.eye(64, dtype=np.int64)[7])) > 0).tolist() == mask[7].tolist()
         if part.ways is None:
             same(part, edges)
@@ -91,4 +96,7 @@ def test_a_stack_says_what_all_its_layers_are() -> None:
     assert LayeredRelation(64, (full,)).blocked
     assert not LayeredRelation(64, (full, tokens)).blocked
     assert LayeredRelation(64, (full, tokens)).plain is not None
-    assert LayeredRelation(64, (Slotted(tokens, SlotWays(1, Slices.empty(1, 64), Slices.empty(64, 1))),)).plain is None
+    assert (
+        LayeredRelation(64, (Slotted(tokens.quotient, SlotWays(1, Slices.empty(1, 64), Slices.empty(64, 1))),)).plain
+        is None
+    )
