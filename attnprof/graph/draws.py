@@ -127,7 +127,7 @@ def _work(subject: Subject) -> int:
 def depth_of(subject: Subject) -> int:
     """Layers over which other seeds are looked at: twice those to full reach, or as many as are affordable."""
     full, layers = subject.reach.layers_to_full, subject.pattern.layers
-    return min(layers, USUAL if full is None else 2 * full, max(LEAST, DEPTH_WORK // _work(subject)))
+    return min(layers, USUAL if full is None else max(2 * full, 1), max(LEAST, DEPTH_WORK // _work(subject)))
 
 
 def over_seeds(make: Callable[[int], Subject], seeds: Sequence[int], heads: int, tell: Tell = silent) -> dict[str, Any]:

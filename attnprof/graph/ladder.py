@@ -15,6 +15,7 @@ from attnprof.words import EngineName
 
 ALL_PAIRS = 1 << 18
 MANY_SLICES = 64
+ON_BLOCKS = "block-constant masks, on their blocks: given so, or recognised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,10 @@ def _slices_a_row(stack: LayeredRelation) -> float:
 
 
 ENGINES: tuple[Engine, ...] = (
-    Engine(
-        EngineName.QUOTIENT,
-        "block-constant masks, on their blocks",
-        quotient.run,
-        lambda stack: stack.blocked is not None,
-    ),
+    Engine(EngineName.QUOTIENT, ON_BLOCKS, quotient.run, lambda stack: stack.blocked),
     Engine(EngineName.CLOSED, "complete layers, bands, hubs, and causal windows with sinks, by formula", closed.run),
     Engine(EngineName.TOEPLITZ, "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
-    Engine(
-        EngineName.QUOTIENT, "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None
-    ),
+    Engine(EngineName.QUOTIENT, ON_BLOCKS, quotient.run, lambda stack: not stack.blocked),
     Engine(
         EngineName.INTERVALS,
         "windows and other masks whose reach stays in few intervals",
