@@ -20,6 +20,7 @@ from attnprof.words import DeviceName, Layout, Pass
 if TYPE_CHECKING:
     from attnprof.closed_forms.derive import ClosedForms
     from attnprof.counting import Counted
+    from attnprof.graph import AnalyzedGraph
     from attnprof.measure import Outcome
     from attnprof.plan.limiting import Limit
 
@@ -92,8 +93,11 @@ def _gated(found: Target, shape: Shape) -> None:
         raise AttnprofError(f"{found.name} does not compute what its reference does: {'; '.join(reasons.values())}")
 
 
-def analyze(thing: Any, n: int | None = None, **options: Any) -> Mapping[str, Any]:
-    """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`."""
+def analyze(thing: Any, n: int | None = None, **options: Any) -> AnalyzedGraph:
+    """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`.
+
+    A mapping by JSON keys, with `.digraph()` for networkx.
+    """
     from attnprof.graph import analyze as analysed
 
     return analysed(target(thing), n, **options)

@@ -151,7 +151,6 @@ class EngineName(Word):
 
     AUTO = "auto"
     CLOSED = "closed"
-    SINKS = "sinks"
     TOEPLITZ = "toeplitz"
     QUOTIENT = "quotient"
     INTERVALS = "intervals"

@@ -23,6 +23,8 @@ Examples:
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
+FILE = click.Path(path_type=Path, dir_okay=False)
+FORMATS = ("csr", "graphml", "gexf")
 LEAK = 4
 PATIENCE_S = 2.0
 
@@ -38,11 +40,9 @@ PATIENCE_S = 2.0
 @click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
 @click.option("--engine", type=WordParam(EngineName), default="auto", show_default=True, help="Who answers.")
 @click.option("--without-globals", is_flag=True, help="Take the global tokens out, with all their edges.")
-@click.option(
-    "--csr",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the edges as CSR (.npz): layers and heads united, unless one is chosen.",
-)
+@click.option("--csr", type=FILE, help="Also write the edges as CSR (.npz), all layers and heads united.")
+@click.option("--graphml", type=FILE, help="The same as GraphML, up to 200,000 edges.")
+@click.option("--gexf", type=FILE, help="The same as GEXF, up to 200,000 edges.")
 @click.option("--csr-layer", type=click.IntRange(1), help="Write that layer's edges, counted from 1.")
 @click.option("--csr-head", type=click.IntRange(1), help="Write that head's edges, counted from 1.")
 @click.option("--trials", type=click.IntRange(1), default=3, show_default=True, help="Random inputs to probe with.")
@@ -69,12 +69,12 @@ def command(**options: Any) -> int:
         with console.status(f"{target.name}: who reaches whom") as status:
             found.append(analyze(target, request, progress(target.name, status.update)))
     leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
-    csr = written_csr(found, options)
+    written = exported(found, options)
     path, page = leave(found, options)
     if options["as_json"]:
         results = [analysis.facts for analysis in found]
         whole = results[0] if len(results) == 1 else {"targets": results}
-        emit({**whole, "run": str(path), "page": page, "csr": csr})
+        emit({**whole, "run": str(path), "page": page, **written})
         return LEAK if leaks else 0
     for line in leaks:
         click.echo(click.style(line, fg="red", bold=True))
@@ -82,8 +82,9 @@ def command(**options: Any) -> int:
         print_summary(analysis)
     if len(found) > 1:
         print_comparison(found)
-    if csr is not None:
-        console.print(f"csr: {csr['path']}: {csr['edges']:,} edges of {csr['of']}", markup=False)
+    for kind, file in written.items():
+        if file is not None:
+            console.print(f"{kind}: {file['path']}: {file['edges']:,} edges of {file['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
     console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
     return LEAK if leaks else 0
@@ -134,21 +135,23 @@ def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any
     return None if text is None else door.find(text, params=settings.get(label(text), {}))
 
 
-def written_csr(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Write the edges of the one target where it is asked for: where they are, how many, and what they are of."""
+def exported(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+    """Write the edges of the one target where that is asked for: by format where they are, how many, and of what."""
     from attnprof.errors import AttnprofError
-    from attnprof.graph.export import chosen_edges, save_csr
+    from attnprof.graph.export import export
 
-    path, layer, head = (options[name] for name in ("csr", "csr_layer", "csr_head"))
-    if path is None:
-        if layer is not None or head is not None:
-            raise AttnprofError("--csr-layer and --csr-head choose what --csr writes", hint="add --csr edges.npz")
-        return None
-    if len(found) > 1:
-        raise AttnprofError("--csr writes one pattern, but several targets are given", hint="name one target")
-    edges, what = chosen_edges(found[0].subject, layer, head)
-    save_csr(edges, path, what)
-    return {"path": str(path), "edges": edges.edges, "of": what}
+    layer, head = options["csr_layer"], options["csr_head"]
+    asked_for = [kind for kind in FORMATS if options[kind] is not None]
+    if not asked_for and (layer is not None or head is not None):
+        raise AttnprofError("--csr-layer and --csr-head choose what --csr writes", hint="add --csr edges.npz")
+    if asked_for and len(found) > 1:
+        raise AttnprofError(
+            f"--{asked_for[0]} writes one pattern, but several targets are given", hint="name one target"
+        )
+    return {
+        kind: export(found[0].subject, options[kind], kind, layer, head)._asdict() if kind in asked_for else None
+        for kind in FORMATS
+    }
 
 
 def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str | None]:

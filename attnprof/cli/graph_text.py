@@ -47,12 +47,10 @@ def picture(analysis: Any, side: int = SIDE) -> list[str]:
 
 def caption(analysis: Any) -> list[str]:
     """What the picture shows, where that is not all of the pattern."""
-    from attnprof.graph.layered import Slotted
-
     pattern, part = analysis.subject.pattern, analysis.subject.stack.parts[0]
     shown = []
-    if isinstance(part, Slotted):
-        shown = ["edges beside the slots"] if part.direct.edges else []
+    if part.ways is not None:
+        shown = ["edges beside the slots"] if part.edges else []
         if not shown:
             return []
     shown += [f"layer 1 of {pattern.layers}"] if pattern.layers > 1 else []

@@ -14,6 +14,7 @@ import numpy as np
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.ablation import ablation, is_of_blocks
+from attnprof.graph.bounds import bounds, certified
 from attnprof.graph.causality import Seen, causality
 from attnprof.graph.draws import (
     Tell,
@@ -30,7 +31,6 @@ from attnprof.graph.layered import signature
 from attnprof.graph.metrics.hubs import global_tokens, rest_of
 from attnprof.graph.reach import ReachRequest
 from attnprof.graph.record import describe
-from attnprof.graph.sandwich import bounds, certified
 from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views

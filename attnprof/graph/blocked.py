@@ -3,90 +3,126 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnprof.graph.pixels import Counts, Grid, pooled
+from attnprof.graph.products import push
+from attnprof.graph.relation import NAMED, FutureEdges, Relation
+from attnprof.graph.token_edges import TokenEdges, remove
 from attnprof.pattern import Blocks, BlockTable, Dense, Expr, Global, Past, Slices, Sum, Union
-from attnprof.pattern.slices import Ints
+from attnprof.pattern.slices import Bools, Ints
 
 
 @dataclass(frozen=True, eq=False)
 class BlockConstant:
-    """Block I of `size` queries reads block J of keys as `blocks` says, all of it.
-
-    Under `causal` the diagonal blocks are lower triangular (with the diagonal) and all blocks are of the past.
-    """
+    """A relation that is constant on blocks of `size` tokens, as `Relation` says; `quotient` is of step 1."""
 
     size: int
-    blocks: Slices
-    causal: bool
+    quotient: Slices
+    cut: bool
+    ways = None
 
     @property
     def n(self) -> int:
-        """Tokens."""
-        return self.blocks.n * self.size
+        return self.quotient.n * self.size
 
     @property
     def edges(self) -> int:
-        """Distinct edges between tokens."""
         return int(self.out_degree().sum())
 
+    @property
+    def stored(self) -> int:
+        return len(self.quotient.row)
+
+    @property
+    def reads_future(self) -> bool:
+        last, row = self.quotient.stop - 1, self.quotient.row
+        return not self.cut and bool((last >= row if self.size > 1 else last > row).any())
+
+    @property
+    def reads_past(self) -> bool:
+        return self.size > 1 or bool((self.quotient.start < self.quotient.row).any())
+
+    def future(self) -> FutureEdges:
+        if self.cut:
+            return FutureEdges(0, ())
+        blocks, own = self.quotient, self._diagonal()
+        after = np.maximum(blocks.stop - np.maximum(blocks.start, blocks.row + 1), 0)
+        count = int(after.sum()) * self.size**2 + int(own.sum()) * (self.size * (self.size - 1) // 2)
+        early = np.union1d(blocks.row[after > 0], np.flatnonzero(own))[:NAMED]
+        named = BlockConstant(self.size, blocks.take(np.isin(blocks.row, early)), cut=False)
+        return FutureEdges(count, TokenEdges(named.tokens()).future().first)
+
     def out_degree(self) -> Ints:
-        """Keys that each query reads, `[n]`."""
-        whole = np.repeat(self.blocks.out_degree() * self.size, self.size)
-        return whole - np.where(np.repeat(self._diagonal(), self.size), self._cut()[::-1], 0)
+        whole = np.repeat(self.quotient.out_degree() * self.size, self.size)
+        return whole - np.where(np.repeat(self._diagonal(), self.size), self._lost()[::-1], 0)
 
     def in_degree(self) -> Ints:
-        """Queries that read each key, `[n]`."""
-        whole = np.repeat(self.blocks.in_degree() * self.size, self.size)
-        return whole - np.where(np.repeat(self._diagonal(), self.size), self._cut(), 0)
+        whole = np.repeat(self.quotient.in_degree() * self.size, self.size)
+        return whole - np.where(np.repeat(self._diagonal(), self.size), self._lost(), 0)
+
+    def push(self, w: NDArray) -> NDArray:
+        if self.cut:
+            return push(self.tokens(), w)
+        return np.repeat(push(self.quotient, w.reshape(-1, self.size).sum(axis=1)), self.size)
 
     def pooled(self, grid: Grid) -> Counts:
-        """Edges in each pixel; through the blocks where they fit the pixels, through the tokens where they do not."""
+        """Through the blocks where they fit the pixels, through the tokens where they do not."""
         if grid.size % self.size == 0:
-            small = Grid(self.blocks.n, grid.size // self.size)
-            image = pooled(self.blocks, small) * self.size**2
-            lost = np.add.reduceat(self._diagonal() * 1, small.edges[:-1]) if self.causal else 0
+            small = Grid(self.quotient.n, grid.size // self.size)
+            image = pooled(self.quotient, small) * self.size**2
+            lost = np.add.reduceat(self._diagonal() * 1, small.edges[:-1]) if self.cut else 0
             return image - np.diag(np.broadcast_to(lost, small.side) * (self.size * (self.size - 1) // 2))
         return pooled(self.tokens(), grid)
 
     def tokens(self) -> Slices:
-        """The same edges as slices of tokens."""
-        row = (self.blocks.row[:, None] * self.size + np.arange(self.size)).ravel()
-        start = np.repeat(self.blocks.start * self.size, self.size)
-        stop = np.repeat(self.blocks.stop * self.size, self.size)
-        return Slices.of(self.n, row, start, np.minimum(stop, row + 1) if self.causal else stop)
+        return self.refined(1)
 
-    def refined(self, size: int) -> BlockConstant:
-        """The same edges on smaller blocks, whose size divides this one."""
+    def refined(self, size: int) -> Slices:
         by = self.size // size
         if by == 1:
-            return self
-        row = (self.blocks.row[:, None] * by + np.arange(by)).ravel()
-        start, stop = np.repeat(self.blocks.start * by, by), np.repeat(self.blocks.stop * by, by)
-        stop = np.minimum(stop, row + 1) if self.causal else stop
-        return BlockConstant(size, Slices.of(self.blocks.n * by, row, start, stop), self.causal)
+            return self.quotient
+        row = (self.quotient.row[:, None] * by + np.arange(by)).ravel()
+        start, stop = np.repeat(self.quotient.start * by, by), np.repeat(self.quotient.stop * by, by)
+        return Slices.of(self.quotient.n * by, row, start, np.minimum(stop, row + 1) if self.cut else stop)
 
-    def _diagonal(self) -> np.ndarray:
-        blocks = self.blocks
+    def without(self, gone: Bools) -> Relation:
+        whole = gone.reshape(-1, self.size)
+        if bool((whole.all(axis=1) == whole.any(axis=1)).all()):
+            return BlockConstant(self.size, remove(self.quotient, whole[:, 0]), self.cut)
+        return TokenEdges(remove(self.tokens(), gone))
+
+    def _diagonal(self) -> Bools:
+        blocks = self.quotient
         found = np.zeros(blocks.n, dtype=np.bool_)
         found[blocks.row[(blocks.start <= blocks.row) & (blocks.row < blocks.stop)]] = True
         return found
 
-    def _cut(self) -> Ints:
+    def _lost(self) -> Ints:
         """Queries of its own block that do not read the key at each place of a block, `[n]`."""
-        return np.tile(np.arange(self.size) if self.causal else np.zeros(self.size, dtype=np.int64), self.blocks.n)
+        return np.tile(np.arange(self.size) if self.cut else np.zeros(self.size, dtype=np.int64), self.quotient.n)
 
 
-def union(parts: list[BlockConstant]) -> BlockConstant | None:
-    """The union on the coarsest common blocks; None where causal and full diagonal blocks meet."""
-    if len({part.causal for part in parts}) != 1:
-        return None
+def union(parts: Sequence[Relation]) -> BlockConstant | None:
+    """The union on the coarsest common blocks; None without any, or where blocks that causality cuts meet others."""
     size = math.gcd(*(part.size for part in parts))
-    first, *rest = (part.refined(size).blocks for part in parts)
-    return BlockConstant(size, first.joined(*rest).disjoint() if rest else first, parts[0].causal)
+    if size == 1 or len({part.cut for part in parts}) != 1:
+        return None
+    return BlockConstant(size, _joined([part.refined(size) for part in parts]), parts[0].cut)
+
+
+def united(parts: Sequence[Relation]) -> Relation:
+    """The union of relations without slots: on blocks where they have some."""
+    return union(parts) or TokenEdges(_joined([part.tokens() for part in parts]))
+
+
+def _joined(parts: Sequence[Slices]) -> Slices:
+    first, *rest = parts
+    return first.joined(*rest).disjoint() if rest else first
 
 
 def blocked_form(expr: Expr, n: int) -> BlockConstant | None:
@@ -97,7 +133,7 @@ def blocked_form(expr: Expr, n: int) -> BlockConstant | None:
         return union(found) if len(found) == len(parts) else None
     if isinstance(expr, Past):
         inner = blocked_form(expr.inner, n)
-        return None if inner is None else BlockConstant(inner.size, inner.blocks.past(), True)
+        return None if inner is None else BlockConstant(inner.size, inner.quotient.past(), True)
     if isinstance(expr, (BlockTable, Blocks)) and n % expr.size == 0:
         return _on_blocks(expr, n)
     if isinstance(expr, Dense):

@@ -6,21 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from attnprof.graph.blocked import BlockConstant
-from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
+from attnprof.graph.relation import FutureEdges
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Slices
-
-NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """Pairs (query, later token) of one layer, heads united: how many, and the first of them."""
-
-    count: int
-    first: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +22,6 @@ class Seen:
     sure: Slices | None = None
 
 
-def ahead(part: LayerRelation) -> Ahead:
-    """The edges of a layer that read the future; through slots, a query and the newest token that it sees."""
-    if isinstance(part, Slotted):
-        own = ahead(part.direct)
-        newest = _newest(part)
-        late = np.flatnonzero(newest > np.arange(part.n))
-        pairs = tuple((int(i), int(newest[i])) for i in late[:NAMED])
-        return Ahead(own.count + len(late), (*own.first, *pairs)[:NAMED])
-    slices = part.tokens() if isinstance(part, BlockConstant) else part
-    skipped = np.clip(-((slices.start - slices.row - 1) // slices.step), 0, slices.counts)
-    later = slices.counts - skipped
-    at = np.flatnonzero(later)
-    at = at[np.argsort(slices.row[at], kind="stable")][:NAMED]
-    keys = slices.start + skipped * slices.step
-    pairs = sorted(
-        {
-            (int(slices.row[k]), int(keys[k] + more * slices.step[k]))
-            for k in at.tolist()
-            for more in range(min(int(later[k]), NAMED))
-        }
-    )
-    return Ahead(int(later.sum()), tuple(pairs[:NAMED]))
-
-
-def _newest(part: Slotted) -> np.ndarray:
-    """The newest token that each query sees through slots, -1 for none."""
-    held = np.full(part.count + 1, -1, dtype=np.int64)
-    np.maximum.at(held, part.reads.row, part.reads.start + (part.reads.counts - 1) * part.reads.step)
-    seen = np.full(part.n, -1, dtype=np.int64)
-    row = np.repeat(part.writes.row, part.writes.counts)
-    np.maximum.at(seen, row, held[part.writes.csr()[1]])
-    return seen
-
-
 def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
     """What was asked, what was found, and the leak where both disagree, by their JSON keys.
 
@@ -75,8 +30,8 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
     none, layer by layer. `causality` says all of it in a line. `pairs` are those that shares are taken of.
     """
     due = stack.declared
-    layers = [ahead(part) for part in stack.parts]
-    certain = [ahead(seen.sure)] if seen.sure is not None else layers
+    layers = [part.future() for part in stack.parts]
+    certain = [TokenEdges(seen.sure).future()] if seen.sure is not None else layers
     leaks, clean = any(each.count for each in certain), not stack.reads_future
     found = None if not clean and not leaks else clean
     asked = seen.asked if seen.asked is not None else seen.native
@@ -93,7 +48,7 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _leak(layers: list[Ahead], seen: Seen) -> dict[str, Any]:
+def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, Any]:
     rows = [
         {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
         for at, each in enumerate(layers)

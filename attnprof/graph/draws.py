@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from attnprof.contracts import Target
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import median_interval
-from attnprof.graph.layered import LayerRelation, Slotted
-from attnprof.graph.metrics.bandwidth import bandwidth
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.metrics.degrees import degrees
+from attnprof.graph.metrics.disjoint_paths import disjoint_paths
 from attnprof.graph.randomness import Trials
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Expr, Pattern
@@ -91,17 +89,10 @@ def drawn_subject(make: Callable[[Pattern, int], Subject], target: Target, shape
         """So many of the layers; what was drawn of them stays drawn."""
         return make(dataclasses.replace(whole, layers=count), count)
 
-    affordable = SLICES // max(_size(over(1).stack.parts[0]), 1)
+    affordable = SLICES // max(over(1).stack.parts[0].stored, 1)
     first, last = (int(np.clip(affordable, LEAST, most)) for most in (USUAL, MOST))
     found = over(first)
     return found if last == first or found.reach.full else over(last)
-
-
-def _size(part: LayerRelation) -> int:
-    """Slices that a layer takes."""
-    if isinstance(part, Slotted):
-        return sum(len(each.row) for each in part.relations)
-    return len((part.blocks if isinstance(part, BlockConstant) else part).row)
 
 
 def told_of_draws(facts: Mapping[str, Any], target: Target, shape: Shape) -> dict[str, Any]:
@@ -130,13 +121,13 @@ def usual_seeds(subject: Subject) -> int:
 
 def _work(subject: Subject) -> int:
     """What drawing and reading a layer takes, in slices and tokens."""
-    return _size(subject.stack.parts[0]) + subject.n * subject.pattern.heads
+    return subject.stack.parts[0].stored + subject.n * subject.pattern.heads
 
 
 def depth_of(subject: Subject) -> int:
     """Layers over which other seeds are looked at: twice those to full reach, or as many as are affordable."""
     full, layers = subject.reach.layers_to_full, subject.pattern.layers
-    return min(layers, USUAL if full is None else 2 * full, max(LEAST, DEPTH_WORK // _work(subject)))
+    return min(layers, USUAL if full is None else max(2 * full, 1), max(LEAST, DEPTH_WORK // _work(subject)))
 
 
 def over_seeds(make: Callable[[int], Subject], seeds: Sequence[int], heads: int, tell: Tell = silent) -> dict[str, Any]:
@@ -159,7 +150,7 @@ def _numbers(subject: Subject) -> dict[str, Any]:
     reach = subject.reach
     shares = (np.cumsum(reach.histogram) / reach.pairs).tolist()
     counted = degrees(subject).values
-    routes = bandwidth(subject).values["bandwidth"]
+    routes = disjoint_paths(subject).values["bandwidth"]
     return {
         "layers_to_full": reach.layers_to_full,
         "mean_hops": reach.mean_hops,

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, sinks, toeplitz
+from attnprof.graph.engines import by_slices, closed, csr, intervals, quotient, sampled, toeplitz
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.words import EngineName
 
 ALL_PAIRS = 1 << 18
 MANY_SLICES = 64
+ON_BLOCKS = "block-constant masks, on their blocks: given so, or recognised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,10 @@ def _slices_a_row(stack: LayeredRelation) -> float:
 
 
 ENGINES: tuple[Engine, ...] = (
-    Engine(
-        EngineName.QUOTIENT,
-        "block-constant masks, on their blocks",
-        quotient.run,
-        lambda stack: stack.blocked is not None,
-    ),
-    Engine(EngineName.CLOSED, "complete layers, bands and hubs, by formula", closed.run),
-    Engine(EngineName.SINKS, "causal windows with sinks, by formula", sinks.run),
+    Engine(EngineName.QUOTIENT, ON_BLOCKS, quotient.run, lambda stack: stack.blocked),
+    Engine(EngineName.CLOSED, "complete layers, bands, hubs, and causal windows with sinks, by formula", closed.run),
     Engine(EngineName.TOEPLITZ, "causal masks that depend on i - j alone, by one search over lags", toeplitz.run),
-    Engine(
-        EngineName.QUOTIENT, "block-constant masks, on their blocks", quotient.run, lambda stack: stack.blocked is None
-    ),
+    Engine(EngineName.QUOTIENT, ON_BLOCKS, quotient.run, lambda stack: not stack.blocked),
     Engine(
         EngineName.INTERVALS,
         "windows and other masks whose reach stays in few intervals",

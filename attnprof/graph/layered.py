@@ -10,34 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from attnprof.graph.blocked import BlockConstant, blocked_form, union
+from attnprof.graph.relation import Relation
+from attnprof.graph.slotted import Slotted, direct_of, slots_of
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.graph.walks import Head, Walk, walk_of
-from attnprof.pattern import Expr, Pattern, Slices, Slots, Sum, Union
+from attnprof.pattern import Expr, Pattern, Slices, Sum, Union
 from attnprof.pattern.slices import Ints
 
 LEAST_BLOCK = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Slotted:
-    """One layer whose tokens meet in `count` slot nodes: slots read tokens, then tokens read slots.
-
-    `reads` is `[count, n]`, `writes` is `[n, count]`; `direct` are the token edges beside them, `[n, n]`.
-    """
-
-    n: int
-    count: int
-    reads: Slices
-    writes: Slices
-    direct: Slices
-
-    @property
-    def relations(self) -> tuple[Slices, ...]:
-        """The three, in the order in which a layer applies them."""
-        return self.reads, self.writes, self.direct
-
-
-LayerPattern = Slices | Slotted
-LayerRelation = Slices | Slotted | BlockConstant
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +31,7 @@ class LayeredRelation:
     """
 
     n: int
-    parts: tuple[LayerRelation, ...]
+    parts: tuple[Relation, ...]
     declared: bool = False
     pattern: Pattern | None = None
     forms: Forms | None = None
@@ -66,14 +46,10 @@ class LayeredRelation:
     @classmethod
     def single(cls, slices: Slices, declared: bool = False) -> LayeredRelation:
         """A stack whose layers are all alike."""
-        return cls(slices.n, (slices,), declared)
+        return cls(slices.n, (TokenEdges(slices),), declared)
 
-    def at(self, layer: int) -> LayerPattern:
+    def part(self, layer: int) -> Relation:
         """The relation of layer 1, 2, ... counted from the bottom."""
-        return self.kinds[(layer - 1) % self.period]
-
-    def part(self, layer: int) -> LayerRelation:
-        """The same as it was given: as blocks where it is made of blocks."""
         return self.parts[(layer - 1) % self.period]
 
     def walk(self, layer: int) -> Walk:
@@ -83,7 +59,7 @@ class LayeredRelation:
     @cached_property
     def _walks(self) -> tuple[Walk, ...]:
         if self.pattern is None:
-            return tuple(walk_of([_head(part)]) for part in self.parts)
+            return tuple(walk_of([Head(part)]) for part in self.parts)
         return tuple(_walk(self.pattern, layer, self.forms or Forms(self.n)) for layer in range(self.period))
 
     @property
@@ -92,36 +68,42 @@ class LayeredRelation:
         return len(self.parts)
 
     @cached_property
-    def kinds(self) -> tuple[LayerPattern, ...]:
-        """The layer kinds as relations between tokens (and slots), blocks spelled out."""
-        return tuple(part.tokens() if isinstance(part, BlockConstant) else part for part in self.parts)
+    def tokens(self) -> tuple[Slices, ...]:
+        """The edges of the layer kinds between tokens, blocks spelled out."""
+        return tuple(part.tokens() for part in self.parts)
 
     @cached_property
     def relations(self) -> tuple[tuple[Slices, ...], ...]:
-        """The relations that make up each layer kind."""
-        return tuple(kind.relations if isinstance(kind, Slotted) else (kind,) for kind in self.kinds)
+        """The slices that make up each layer kind, over slots and beside them."""
+        return tuple(
+            (edges,) if part.ways is None else (part.ways.reads, part.ways.writes, edges)
+            for part, edges in zip(self.parts, self.tokens, strict=True)
+        )
 
-    @cached_property
-    def blocked(self) -> tuple[BlockConstant, ...] | None:
-        """The kinds as blocks, where all of them were given so."""
-        found = tuple(part for part in self.parts if isinstance(part, BlockConstant))
-        return found if len(found) == self.period else None
+    @property
+    def slotted(self) -> bool:
+        """Whether tokens meet in slots in some layer."""
+        return any(part.ways is not None for part in self.parts)
 
-    @cached_property
+    @property
     def plain(self) -> tuple[Slices, ...] | None:
         """The kinds as token edges; None where a layer goes through slots."""
-        found = [kind for kind in self.kinds if isinstance(kind, Slices)]
-        return tuple(found) if len(found) == self.period else None
+        return None if self.slotted else self.tokens
+
+    @property
+    def blocked(self) -> bool:
+        """Whether every kind was given on blocks."""
+        return all(part.size > 1 for part in self.parts)
 
     @cached_property
     def reads_future(self) -> bool:
         """Whether some query can see a key after it within one layer."""
-        return any(_reads_future(part) for part in self.parts)
+        return any(part.reads_future for part in self.parts)
 
     @cached_property
     def causal(self) -> bool:
         """Whether only the past is allowed: no edge reads the future, and some reads the past or it was declared."""
-        return not self.reads_future and (self.declared or any(_reads_past(part) for part in self.parts))
+        return not self.reads_future and (self.declared or any(part.reads_past for part in self.parts))
 
     @cached_property
     def allowed(self) -> Ints:
@@ -140,7 +122,7 @@ class Forms:
     def __init__(self, n: int) -> None:
         self.n = n
         self._blocks: dict[Hashable, BlockConstant | None] = {}
-        self._alone: dict[Hashable, LayerRelation] = {}
+        self._alone: dict[Hashable, Relation] = {}
 
     def blocks(self, expr: Expr) -> BlockConstant | None:
         """An expression as blocks, where it is made of some."""
@@ -149,29 +131,29 @@ class Forms:
             self._blocks[name] = blocked_form(expr, self.n)
         return self._blocks[name]
 
-    def alone(self, expr: Expr) -> LayerRelation:
+    def alone(self, expr: Expr) -> Relation:
         """The relation of one head."""
         name = signature(expr)
         if name not in self._alone:
             self._alone[name] = self.union([expr])
         return self._alone[name]
 
-    def union(self, exprs: Sequence[Expr]) -> LayerRelation:
+    def union(self, exprs: Sequence[Expr]) -> Relation:
         """The union of some expressions: as blocks where it is made of blocks, with its slots where it has some."""
         n, slots = self.n, [part for expr in exprs for part in slots_of(expr)]
         if slots:
             direct = [piece.slices(n) for expr in exprs for piece in direct_of(expr)]
-            return slotted(n, slots, Slices.empty(n).joined(*direct).disjoint())
+            return Slotted.of(n, slots, Slices.empty(n).joined(*direct).disjoint())
         blocks = [self.blocks(expr) for expr in exprs]
         found = [each for each in blocks if each is not None and each.size >= LEAST_BLOCK]
         whole = union(found) if len(found) == len(exprs) else None
         if whole is not None and LEAST_BLOCK <= whole.size < n:
             return whole
         first, *rest = (expr.slices(n) for expr in exprs)
-        return first.joined(*rest).disjoint() if rest else first
+        return TokenEdges(first.joined(*rest).disjoint() if rest else first)
 
 
-def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> LayerRelation:
+def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> Relation:
     """The union over heads of one layer: as blocks where it is made of blocks, with its slots where it has some."""
     exprs = distinct([pattern.expr(layer, head) for head in range(pattern.heads)])
     made = forms or Forms(pattern.n)
@@ -181,13 +163,7 @@ def layer_of(pattern: Pattern, layer: int, forms: Forms | None = None) -> LayerR
 def _walk(pattern: Pattern, layer: int, forms: Forms) -> Walk:
     exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
     counts = Counter(signature(expr) for expr in exprs)
-    return walk_of([_head(forms.alone(expr), counts[signature(expr)]) for expr in distinct(exprs)])
-
-
-def _head(part: LayerRelation, count: int = 1) -> Head:
-    if isinstance(part, Slotted):
-        return Head(part.direct, count, part.writes, part.reads)
-    return Head(part, count)
+    return walk_of([Head(forms.alone(expr), counts[signature(expr)]) for expr in distinct(exprs)])
 
 
 def distinct(exprs: list[Expr]) -> list[Expr]:
@@ -200,56 +176,3 @@ def signature(expr: Expr) -> Hashable:
     if isinstance(expr, (Union, Sum)):
         return type(expr), tuple(signature(part) for part in expr.parts)
     return id(expr) if type(expr).__hash__ is object.__hash__ else expr
-
-
-def slotted(n: int, slots: list[Slots], direct: Slices) -> Slotted:
-    """Several sets of slots side by side as one layer, with the token edges beside them."""
-    count = sum(part.count for part in slots)
-    first = np.cumsum([0] + [part.count for part in slots[:-1]])
-    reads, writes = Slices.empty(count, n), Slices.empty(n, count)
-    for base, part in zip(first.tolist(), slots, strict=True):
-        reads = reads.joined(_moved(part.sources(n), base, 0, count, n))
-        writes = writes.joined(_moved(part.writes, 0, base, n, count))
-    return Slotted(n, count, reads, writes, direct)
-
-
-def _moved(slices: Slices, rows: int, keys: int, n: int, m: int) -> Slices:
-    return Slices.of(n, slices.row + rows, slices.start + keys, slices.stop + keys, slices.step, m)
-
-
-def slots_of(expr: Expr) -> list[Slots]:
-    """The sets of slots of an expression."""
-    if isinstance(expr, Slots):
-        return [expr]
-    if isinstance(expr, (Union, Sum)):
-        return [slots for part in expr.parts for slots in slots_of(part)]
-    return []
-
-
-def direct_of(expr: Expr) -> list[Expr]:
-    """What of an expression joins tokens without slots."""
-    if isinstance(expr, Slots):
-        return [] if expr.direct is None else [expr.direct]
-    if isinstance(expr, (Union, Sum)):
-        return [piece for part in expr.parts for piece in direct_of(part)]
-    return [expr]
-
-
-def _reads_future(kind: LayerRelation) -> bool:
-    if isinstance(kind, BlockConstant):
-        last = kind.blocks.stop - 1
-        ahead = last >= kind.blocks.row if kind.size > 1 else last > kind.blocks.row
-        return not kind.causal and bool(ahead.any())
-    if isinstance(kind, Slices):
-        return bool((kind.stop - 1 > kind.row).any())
-    newest = np.zeros(kind.count + 1, dtype=np.int64)
-    np.maximum.at(newest, kind.reads.row, kind.reads.stop - 1)
-    through = np.maximum.reduceat(newest, np.stack([kind.writes.start, kind.writes.stop], axis=1).ravel())[::2]
-    return bool((through > kind.writes.row).any()) or _reads_future(kind.direct)
-
-
-def _reads_past(kind: LayerRelation) -> bool:
-    if isinstance(kind, BlockConstant):
-        return kind.size > 1 or _reads_past(kind.blocks)
-    slices = kind if isinstance(kind, Slices) else kind.direct
-    return bool((slices.start < slices.row).any()) or isinstance(kind, Slotted)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import median_interval, proportion
 from attnprof.graph.engines.bits import Words
 from attnprof.graph.subject import Subject
@@ -116,21 +115,24 @@ def _layer(rows: Rows, state: Words, own: Words) -> Words:
     grown = state.copy()
     for column in rows.columns:
         grown |= source.take(column, axis=0)
-    lone = ~rows.itself
-    grown[lone] &= ~own[lone] | state[lone] | _read_back(rows, state, own, lone)
+    _keep_read_back(rows, state, own, grown)
     if len(rows.full):
         grown[rows.full] = np.bitwise_or.reduce(source, axis=0)
     return grown
 
 
-def _read_back(rows: Rows, state: Words, own: Words, lone: NDArray[np.bool_]) -> Words:
-    """For blocks that do not read themselves: what the blocks that they do read have reached."""
-    found = np.zeros_like(own[lone])
-    here = np.flatnonzero(lone)
+def _keep_read_back(rows: Rows, state: Words, own: Words, grown: Words) -> None:
+    """Take its own block out of the reach of a block that does not read itself, unless some block that it reads has it.
+
+    That is one bit a row.
+    """
+    here = np.flatnonzero(~rows.itself)
+    word = here // 64
+    found = state[here, word]
     for column in rows.columns:
-        away = column[here] != here
-        found[away] |= state[column[here[away]]]
-    return found
+        read = column[here]
+        found |= np.where(read != here, state[read, word], np.uint64(0))
+    grown[here, word] &= ~own[here, word] | found
 
 
 def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
@@ -138,16 +140,21 @@ def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
     exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
     tables = [expr for expr in exprs if isinstance(expr, BlockTable)]
     if len(tables) == len(exprs) and pattern.n % tables[0].size == 0 and not tables[0].causal:
-        table = np.concatenate([each.table for each in tables], axis=1)
+        table = np.concatenate([tables[0].table, *(_own_columns(each, tables[0]) for each in tables[1:])], axis=1)
         return _of_table(table, np.asarray(tables[0].full, dtype=np.int64)), tables[0].size
     united = Subject(pattern).stack.parts[layer % pattern.layers]
-    assert isinstance(united, BlockConstant), f"{pattern.name} is not made of blocks"
-    indptr, keys = united.blocks.csr()
+    indptr, keys = united.quotient.csr()
     width = int(np.diff(indptr).max())
-    table = np.full((united.blocks.n, width), -1)
-    row = np.repeat(np.arange(united.blocks.n), np.diff(indptr))
+    table = np.full((united.quotient.n, width), -1)
+    row = np.repeat(np.arange(united.quotient.n), np.diff(indptr))
     table[row, np.arange(len(keys)) - indptr[row]] = keys
     return _of_table(table, np.zeros(0, dtype=np.int64)), united.size
+
+
+def _own_columns(head: BlockTable, first: BlockTable) -> Ints:
+    """What a head reads beside the first head: not the columns of the window and of the globals, which they share."""
+    alike = head.table.shape == first.table.shape
+    return head.table[:, (head.table != first.table).any(axis=0)] if alike else head.table
 
 
 def _of_table(table: Ints, full: Ints) -> Rows:

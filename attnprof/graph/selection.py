@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from attnprof.graph.layered import Slotted
+from attnprof.graph.relation import Relation
 from attnprof.graph.subject import Subject
 from attnprof.records import Value
 
@@ -17,16 +16,15 @@ def reads_all(subject: Subject) -> float:
     pattern, allowed = subject.pattern, subject.stack.allowed
     found = []
     for layer, part in enumerate(subject.stack.parts):
-        if isinstance(part, Slotted):
-            found.append(_share(part.direct, allowed))
+        if part.ways is not None:
+            found.append(_share(part, allowed))
             continue
         found += [_share(subject.relation(layer, head), allowed) for head in range(pattern.heads)]
     return float(np.mean(found))
 
 
-def _share(relation: Any, allowed: np.ndarray) -> float:
-    degree = relation.out_degree()
-    return float((degree >= allowed).mean())
+def _share(relation: Relation, allowed: np.ndarray) -> float:
+    return float((relation.out_degree() >= allowed).mean())
 
 
 def clipped(given: Mapping[str, Value], used: Mapping[str, Value]) -> dict[str, dict[str, Value]]:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted, signature
+from attnprof.graph.layered import LayeredRelation, signature
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.relation import Relation
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty, EngineName
 
-Relation = Slices | BlockConstant
 ClosedEdges = Callable[[int, int], int | None]
 
 
@@ -86,24 +86,22 @@ class Subject:
     @property
     def slotted(self) -> bool:
         """Whether a layer goes through slots."""
-        return any(isinstance(part, Slotted) for part in self.stack.parts)
+        return self.stack.slotted
 
-    def part(self, layer: int = 0, head: int = 0) -> LayerRelation:
+    def part(self, layer: int = 0, head: int = 0) -> Relation:
         """One layer and head, with its slots where it has some; heads that share a pattern share the object."""
         forms = self.stack.forms
         assert forms is not None
         return forms.alone(self.pattern.expr(layer, head))
 
     def relation(self, layer: int = 0, head: int = 0) -> Relation:
-        """The edges between tokens of one layer and head: as blocks where it is made of blocks; none of a kernel."""
-        if isinstance(self.pattern.expr(layer, head), Kernel):
-            return self._nothing
-        part = self.part(layer, head)
-        return part.direct if isinstance(part, Slotted) else part
+        """The same, without the edges that a kernel has in place of weights."""
+        kernel = isinstance(self.pattern.expr(layer, head), Kernel)
+        return self._nothing if kernel else self.part(layer, head)
 
     @cached_property
-    def _nothing(self) -> Slices:
-        return Slices.empty(self.n)
+    def _nothing(self) -> Relation:
+        return TokenEdges(Slices.empty(self.n))
 
     def heads(self, layer: int) -> list[Relation]:
         """The edges of every head of a layer; heads that share a pattern share the object."""

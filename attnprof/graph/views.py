@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.field import field_of, wider
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.mixing import unweighed
-from attnprof.graph.pixels import Grid, pooled
+from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.walks import Walk
 
@@ -102,19 +101,16 @@ def masks(subject: Subject, grid: Grid) -> tuple[Mask, ...]:
         image = mask_image(subject, grid, kind.layers[0])
         name = f"layer {kind.layers[0]}, the others drawn alike" if kind.drawn else kind.name if len(kinds) > 1 else ""
         if image is not None:
-            found.append(Mask(image, name, isinstance(subject.stack.part(kind.layers[0]), Slotted)))
+            found.append(Mask(image, name, subject.stack.part(kind.layers[0]).ways is not None))
     return tuple(found)
 
 
 def mask_image(subject: Subject, grid: Grid, layer: int = 1) -> Image | None:
     """The edges between tokens of one layer, heads united, as shares of each pixel; None where all are of slots."""
     part = subject.stack.part(layer)
-    if isinstance(part, Slotted):
-        if part.direct.edges == 0:
-            return None
-        part = part.direct
-    image = part.pooled(grid) if isinstance(part, BlockConstant) else pooled(part, grid)
-    return Image(_share(image, grid.allowed(subject.stack.causal)), grid.size)
+    if part.ways is not None and part.edges == 0:
+        return None
+    return Image(_share(part.pooled(grid), grid.allowed(subject.stack.causal)), grid.size)
 
 
 def _share(image: np.ndarray, allowed: np.ndarray) -> Share:

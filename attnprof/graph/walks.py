@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import BlockConstant
+from attnprof.graph.relation import Relation, SlotWays, reads
 from attnprof.pattern import Slices
 
 Vectors = NDArray[np.float64]
@@ -38,9 +38,8 @@ class Weighted:
     def of(cls, parts: Sequence[tuple[Slices, Vectors]]) -> Weighted:
         """The sum of some relations of one shape, row i of each times its `[n]` weight."""
         first = parts[0][0]
-        row, start, stop, step = (
-            np.concatenate([getattr(s, name) for s, _ in parts]) for name in ("row", "start", "stop", "step")
-        )
+        columns = zip(*((s.row, s.start, s.stop, s.step) for s, _ in parts), strict=True)
+        row, start, stop, step = (np.concatenate(column) for column in columns)
         weight = np.concatenate([scale[s.row] for s, scale in parts])
         counts = np.concatenate([s.counts for s, _ in parts])
         lone, end = stop - start == 1, start + counts * step
@@ -90,60 +89,52 @@ class Walk:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What one kind of head reads, how many heads are of that kind, and its slots (read by tokens, reading tokens)."""
+    """What one kind of head reads, and how many heads are of that kind."""
 
-    edges: Slices | BlockConstant
+    part: Relation
     count: int = 1
-    writes: Slices | None = None
-    reads: Slices | None = None
 
 
 def walk_of(heads: Sequence[Head]) -> Walk:
     """The mean over the heads of a layer of their uniform walks; on blocks where all heads are made of blocks."""
     whole = sum(head.count for head in heads)
-    blocks = [head.edges for head in heads if isinstance(head.edges, BlockConstant) and _regular(head.edges)]
-    if len(blocks) == len(heads):
-        size = math.gcd(*(block.size for block in blocks))
-        fine = [block.refined(size).blocks for block in blocks]
-        parts = [
-            (each, head.count / whole / (each.out_degree() * size)) for head, each in zip(heads, fine, strict=True)
-        ]
-        return Walk(blocks[0].n, size, Weighted.of(parts))
-    return _of_tokens(heads, whole)
+    if not all(_regular(head.part) for head in heads):
+        return _of_tokens(heads, whole)
+    size = math.gcd(*(head.part.size for head in heads))
+    fine = [head.part.refined(size) for head in heads]
+    parts = [(each, head.count / whole / (each.out_degree() * size)) for head, each in zip(heads, fine, strict=True)]
+    return Walk(heads[0].part.n, size, Weighted.of(parts))
 
 
-def _regular(block: BlockConstant) -> bool:
-    """Whether all tokens of a block read the same, and something."""
-    return not block.causal and bool(block.blocks.out_degree().all())
+def _regular(part: Relation) -> bool:
+    """Whether it has blocks, all tokens of each of which read the same, and something."""
+    return part.size > 1 and not part.cut and bool(part.quotient.out_degree().all())
 
 
 def _of_tokens(heads: Sequence[Head], whole: int) -> Walk:
-    direct, ways, kept = [], [], np.zeros(heads[0].edges.n)
+    direct, ways, kept = [], [], np.zeros(heads[0].part.n)
     for head in heads:
-        share = head.count / whole
-        edges = head.edges.tokens() if isinstance(head.edges, BlockConstant) else head.edges
-        slots = 0 if head.writes is None else head.writes.out_degree()
-        degree = edges.out_degree() + slots
+        share, edges, slots = head.count / whole, head.part.tokens(), head.part.ways
+        degree = reads(head.part)
         direct.append((edges, share / np.maximum(degree, 1)))
         kept += np.where(degree == 0, share, 0.0)
-        if head.writes is not None and head.reads is not None:
-            ways.append((head.writes, share / np.maximum(degree, 1), head.reads))
+        if slots is not None:
+            ways.append((slots, share / np.maximum(degree, 1)))
     return Walk(len(kept), 1, Weighted.of(direct), _through(ways), kept if kept.any() else None)
 
 
-def _through(ways: Sequence[tuple[Slices, Vectors, Slices]]) -> tuple[Weighted, Weighted] | None:
+def _through(ways: Sequence[tuple[SlotWays, Vectors]]) -> tuple[Weighted, Weighted] | None:
     """The slots of all heads side by side: each spreads evenly over what it has read."""
     if not ways:
         return None
-    count = sum(writes.m for writes, _, _ in ways)
+    count = sum(slots.count for slots, _ in ways)
     out, back, first = [], [], 0
-    for writes, share, reads in ways:
-        n, m = writes.n, reads.m
-        out.append((_moved(writes, 0, first, n, count), share))
+    for slots, share in ways:
+        out.append((_moved(slots.writes, 0, first, slots.writes.n, count), share))
         even = np.zeros(count)
-        even[first : first + reads.n] = 1.0 / np.maximum(reads.out_degree(), 1)
-        back.append((_moved(reads, first, 0, count, m), even))
-        first += writes.m
+        even[first : first + slots.count] = 1.0 / np.maximum(slots.reads.out_degree(), 1)
+        back.append((_moved(slots.reads, first, 0, count, slots.reads.m), even))
+        first += slots.count
     return Weighted.of(out), Weighted.of(back)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from attnprof.graph.engines import compiled
+from attnprof.graph.engines import bits
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import trials
@@ -38,8 +38,8 @@ def pattern_of(name: str, params: dict[str, Value], n: int, seed: int = 0) -> Pa
 def test_all_pairs_at_64k(benchmark: Any, monkeypatch: pytest.MonkeyPatch, name: str, engine: str) -> None:
     stack = LayeredRelation.of(pattern_of(*PATTERNS[name], N))
     if engine == "slices in NumPy":
-        monkeypatch.setattr(compiled, "installed", lambda: False)
-    elif engine == "slices" and not compiled.installed():
+        monkeypatch.setattr(bits, "compiler_installed", lambda: False)
+    elif engine == "slices" and not bits.compiler_installed():
         pytest.skip("numba is not installed (pip install attnprof[fast])")
     found = benchmark.pedantic(lambda: solve(stack, ReachRequest(), engine.split()[0]), rounds=3, warmup_rounds=1)
     benchmark.extra_info.update(scheme=name, engine=found.engine, n=N)

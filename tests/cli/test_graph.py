@@ -6,6 +6,7 @@ import shlex
 import time
 from pathlib import Path
 
+import networkx
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -229,6 +230,14 @@ def test_a_csr_says_what_it_is_of(folder: Path, args: list[str], edges: int, of:
         assert (len(held["indices"]), str(held["of"])) == (edges, f"sparse_strided at n = 64: {of}")
     told = facts(*call)["csr"]
     assert told == {"path": "mask.npz", "edges": edges, "of": f"sparse_strided at n = 64: {of}"}
+
+
+def test_a_small_graph_goes_out_for_other_tools(folder: Path) -> None:
+    files = ["--graphml", "g.graphml", "--gexf", "g.gexf"]
+    told = facts("sliding_window", "--n", "32", "--set", "window=8", "--no-page", *files)
+    assert told["graphml"] == {"path": "g.graphml", "edges": told["edges"], "of": told["gexf"]["of"]}
+    assert told["csr"] is None
+    assert networkx.read_graphml("g.graphml").number_of_edges() == told["edges"]
 
 
 def test_a_csr_of_random_layers_is_one_draw_of_them(folder: Path) -> None:

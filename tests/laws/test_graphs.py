@@ -13,15 +13,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from attnprof.graph.analysis import Request, analyze, is_random
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.export import digraph
 from attnprof.graph.ladder import ENGINES
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.components import weak_components
-from attnprof.graph.pixels import Grid, pooled
+from attnprof.graph.pixels import Grid
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.relation import Relation
 from attnprof.graph.subject import Subject
-from attnprof.pattern import Pattern, Slices
+from attnprof.pattern import Pattern
 from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
@@ -60,12 +60,12 @@ def stack_of(case: str, n: int) -> LayeredRelation:
 def masks(stack: LayeredRelation) -> list[np.ndarray]:
     """Every layer kind as a dense mask over tokens."""
     found = []
-    for kind in stack.kinds:
-        if isinstance(kind, Slotted):
-            through = kind.writes.dense().astype(np.float32) @ kind.reads.dense().astype(np.float32)
-            found.append((through > 0) | kind.direct.dense())
-        else:
-            found.append(kind.dense())
+    for part in stack.parts:
+        mask = part.tokens().dense()
+        if part.ways is not None:
+            through = part.ways.writes.dense().astype(np.float32) @ part.ways.reads.dense().astype(np.float32)
+            mask |= through > 0
+        found.append(mask)
     return found
 
 
@@ -138,27 +138,24 @@ def test_every_view_of_every_layer_has_the_same_edges(
     """One head after the other is held to its rule by the laws of patterns; here their union, as a layer has it."""
     for seed in (0, 7) if is_random(CatalogTarget.of(catalog.entry(name), params, None)) else (0,):
         pattern = pattern_of(name, causal, params, n, seed)
-        parts = LayeredRelation.of(pattern).parts
-        if any(isinstance(part, Slotted) for part in parts):
+        stack = LayeredRelation.of(pattern)
+        if stack.slotted:
             pytest.skip("tokens meet in slots")
-        for layer, part in enumerate(parts):
-            assert isinstance(part, (Slices, BlockConstant))
+        for layer, part in enumerate(stack.parts):
             one_layer(part, np.logical_or.reduce([pattern.dense(layer, head) for head in range(pattern.heads)]), n)
 
 
-def one_layer(part: Slices | BlockConstant, mask: np.ndarray, n: int) -> None:
-    slices = part if isinstance(part, Slices) else part.tokens()
-    assert slices.dense().tolist() == mask.tolist()
+def one_layer(part: Relation, mask: np.ndarray, n: int) -> None:
+    assert part.tokens().dense().tolist() == mask.tolist()
     assert part.edges == mask.sum()
     assert part.out_degree().tolist() == mask.sum(axis=1).tolist()
     assert part.in_degree().tolist() == mask.sum(axis=0).tolist()
-    assert set(digraph(slices).edges()) == {(int(i), int(j)) for i, j in np.argwhere(mask)}
+    assert set(digraph(part.tokens()).edges()) == {(int(i), int(j)) for i, j in np.argwhere(mask)}
     for side in (8, 32):
         grid = Grid.of(n, side)
         edges = grid.edges[:-1]
         expected = np.add.reduceat(np.add.reduceat(mask.astype(int), edges, axis=0), edges, axis=1)
-        found = pooled(part, grid) if isinstance(part, Slices) else part.pooled(grid)
-        assert found.tolist() == expected.tolist()
+        assert part.pooled(grid).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("name", catalog.names())

@@ -6,20 +6,26 @@ rows that it reads. Chunks of targets are independent, so memory stays at a few 
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import LayeredRelation, LayerPattern, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
+from attnprof.graph.relation import SlotWays
 from attnprof.machine import usable_cores
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
+
+WORTH_COMPILING = 1 << 26
+"""Word operations of one layer from which loading numba pays (some 0.3 s)."""
 
 Words = NDArray[np.uint64]
 PushPlan = Callable[[Words, Words], None]
@@ -71,12 +77,24 @@ class BitSearch:
     by_target: bool = False
 
 
-def relation(layer: LayerPattern, planner: Planner) -> PushPlan:
+@cache
+def compiler_installed() -> bool:
+    """Whether numba can be imported."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def worth_compiling(stack: LayeredRelation, edges: bool) -> bool:
+    """Whether a search of so much work, edge by edge or slice by slice, should be compiled: small ones end sooner."""
+    reads = max(sum(part.edges if edges else len(part.row) for part in parts) for parts in stack.relations)
+    return stack.n * reads // 64 >= WORTH_COMPILING and compiler_installed()
+
+
+def layer_plan(direct_edges: Slices, ways: SlotWays | None, planner: Planner) -> PushPlan:
     """The plan of one layer; slots are read first, then read by the tokens."""
-    if not isinstance(layer, Slotted):
-        return planner(layer)
-    reads, writes, direct = planner(layer.reads), planner(layer.writes), planner(layer.direct)
-    count = layer.count
+    direct = planner(direct_edges)
+    if ways is None:
+        return direct
+    reads, writes, count = planner(ways.reads), planner(ways.writes), ways.count
 
     def through(source: Words, out: Words) -> None:
         slots = np.zeros((count, source.shape[1]), dtype=np.uint64)
@@ -100,7 +118,7 @@ def search(
     wanted = np.arange(stack.n) if targets is None else targets
     width = words or chunk_words(stack.n, len(wanted))
     chunks = [wanted[at : at + 64 * width] for at in range(0, len(wanted), 64 * width)]
-    plans = [relation(kind, planner) for kind in stack.kinds]
+    plans = [layer_plan(edges, part.ways, planner) for edges, part in zip(stack.tokens, stack.parts, strict=True)]
     job = BitSearch(stack, plans, count, width, ask.layers, ask.grid(stack.n) if targets is None else None, by_target)
     workers = min(ask.threads or usable_cores(), len(chunks))
     if workers == 1:

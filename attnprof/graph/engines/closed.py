@@ -1,10 +1,14 @@
-"""Closed forms: complete layers, bands, and the hub lemma. Nothing is searched; cost O(slices)."""
+"""Closed forms: complete layers, bands, hubs, and causal windows with sinks. Nothing is searched; cost O(slices).
+
+A hub reads all and is read by all, so that two layers reach everything. A sink is read by all and reads nobody new, so
+that it shortens no path but its own.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.pixels import Grid, lag_image, pooled
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
 from attnprof.graph.structure import BandShape, band_of, hubs_of, is_complete, self_reading
@@ -22,17 +26,19 @@ def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     found = [band for band in bands if band is not None]
     if len(found) == len(bands) and len({band.dilation for band in found}) == 1:
         return _bands(stack, found, ask)
-    return _hubs(stack, stack.plain, ask)
+    return _hubs(stack, stack.plain, ask) or _sinks(stack, stack.plain, ask)
 
 
 def _complete(stack: LayeredRelation) -> bool:
-    for kind in stack.kinds:
-        if isinstance(kind, Slotted):
-            through = is_complete(kind.reads, False) and len(np.unique(kind.writes.row)) == kind.n
+    """Whether every layer joins all allowed pairs, through edges or slots."""
+    for part, edges in zip(stack.parts, stack.tokens, strict=True):
+        ways = part.ways
+        if ways is None and not is_complete(edges, stack.causal):
+            return False
+        if ways is not None:
+            through = is_complete(ways.reads, False) and len(np.unique(ways.writes.row)) == stack.n
             if not through or stack.causal:
                 return False
-        elif not is_complete(kind, stack.causal):
-            return False
     return True
 
 
@@ -126,3 +132,59 @@ def _band_image(grid: Grid | None, before: int, after: int, d: int) -> np.ndarra
     lag = np.arange(grid.n)
     on = lag % d == 0
     return lag_image(grid, on & (lag <= before * d), on & (lag <= after * d))
+
+
+def _sinks(stack: LayeredRelation, kinds: tuple[Slices, ...], ask: ReachRequest) -> Reach | None:
+    """Causal windows with the same first tokens visible to all: sinks shorten no path but their own."""
+    if not stack.causal:
+        return None
+    found = [sinks_of(kind) for kind in kinds]
+    shapes = [shape for shape in found if shape is not None]
+    if len(shapes) < len(found) or len({sinks for sinks, _ in shapes}) != 1:
+        return None
+    befores = [before for _, before in shapes]
+    return _windows(stack, shapes[0][0], befores, ask) if any(befores) else None
+
+
+def sinks_of(slices: Slices) -> tuple[int, int] | None:
+    """`(sinks, before)` where query i reads the first tokens and i - before, ..., i, nothing else."""
+    n = slices.n
+    last = slices.row == n - 1
+    if int(last.sum()) != 2:
+        return None
+    first, second = slices.take(last).start.tolist()
+    sinks, before = int(slices.stop[last][0]), n - 1 - second
+    expected = windows(n, sinks, before)
+    if first != 0 or len(expected.row) != len(slices.row):
+        return None
+    same = (expected.row == slices.row) & (expected.start == slices.start) & (expected.stop == slices.stop)
+    return (sinks, before) if bool((same & (expected.step == slices.step)).all()) else None
+
+
+def windows(n: int, sinks: int, before: int) -> Slices:
+    """The slices of a causal window of `before` + 1 keys and the first `sinks` tokens."""
+    i = np.arange(n)
+    low = np.maximum(i - before, 0)
+    apart = low > sinks
+    row = np.concatenate([i[apart], i])
+    start = np.concatenate([np.zeros(int(apart.sum()), dtype=np.int64), np.where(apart, low, 0)])
+    stop = np.concatenate([np.full(int(apart.sum()), sinks), i + 1])
+    return Slices.of(n, row, start, stop)
+
+
+def _windows(stack: LayeredRelation, sinks: int, befores: list[int], ask: ReachRequest) -> Reach:
+    n = stack.n
+    i = np.arange(n)
+    tally = ReachTally(stack, ask.grid(n))
+    extent = [0]
+    counts: Ints = np.ones(n, dtype=np.int64)
+    while tally.total < stack.pairs and (ask.layers is None or len(extent) <= ask.layers):
+        extent.append(extent[-1] + befores[(len(extent) - 1) % len(befores)])
+        counts = np.minimum(i, extent[-1] + sinks) + 1
+        layer = len(extent) - 1
+        grid = tally.grid if kept(layer) else None
+        tally.add(layer, counts, pooled(windows(n, sinks, extent[-1]), grid) if grid else None)
+    hops = np.minimum(np.searchsorted(extent, i), len(extent) - 1)
+    out = np.maximum(hops[np.maximum(i - sinks, 0)], i > 0)
+    into = np.where(i < sinks, (i < n - 1) * 1, hops[::-1])
+    return tally.result(out, into, tally.total == stack.pairs, counts)

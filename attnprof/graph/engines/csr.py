@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.graph.engines import compiled
-from attnprof.graph.engines.bits import PushPlan, Words, search, to_reach
+from attnprof.graph.engines.bits import PushPlan, Words, search, to_reach, worth_compiling
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Slices
@@ -18,8 +17,10 @@ GATHER = 1 << 21
 
 def run(stack: LayeredRelation, ask: ReachRequest) -> Reach:
     """The exact answer for any stack; time grows with the number of edges."""
-    if not compiled.usable(stack, edges=True):
+    if not worth_compiling(stack, edges=True):
         return to_reach(stack, ask, search(stack, ask, plan))
+    from attnprof.graph.engines import compiled
+
     reach = to_reach(stack, ask, search(stack, ask, compiled.edges_search()))
     return replace(reach, engine="csr (numba)")
 

@@ -95,36 +95,3 @@ def merged(n: int, m: int, row: Ints, start: Ints, stop: Ints) -> IntervalRows:
     row, start = np.divmod(key[opens], span)
     stop = reach[ends] - row * span
     return Slices(n, m, row, start, stop, np.ones(len(row), dtype=np.int64))
-
-
-def diameter(slices: Slices, most: int = MOST_PIECES) -> int | None:
-    """Layers until every pair is reached, by doubling the hops and bisecting; None if rows fall to pieces or never.
-
-    Exact: the reach of a + b layers is the composition of those of a and b.
-    """
-    n = slices.n
-    every = np.arange(n)
-    power = compose(slices, Slices.of(n, every, every, every + 1), most)
-    powers: list[IntervalRows] = []
-    while power is not None and not _complete(power):
-        if len(power.row) > most * n or (powers and power.edges == powers[-1].edges):
-            return None
-        powers.append(power)
-        power = compose(power, power, most)
-    return None if power is None else _bisected(powers, most)
-
-
-def _bisected(powers: list[IntervalRows], most: int) -> int | None:
-    """One more than the largest number of layers that is not complete; `powers[e]` is the reach of 2^e layers."""
-    hops, reached = 0, None
-    for exponent in range(len(powers) - 1, -1, -1):
-        longer = powers[exponent] if reached is None else compose(powers[exponent], reached, most)
-        if longer is None:
-            return None
-        if not _complete(longer):
-            hops, reached = hops + (1 << exponent), longer
-    return hops + 1
-
-
-def _complete(rows: IntervalRows) -> bool:
-    return len(rows.row) == rows.n and bool((rows.stop - rows.start == rows.m).all())

@@ -10,35 +10,36 @@ import math
 
 import numpy as np
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import Found, search
 from attnprof.graph.layered import LEAST_BLOCK, LayeredRelation
 from attnprof.graph.pixels import Counts, Grid
 from attnprof.graph.reach import Reach, ReachRequest, ReachTally, kept
+from attnprof.graph.relation import Relation
 from attnprof.graph.structure import blocks_of, self_reading
+from attnprof.graph.token_edges import TokenEdges
 
 FINEST = 4096
 
 
 def run(stack: LayeredRelation, ask: ReachRequest) -> Reach | None:
     """The answer for block-constant stacks; None for any other."""
-    found = stack.blocked or _recognised(stack)
-    if found is None or any(part.causal != stack.causal for part in found):
+    found = stack.parts if stack.blocked else _recognised(stack)
+    if found is None or any(part.cut != stack.causal for part in found):
         return None
     size = math.gcd(*(part.size for part in found))
     grid = ask.grid(stack.n)
     if grid is not None and stack.n // math.gcd(size, grid.size) <= FINEST:
         size = math.gcd(size, grid.size)
-    kinds = tuple(part.refined(size).blocks for part in found)
+    kinds = tuple(part.refined(size) for part in found)
     if size < LEAST_BLOCK or not all(bool(self_reading(kind).all()) for kind in kinds):
         return None
-    small = LayeredRelation(stack.n // size, kinds, stack.causal)
+    small = LayeredRelation(stack.n // size, tuple(map(TokenEdges, kinds)), stack.causal)
     result = search(small, ReachRequest(ask.layers, ask.side, ask.threads), range_or.plan)
     return _lifted(stack, small, size, result, ask)
 
 
-def _recognised(stack: LayeredRelation) -> tuple[BlockConstant, ...] | None:
+def _recognised(stack: LayeredRelation) -> tuple[Relation, ...] | None:
     """The blocks of a stack that was given token by token."""
     if stack.plain is None:
         return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attnprof.graph.confidence import mean_intervals
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search, to_reach
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import LayerReach, Reach, ReachRequest
 from attnprof.graph.structure import self_reading
 from attnprof.pattern.slices import Ints
@@ -67,8 +67,8 @@ def spread_over(weight: Ints, count: int, rng: np.random.Generator) -> Ints:
 
 def first_layer(stack: LayeredRelation) -> Ints | None:
     """Other queries that read each token in the first layer, `[n]`; None where tokens meet in slots."""
-    kind = stack.kinds[0]
-    return None if isinstance(kind, Slotted) else kind.in_degree() - self_reading(kind)
+    edges = stack.tokens[0]
+    return None if stack.parts[0].ways is not None else edges.in_degree() - self_reading(edges)
 
 
 def _looked_at(stack: LayeredRelation, ask: ReachRequest, room: Ints, targets: Ints) -> SampledReach:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from attnprof.graph.metrics.bandwidth import bandwidth
 from attnprof.graph.metrics.baseline import baseline
 from attnprof.graph.metrics.clustering import clustering
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import degrees
+from attnprof.graph.metrics.disjoint_paths import disjoint_paths
 from attnprof.graph.metrics.distances import hops, reach_curve
-from attnprof.graph.metrics.heads import idle_heads
 from attnprof.graph.metrics.hubs import hubs
 from attnprof.graph.metrics.mixing import mixing
 from attnprof.graph.metrics.properties import structure
+from attnprof.graph.metrics.redundant_heads import redundant_heads
 from attnprof.graph.metrics.slot_counts import bottleneck
 from attnprof.graph.metrics.spectrum import spectral_gap
 from attnprof.graph.subject import Facts, Subject
@@ -32,13 +32,13 @@ METRICS: tuple[GraphMetric, ...] = (
     GraphMetric("components", components),
     GraphMetric("reach", reach_curve),
     GraphMetric("hops", hops),
-    GraphMetric("idle heads", idle_heads),
+    GraphMetric("redundant heads", redundant_heads),
     GraphMetric("structure", structure),
     GraphMetric("hubs", hubs),
     GraphMetric("mixing", mixing),
     GraphMetric("spectrum", spectral_gap),
     GraphMetric("clustering", clustering),
-    GraphMetric("bandwidth", bandwidth),
+    GraphMetric("disjoint paths", disjoint_paths),
     GraphMetric("bottleneck", bottleneck),
     GraphMetric("baseline", baseline),
 )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.confidence import proportion
-from attnprof.graph.layered import Slotted
+from attnprof.graph.relation import Relation
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Bools, Ints
@@ -31,27 +30,24 @@ def clustering(subject: Subject) -> Facts:
     parts = [subject.stack.part(kind.layers[0]) for kind in subject.layer_kinds]
     share = np.asarray([1 if kind.drawn else len(kind.layers) for kind in subject.layer_kinds], dtype=np.float64)
     share /= share.sum()
-    if any(isinstance(part, Slotted) for part in parts):
+    if subject.slotted:
         return _none("tokens meet in slots: they have no neighbours")
-    plain = [part for part in parts if not isinstance(part, Slotted)]
-    known = [_known(part) for part in plain]
+    known = [_known(part) for part in parts]
     if all(value is not None for value in known):
         return _exact(sum(float(w) * value for w, value in zip(share, known, strict=True) if value is not None))
     if subject.n > LARGEST:
         return _none(f"sampled up to {LARGEST:,} tokens")
-    masks = [part.tokens() if isinstance(part, BlockConstant) else part for part in plain]
+    masks = [part.tokens() for part in parts]
     if max(len(mask.row) for mask in masks) > MOST_SLICES:
         return _none(f"sampled up to {MOST_SLICES:,} slices")
     return _sampled(masks, share, subject.ask.seed)
 
 
-def _known(part: Slices | BlockConstant) -> float | None:
+def _known(part: Relation) -> float | None:
     """The exact coefficient where it is within reach."""
-    if isinstance(part, BlockConstant) and not part.causal and part.blocks.n <= EXACT:
+    if part.size > 1 and not part.cut and part.quotient.n <= EXACT:
         return of_blocks(part)
-    if part.n > EXACT:
-        return None
-    return of_tokens(part.tokens() if isinstance(part, BlockConstant) else part)
+    return None if part.n > EXACT else of_tokens(part.tokens())
 
 
 def _sampled(masks: list[Slices], share: NDArray[np.float64], seed: int) -> Facts:
@@ -87,9 +83,9 @@ def _mean(matrix: np.ndarray, joined: Bools) -> float:
     return float((closed / np.maximum(degree * (degree - 1), 1)).mean())
 
 
-def of_blocks(part: BlockConstant) -> float:
+def of_blocks(part: Relation) -> float:
     """The exact coefficient of a blow-up: every token of a block has the same neighbours but for itself."""
-    joined = part.blocks.dense()
+    joined = part.quotient.dense()
     joined |= joined.T
     own = np.diag(joined)
     members = np.where(joined, float(part.size), 0.0) - np.diag(own * 1.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.engines import by_slices as range_or
 from attnprof.graph.engines.bits import search
-from attnprof.graph.layered import LayerPattern, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import ReachRequest
+from attnprof.graph.relation import SlotWays
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 from attnprof.pattern.slices import Ints
@@ -32,35 +32,32 @@ def weak_components(subject: Subject) -> int:
     stack, reach = subject.stack, subject.reach
     if reach.full or reach.layers[-1].max == subject.n:  # some query reaches every token
         return 1
-    if stack.blocked is not None:
-        return _of_blocks(stack.blocked)
+    if stack.blocked:
+        return _of_blocks(stack)
     links: list[Pairs] = []
-    nodes = subject.n
-    for kind in stack.kinds:
-        found, nodes = _layer_links(kind, nodes)
-        links += found
-    return _count(links, nodes) - _lonely_slots(stack.kinds)
+    nodes, lonely = subject.n, 0
+    for part, edges in zip(stack.parts, stack.tokens, strict=True):
+        links += links_of(edges)
+        if part.ways is not None:
+            links += _slot_links(part.ways, nodes)
+            nodes += part.ways.count
+            lonely += _lonely(part.ways)
+    return _count(links, nodes) - lonely
 
 
-def _layer_links(kind: LayerPattern, nodes: int) -> tuple[list[Pairs], int]:
-    if not isinstance(kind, Slotted):
-        return links_of(kind), nodes
-    first = nodes
-    reads = [(row + first, key) if at == 0 else (row, key) for at, (row, key) in enumerate(links_of(kind.reads))]
+def _slot_links(ways: SlotWays, first: int) -> list[Pairs]:
+    """Links over slots, the first of which is the node `first`."""
+    reads = [(row + first, key) if at == 0 else (row, key) for at, (row, key) in enumerate(links_of(ways.reads))]
     writes = [
         (row, key + first) if at == 0 else (row + first, key + first)
-        for at, (row, key) in enumerate(links_of(kind.writes))
+        for at, (row, key) in enumerate(links_of(ways.writes))
     ]
-    return [*reads, *writes, *links_of(kind.direct)], nodes + kind.count
+    return [*reads, *writes]
 
 
-def _lonely_slots(kinds: tuple[LayerPattern, ...]) -> int:
+def _lonely(ways: SlotWays) -> int:
     """Slots that neither read nor are read: nodes, but no part of the token graph."""
-    lonely = 0
-    for kind in kinds:
-        if isinstance(kind, Slotted):
-            lonely += int(((kind.reads.out_degree() == 0) & (kind.writes.in_degree() == 0)).sum())
-    return lonely
+    return int(((ways.reads.out_degree() == 0) & (ways.writes.in_degree() == 0)).sum())
 
 
 def links_of(slices: Slices) -> list[Pairs]:
@@ -85,10 +82,10 @@ def _count(links: list[Pairs], nodes: int) -> int:
     return int(connected_components(graph, directed=False, return_labels=False))
 
 
-def _of_blocks(parts: tuple[BlockConstant, ...]) -> int:
+def _of_blocks(stack: LayeredRelation) -> int:
     """Components of blocks; a block without any edge is as many components as it has tokens."""
-    size = int(np.gcd.reduce([part.size for part in parts]))
-    blocks = [part.refined(size).blocks for part in parts]
+    size = int(np.gcd.reduce([part.size for part in stack.parts]))
+    blocks = [part.refined(size) for part in stack.parts]
     whole = _count([link for each in blocks for link in links_of(each)], blocks[0].n)
     used = sum(each.out_degree() + each.in_degree() for each in blocks)
     return whole + int((np.asarray(used) == 0).sum()) * (size - 1)
@@ -102,8 +99,8 @@ def _strong(subject: Subject, weak: int) -> tuple[int | None, str]:
         return subject.n, ""
     if reach.full:
         return 1, ""
-    if stack.blocked is not None:
-        return _strong_of(stack.blocked[0].blocks), ""
+    if stack.blocked:
+        return _strong_of(stack.parts[0].quotient), ""
     if stack.plain is None or stack.plain[0].edges > MOST_EDGES:
         return None, "not counted: slots, or more edges than a CSR of them should hold"
     return _strong_of(stack.plain[0]), ""

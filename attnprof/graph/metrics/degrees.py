@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnprof.graph.layered import LayerRelation, Slotted
+from attnprof.graph.relation import Relation, readers, reads
 from attnprof.graph.subject import Facts, LayerKind, Subject
 from attnprof.pattern import Kernel
 from attnprof.pattern.slices import Ints
@@ -87,13 +87,12 @@ def _other(subject: Subject, kind: LayerKind) -> str | None:
     """What joins tokens in a layer beside its edges, or in their place."""
     if any(isinstance(subject.pattern.expr(layer, head), Kernel) for layer, head, _ in kind.heads):
         return "kernel"
-    return "slots" if any(isinstance(subject.part(layer, head), Slotted) for layer, head, _ in kind.heads) else None
+    return "slots" if any(subject.part(layer, head).ways for layer, head, _ in kind.heads) else None
 
 
 def _union(subject: Subject, kind: LayerKind) -> int | float:
     """Distinct edges between tokens of a layer, its heads united; mean over draws."""
-    parts = [subject.stack.part(layer) for layer in (kind.layers if kind.drawn else kind.layers[:1])]
-    found = [(part.direct if isinstance(part, Slotted) else part).edges for part in parts]
+    found = [subject.stack.part(layer).edges for layer in (kind.layers if kind.drawn else kind.layers[:1])]
     return whole(sum(found) / len(found))
 
 
@@ -123,28 +122,14 @@ def _edges_sum(subject: Subject, edges: float) -> int | float:
 
 def _unused(subject: Subject) -> dict[str, object]:
     """Queries without a key in the head that has most of them, keys without a reader in the layer that has most."""
-    dead = max((silent(subject.part(layer, head)) for layer, head, _ in subject.each_head()), key=len)
-    unread = max((_unread(part) for part in subject.stack.parts), key=len)
+    dead = max((np.flatnonzero(reads(subject.part(*at[:2])) == 0) for at in subject.each_head()), key=len)
+    unread = max((np.flatnonzero(readers(part) == 0) for part in subject.stack.parts), key=len)
     return {
         "dead_queries": len(dead),
         "dead_queries_at": dead[:NAMED].tolist(),
         "unread_keys": len(unread),
         "unread_keys_at": unread[:NAMED].tolist(),
     }
-
-
-def silent(part: LayerRelation) -> Ints:
-    """Queries that read neither a token nor a slot."""
-    if not isinstance(part, Slotted):
-        return np.flatnonzero(part.out_degree() == 0)
-    return np.flatnonzero((part.direct.out_degree() == 0) & (part.writes.out_degree() == 0))
-
-
-def _unread(part: LayerRelation) -> Ints:
-    """Keys that neither a query nor a slot reads."""
-    if not isinstance(part, Slotted):
-        return np.flatnonzero(part.in_degree() == 0)
-    return np.flatnonzero((part.direct.in_degree() == 0) & (part.reads.in_degree() == 0))
 
 
 def _by_layer_head(subject: Subject) -> list[dict[str, object]]:
@@ -155,7 +140,7 @@ def _by_layer_head(subject: Subject) -> list[dict[str, object]]:
     return [{"layer": at[0], "head": at[1], "edges": subject.relation(*at).edges} for at in kinds[:LISTED]]
 
 
-def _histogram(subject: Subject, degree: Callable[[Any], Ints]) -> NDArray[np.int64]:
+def _histogram(subject: Subject, degree: Callable[[Relation], Ints]) -> NDArray[np.int64]:
     """How many (head, token) have each degree, over all heads of all layers, `[n + 1]`."""
     total = np.zeros(subject.n + 1, dtype=np.int64)
     for layer, head, count in subject.each_head():

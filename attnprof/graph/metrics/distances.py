@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.relation import SlotWays
 from attnprof.graph.subject import Facts, Subject, spread
 from attnprof.pattern import Slices
 from attnprof.words import Certainty
@@ -119,19 +120,19 @@ def _diameter(subject: Subject) -> tuple[int | None, int | None, str]:
         return None, None, "causal: the past cannot read the future, so the graph is not strongly connected"
     if not reach.full:
         return None, None, "not strongly connected" if reach.closed else "the search ended before full reach"
-    kind = stack.kinds[0] if stack.blocked is None else None
-    if isinstance(kind, Slotted):
-        reach = solve(with_slot_nodes(kind), ReachRequest())
+    ways = stack.parts[0].ways
+    if ways is not None:
+        reach = solve(with_slot_nodes(ways, stack.tokens[0]), ReachRequest())
         if not reach.full:
             return None, None, "not strongly connected once slots are nodes"
     return int(reach.farthest_out.max()), int(reach.farthest_out.min()), ""
 
 
-def with_slot_nodes(layer: Slotted) -> LayeredRelation:
+def with_slot_nodes(ways: SlotWays, direct: Slices) -> LayeredRelation:
     """One graph over tokens and slots: a token that reaches a token through a slot takes two hops."""
-    total, n = layer.n + layer.count, layer.n
+    total, n = direct.n + ways.count, direct.n
     columns = []
-    for piece, rows, keys in ((layer.reads, n, 0), (layer.writes, 0, n), (layer.direct, 0, 0)):
+    for piece, rows, keys in ((ways.reads, n, 0), (ways.writes, 0, n), (direct, 0, 0)):
         columns.append((piece.row + rows, piece.start + keys, piece.stop + keys, piece.step))
     row, start, stop, step = (np.concatenate(column) for column in zip(*columns, strict=True))
     return LayeredRelation.single(Slices.of(total, row, start, stop, step))

@@ -10,12 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.ladder import solve
-from attnprof.graph.layered import LayeredRelation, LayerRelation, Slotted, direct_of, distinct, slots_of
+from attnprof.graph.layered import LayeredRelation, distinct
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.relation import Relation
+from attnprof.graph.slotted import direct_of, slots_of
 from attnprof.graph.subject import Facts, Subject
-from attnprof.pattern import Drawn, Explicit, Expr, Globals, Past, Slices, Slots, Sum, Union
+from attnprof.graph.token_edges import remove
+from attnprof.pattern import Drawn, Explicit, Expr, Globals, Past, Slots, Sum, Union
 from attnprof.pattern.slices import Bools
 
 MOST_HUBS = 4
@@ -78,13 +80,13 @@ def is_bare(expr: Expr) -> bool:
 def hub_tokens(stack: LayeredRelation) -> Bools:
     """Tokens with a full row or column in every layer, `[n]`; none where over a quarter have one (a dense mask)."""
     n = stack.n
-    found = np.ones(n, dtype=np.bool_)
-    for part in stack.parts:
-        found &= np.zeros(n, dtype=np.bool_) if isinstance(part, Slotted) else _full(stack, part)
+    found = np.full(n, not stack.slotted)
+    for part in stack.parts if found.any() else ():
+        found &= _full(stack, part)
     return found if found.sum() <= n // MOST_HUBS else np.zeros(n, dtype=np.bool_)
 
 
-def _full(stack: LayeredRelation, part: Slices | BlockConstant) -> Bools:
+def _full(stack: LayeredRelation, part: Relation) -> Bools:
     n = stack.n
     if not stack.causal:
         return (part.in_degree() == n) | (part.out_degree() == n)
@@ -100,7 +102,7 @@ def reach_without(stack: LayeredRelation, gone: Bools, ask: ReachRequest) -> Rea
 
 def without(stack: LayeredRelation, gone: Bools) -> LayeredRelation:
     """The stack over the tokens that are left, renumbered."""
-    parts = tuple(_removed(part, gone) for part in stack.parts)
+    parts = tuple(part.without(gone) for part in stack.parts)
     return LayeredRelation(int((~gone).sum()), parts, stack.declared or stack.causal)
 
 
@@ -116,37 +118,3 @@ def _rest_of_slots(slots: Slots, n: int, gone: Bools) -> Slots:
     none = np.zeros(slots.count, dtype=np.bool_)
     reads, writes = remove(slots.sources(n), none, gone), remove(slots.writes, gone, none[: slots.writes.m])
     return Slots(slots.count, reads, writes)
-
-
-def _removed(part: LayerRelation, gone: Bools) -> LayerRelation:
-    if isinstance(part, Slotted):
-        none = np.zeros(part.count, dtype=np.bool_)
-        reads, writes = remove(part.reads, none, gone), remove(part.writes, gone, none)
-        return Slotted(int((~gone).sum()), part.count, reads, writes, remove(part.direct, gone))
-    if not isinstance(part, BlockConstant):
-        return remove(part, gone)
-    whole = gone.reshape(-1, part.size)
-    if bool((whole.all(axis=1) == whole.any(axis=1)).all()):
-        return BlockConstant(part.size, remove(part.blocks, whole[:, 0]), part.causal)
-    return remove(part.tokens(), gone)
-
-
-def remove(slices: Slices, rows: Bools, columns: Bools | None = None) -> Slices:
-    """The relation without some rows and columns (the same unless given), the others renumbered in order."""
-    gone = rows if columns is None else columns
-    up, place = (np.concatenate([[0], np.cumsum(~each)]) for each in (rows, gone))
-    n, m = int(up[-1]), int(place[-1])
-    live = slices.take(~rows[slices.row])
-    plain = live.take(live.step == 1)
-    kept = Slices.of(n, up[plain.row], place[plain.start], place[plain.stop], m=m)
-    if bool((live.step == 1).all()):
-        return kept
-    wide = live.take(live.step > 1)
-    first, end = int(np.argmin(gone)), len(gone) - int(np.argmin(gone[::-1]))
-    if not gone[first:end].any():
-        skipped = np.maximum(0, -((wide.start - first) // wide.step)) * wide.step
-        start, stop = wide.start + skipped - first, np.minimum(wide.stop, end) - first
-        return kept.joined(Slices.of(n, up[wide.row], start, stop, wide.step, m))
-    row, key = np.repeat(wide.row, wide.counts), wide.csr()[1]
-    stays = ~gone[key]
-    return kept.joined(Slices.from_pairs(n, up[row[stays]], place[key[stays]], m))

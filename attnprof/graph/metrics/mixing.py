@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from attnprof.graph.field import field_of, wider
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.metrics.hubs import global_tokens
 from attnprof.graph.products import Vector
 from attnprof.graph.subject import Facts, Subject
@@ -82,7 +82,7 @@ def unweighed(subject: Subject) -> str:
     """Why uniform attention says nothing of a scheme; empty where it does."""
     if subject.kernel is not None:
         return "a kernel weighs the tokens by itself: uniform attention says nothing of it"
-    if any(isinstance(part, Slotted) and part.direct.edges for part in subject.stack.parts):
+    if any(part.ways is not None and part.edges for part in subject.stack.parts):
         return "slots and direct edges are weighed against each other by the values"
     return ""
 
@@ -91,13 +91,11 @@ def _cannot(subject: Subject) -> str:
     return unweighed(subject) or (f"computed up to n = {LARGEST}" if subject.n > LARGEST else "")
 
 
-def mix(stack: LayeredRelation, residual: float, depth: int) -> ExpectedInfluence:
-    """The influence over `depth` layers from the last token, the middle one and one a quarter in."""
-    return mixings(stack, (residual,), depth)[0]
-
-
 def mixings(stack: LayeredRelation, residuals: tuple[float, ...], depth: int) -> list[ExpectedInfluence]:
-    """The same for several residual shares; where the layers are alike, the products are shared between them."""
+    """The influence over `depth` layers on the last token, the middle one and one a quarter in, by residual share.
+
+    Where the layers are alike, the products are shared between the residuals.
+    """
     n = stack.n
     sources = _sources(n)
     layers = _depths(stack, depth)

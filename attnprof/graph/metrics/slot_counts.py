@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attnprof.graph.layered import direct_of, slots_of
 from attnprof.graph.metrics.degrees import whole
+from attnprof.graph.slotted import direct_of, slots_of
 from attnprof.graph.subject import Facts, LayerKind, Subject
 
 FAINT = 0.01

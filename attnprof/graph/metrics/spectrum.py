@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnprof.graph.blocked import BlockConstant
-from attnprof.graph.layered import Slotted
 from attnprof.graph.products import is_symmetric, pull, push
 from attnprof.graph.subject import Facts, Subject
 from attnprof.graph.walks import Walk
@@ -59,10 +57,9 @@ def _relation(subject: Subject) -> tuple[Slices | None, str]:
     if stack.period > 1:
         return None, "layers differ: a product of walks has no single gap"
     part = stack.parts[0]
-    if isinstance(part, Slotted):
+    if part.ways is not None:
         return None, "tokens meet in slots: the walk is the slots' own"
-    relation = part.blocks if isinstance(part, BlockConstant) and stack.walk(1).size > 1 else stack.kinds[0]
-    assert isinstance(relation, Slices)
+    relation = part.quotient if stack.walk(1).size > 1 else stack.tokens[0]
     if relation.n > LARGEST:
         return None, f"computed up to {LARGEST} nodes (tokens, or blocks of a block-constant mask)"
     if relation.n < 3:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from attnprof.graph.analysis import Request, analyze
-from attnprof.graph.causality import Seen, ahead, causality
+from attnprof.graph.blocked import BlockConstant
+from attnprof.graph.causality import Seen, causality
 from attnprof.graph.layered import LayeredRelation, layer_of
+from attnprof.graph.relation import FutureEdges
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Band, Dense, Pattern, Slices, Slots
 from attnprof.targets import catalog, door
 
@@ -18,7 +21,7 @@ def test_edges_ahead_are_those_above_the_diagonal() -> None:
         row, start, step = rng.integers(0, n, 30), rng.integers(0, n, 30), rng.integers(1, 5, 30)
         slices = Slices.of(n, row, start, np.minimum(start + rng.integers(1, n + 1, 30), n), step).disjoint()
         later = np.argwhere(np.triu(slices.dense(), 1)).tolist()
-        found = ahead(slices)
+        found = TokenEdges(slices).future()
         assert found.count == len(later)
         assert all(list(pair) in later for pair in found.first)
         assert bool(found.first) == bool(later)
@@ -28,7 +31,7 @@ def test_a_slot_that_has_read_a_later_token_is_a_way_to_the_future() -> None:
     """Slot 0 reads tokens 0 to 4, and tokens 2 to 9 read it: queries 2 and 3 see token 4, the others nothing newer."""
     reads, writes = Slices.of(1, [0], [0], [5], 1, 10), Slices.of(10, np.arange(2, 10), 0, 1, 1, 1)
     part = layer_of(Pattern("slots", 10, True, lambda layer, head: Slots(1, reads, writes)), 0)
-    assert ahead(part) == ahead(part).__class__(2, ((2, 4), (3, 4)))
+    assert part.future() == FutureEdges(2, ((2, 4), (3, 4)))
 
 
 def test_a_leak_names_its_layer_and_changes_what_shares_are_of() -> None:
@@ -74,4 +77,15 @@ def test_a_leak_by_choice_is_told_beside_edges_that_do_not_leak(name: str) -> No
 
 
 def test_a_complete_mask_leaks_every_pair_above_the_diagonal() -> None:
-    assert ahead(LayeredRelation.of(Pattern("all", 12, True, lambda layer, head: Dense())).parts[0]).count == 66
+    assert LayeredRelation.of(Pattern("all", 12, True, lambda layer, head: Dense())).parts[0].future().count == 66
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_the_future_on_blocks_is_that_of_their_tokens(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for _ in range(20):
+        blocks = Slices.from_pairs(64 // size, rng.integers(0, 64 // size, 6), rng.integers(0, 64 // size, 6))
+        for cut in (False, True):
+            part = BlockConstant(size, blocks.past() if cut else blocks, cut)
+            assert part.future() == TokenEdges(part.tokens()).future()
+            assert part.reads_future == (part.future().count > 0)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attnprof.graph.engines import compiled
-from attnprof.graph.engines.coarse import coarse
+from attnprof.graph.engines import bits
+from attnprof.graph.engines.by_slices import coarse
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
+from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Band, BlockTable, Expr, Global, Slices
 from tests.unit.graph.zoo import brute_hops, stack_of, zoo
 
@@ -29,9 +30,9 @@ def answer(stack: LayeredRelation, engine: str, ask: ReachRequest) -> tuple[Reac
 def test_compiled_loops_give_numpys_bits(name: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba", reason="the extra attnprof[fast] is not installed")
     stack, ask = stack_of(name, 128), ReachRequest(side=16)
-    monkeypatch.setattr(compiled, "WORTH", 0)
+    monkeypatch.setattr(bits, "WORTH_COMPILING", 0)
     fast, expected = answer(stack, engine, ask)
-    monkeypatch.setattr(compiled, "installed", lambda: False)
+    monkeypatch.setattr(bits, "compiler_installed", lambda: False)
     plain, numbers = answer(stack, engine, ask)
     assert (fast.engine, plain.engine) == (f"{engine} (numba)", engine)
     assert numbers == expected
@@ -39,11 +40,11 @@ def test_compiled_loops_give_numpys_bits(name: str, engine: str, monkeypatch: py
 
 def test_without_numba_or_for_little_work_numpy_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = (LayeredRelation.single(Band(8, 8).slices(n)) for n in (512, 1 << 17))
-    monkeypatch.setattr(compiled, "installed", lambda: True)
-    assert not compiled.usable(small, edges=True)
-    assert compiled.usable(large, edges=False)
-    monkeypatch.setattr(compiled, "installed", lambda: False)
-    assert not compiled.usable(large, edges=False)
+    monkeypatch.setattr(bits, "compiler_installed", lambda: True)
+    assert not bits.worth_compiling(small, edges=True)
+    assert bits.worth_compiling(large, edges=False)
+    monkeypatch.setattr(bits, "compiler_installed", lambda: False)
+    assert not bits.worth_compiling(large, edges=False)
 
 
 def scattered_blocks(blocks: int, size: int) -> Slices:
@@ -57,7 +58,7 @@ def test_blocks_inside_the_range_or_do_not_change_the_bits(causal: bool) -> None
     slices = scattered_blocks(16, 16)
     assert coarse(slices) is not None
     mixed = [slices, Band(3, 3).slices(256)]
-    kinds = tuple(kind.past().disjoint() if causal else kind for kind in mixed)
+    kinds = tuple(TokenEdges(kind.past().disjoint() if causal else kind) for kind in mixed)
     stack = LayeredRelation(256, kinds, causal)
     hops = brute_hops(stack)
     found = solve(stack, ReachRequest(), "slices")

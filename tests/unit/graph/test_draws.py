@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from attnprof.graph.analysis import HALF, Request, analyze, selecting_n
-from attnprof.graph.blocked import BlockConstant
 from attnprof.graph.draws import is_random, later_seed, redrawn, spread_of
 from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.subject import Subject
@@ -91,7 +90,7 @@ def test_every_layer_of_a_random_scheme_has_a_draw_of_its_own(name: str) -> None
         pytest.skip("a kernel reads all: its draw is of weights")
     subject = Subject(pattern)
     found = [subject.relation(layer) for layer in range(4 * kinds)]
-    masks = [each.tokens() if isinstance(each, BlockConstant) else each for each in found]
+    masks = [each.tokens() for each in found]
     drawn = [{mask.dense().tobytes() for mask in masks[kind::kinds]} for kind in range(kinds)]
     assert max(map(len, drawn)) == 4
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import networkx
@@ -9,9 +10,11 @@ import scipy.sparse
 import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
+import attnprof
 from attnprof.errors import AttnprofError
-from attnprof.graph.export import digraph, save_csr
-from attnprof.pattern import Band, Global, Strided
+from attnprof.graph.export import digraph, digraph_of, export, save_csr
+from attnprof.graph.subject import Subject
+from attnprof.pattern import Band, Dense, Expr, Global, Pattern, Strided
 from attnprof.shapes import Shape
 from attnprof.targets.captured import captured, load_csr
 
@@ -91,3 +94,46 @@ def test_any_other_tensor_file_is_refused(tmp_path: Path) -> None:
     torch.save(torch.ones(3), tmp_path / "m.pt")
     with pytest.raises(AttnprofError, match="holds no BlockMask"):
         captured(tmp_path / "m.pt")
+
+
+def test_an_analysis_is_a_mapping_and_a_digraph() -> None:
+    found = attnprof.analyze("sliding_window", 32, seeds=0)
+    assert json.loads(json.dumps(found))["edges"] == found["edges"]
+    graph = found.digraph()
+    assert graph.number_of_edges() == found["edges"]
+    assert (graph.graph["name"], graph.graph["n"]) == ("sliding_window", 32)
+    assert all(not attributes for *_, attributes in graph.edges(data=True))
+    with pytest.raises(AttnprofError, match="would take about"):
+        attnprof.analyze("dense", 2048, layers=1).digraph()
+    with pytest.raises(AttnprofError, match="tokens meet in slots"):
+        attnprof.analyze("linformer", 64).digraph()
+
+
+def test_edges_say_which_layers_and_heads_have_them_where_these_differ(tmp_path: Path) -> None:
+    def draw(layer: int, head: int) -> Expr:
+        return Global(1, rows=False) if layer else Band(head)
+
+    subject = Subject(Pattern("two", 6, True, draw, layers=2, heads=3))
+    graph = digraph_of(subject)
+    assert graph.edges[4, 4] == {"layers": "1", "heads": "1,2,3"}
+    assert graph.edges[4, 2] == {"layers": "1", "heads": "3"}
+    assert graph.edges[4, 0] == {"layers": "2", "heads": "1,2,3"}
+    assert graph.edges[1, 0] == {"layers": "1,2", "heads": "1,2,3"}
+    assert digraph_of(subject, 1, 2).edges[3, 2] == {}
+    assert digraph_of(subject, 1).edges[3, 2] == {"heads": "2,3"}
+    for kind, read in (("graphml", networkx.read_graphml), ("gexf", networkx.read_gexf)):
+        told = export(subject, tmp_path / f"a.{kind}", kind)
+        export(subject, tmp_path / f"b.{kind}", kind)
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+        back = read(tmp_path / f"a.{kind}", node_type=int)
+        assert set(back.edges()) == set(graph.edges())
+        assert told.edges == graph.number_of_edges()
+        assert all(
+            back.edges[edge][side] == graph.edges[edge][side] for edge in graph.edges for side in graph.edges[edge]
+        )
+
+
+def test_xml_holds_small_graphs_only(tmp_path: Path) -> None:
+    subject = Subject(Pattern("all", 512, False, lambda layer, head: Dense()))
+    with pytest.raises(AttnprofError, match="262,144 edges are more than a gexf file should hold"):
+        export(subject, tmp_path / "a.gexf", "gexf")

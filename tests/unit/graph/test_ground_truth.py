@@ -88,7 +88,7 @@ def test_a_causal_window_sees_layers_times_all_but_itself(n: int, w: int) -> Non
 
 
 @pytest.mark.parametrize(("n", "w", "s"), [(100, 9, 4), (512, 64, 4), (1024, 33, 1)])
-@pytest.mark.parametrize("engine", ["sinks", "slices", "intervals"])
+@pytest.mark.parametrize("engine", ["closed", "slices", "intervals"])
 def test_sinks_shorten_no_path_but_their_own(n: int, w: int, s: int, engine: str) -> None:
     expr = Band(w - 1) | Global(s, causal=True)
     assert edges(expr, n) == n * w - w * (w - 1) // 2 + s * (n - w) - s * (s - 1) // 2

@@ -6,20 +6,21 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from attnprof.graph.layered import LayeredRelation
-from attnprof.graph.metrics.bandwidth import lanes
 from attnprof.graph.metrics.clustering import clustering, of_tokens
 from attnprof.graph.metrics.components import components
 from attnprof.graph.metrics.degrees import gini
-from attnprof.graph.metrics.heads import idle_heads
-from attnprof.graph.metrics.hubs import hub_tokens, remove
-from attnprof.graph.metrics.mixing import mix, mixings
+from attnprof.graph.metrics.disjoint_paths import vertex_disjoint_paths
+from attnprof.graph.metrics.hubs import hub_tokens
+from attnprof.graph.metrics.mixing import mixings
 from attnprof.graph.metrics.properties import structure
+from attnprof.graph.metrics.redundant_heads import redundant_heads
 from attnprof.graph.metrics.slot_counts import bottleneck
 from attnprof.graph.metrics.spectrum import eigenvalues, spectral_gap
 from attnprof.graph.products import is_symmetric, pull, push
 from attnprof.graph.reach import ReachRequest
 from attnprof.graph.record import describe
 from attnprof.graph.subject import Subject
+from attnprof.graph.token_edges import remove
 from attnprof.pattern import (
     Band,
     Blocks,
@@ -93,7 +94,7 @@ def test_a_global_token_gives_reach_at_once_and_influence_hardly_ever(
 def test_influence_is_the_product_of_the_walks(kinds: list[Expr], residual: float) -> None:
     n, depth = 64, 4
     found = subject(n, *kinds)
-    result = mix(found.stack, residual, depth)
+    result = mixings(found.stack, (residual,), depth)[0]
     product = np.eye(n)
     for layer in range(depth):
         mask = kinds[layer % len(kinds)].slices(n).dense().astype(np.float64)
@@ -106,7 +107,7 @@ def test_influence_is_the_product_of_the_walks(kinds: list[Expr], residual: floa
 
 
 def test_nothing_out_of_reach_has_influence() -> None:
-    result = mix(LayeredRelation.single(Band(4, 4).slices(512)), 0.5, 8)
+    result = mixings(LayeredRelation.single(Band(4, 4).slices(512)), (0.5,), 8)[0]
     assert result.far == (0.0,) * 8
 
 
@@ -201,18 +202,18 @@ def test_there_is_no_gap_where_it_says_nothing(kinds: list[Expr], why: str) -> N
 @pytest.mark.parametrize(
     ("expr", "routes"), [(Band(4, 4) | Global(2), [0, 2, 6, 10, 10]), (Band(4, 4), [0, 0, 2, 6, 10])]
 )
-def test_globals_are_lanes_and_no_more(expr: Expr, routes: list[int]) -> None:
+def test_globals_are_disjoint_paths_and_no_more(expr: Expr, routes: list[int]) -> None:
     stack = LayeredRelation.single(expr.slices(60))
-    assert [lanes(stack, (30, 40), (50, 60), layers) for layers in range(1, 6)] == routes
+    assert [vertex_disjoint_paths(stack, (30, 40), (50, 60), layers) for layers in range(1, 6)] == routes
 
 
-def test_lanes_through_blocks_are_those_through_tokens() -> None:
+def test_paths_through_blocks_are_those_through_tokens() -> None:
     expr = Blocks(16, 1, 1)
     blocked, plain = subject(512, expr).stack, LayeredRelation.single(expr.slices(512))
-    assert blocked.blocked is not None
+    assert blocked.blocked
     for layers in (1, 2, 3):
         spans = ((256, 288), (304, 336))
-        assert lanes(blocked, *spans, layers) == lanes(plain, *spans, layers)
+        assert vertex_disjoint_paths(blocked, *spans, layers) == vertex_disjoint_paths(plain, *spans, layers)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_lanes_through_blocks_are_those_through_tokens() -> None:
 def test_components_and_quasi_roots(kinds: list[Expr], strong: int | None, root: bool | None) -> None:
     found = subject(64, *kinds)
     facts = components(found)
-    graph = csr_array(found.stack.kinds[0].dense())  # type: ignore[union-attr]
+    graph = csr_array(found.stack.tokens[0].dense())
     expected = connected_components(graph, directed=True, connection="strong", return_labels=False)
     assert facts.values["strong_components"] == expected
     assert strong is None or expected == strong
@@ -237,10 +238,10 @@ def test_components_and_quasi_roots(kinds: list[Expr], strong: int | None, root:
 
 
 def test_heads_that_repeat_others_are_named_and_shared_patterns_are_not() -> None:
-    assert idle_heads(subject(64, heads=[Band(3, 3), Band(1, 1), Band(2, 2, 4)])).values["idle_heads"] == [
+    assert redundant_heads(subject(64, heads=[Band(3, 3), Band(1, 1), Band(2, 2, 4)])).values["idle_heads"] == [
         {"layer": 0, "head": 1}
     ]
-    assert idle_heads(subject(64, heads=[Band(3, 3), Band(3, 3)])).values["idle_heads"] == []
+    assert redundant_heads(subject(64, heads=[Band(3, 3), Band(3, 3)])).values["idle_heads"] == []
 
 
 @pytest.mark.parametrize(

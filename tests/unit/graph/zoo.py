@@ -92,12 +92,12 @@ def stack_of(name: str, n: int) -> LayeredRelation:
 def masks(stack: LayeredRelation) -> list[NDArray[np.bool_]]:
     """Each layer kind as a token mask `[n, n]`, slots composed by matrix product."""
     found = []
-    for kind in stack.kinds:
-        if isinstance(kind, Slices):
-            found.append(kind.dense())
-        else:
-            through = kind.writes.dense().astype(np.float64) @ kind.reads.dense().astype(np.float64)
-            found.append((through > 0) | kind.direct.dense())
+    for part in stack.parts:
+        mask = part.tokens().dense()
+        if part.ways is not None:
+            through = part.ways.writes.dense().astype(np.float64) @ part.ways.reads.dense().astype(np.float64)
+            mask |= through > 0
+        found.append(mask)
     return found
 
 

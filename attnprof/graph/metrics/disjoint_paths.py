@@ -1,11 +1,10 @@
-"""How many tokens' worth can pass from one span to another: vertex-disjoint routes through the layers."""
+"""Bottlenecks: how many vertex-disjoint paths lead from one span of tokens to another through the layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from attnprof.graph.blocked import BlockConstant
-from attnprof.graph.layered import LayeredRelation, Slotted
+from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.subject import Facts, Subject
 from attnprof.pattern import Slices
 
@@ -15,8 +14,8 @@ MOST_BLOCKS = 512
 DEPTH = 6
 
 
-def bandwidth(subject: Subject) -> Facts:
-    """Vertex-disjoint routes from a span in the middle to the last span, within 1, 2, ... layers."""
+def disjoint_paths(subject: Subject) -> Facts:
+    """Vertex-disjoint paths from a span in the middle to the last span, within 1, 2, ... layers."""
     stack, n = subject.stack, subject.n
     size = max(1, n // 16)
     source, sink = (n // 2, n // 2 + size), (n - size, n)
@@ -24,15 +23,15 @@ def bandwidth(subject: Subject) -> Facts:
     reason = _cannot(stack)
     if reason:
         return Facts({"bandwidth": None}, reasons={"bandwidth": reason})
-    routes = [lanes(stack, source, sink, layers) for layers in range(1, depth + 1)]
+    routes = [vertex_disjoint_paths(stack, source, sink, layers) for layers in range(1, depth + 1)]
     values = {"from": list(source), "to": list(sink), "most": size, "routes": routes}
     return Facts({"bandwidth": values})
 
 
 def _cannot(stack: LayeredRelation) -> str:
-    if any(isinstance(part, Slotted) for part in stack.parts):
-        return "tokens meet in slots: no more lanes than slots"
-    if stack.blocked is not None and stack.n // min(part.size for part in stack.blocked) <= MOST_BLOCKS:
+    if stack.slotted:
+        return "tokens meet in slots: no more paths than slots"
+    if stack.blocked and stack.n // min(part.size for part in stack.parts) <= MOST_BLOCKS:
         return "" if not stack.causal else _too_long(stack)
     return _too_long(stack)
 
@@ -42,23 +41,16 @@ def _too_long(stack: LayeredRelation) -> str:
     return "" if stack.n <= MOST_TOKENS else most
 
 
-def lanes(stack: LayeredRelation, source: Span, sink: Span, layers: int) -> int:
-    """The most routes from tokens of `source` to tokens of `sink` that share no token in any layer: a maximum flow.
+def vertex_disjoint_paths(stack: LayeredRelation, source: Span, sink: Span, layers: int) -> int:
+    """The most paths from tokens of `source` to tokens of `sink` that share no token in any layer: a maximum flow.
 
     Block-constant masks flow through their blocks, each as wide as it has tokens.
     """
     size = 1
-    if stack.blocked is not None and not stack.causal and stack.n > MOST_TOKENS:
-        size = int(np.gcd.reduce([part.size for part in stack.blocked] + list(source) + list(sink)))
-    relations = [_relation(part, size) for part in stack.parts]
+    if stack.blocked and not stack.causal and stack.n > MOST_TOKENS:
+        size = int(np.gcd.reduce([part.size for part in stack.parts] + list(source) + list(sink)))
+    relations = [part.refined(size) for part in stack.parts]
     return _flow(relations, stack.n // size, size, [at // size for at in (*source, *sink)], layers)
-
-
-def _relation(part: object, size: int) -> Slices:
-    if isinstance(part, BlockConstant):
-        return part.tokens() if size == 1 else part.refined(size).blocks
-    assert isinstance(part, Slices)
-    return part
 
 
 def _flow(relations: list[Slices], n: int, width: int, spans: list[int], layers: int) -> int:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from attnprof.graph.analysis import Request, analyze
+from attnprof.graph.bounds import bounds
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import ReachRequest
-from attnprof.graph.sandwich import bounds
 from attnprof.pattern import Band, Blocks, Explicit, Expr, Global, Slices
 from attnprof.targets.captured import CapturedTarget
 from attnprof.targets.catalog import OWN_CARD, Entry
