@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 
 
 def target(
-    name: str | Target, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Value
+    name: str | Target,
+    *,
+    impl: str | None = None,
+    layout: Layout | str | None = None,
+    runner: str | None = None,
+    **parameters: Value,
 ) -> Target:
     """The target of this name (a scheme, `file.py`, `file.py:Class`, ...), with parameters of its own set.
 
-    Those of a user's code are its constructor's arguments; `layout` says how the axes of its inputs lie. Raises
-    `AttnprofError` for an unknown name, runner or parameter. A target is returned as it is.
+    Those of a user's code are its constructor's arguments; `layout` says how the axes of its inputs lie. `impl` is what
+    computes it (`runner`, its old name, still does). Raises `AttnprofError` for an unknown name, implementation or
+    parameter, `Unsupported` for an implementation that cannot compute it. A target is returned as it is.
     """
     if not isinstance(name, str):
         return name
     if catalog.is_code(name):
-        return catalog.find(name, arguments=parameters, runner=runner, layout=layout)
-    return catalog.find(name, params=parameters, runner=runner, layout=layout)
+        return catalog.find(name, arguments=parameters, impl=impl or runner, layout=layout)
+    return catalog.find(name, params=parameters, impl=impl or runner, layout=layout)
 
 
 def count(scheme: str | Target, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 from attnprof.errors import AttnprofError, unknown
@@ -106,16 +107,32 @@ class Device(Word):
     NONE = "none"
 
 
-class Runner(Word):
-    """How a pattern is executed: in blocks, under a mask, or by FlexAttention."""
+class Impl(str):
+    """The name of a way to compute a scheme, which is that of its file in `impl/`; or the path of a user's own file.
 
-    GATHER = "gather"
-    MASKED = "masked"
-    FLEX = "flex"
+    Made where it enters, like a `Word`: an unknown one is an `AttnprofError` with the nearest.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> Self:
+        if not name.endswith(".py") and name not in cls.values():
+            raise unknown(cls.noun(), name, cls.values())
+        return super().__new__(cls, name)
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "implementation"
+
+    @classmethod
+    def values(cls) -> tuple[str, ...]:
+        """The names of those that ship, sorted."""
+        return tuple(sorted(file.stem for file in (Path(__file__).parent / "impl").glob("[!_]*.py")))
 
 
 class Maths(Word):
-    """How a scheme is computed: from its pattern alone, by a runner, or by code of its own."""
+    """What a scheme's maths is: a softmax over the edges of its pattern, or something of its own."""
 
     PATTERN = "pattern"
     OWN = "own"

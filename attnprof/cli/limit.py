@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, WordParam, emit, explicit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length, parse_size
 from attnprof.words import Pass
@@ -35,7 +35,7 @@ LAYER_STEP = 512
 )
 @click.option("--checkpoint", is_flag=True, help="Run every block again in backward, with --level block.")
 @click.option("--verify", is_flag=True, help="Try the answer, and one step more, on this machine.")
-@RUNNER
+@IMPL
 @sizes
 @SETTINGS
 @ARGUMENTS

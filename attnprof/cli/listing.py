@@ -12,7 +12,7 @@ from attnprof.cli.options import AS_JSON, emit
 from attnprof.errors import unknown
 from attnprof.locate import shipped
 from attnprof.pattern.card import Card
-from attnprof.targets.catalog import card, is_written, names, runners_of
+from attnprof.targets.catalog import able, card, is_written, names
 from attnprof.words import Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
@@ -45,8 +45,8 @@ def command(
     """Every scheme of the catalogue: what it is, what it claims to cost, what can run it.
 
     Complexity is as printed in the survey of Tay et al. (2022); after an arrow, or for schemes that it does not
-    have, ours. `data` says whether the pattern depends on the data; `run by` what computes it: its own code, a runner
-    of any pattern, or nothing yet (its graph alone is known).
+    have, ours. `data` says whether the pattern depends on the data; `run by` what can compute it on this
+    machine, the default first, or nothing yet (its graph alone is known).
     """
     found = {name: card(name) for name in names()}
     if class_ is not None:
@@ -87,7 +87,7 @@ def facts(name: str, it: Card) -> dict[str, Any]:
         "causality": list(it.causality),
         "decode": it.decode,
         "data_dependent": it.data_dependent,
-        "runners": list(runners_of(it)),
+        "implementations": list(able(name, it)),
         "own_maths": it.maths is Maths.OWN and is_written(name, it),
         "graph_only": not is_written(name, it),
         "oracle": it.oracle or None,
@@ -123,9 +123,8 @@ def causality(it: Card) -> str:
 
 
 def run_by(name: str, it: Card) -> str:
-    """What computes the scheme."""
-    own = ("own code",) if it.maths is Maths.OWN and is_written(name, it) else ()
-    return ", ".join((*own, *runners_of(it))) if is_written(name, it) else "graph only"
+    """What can compute the scheme here."""
+    return ", ".join(able(name, it)) or "graph only"
 
 
 def paper(it: Card) -> str:

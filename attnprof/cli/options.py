@@ -11,7 +11,7 @@ import click
 
 from attnprof.errors import AttnprofError
 from attnprof.records import SCHEMA_VERSION, Shape, Value, plain
-from attnprof.words import DType, Layout, Level, Pass, Runner, Word
+from attnprof.words import DType, Impl, Layout, Level, Pass, Word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +42,20 @@ class WordParam(click.ParamType):
         return found
 
 
+class ImplParam(click.ParamType):
+    """The name of an implementation, or the path of a user's own file."""
+
+    name = "implementation"
+
+    def get_metavar(self, param: click.Parameter, *_: Any) -> str:
+        """A name to choose; `attnprof show` has those of a scheme."""
+        return "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
+        """The name. Raises `AttnprofError` for one that is none."""
+        return Impl(value)
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
 SETTINGS = click.option(
@@ -69,7 +83,19 @@ PASSES = click.option(
     show_default=True,
     help="What is run, joined by commas.",
 )
-RUNNER = click.option("--runner", type=WordParam(Runner), help="How patterns are executed. Default: the device's best.")
+IMPLEMENTATION = click.option(
+    "--impl",
+    type=ImplParam(),
+    help="What computes the scheme: an implementation that `attnprof show` names, or a file.py of your own.",
+)
+RUNNER = click.option("--runner", "impl", type=ImplParam(), hidden=True)
+
+
+def IMPL(command: F) -> F:
+    """`--impl`, and its old name `--runner`, which is not shown."""
+    return IMPLEMENTATION(RUNNER(command))
+
+
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from attnprof.words import Maths, Runner
+from attnprof.words import Impl, Maths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,9 +13,10 @@ class Card:
     """The facts of a scheme that are not maths: where it comes from, what it claims, where it leaks.
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
-    is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
-    fewer or more keys than queries. `sources` says, for each parameter, where its default comes from; `choices`, for
-    each that is a word, which words there are. Raises `AttnprofError` for maths or a runner that is none.
+    is all there is, and what executes edges computes it; `"own"`: `attnprof/schemes/<name>.py` has it, or that of
+    `maths_of`. `impls`: the ways to compute another's maths that an entry stands for. `cross` allows fewer
+    or more keys than queries. `sources` says, for each parameter, where its default comes from; `choices`, for
+    each that is a word, which words there are. Raises `AttnprofError` for maths or an implementation that is none.
     """
 
     title: str
@@ -36,7 +37,8 @@ class Card:
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    runners: tuple[Runner | str, ...] = ()
+    maths_of: str = ""
+    impls: tuple[Impl | str, ...] = ()
     kv_heads: bool = True
     cross: bool = False
     oracle: str = ""
@@ -44,7 +46,7 @@ class Card:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maths", Maths(self.maths))
-        object.__setattr__(self, "runners", tuple(map(Runner, self.runners)))
+        object.__setattr__(self, "impls", tuple(map(Impl, self.impls)))
 
     @property
     def native_causal(self) -> bool:

@@ -34,7 +34,7 @@ class Child:
         self.target = catalog.find(
             request["target"],
             params=request["params"],
-            runner=request["runner"],
+            impl=request["impl"],
             arguments=request["arguments"],
             layout=request.get("layout"),
         )

@@ -19,16 +19,21 @@ PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is 
 
 @dataclass(frozen=True, eq=False)
 class CapturedTarget(CatalogTarget):
-    """A mask from a file; `sure` are the edges that it certainly has, where its tiles hide some."""
+    """A mask from a file; `certain` are the edges that it certainly has, where its tiles hide some."""
 
-    sure: Slices | None = None
+    certain: Slices | None = None
+
+    @property
+    def sure(self) -> Slices | None:
+        """The edges of its full tiles, where others are partial."""
+        return self.certain
 
     def graph(self, shape: Shape, later: int = 0) -> Pattern:
         """The pattern at the captured length; its edges are a bound where tiles hide some."""
-        return replace(super().graph(shape, later), bound="" if self.sure is None else f"edges are {PARTIAL}")
+        return replace(super().graph(shape, later), bound="" if self.certain is None else f"edges are {PARTIAL}")
 
 
-def captured(path: Path, runner: str | None = None) -> CapturedTarget:
+def captured(path: Path, impl: str | None = None) -> CapturedTarget:
     """The pattern in a file, of the length that it was captured at. Raises `AttnprofError` for any other content."""
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
@@ -42,7 +47,7 @@ def captured(path: Path, runner: str | None = None) -> CapturedTarget:
     notes = () if sure is None else (PARTIAL,)
     card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
     return as_it_looks(
-        replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, runner), sure=sure), (slices.n,)
+        replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, impl), certain=sure), (slices.n,)
     )
 
 

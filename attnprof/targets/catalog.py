@@ -9,13 +9,14 @@ import ast
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from attnprof.contracts import Target
+from attnprof import impl as implementations
+from attnprof.contracts import SchemeFacts, SchemeTarget, Target
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.pattern.apart import on_real_numbers
@@ -23,7 +24,7 @@ from attnprof.pattern.card import Card
 from attnprof.records import Shape, Value
 from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, line_in, run_file, sources_of
-from attnprof.words import Maths, Runner
+from attnprof.words import Device, DType, Impl, Maths
 
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
@@ -71,8 +72,13 @@ class Entry:
 
     @property
     def has_maths(self) -> bool:
-        """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
-        return is_written(self.name, self.card)
+        """Whether tensors can be computed: of the edges of its pattern, or by a scheme's own file."""
+        return is_written(self.path.stem, self.card)
+
+    @property
+    def facts(self) -> SchemeFacts:
+        """What an implementation may know of it."""
+        return facts(self.path.stem, self.card)
 
     def takes_list(self, name: str) -> bool:
         """Whether a parameter may be a list of integers: its annotation is `int | str`."""
@@ -109,13 +115,54 @@ def card(name: str) -> Card:
 
 
 def is_written(name: str, card: Card) -> bool:
-    """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of that name."""
-    return card.maths is Maths.PATTERN or (PACKAGE / "schemes" / f"{name}.py").is_file()
+    """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of its maths."""
+    return card.maths is Maths.PATTERN or maths_file(name, card).is_file()
 
 
-def runners_of(card: Card) -> tuple[Runner, ...]:
-    """The runners that can execute a scheme, the default first; none for one with maths of its own alone."""
-    return tuple(Runner(name) for name in card.runners) or (tuple(Runner) if card.maths is Maths.PATTERN else ())
+def distinct_schemes() -> tuple[str, ...]:
+    """The schemes whose maths is written, without those that at their defaults are another of them (`gqa` is dense)."""
+    cards = {name: card(name) for name in names()}
+    return tuple(name for name, it in cards.items() if is_written(name, it) and (it.impls or not it.maths_of))
+
+
+def maths_file(name: str, card: Card) -> Path:
+    """The file of `schemes/` that has, or would have, the maths of an entry."""
+    return PACKAGE / "schemes" / f"{card.maths_of or name}.py"
+
+
+@cache
+def written(file: Path) -> tuple[str, ...]:
+    """The implementations that a scheme's maths is written for, read from its text: `eager`, or those of `WRITTEN`."""
+    if not file.is_file():
+        return ()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRITTEN":
+            assert isinstance(node.value, ast.Dict)
+            return tuple(key.value for key in node.value.keys if isinstance(key, ast.Constant))
+    return ("eager",)
+
+
+def facts(name: str, card: Card) -> SchemeFacts:
+    """What an implementation may know of an entry before anything is built."""
+    own = () if card.maths is Maths.PATTERN else written(maths_file(name, card))
+    return SchemeFacts(card.maths_of or name, card, own)
+
+
+def cannot(name: str, card: Card, impl: str) -> str | None:
+    """Why an implementation cannot compute an entry on this machine, whatever the device; None where it can.
+
+    Asked at a usual shape, in a precision that every kernel takes.
+    """
+    if not is_written(name, card):
+        return card.instead or "its maths is not written: its graph alone is known"
+    usual = Shape(n=1024, causal=True in card.causality, dtype=DType.BFLOAT16)
+    return implementations.reason(impl, facts(name, card), usual, Device.NONE)
+
+
+def able(name: str, card: Card) -> Iterator[Impl]:
+    """The implementations that can compute an entry here, the default first."""
+    order = (*card.impls, *(impl for impl in implementations.names() if impl not in card.impls))
+    return (Impl(impl) for impl in order if cannot(name, card, impl) is None)
 
 
 @cache
@@ -209,18 +256,18 @@ def find(
     text: str,
     *,
     params: Mapping[str, Value] | None = None,
-    runner: str | None = None,
+    impl: str | None = None,
     arguments: Mapping[str, Value] | None = None,
     layout: str | None = None,
     name: str | None = None,
 ) -> Target:
     """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
 
-    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
-    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
+    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `impl` is
+    how a scheme is computed, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
     unknown, with the nearest valid choice.
     """
-    found = _found(text, params or {}, runner, arguments or {}, layout)
+    found = _found(text, params or {}, impl, arguments or {}, layout)
     return found if name in (None, found.name) else renamed(found, name)
 
 
@@ -242,29 +289,29 @@ def renamed(target: Target, name: str) -> Target:
 def _found(
     text: str,
     params: Mapping[str, Value],
-    runner: str | None,
+    impl: str | None,
     arguments: Mapping[str, Value],
     layout: str | None,
 ) -> Target:
     from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
     if text in names():
-        return CatalogTarget.of(entry(text), params, runner)
+        return CatalogTarget.of(entry(text), params, impl)
     file, _, attribute = text.rpartition(":")
     if is_code(text):
         from attnprof.targets.code import foreign
 
         module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
-        return foreign(text, module, attribute, params, runner, arguments, layout)
+        return foreign(text, module, attribute, params, impl, arguments, layout)
     if text.endswith(".py"):
         only = only_object(Path(text))
         if only is not None:
-            return _found(f"{text}:{only}", params, runner, arguments, layout)
-        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
+            return _found(f"{text}:{only}", params, impl, arguments, layout)
+        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, impl))
     if text.endswith(CAPTURED):
         from attnprof.targets.captured import captured
 
-        return captured(Path(text), runner)
+        return captured(Path(text), impl)
     raise unknown("scheme", text, names())
 
 
@@ -297,13 +344,14 @@ def checked(shape: Shape) -> Shape:
 
 
 def source_hash(target: Target) -> str:
-    """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
-    path = getattr(getattr(target, "entry", None), "path", None)
-    own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
+    """A hash of all the code that decides what a target costs: its own files and the rooms that it rests on."""
+    own = [Path(file) for file in target.files] if isinstance(target, (UserCode, SchemeTarget)) else []
+    if target.impl and target.impl.endswith(".py"):
+        own.append(Path(target.impl))
     own = [source for file in own for source in (sources_of(file) if file.suffix == ".py" else (file,))]
     if target.card.pattern_of:
         own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
-    own.append(PACKAGE / "schemes" / f"{target.name}.py")
+    own += [maths_file(file.stem, target.card) for file in own[:1]]
     digest = hashlib.sha256(_shared_sources())
     for file in own:
         digest.update(file.read_bytes() if file.is_file() else b"")

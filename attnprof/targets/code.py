@@ -26,7 +26,7 @@ def foreign(
     module: ModuleType,
     attribute: str,
     params: Mapping[str, Value],
-    runner: str | None,
+    impl: str | None,
     arguments: Mapping[str, Value],
     layout: str | None = None,
 ) -> Target:
@@ -50,7 +50,7 @@ def foreign(
     if not callable(found):
         raise AttnprofError(f"{text} is a {type(found).__name__}", hint="name a class or a function")
     if is_mask_mod(found):
-        return as_it_looks(CatalogTarget.of(mask_entry(attribute, found, Path(_files(module)[0])), {}, runner))
+        return as_it_looks(CatalogTarget.of(mask_entry(attribute, found, Path(_files(module)[0])), {}, impl))
     given = dict.fromkeys((*SIZES, *arguments))
     return _module(text, attribute, found, arguments, module, layout, function=not is_factory(found, given))
 

@@ -16,7 +16,7 @@ from attnprof.targets.scheme import torch_dtype
 from attnprof.targets.signatures import check_arguments, required, said, signature_of, taken
 from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
 from attnprof.usercode import Mixing
-from attnprof.words import DType, Layout, Level, Maths, Runner
+from attnprof.words import DType, Layout, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,8 +42,7 @@ class ModuleTarget:
     function: bool = False
     built: bool = False
     layout: Layout | None = None
-    runner: Runner | None = None
-    runners: tuple[Runner, ...] = ()
+    impl: None = None
     layers: int = 1
     known: dict[Any, Any] = field(default_factory=dict)
 

@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attnprof.contracts import Spec, Target
 from attnprof.errors import Unsupported
-from attnprof.impl.masked import pattern_mask
 from attnprof.layers.attention import random_streams
+from attnprof.layers.masked_softmax import pattern_mask
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Card, Pattern
 from attnprof.records import Shape, Value

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof.impl.flex import block_mask
+from attnprof.layers.flex_kernel import block_mask
 from attnprof.records import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget

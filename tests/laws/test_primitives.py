@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnprof.contracts import Spec
-from attnprof.impl.flex import tile_edges
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.masked import MaskedCore
+from attnprof.layers.flex_kernel import tile_edges
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.pattern import Expr, Pattern
 from attnprof.records import Shape
 from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions

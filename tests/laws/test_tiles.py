@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attnprof.counting.useful import useful_flops
-from attnprof.impl.lower import lower
-from attnprof.impl.tiling import TilePart, TilePlan
+from attnprof.layers.lowering.lower import lower
+from attnprof.layers.lowering.tiling import TilePart, TilePlan
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
 from attnprof.records import Shape
 from attnprof.targets import catalog

@@ -10,10 +10,10 @@ import torch
 
 from attnprof.impl import lower as lowering
 from attnprof.impl import masks, parts, triangle
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.lower import lower
-from attnprof.impl.tiling import TilePlan
-from attnprof.impl.touched import from_tiles
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.lowering.lower import lower
+from attnprof.layers.lowering.tiling import TilePlan
+from attnprof.layers.lowering.touched import from_tiles
 from attnprof.pattern import Band, Blocks, Dense, Expr, Global, Offsets, Segments, Strided, Summary
 from tests.laws.expressions import NAMES, expressions
 from tests.laws.test_tiles import executed_edges

@@ -11,7 +11,7 @@ import torch
 
 from attnprof.contracts import Spec
 from attnprof.counting import count
-from attnprof.impl.gather import GatherCore, flops_core
+from attnprof.layers.gathered import GatherCore, flops_core
 from attnprof.pattern import Pattern
 from attnprof.records import Shape
 from attnprof.words import Level, Pass

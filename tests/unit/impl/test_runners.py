@@ -11,9 +11,9 @@ from torch import Tensor
 
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
-from attnprof.impl.flex import FlexCore, block_mask, edges_by_tile, tile_edges
-from attnprof.impl.gather import GatherCore, flops_core
-from attnprof.impl.masked import MaskedCore
+from attnprof.layers.flex_kernel import FlexCore, block_mask, edges_by_tile, tile_edges
+from attnprof.layers.gathered import GatherCore, flops_core
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Expr, Pattern, Strided
 from attnprof.records import Shape

@@ -11,7 +11,7 @@ import torch
 from attnprof.contracts import Spec, Target
 from attnprof.counting import count
 from attnprof.errors import AttnprofError
-from attnprof.impl.gather import GatherCore
+from attnprof.layers.gathered import GatherCore
 from attnprof.pattern import (
     Band,
     BlockTable,
