@@ -143,12 +143,8 @@ class Checked(Protocol):
 
 
 @runtime_checkable
-class Decodes(Protocol):
-    """A module that goes on token by token: from `state(n)`, by `step`."""
-
-    def state(self, n: int) -> Any:
-        """What it keeps of n tokens, of random content."""
-        ...
+class Steps(Protocol):
+    """A module that goes on by one token."""
 
     def step(self, *streams: Any) -> tuple[Any, Any]:
         """One token more, and last the state: its output, and the next state."""
@@ -156,12 +152,26 @@ class Decodes(Protocol):
 
 
 @runtime_checkable
-class Prefills(Decodes, Protocol):
+class Decodes(Steps, Protocol):
+    """One whose state after n tokens can be made without them, for its size and its time."""
+
+    def state(self, n: int) -> Any:
+        """What it keeps of n tokens, of random content."""
+        ...
+
+
+@runtime_checkable
+class Prefills(Steps, Protocol):
     """One that makes its state of real tokens."""
 
     def prefill(self, *streams: Any) -> Any:
         """The state after these tokens."""
         ...
+
+
+@runtime_checkable
+class Continues(Decodes, Prefills, Protocol):
+    """A core that does both."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnprof.contracts import Decodes
+from attnprof.contracts import Steps
 
 next_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 current_node = torch._C._current_autograd_node
@@ -123,7 +123,7 @@ class _Step:
 
     def __init__(self, origin: MarkedOrigin, module: nn.Module) -> None:
         self.module = module
-        if not isinstance(module, Decodes):
+        if not isinstance(module, Steps):
             return
         step = module.step
 

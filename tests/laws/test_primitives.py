@@ -1,4 +1,4 @@
-"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, and to the runners."""
+"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, and to the executions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_slices_and_rule_are_the_meaning(kind: Kind, data: st.DataObject) -> Non
 @each_kind
 @settings(max_examples=EXAMPLES)
 @given(st.data())
-def test_every_runner_computes_the_softmax_over_the_edges(kind: Kind, data: st.DataObject) -> None:
+def test_each_computes_the_softmax_over_the_edges(kind: Kind, data: st.DataObject) -> None:
     """Forward and all gradients in float64; a query that reads nothing gives 0, and takes part in no gradient.
 
     Two heads of patterns of their own: they run together where their plans are alike.

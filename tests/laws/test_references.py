@@ -16,6 +16,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.locate import PACKAGE, shipped
 from attnprof.records import Shape
 from attnprof.words import Level
@@ -27,7 +29,7 @@ Function = tuple[str, int, str]  # file, first line, name
 LOOK_UP = ("attnprof/contracts.py", "attnprof/records.py", "attnprof/words.py", "attnprof/layers/stacked.py")
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
-# A runner is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
+# What executes edges is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
 GIVEN = ("attnprof/pattern/", "attnprof/targets.py", "attnprof/catalog.py", "patterns/")
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}
@@ -85,8 +87,8 @@ def small(case: Case, level: Level) -> Shape:
 
 def allowed(part: nn.Module, level: Level) -> tuple[str, ...]:
     """The files whose functions the reference of a part may run although the part runs them too."""
-    runner = GIVEN if type(part).__module__.startswith("attnprof.impl.") else ()
-    return LOOK_UP + runner + (() if level is Level.CORE else AROUND)
+    given = GIVEN if type(part) in (GatherCore, MaskedCore) else ()
+    return LOOK_UP + given + (() if level is Level.CORE else AROUND)
 
 
 @each

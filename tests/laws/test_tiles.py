@@ -86,14 +86,14 @@ NARROW = ("star", "transformer_xl-same_length=True,memory=200-causal")
 FIXED = [
     case
     for case in cases()
-    if case.runner != "masked" and not catalog.card(case.name).data_dependent and not str(case).startswith(NARROW)
+    if case.impl != "masked" and not catalog.card(case.name).data_dependent and not str(case).startswith(NARROW)
 ]
 
 
 @pytest.mark.parametrize("n", [4096, 16384])
 @pytest.mark.parametrize("case", as_params(FIXED))
 def test_fixed_patterns_of_the_catalogue_execute_little_beyond_their_edges(case: Case, n: int) -> None:
-    target, shape = catalog.find(case.name, params=case.params, runner=case.runner), Shape(n, causal=case.causal)
+    target, shape = catalog.find(case.name, params=case.params, impl=case.impl), Shape(n, causal=case.causal)
     assert isinstance(target, CatalogTarget)
     executed, (useful, why) = stated(target, shape), useful_flops(target, shape, "forward")
     if useful is None:

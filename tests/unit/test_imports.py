@@ -40,6 +40,7 @@ NO_TORCH = (
     "targets",
     "pattern",
     "contracts",
+    "impl",
     "usercode",
     "userfiles",
     "units",

@@ -90,12 +90,12 @@ def test_grouped_queries_are_answered_by_dense_attention() -> None:
 
 
 @pytest.mark.parametrize("body", ["Band(window) + Strided(8)", "Slots.full(n, window)", "Kernel(window)"])
-@pytest.mark.parametrize("runner", ["gather", "masked", "flex"])
-def test_what_no_runner_executes_is_refused(tmp_path: Path, body: str, runner: str) -> None:
+@pytest.mark.parametrize("impl", ["gather", "masked", "flex"])
+def test_what_nothing_executes_is_refused(tmp_path: Path, body: str, impl: str) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
         "from attnprof.pattern import Band, Kernel, Slots, Strided\n\n\n"
         f"def pattern(n, *, window=8):\n    return {body}\n"
     )
     with pytest.raises(Unsupported, match=r"sum of several softmaxes|no edges between tokens to execute"):
-        count(catalog.find(str(path), runner=runner), SHAPE, Pass.FORWARD)
+        count(catalog.find(str(path), impl=impl), SHAPE, Pass.FORWARD)

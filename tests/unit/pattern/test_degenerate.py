@@ -116,7 +116,7 @@ def test_what_a_primitive_cannot_mean_is_refused(made: Callable[[], object], tol
     ],
 )
 def test_schemes_without_a_part_run_and_count(name: str, params: dict[str, int], n: int) -> None:
-    target = catalog.find(name, params=params, runner="gather")
+    target = catalog.find(name, params=params, impl="gather")
     for causal in target.card.causality:
         runs_and_counts(target, Shape(n, dim=8, heads=2, dtype="float64", level="core", causal=causal))
 
