@@ -60,7 +60,7 @@ class Spec:
         """The pattern, for what executes edges. Raises `Unsupported` where it is not one softmax over edges."""
         if self.pattern is None:
             raise Unsupported(
-                "its tokens meet in slots, or through a kernel of bounded rank: there are no edges to execute",
+                "its tokens meet in slots, or through a kernel of bounded rank: no edges between tokens to execute",
                 hint="`attnprof graph` shows who reaches whom",
             )
         heads = range(self.pattern.heads)

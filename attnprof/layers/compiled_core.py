@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from attnprof.contracts import Checked
 from attnprof.errors import Unsupported
@@ -23,7 +24,7 @@ class CompiledCore(nn.Module):
             return self.inner(*streams)
         try:
             return self.compiled(*streams)
-        except torch._dynamo.exc.TorchDynamoException as error:
+        except TorchDynamoException as error:
             what = type(self.inner).__name__
             said = str(error).strip().splitlines()[0]
             raise Unsupported(f"inductor cannot compile {what} whole: {said}", hint="--impl eager or gather") from error

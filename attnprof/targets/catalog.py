@@ -138,7 +138,7 @@ def written(file: Path) -> tuple[str, ...]:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRITTEN":
             assert isinstance(node.value, ast.Dict)
-            return tuple(key.value for key in node.value.keys if isinstance(key, ast.Constant))
+            return tuple(str(ast.literal_eval(key)) for key in node.value.keys if key)
     return ("eager",)
 
 

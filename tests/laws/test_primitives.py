@@ -1,4 +1,4 @@
-"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, and to the executions."""
+"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, to what executes it."""
 
 from __future__ import annotations
 

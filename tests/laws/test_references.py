@@ -30,7 +30,7 @@ LOOK_UP = ("attnprof/contracts.py", "attnprof/records.py", "attnprof/words.py", 
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
 # What executes edges is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
-GIVEN = ("attnprof/pattern/", "attnprof/targets.py", "attnprof/catalog.py", "patterns/")
+GIVEN = ("attnprof/pattern/", "attnprof/targets/", "patterns/")
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}
 BLOCKS = [Case("switch", causal, {"experts_per_token": k}) for causal in (False, True) for k in (1, 2)]
