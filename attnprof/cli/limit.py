@@ -45,13 +45,13 @@ def command(**options: Any) -> int:
 
     Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
     """
-    from attnprof.plan.checkpointed import Checkpointed
+    from attnprof.plan.checkpointed import checkpointed
     from attnprof.plan.limiting import longest
 
     refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)
     shape = asked_shape(target, LAYER_STEP, options)
-    costed = Checkpointed.of(target) if options["checkpoint"] else target
+    costed = checkpointed(target) if options["checkpoint"] else target
     memory = memory_of(options["memory"])
     limit = longest(costed, shape, options["pass_"], memory)
     answer: dict[str, Any] = {

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import AS_JSON, emit
+from attnprof.cli.options import AS_JSON, ImplParam, emit
 from attnprof.errors import unknown
 from attnprof.locate import shipped
 from attnprof.pattern.card import Card
-from attnprof.targets.catalog import able, card, is_written, names
-from attnprof.words import Maths
+from attnprof.targets.catalog import able, cannot, card, is_written, names
+from attnprof.words import Impl, Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
 WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
@@ -33,6 +33,7 @@ Examples:
 @click.option("--decode", is_flag=True, help="Only schemes that can generate token by token.")
 @click.option("--data-dependent/--static", default=None, help="Only patterns that depend on the data (that do not).")
 @click.option("--executed/--graph-only", default=None, help="Only schemes whose maths is (is not) written.")
+@click.option("--impl", type=ImplParam(), help="Only schemes that this implementation, or file.py, can compute here.")
 @AS_JSON
 def command(
     class_: str | None,
@@ -40,6 +41,7 @@ def command(
     decode: bool,
     data_dependent: bool | None,
     executed: bool | None,
+    impl: Impl | None,
     as_json: bool,
 ) -> None:
     """Every scheme of the catalogue: what it is, what it claims to cost, what can run it.
@@ -60,6 +62,7 @@ def command(
         and (it.decode or not decode)
         and (data_dependent is None or it.data_dependent == data_dependent)
         and (executed is None or is_written(name, it) == executed)
+        and (impl is None or cannot(name, it, impl) is None)
     }
     if as_json:
         emit({"schemes": [facts(name, it) for name, it in kept.items()]})

@@ -122,3 +122,4 @@ def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
 
 
 outside.register_autograd(_back, setup_context=_keep)
+OPERATORS = (torch.ops.attnprof.outside, torch.ops.attnprof.outside_backward)

@@ -9,8 +9,21 @@ from attnprof.locate import PACKAGE
 
 LOOKUPS = {"getattr", "hasattr", "setattr"}
 # What the things of the contracts are called where they are passed about.
-CONTRACTS = {"target", "scheme", "spec", "relation", "pattern", "entry", "impl", "implementation", "how", "core", "part", "built"}
-# The parameters that a part of a module shares with the other layers are named by the part itself: data, not a contract.
+CONTRACTS = {
+    "target",
+    "scheme",
+    "spec",
+    "relation",
+    "pattern",
+    "entry",
+    "impl",
+    "implementation",
+    "how",
+    "core",
+    "part",
+    "built",
+}
+# A part names the parameters that it shares with other layers: data, not a contract.
 ALLOWED = {("layers/block.py", "getattr", "part"), ("layers/block.py", "setattr", "part")}
 
 
