@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnprof.layers.outside_kernel import KernelWork
+    from attnprof.pattern import Band
 
 
 def installed(package: str) -> str | None:
@@ -76,3 +77,22 @@ class OutsideKernel(Implementation):
 
     def tiles(self, spec: Spec) -> str:
         return self.work(spec).tile
+
+
+class FusedSoftmax(OutsideKernel):
+    """A fused softmax over all keys, all of the past, or a window; both masks are aligned at the last key."""
+
+    def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
+        known = ("dense", "sliding_window")
+        return None if scheme.maths in known else f"it computes {' and '.join(known)}"
+
+    def work(self, spec: Spec) -> KernelWork:
+        from attnprof.layers.outside_kernel import band_pairs, softmax_work
+
+        return softmax_work(spec, band_pairs(spec)[0], "unknown: exact band, aligned bottom right")
+
+    def band(self, spec: Spec) -> Band | None:
+        """The window; None where there is none."""
+        from attnprof.layers.outside_kernel import band_pairs
+
+        return band_pairs(spec)[1]

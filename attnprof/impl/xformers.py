@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attnprof.contracts import SchemeFacts, Spec
-from attnprof.impl._kernels import OutsideKernel
+from attnprof.impl._kernels import FusedSoftmax
 from attnprof.records import Shape
 from attnprof.words import DType
 
-if TYPE_CHECKING:
-    from attnprof.layers.outside_kernel import KernelWork
-
-SCHEMES = ("dense", "sliding_window")
 HALVES = (DType.FLOAT16, DType.BFLOAT16)
 
 
-class Xformers(OutsideKernel):
+class Xformers(FusedSoftmax):
     """`memory_efficient_attention` with a mask that is described, not stored; groups of heads are a fifth axis."""
 
     name = package = "xformers"
     dtypes = (DType.FLOAT32, *HALVES)
 
     def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
-        if scheme.maths not in SCHEMES:
-            return f"it computes {' and '.join(SCHEMES)}"
-        if scheme.maths != "dense" and shape.dtype not in HALVES:
+        if scheme.maths == "sliding_window" and shape.dtype not in HALVES:
             return f"it takes {' and '.join(HALVES)} under a window, not {shape.dtype}"
-        return None
+        return super().computes(scheme, shape)
 
     def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
         groups = k.shape[2]
@@ -38,18 +32,10 @@ class Xformers(OutsideKernel):
         return found.flatten(2, 3) if found.ndim > 4 else found
 
     def _bias(self, spec: Spec) -> Any:
-        from attnprof.layers.outside_kernel import band_pairs
-
-        _, band = band_pairs(spec)
-        masks = self.imported("ops.fmha.attn_bias")
+        band, masks = self.band(spec), self.imported("ops.fmha.attn_bias")
         if band is not None:
             return masks.LocalAttentionFromBottomRightMask(window_left=band.before, window_right=band.after)
         return masks.LowerTriangularFromBottomRightMask() if spec.shape.causal else None
-
-    def work(self, spec: Spec) -> KernelWork:
-        from attnprof.layers.outside_kernel import band_pairs, softmax_work
-
-        return softmax_work(spec, band_pairs(spec)[0], "unknown: exact band, aligned bottom right")
 
 
 IMPLEMENTATION = Xformers()
