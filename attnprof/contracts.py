@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from attnprof.errors import Unsupported
-from attnprof.records import Shape, Value
+from attnprof.records import Shape
+from attnprof.units import Value
 from attnprof.words import Device, DType, Impl, Level, Maths
 
 if TYPE_CHECKING:

@@ -33,7 +33,12 @@ Examples:
 @click.option("--decode", is_flag=True, help="Only schemes that can generate token by token.")
 @click.option("--data-dependent/--static", default=None, help="Only patterns that depend on the data (that do not).")
 @click.option("--executed/--graph-only", default=None, help="Only schemes whose maths is (is not) written.")
-@click.option("--impl", type=ImplParam(), help="Only schemes that this implementation, or file.py, can compute here.")
+@click.option(
+    "--impl",
+    type=ImplParam(),
+    metavar="NAME",
+    help="Only schemes that this implementation, or file.py, can compute here.",
+)
 @AS_JSON
 def command(
     class_: str | None,

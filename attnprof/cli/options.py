@@ -47,10 +47,6 @@ class ImplParam(click.ParamType):
 
     name = "implementation"
 
-    def get_metavar(self, param: click.Parameter, *_: Any) -> str:
-        """A name to choose; `attnprof show` has those of a scheme."""
-        return "NAME"
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
         """The name. Raises `AttnprofError` for one that is none."""
         return Impl(value)
@@ -86,6 +82,7 @@ PASSES = click.option(
 IMPLEMENTATION = click.option(
     "--impl",
     type=ImplParam(),
+    metavar="NAME",
     help="What computes the scheme: an implementation that `attnprof show` names, or a file.py of your own.",
 )
 RUNNER = click.option("--runner", "impl", type=ImplParam(), hidden=True)
