@@ -26,7 +26,7 @@ class WordParam(click.ParamType):
         self.kind, self.several, self.without = kind, several, without
         self.name = kind.noun()
 
-    def get_metavar(self, param: click.Parameter, *_: Any) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """The words to choose from."""
         choice = "|".join(word.value for word in self.kind if word not in self.without)
         return f"{choice},..." if self.several else f"[{choice}]"
