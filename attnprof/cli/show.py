@@ -83,7 +83,7 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
         **plain(target.card),
         "graph_only": not is_written(target.name, target.card),
         "implementations": list(target.implementations()),
-        "cannot": {name: why for name in names() if (why := cannot(target.entry.path.stem, target.card, name))},
+        "cannot": {name: why for name in names() if (why := cannot(target.entry.home, target.card, name))},
         "parameters": [
             {"name": name, "default": default, "value": values[name], "source": target.card.sources.get(name)}
             for name, default in target.entry.defaults.items()

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.errors import Unsupported
 from attnprof.layers.edge_softmax import softmax_over_edges
 from attnprof.layers.index_tables import counting
 from attnprof.layers.softmax import softmax_attention
-from attnprof.pattern import Band
+from attnprof.pattern import Band, Dense
 
 Call = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -38,11 +39,16 @@ def softmax_work(spec: Spec, pairs: int, tile: str) -> KernelWork:
 
 
 def band_pairs(spec: Spec) -> tuple[int, Band | None]:
-    """Pairs of a head under a band, or of dense attention aligned at the last key, where there is no band."""
-    shape = spec.shape
-    expr = None if spec.pattern is None or shape.m is not None else spec.pattern.expr(spec.layer)
-    if isinstance(expr, Band):
+    """Pairs of a head under a band, or of dense attention aligned at the last key, where there is no band.
+
+    Raises `Unsupported` for any other pattern.
+    """
+    shape, pattern = spec.shape, spec.edges()
+    expr = pattern.expr(spec.layer)
+    if isinstance(expr, Band) and expr.dilation == 1 and pattern.heads == 1:
         return expr.slices(shape.n).edges, expr
+    if not isinstance(expr, Dense):
+        raise Unsupported(f"{spec.impl} computes dense attention, or one window for all heads", hint="--impl gather")
     rows, keys = shape.n, shape.keys
     return (rows * (keys - rows) + rows * (rows + 1) // 2 if shape.causal else rows * keys), None
 

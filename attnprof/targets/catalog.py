@@ -73,12 +73,18 @@ class Entry:
     @property
     def has_maths(self) -> bool:
         """Whether tensors can be computed: of the edges of its pattern, or by a scheme's own file."""
-        return is_written(self.path.stem, self.card)
+        return is_written(self.home, self.card)
+
+    @property
+    def home(self) -> str:
+        """The name that its maths is known by: that of its file; none of a user's own pattern, whatever its name."""
+        ours = self.path.parent == shipped("patterns") or self.card.maths is Maths.OWN
+        return self.path.stem if ours else ""
 
     @property
     def facts(self) -> SchemeFacts:
         """What an implementation may know of it."""
-        return facts(self.path.stem, self.card)
+        return facts(self.home, self.card)
 
     def takes_list(self, name: str) -> bool:
         """Whether a parameter may be a list of integers: its annotation is `int | str`."""

@@ -53,10 +53,10 @@ class CatalogTarget(Stated):
                 raise unknown(f"parameter of {entry.name}", name, entry.defaults)
             check_value(entry, name, value)
         target = cls(entry, {**entry.defaults, **params})
-        able_ones = able(entry.path.stem, entry.card)
+        able_ones = able(entry.home, entry.card)
         if impl is None:
             return replace(target, impl=next(able_ones, None))
-        if why := cannot(entry.path.stem, entry.card, impl):
+        if why := cannot(entry.home, entry.card, impl):
             others = ", ".join(able_ones)
             raise Unsupported(f"{impl} cannot compute {entry.name}: {why}", hint=f"--impl {others or 'is for others'}")
         return replace(target, impl=Impl(impl))
@@ -99,7 +99,7 @@ class CatalogTarget(Stated):
 
     def implementations(self) -> tuple[Impl, ...]:
         """What can compute it on this machine, the default first."""
-        return tuple(able(self.entry.path.stem, self.card))
+        return tuple(able(self.entry.home, self.card))
 
     def cannot(self, shape: Shape, device: Device) -> str | None:
         """Why its implementation cannot compute this shape on this device; None where it can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +117,19 @@ def test_what_it_does_not_compute_it_says(
     install(monkeypatch, impl, Device.CPU)
     with pytest.raises(Unsupported, match=why):
         catalog.find(name, impl=impl).build(shape(causal, 4).replace(**change))
+
+
+@pytest.mark.parametrize("impl", ["flash_attn", "xformers", "natten", "fla", "sdpa"])
+@pytest.mark.parametrize("name", ["dense", "sliding_window", "linear"])
+def test_a_users_pattern_of_a_schemes_name_is_not_that_scheme(
+    impl: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if impl in PARTS:
+        install(monkeypatch, impl, Device.CPU)
+    body = "from attnprof.pattern import Strided\n\n\ndef pattern(n, *, causal=False):\n    return Strided(3)\n"
+    (tmp_path / f"{name}.py").write_text(body)
+    with pytest.raises(Unsupported, match="it computes"):
+        catalog.find(str(tmp_path / f"{name}.py"), impl=impl)
 
 
 @pytest.mark.parametrize("impl", PARTS)
