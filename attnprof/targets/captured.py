@@ -19,18 +19,11 @@ PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is 
 
 @dataclass(frozen=True, eq=False)
 class CapturedTarget(CatalogTarget):
-    """A mask from a file; `certain` are the edges that it certainly has, where its tiles hide some."""
-
-    certain: Slices | None = None
-
-    @property
-    def sure(self) -> Slices | None:
-        """The edges of its full tiles, where others are partial."""
-        return self.certain
+    """A mask from a file; where its tiles hide some edges, `sure` are those of its full ones."""
 
     def graph(self, shape: Shape, later: int = 0) -> Pattern:
         """The pattern at the captured length; its edges are a bound where tiles hide some."""
-        return replace(super().graph(shape, later), bound="" if self.certain is None else f"edges are {PARTIAL}")
+        return replace(super().graph(shape, later), bound="" if self.sure is None else f"edges are {PARTIAL}")
 
 
 def captured(path: Path, impl: str | None = None) -> CapturedTarget:
@@ -46,9 +39,7 @@ def captured(path: Path, impl: str | None = None) -> CapturedTarget:
 
     notes = () if sure is None else (PARTIAL,)
     card = replace(OWN_CARD, title=f"captured mask {path.name}", paper_n=slices.n, notes=notes)
-    return as_it_looks(
-        replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, impl), certain=sure), (slices.n,)
-    )
+    return as_it_looks(replace(CapturedTarget.of(Entry(path.stem, path, card, draw), {}, impl), sure=sure), (slices.n,))
 
 
 def load_csr(path: Path) -> Slices:

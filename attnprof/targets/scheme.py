@@ -35,12 +35,14 @@ class CatalogTarget(Stated):
     """A scheme of the catalogue with its parameters and how it is computed chosen; all that a command needs of it.
 
     `reads_ahead`: that edges to the future were seen in a pattern that takes no `causal` to leave them out.
+    `sure`: the edges that it certainly has, where some of its edges are not known.
     """
 
     entry: Entry
     parameters: Mapping[str, Value] = field(default_factory=dict)
     impl: Impl | None = None
     reads_ahead: bool = False
+    sure: Slices | None = None
 
     @classmethod
     def of(cls, entry: Entry, params: Mapping[str, Value], impl: str | None) -> Self:
@@ -91,11 +93,6 @@ class CatalogTarget(Stated):
     def closed_context(self) -> frozenset[str]:
         """The same of its closed count of edges."""
         return frozenset(inspect.signature(self.entry.edges).parameters) if self.entry.edges else frozenset()
-
-    @property
-    def sure(self) -> Slices | None:
-        """The edges that it certainly has, where some of its edges are not known; None where all are."""
-        return None
 
     def implementations(self) -> tuple[Impl, ...]:
         """What can compute it on this machine, the default first."""

@@ -201,7 +201,7 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
-        f"import sys; {load}from attnprof import catalog; from attnprof.records import Shape; "
+        f"import sys; {load}from attnprof.targets import catalog; from attnprof.records import Shape; "
         f"print(catalog.find({str(folder / name)!r}).graph(Shape(n={N})).edges(), 'torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
