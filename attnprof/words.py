@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -128,7 +129,12 @@ class Impl(str):
     @classmethod
     def values(cls) -> tuple[str, ...]:
         """The names of those that ship, sorted."""
-        return tuple(sorted(file.stem for file in (Path(__file__).parent / "impl").glob("[!_]*.py")))
+        return _implementations()
+
+
+@cache
+def _implementations() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in (Path(__file__).parent / "impl").glob("[!_]*.py")))
 
 
 class Maths(Word):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from attnprof.contracts import Implementation, SchemeFacts, Spec
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
 def installed(package: str) -> str | None:
     """None where a package can be imported, else that it is not installed; it is not imported."""
-    found = package in sys.modules or importlib.util.find_spec(package) is not None
+    found = package in sys.modules or _exists(package)
     return None if found else f"not installed: pip install {package.replace('_', '-')}"
+
+
+@cache
+def _exists(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 class OutsideKernel(Implementation):

@@ -141,7 +141,8 @@ def written(file: Path) -> tuple[str, ...]:
     """The implementations that a scheme's maths is written for, read from its text: `eager`, or those of `WRITTEN`."""
     if not file.is_file():
         return ()
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    text = file.read_text(encoding="utf-8")
+    for node in ast.parse(text).body if "\nWRITTEN = " in text else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRITTEN":
             assert isinstance(node.value, ast.Dict)
             return tuple(str(ast.literal_eval(key)) for key in node.value.keys if key)
