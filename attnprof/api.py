@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from attnprof.plan.limiting import Limit
 
 
-def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+def target(
+    thing: Any,
+    *,
+    impl: str | None = None,
+    layout: Layout | str | None = None,
+    runner: str | None = None,
+    **parameters: Any,
+) -> Target:
     """Whatever can be profiled, as a target.
 
     `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
@@ -34,9 +41,10 @@ def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None
     `[n, n]`. A target is returned as it is.
 
     `parameters` are those of a scheme or pattern file, or the arguments of a constructor; `layout` says how the axes of
-    a module's inputs lie. Raises `AttnprofError` for anything else, with the nearest valid choice.
+    a module's inputs lie. `impl` is what computes it (`runner`, its old name, still does). Raises `AttnprofError` for
+    anything else, with the nearest valid choice, and `Unsupported` for an implementation that cannot compute it.
     """
-    return door.target(thing, runner=runner, layout=layout, **parameters)
+    return door.target(thing, impl=impl or runner, layout=layout, **parameters)
 
 
 def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:

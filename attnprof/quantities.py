@@ -92,9 +92,9 @@ class Quantity:
         return Reading(found.value / layers, low, high, found.predicted)
 
 
-def vars_of(part: Cost | Measured) -> dict[str, Any]:
+def vars_of(held: Cost | Measured) -> dict[str, Any]:
     """The fields of a part of a record, by name."""
-    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+    return {field.name: getattr(held, field.name) for field in dataclasses.fields(held)}
 
 
 WALL = Quantity("wall_s", Unit.SECONDS, "Wall time", "wall time", Side.MEASURED, short="Time")

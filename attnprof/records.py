@@ -19,9 +19,9 @@ from typing import Any, Self, TypeVar
 from attnprof.errors import AttnprofError
 from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
-from attnprof.words import DeviceName, Pass, RecordKind, Runner, Status
+from attnprof.words import DeviceName, Impl, Pass, RecordKind, Status
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 called the implementation `runner`
 CONFIDENCE = 0.95
 FEWEST_SAMPLES = 6  # the fewest whose range covers the median with 95%: 1 - 2^(1-6)
 T = TypeVar("T")
@@ -31,7 +31,7 @@ BASELINES = ("dense", "flash")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n.
+    """One thing to cost: target x implementation x shape x pass x device, with the parameters resolved at this n.
 
     `source` is the text that finds a target whose name does not: a user's code. `unknown` names the labels (of
     `LABELS`) that nobody knows to be true of it: what the shape holds there says nothing, and a record has null.
@@ -42,7 +42,7 @@ class Point:
     shape: Shape
     pass_: Pass = Pass.FORWARD
     device: DeviceName = DeviceName.CPU
-    runner: Runner | None = None
+    impl: Impl | str | None = None
     layers: int = 1
     params: Mapping[str, Value] = field(default_factory=dict)
     machine: str = ""
@@ -52,7 +52,7 @@ class Point:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pass_", Pass(self.pass_))
         object.__setattr__(self, "device", DeviceName(self.device))
-        object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+        object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
 
     @property
     def place(self) -> str:
@@ -65,7 +65,7 @@ class Point:
         data = {
             "target": self.target,
             "source": self.source,
-            "runner": self.runner,
+            "impl": self.impl,
             "level": shape.level,
             "layers": self.layers,
             "depth": shape.depth,
@@ -105,7 +105,7 @@ class Point:
             shape=Shape(**sizes),
             pass_=data["pass"],
             device=data["device"],
-            runner=data["runner"],
+            impl=data["impl"] if "impl" in data else data["runner"],
             layers=data["layers"],
             params=dict(data["params"]),
             source=data.get("source"),

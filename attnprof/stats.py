@@ -23,7 +23,7 @@ from attnprof.words import RecordKind, Status, Timing
 Ordinate = float | Interval
 FEWEST_RANKED = 4  # the fewest samples on each side with which a rank sum can reach 95%
 BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED)
-ALIKE = ("target", "runner", "n", "pass")
+ALIKE = ("target", "impl", "n", "pass")
 
 
 class Verdict(enum.Enum):
@@ -179,7 +179,7 @@ def compare_runs(
 ) -> Comparison:
     """Compare two runs on the points that are the same in every condition, by a measured interval such as `wall_s`.
 
-    Points of one target, runner, length and pass that differ in anything else are refused, not compared. Raises
+    Points of one target, implementation, length and pass that differ in anything else are refused, not compared. Raises
     `AttnprofError` where nothing is left, and for a metric that is none.
     """
     metric = Timing(metric)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -116,17 +117,43 @@ class DeviceName(Word):
     def noun(cls) -> str:
         return "device"
 
+    @classmethod
+    def accelerators(cls) -> tuple[Self, ...]:
+        """Those that are no CPU."""
+        return tuple(name for name in cls if name not in (cls.AUTO, cls.CPU, cls.NONE))
 
-class Runner(Word):
-    """How a pattern is executed: in blocks, under a mask, or by FlexAttention."""
 
-    GATHER = "gather"
-    MASKED = "masked"
-    FLEX = "flex"
+class Impl(str):
+    """The name of a way to compute a scheme, which is that of its file in `impl/`; or the path of a user's own file.
+
+    Made where it enters, like a `Word`: an unknown one is an `AttnprofError` with the nearest.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> Self:
+        if not name.endswith(".py") and name not in cls.values():
+            raise unknown(cls.noun(), name, cls.values())
+        return super().__new__(cls, name)
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "implementation"
+
+    @classmethod
+    def values(cls) -> tuple[str, ...]:
+        """The names of those that ship, sorted."""
+        return _implementations()
+
+
+@cache
+def _implementations() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in (Path(__file__).parent / "impl").glob("[!_]*.py")))
 
 
 class Maths(Word):
-    """How a scheme is computed: from its pattern alone, by a runner, or by code of its own."""
+    """What a scheme's maths is: a softmax over the edges of its pattern, or something of its own."""
 
     PATTERN = "pattern"
     OWN = "own"

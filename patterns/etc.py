@@ -10,7 +10,6 @@ CARD = Card(
     complexity_ours="O(n (n_g + w)): the survey leaves out the window",
     causality=(False,),
     maths="own",
-    runners=("gather", "masked"),
     rule="global to global, global to long, long to global: all; long to long: |i - j| <= window / 2",
     edges_text="n_g n + n_l n_g + n_l (w + 1) - (w/2) (w/2 + 1) with n_l = n - n_g, for w/2 < n_l",
     paper_n=4096,

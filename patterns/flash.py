@@ -13,6 +13,8 @@ CARD = Card(
     cross=True,
     maths="own",
     pattern_of="dense",
+    maths_of="dense",
+    impls=("sdpa", "flash_attn"),
     rule="every j; causal: j <= i",
     edges_text="n^2; causal: n (n + 1) / 2",
     notes=("torch's fused kernel; its backward computes the scores again: 2.5 times the forward's work",),

@@ -13,6 +13,7 @@ CARD = Card(
     cross=True,
     maths="own",
     pattern_of="dense",
+    maths_of="dense",
     rule="every j; causal: j <= i; query head a reads KV head floor(a g / h)",
     edges_text="n^2; causal: n (n + 1) / 2",
     notes=(
@@ -20,6 +21,5 @@ CARD = Card(
         "--kv-heads sets g; 1 is multi-query attention (Shazeer 2019), h is dense attention; the paper's models have 8",
         "an implementation that repeats keys and values for every head keeps none of the memory",
     ),
-    instead="attnprof cost dense --kv-heads 2: it is dense attention with fewer KV heads",
     oracle="torch scaled_dot_product_attention with enable_gqa",
 )

@@ -9,7 +9,6 @@ CARD = Card(
     complexity="O(n (k + m))",
     causality=(False, True),
     maths="own",
-    runners=("gather", "masked"),
     rule="|i - j| <= window / 2, or i or j < global_tokens; causal: 0 <= i - j < window, no globals",
     edges_text="n (w + 1) - (w/2) (w/2 + 1) + 2 g n - g^2 - 2 g (w/2 + 1) + g, for g <= w/2 + 1",
     paper_n=4096,

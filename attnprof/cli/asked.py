@@ -19,7 +19,7 @@ SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "s
 
 
 def asked_target(name: str, options: Mapping[str, Any]) -> Target:
-    """The target that the command line names, with its `--set`, `--runner` and `--arg`."""
+    """The target that the command line names, with its `--set`, `--impl` and `--arg`."""
     settings = settings_of(options["settings"], (name,))
     for owner in settings:
         if owner != label(name):
@@ -27,7 +27,7 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
     return door.find(
         name,
         params=settings.get(label(name), {}),
-        runner=options["runner"],
+        impl=options["impl"],
         arguments=pairs(options["arguments"]),
         layout=options["layout"],
         name=distinguished(options.get("targets") or (name,), catalog.names()).get(name),

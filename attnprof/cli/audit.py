@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, emit, explicit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, emit, explicit, sizes
 from attnprof.units import format_flops, format_length, parse_length
 
 EXAMPLES = """\b
@@ -22,7 +22,7 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("target")
 @click.option("-n", "--n", "length", default="1k", show_default=True, help="Length; the counters run on real tensors.")
-@RUNNER
+@IMPL
 @sizes
 @SETTINGS
 @ARGUMENTS

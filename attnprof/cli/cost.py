@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
-from attnprof.cli.options import ARGUMENTS, AS_JSON, PASSES, RUNNER, SETTINGS, emit, explicit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
 from attnprof.words import DeviceName, Pass
@@ -27,7 +27,7 @@ Examples:
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--lengths", default="1k-64k", show_default=True, help="1k, 1k-64k (doubling), 1k,3k,10k; 1k = 1024.")
 @PASSES
-@RUNNER
+@IMPL
 @click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
 @click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
 @click.option("--symbols", metavar="b,h,d", default="", help="Batch, heads, head width as symbols of the forms too.")
@@ -62,10 +62,10 @@ def command(**options: Any) -> int:
 
 
 def executed_schemes() -> list[str]:
-    """Every scheme of the catalogue whose maths is written."""
-    from attnprof.targets.catalog import card, is_written, names
+    """Every scheme of the catalogue whose maths is written, and not another's computed as usual."""
+    from attnprof.targets.catalog import distinct_schemes
 
-    return [name for name in names() if is_written(name, card(name))]
+    return list(distinct_schemes())
 
 
 def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     known = {name: UNKNOWN if point[name] is None else point[name] for name in ("heads", "kv_heads", "level")}
     fixed = f"b={point['batch']} D={point['dim']} h={known['heads']} g={known['kv_heads']} {point['dtype']}"
     causal = causality(point["causal"], answer["table"])
-    runner = f", runner {point['runner']}" if point["runner"] else ""
-    console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{runner}")
+    impl = f", by {point['impl']}" if point["impl"] else ""
+    console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{impl}")
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
     show_table(console, answer["table"])

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
-from attnprof.cli.options import ARGUMENTS, AS_JSON, RUNNER, SETTINGS, WordParam, emit, explicit, sizes
+from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length
 from attnprof.words import DeviceName, Pass
@@ -35,7 +35,7 @@ LAYER_STEP = 512
 )
 @click.option("--checkpoint", is_flag=True, help="Run every block again in backward, with --level block.")
 @click.option("--verify", is_flag=True, help="Try the answer, and one step more, on this machine.")
-@RUNNER
+@IMPL
 @sizes
 @SETTINGS
 @ARGUMENTS
@@ -46,13 +46,13 @@ def command(**options: Any) -> int:
     Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
     """
     from attnprof.plan.accelerators import memory_of
-    from attnprof.plan.checkpointed import Checkpointed
+    from attnprof.plan.checkpointed import checkpointed
     from attnprof.plan.limiting import longest
 
     refuse_untaken((options["target"],), {**options, "explicit": explicit()})
     target = asked_target(options["target"], options)
     shape = asked_shape(target, LAYER_STEP, options)
-    costed = Checkpointed.of(target) if options["checkpoint"] else target
+    costed = checkpointed(target) if options["checkpoint"] else target
     memory = memory_of(options["memory"])
     limit = longest(costed, shape, options["pass_"], memory)
     answer: dict[str, Any] = {

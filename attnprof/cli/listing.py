@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import AS_JSON, emit
+from attnprof.cli.options import AS_JSON, ImplParam, emit
 from attnprof.errors import unknown
 from attnprof.locate import shipped
 from attnprof.pattern.card import Card
-from attnprof.targets.catalog import card, is_written, names, runners_of
-from attnprof.words import Maths
+from attnprof.targets.catalog import able, cannot, card, is_written, names
+from attnprof.words import Impl, Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
 WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
@@ -33,6 +33,12 @@ Examples:
 @click.option("--decode", is_flag=True, help="Only schemes that can generate token by token.")
 @click.option("--data-dependent/--static", default=None, help="Only patterns that depend on the data (that do not).")
 @click.option("--executed/--graph-only", default=None, help="Only schemes whose maths is (is not) written.")
+@click.option(
+    "--impl",
+    type=ImplParam(),
+    metavar="NAME",
+    help="Only schemes that this implementation, or file.py, can compute here.",
+)
 @AS_JSON
 def command(
     class_: str | None,
@@ -40,13 +46,14 @@ def command(
     decode: bool,
     data_dependent: bool | None,
     executed: bool | None,
+    impl: Impl | None,
     as_json: bool,
 ) -> None:
     """Every scheme of the catalogue: what it is, what it claims to cost, what can run it.
 
     Complexity is as printed in the survey of Tay et al. (2022); after an arrow, or for schemes that it does not
-    have, ours. `data` says whether the pattern depends on the data; `run by` what computes it: its own code, a runner
-    of any pattern, or nothing yet (its graph alone is known).
+    have, ours. `data` says whether the pattern depends on the data; `run by` what can compute it on this
+    machine, the default first, or nothing yet (its graph alone is known).
     """
     found = {name: card(name) for name in names()}
     if class_ is not None:
@@ -60,6 +67,7 @@ def command(
         and (it.decode or not decode)
         and (data_dependent is None or it.data_dependent == data_dependent)
         and (executed is None or is_written(name, it) == executed)
+        and (impl is None or cannot(name, it, impl) is None)
     }
     if as_json:
         emit({"schemes": [facts(name, it) for name, it in kept.items()]})
@@ -87,7 +95,7 @@ def facts(name: str, it: Card) -> dict[str, Any]:
         "causality": list(it.causality),
         "decode": it.decode,
         "data_dependent": it.data_dependent,
-        "runners": list(runners_of(it)),
+        "implementations": list(able(name, it)),
         "own_maths": it.maths is Maths.OWN and is_written(name, it),
         "graph_only": not is_written(name, it),
         "oracle": it.oracle or None,
@@ -123,9 +131,8 @@ def causality(it: Card) -> str:
 
 
 def run_by(name: str, it: Card) -> str:
-    """What computes the scheme."""
-    own = ("own code",) if it.maths is Maths.OWN and is_written(name, it) else ()
-    return ", ".join((*own, *runners_of(it))) if is_written(name, it) else "graph only"
+    """What can compute the scheme here."""
+    return ", ".join(able(name, it)) or "graph only"
 
 
 def paper(it: Card) -> str:

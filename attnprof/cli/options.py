@@ -12,7 +12,7 @@ import click
 from attnprof.errors import AttnprofError
 from attnprof.records import SCHEMA_VERSION, Value, plain
 from attnprof.shapes import Shape
-from attnprof.words import DType, Layout, Level, Pass, Runner, Word
+from attnprof.words import DType, Impl, Layout, Level, Pass, Word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +43,16 @@ class WordParam(click.ParamType):
         return found
 
 
+class ImplParam(click.ParamType):
+    """The name of an implementation, or the path of a user's own file."""
+
+    name = "implementation"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
+        """The name. Raises `AttnprofError` for one that is none."""
+        return Impl(value)
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.")
 SETTINGS = click.option(
@@ -70,7 +80,20 @@ PASSES = click.option(
     show_default=True,
     help="What is run, joined by commas.",
 )
-RUNNER = click.option("--runner", type=WordParam(Runner), help="How patterns are executed. Default: the device's best.")
+IMPLEMENTATION = click.option(
+    "--impl",
+    type=ImplParam(),
+    metavar="NAME",
+    help="What computes the scheme: an implementation that `attnprof show` names, or a file.py of your own.",
+)
+RUNNER = click.option("--runner", "impl", type=ImplParam(), hidden=True)
+
+
+def IMPL(command: F) -> F:
+    """`--impl`, and its old name `--runner`, which is not shown."""
+    return IMPLEMENTATION(RUNNER(command))
+
+
 CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the scheme's native setting.")
 
 

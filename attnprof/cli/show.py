@@ -11,7 +11,6 @@ from attnprof.cli.options import AS_JSON, CAUSAL, SETTINGS, emit, shape_of
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
 from attnprof.units import format_value, parse_length, parse_setting
-from attnprof.words import Maths
 
 if TYPE_CHECKING:
     from attnprof.pattern import Pattern
@@ -74,9 +73,10 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
 
 def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     """What `show --json` says, pictures and counts at the length of the shape."""
+    from attnprof.impl import names
     from attnprof.pattern.param import STEPS
     from attnprof.records import plain
-    from attnprof.targets.catalog import is_written
+    from attnprof.targets.catalog import cannot, is_written
 
     pattern, values = target.graph(shape), target.resolve(shape.n)
     bib = shipped("reports") / "bib" / f"{target.card.bib}.bib"
@@ -84,7 +84,8 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
         "name": target.name,
         **plain(target.card),
         "graph_only": not is_written(target.name, target.card),
-        "runners": list(target.runners),
+        "implementations": list(target.implementations()),
+        "cannot": {name: why for name in names() if (why := cannot(target.entry.home, target.card, name))},
         "parameters": [
             {
                 "name": name,
@@ -174,12 +175,8 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
 def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The one-line facts that are there."""
     forms = ["causal" if causal else "bidirectional" for causal in facts["causality"]]
-    own = "own code" if facts["maths"] is Maths.OWN else ""
-    run_by = (
-        "nothing yet: its graph alone is known"
-        if facts["graph_only"]
-        else ", ".join(filter(None, [own, *facts["runners"]]))
-    )
+    absent = [f"{name} ({why})" for name, why in facts["cannot"].items() if why.startswith("not installed")]
+    run_by = ", ".join(facts["implementations"]) or "nothing yet: its graph alone is known"
     pairs = {
         "class": facts["survey_class"],
         "complexity": facts["complexity"],
@@ -192,6 +189,7 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "structure": facts["structure"],
         "dead queries": facts["dead_queries"],
         "run by": run_by,
+        "could be": ", ".join(absent),
         "oracle": facts["oracle"],
     }
     return ((label, text) for label, text in pairs.items() if text)

@@ -13,9 +13,9 @@ from attnprof import __version__
 from attnprof.cli.options import (
     ARGUMENTS,
     AS_JSON,
+    IMPL,
     OUT,
     PASSES,
-    RUNNER,
     SETTINGS,
     WordParam,
     emit,
@@ -51,7 +51,7 @@ Examples:
     help="1k, 1k-64k (doubling), 1k-64k:x4, 1k-64k:+8k, 1k,3k,10k; 1k = 1024.",
 )
 @PASSES
-@RUNNER
+@IMPL
 @click.option(
     "--device",
     type=WordParam(DeviceName),
@@ -109,7 +109,7 @@ def asked(options: Mapping[str, Any]) -> Any:
         shape=Shape(n=lengths[0], dtype=dtype, **{name: options[name] for name in names}),
         causal=options["causal"],
         passes=options["passes"],
-        runner=options["runner"],
+        impl=options["impl"],
         device=device,
         tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
         settings=settings_of(options["settings"], targets),
@@ -228,5 +228,5 @@ def dry_run(jobs: Sequence[Any], *, as_json: bool) -> int:
         emit({"points": rows})
         return 0
     for at in rows:
-        click.echo(f"{at['target']:20} {at['pass']:8} n={format_length(at['n']):>5} {at['runner'] or ''}")
+        click.echo(f"{at['target']:20} {at['pass']:8} n={format_length(at['n']):>5} {at['impl'] or ''}")
     return 0

@@ -23,6 +23,7 @@ from attnprof.counting.interpolate import Terms
 from attnprof.counting.running import CountedRun, slow_path, train
 from attnprof.counting.storages import Lifetimes, flat
 from attnprof.counting.tally import OperatorTally
+from attnprof.impl import implementation
 from attnprof.shapes import Shape
 
 
@@ -77,8 +78,8 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
 
     Keys: `forward_flops`, `forward_core`, `train_flops`, `train_core`, `saved_bytes`, `param_bytes`.
     """
-    if target.runner is not None:
-        raise SymbolPinned(f"the {target.runner} runner lowers the pattern for one length")
+    if target.impl is not None and not implementation(target.impl).any_length:
+        raise SymbolPinned(f"{target.impl} lowers the pattern for one length")
     env = ShapeEnv()
     length = _symbol(env, shape.n // UNIT) * UNIT
     mode = fake_mode(env)

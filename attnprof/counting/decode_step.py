@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import Decodes, SchemeTarget, Target
 from attnprof.counting.built import Built
 from attnprof.counting.counter import OperatorCounter
 from attnprof.counting.origin import Origin
@@ -24,14 +22,13 @@ OF_BLOCKS = "a stack of blocks has no decoding step here"
 
 def state_sizes(built: Built, n: int) -> dict[str, int]:
     """`state_bytes` after n tokens and `state_growth_bytes` for one more. Raises `Unsupported` without a state."""
-    make = getattr(built.module, "state", None)
-    if not callable(make):
+    if not isinstance(built.module, Decodes):
         raise Unsupported(
             f"{type(built.module).__name__} defines no decoding state",
             hint="a module decodes with `state(n)` and `step(x, state)`",
         )
     with built.within, torch.no_grad():
-        now, later = (unique_bytes(tensors_in(make(length))) for length in (n, n + 1))
+        now, later = (unique_bytes(tensors_in(built.module.state(length))) for length in (n, n + 1))
     return {"state_bytes": now, "state_growth_bytes": later - now}
 
 
@@ -65,12 +62,13 @@ def stated_state(target: Target, shape: Shape) -> Cost | None:
 def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
     """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
     tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
-    state: Any = built.module.state(n)  # type: ignore[operator]
+    assert isinstance(built.module, Decodes)
+    state = built.module.state(n)
     held = tensors_in(state)
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
     counter = OperatorCounter(OperatorTally(), lives, origin)
     counter.watched = {t.untyped_storage()._cdata: 0 for t in held}
     with torch.no_grad(), counter:
-        built.module.step(*tokens, state)  # type: ignore[operator]
+        built.module.step(*tokens, state)
     return counter.tally, lives, sum(counter.watched.values())

@@ -7,6 +7,7 @@ from attnprof.counting import (
     formulas_linalg,
     formulas_lookup,
     formulas_matmul,
+    formulas_outside,
     formulas_recurrent,
     formulas_varlen,
 )
@@ -19,6 +20,7 @@ SHIPPED = (
     formulas_linalg,
     formulas_lookup,
     formulas_matmul,
+    formulas_outside,
     formulas_recurrent,
     formulas_varlen,
 )

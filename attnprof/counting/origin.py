@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Steps
+
 next_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 current_node = torch._C._current_autograd_node
 ENGINE = "_engine_run_backward"
@@ -121,9 +123,9 @@ class _Step:
 
     def __init__(self, origin: MarkedOrigin, module: nn.Module) -> None:
         self.module = module
-        step = getattr(module, "step", None)
-        if step is None:
+        if not isinstance(module, Steps):
             return
+        step = module.step
 
         def marked(*args: Any) -> Any:
             origin._enter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.contracts import Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.bounds import bounds, certified
@@ -101,7 +100,7 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     began = time.perf_counter()
     shape = shape_of(target, request)
     probed = None
-    if not hasattr(target, "graph"):
+    if not isinstance(target, SchemeTarget):
         subject, probed = probe_module(target, shape, request)
     else:
         subject = subject_of(target, shape, request)
@@ -111,7 +110,7 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     facts = describe(subject, target.name, target.resolve(shape.n))
     facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None, "drawn": None}
     facts |= {"over_seeds": None, "unseeded": None}
-    sure = getattr(target, "sure", None)
+    sure = target.sure if isinstance(target, SchemeTarget) else None
     if sure is not None:
         facts = certified(facts, bounds(sure, subject.pattern.slices(), subject.ask, shape.causal))
     facts |= causality(subject.stack, _seen(target, request, probed, sure))
@@ -166,7 +165,7 @@ def shape_of(target: Target, request: Request) -> Shape:
             f"{target.name} has no {'causal' if causal else 'bidirectional'} form",
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
-    if not hasattr(target, "graph"):
+    if not isinstance(target, SchemeTarget):
         own = target.sizes if isinstance(target, UserCode) else {}
         heads = request.heads or own.get("heads") or PROBED_HEADS
         dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
@@ -207,11 +206,9 @@ def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
 
 def closed_of(target: Target, shape: Shape) -> ClosedEdges | None:
     """The closed count of a layer and head, computed once for those that its formula does not tell apart."""
-    edges = getattr(target, "edges", None)
-    if edges is None:
+    if not isinstance(target, SchemeTarget):
         return None
-    formula = getattr(getattr(target, "entry", None), "edges", None)
-    told = set(inspect.signature(formula).parameters) if formula else {"layer", "head"}
+    edges, told = target.edges, target.closed_context
     known: dict[tuple[int, int], int | None] = {}
 
     def closed(layer: int, head: int) -> int | None:
@@ -268,8 +265,7 @@ def without_globals(subject: Subject) -> tuple[Subject, int]:
 
 def pattern_of(target: Target, shape: Shape) -> Pattern:
     """Who attends to whom. Raises `AttnprofError` for a target that does not say."""
-    graph = getattr(target, "graph", None)
-    pattern = graph(shape) if graph else target.pattern(shape)
+    pattern = target.graph(shape) if isinstance(target, SchemeTarget) else target.pattern(shape)
     if pattern is None:
         raise AttnprofError(f"{target.name} declares no pattern", hint="a module's is recovered: file.py:Module")
     return pattern

@@ -7,14 +7,13 @@ with another seed: nothing here is ever called unreachable, and every number of 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import Any
 
 import numpy as np
 
-from attnprof.contracts import Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.graph.confidence import median_interval
 from attnprof.graph.metrics.components import weak_components
 from attnprof.graph.metrics.degrees import degrees
@@ -42,9 +41,8 @@ def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody reads."""
 
 
-def _takes(target: Target) -> set[str]:
-    draw = getattr(getattr(target, "entry", None), "draw", None)
-    return set(inspect.signature(draw).parameters) if draw else set()
+def _takes(target: Target) -> frozenset[str]:
+    return target.context if isinstance(target, SchemeTarget) else frozenset()
 
 
 def is_random(target: Target) -> bool:

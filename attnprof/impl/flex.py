@@ -1,151 +1,36 @@
-"""Any pattern through FlexAttention: fused, with a BlockMask that is made from slices, never by evaluating n * n pairs.
-
-The BlockMask says which tiles are full and which are partial; within a partial one the pattern's arithmetic rule is
-asked, or, where it has none, a table of the tiles' masks.
-"""
+"""Any pattern with an arithmetic rule by torch's FlexAttention: fused, its BlockMask made from slices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from typing import TYPE_CHECKING
 
 from attnprof.contracts import Spec
-from attnprof.errors import Unsupported
-from attnprof.impl.decoding import BandDecoding
-from attnprof.impl.reference import softmax_over_edges
-from attnprof.layers.block_masks import note_live
-from attnprof.layers.index_tables import counting, table
-from attnprof.pattern import Expr, Slices
+from attnprof.impl._edges import OfEdges
+from attnprof.words import DeviceName, DType
 
-BLOCK = 128
-KERNELS = 256  # that one process may compile: torch's own limit for all functions together
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class FlexCore(BandDecoding, nn.Module):
-    """`q [b, h, n, d]`, `k, v [b, g, n, d]` by torch's FlexAttention; on a CPU it runs forward only."""
+class Flex(OfEdges):
+    """A kernel is compiled for every device, so that one on a CPU says nothing of another; there it has no backward."""
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        pattern = spec.edges()
-        self.spec = spec
-        kinds = min(pattern.heads, spec.shape.heads)
-        heads = range(spec.shape.heads if kinds > 1 else 1)
-        self.mask = block_mask([pattern.expr(spec.layer, head % kinds) for head in heads], pattern.n)
-        self.fused = flex_attention if counting() else compiled()
+    name = "flex"
+    held_in = DType.FLOAT32
+    portable = False
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and q.requires_grad and q.is_cpu and not counting():
-            raise Unsupported("FlexAttention on a CPU has no backward", hint="--runner gather, or --pass forward")
-        mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
-        assert isinstance(mixed, Tensor)
-        return mixed
+    def core(self, spec: Spec) -> nn.Module:
+        from attnprof.layers.flex_kernel import FlexCore
 
-    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax over the edges of the pattern."""
-        return softmax_over_edges(self.spec, q, k, v)
+        return FlexCore(spec)
+
+    def tiles(self, spec: Spec) -> str:
+        from attnprof.layers.flex_kernel import BLOCK
+
+        return f"{BLOCK} x {BLOCK}"
+
+    def trains(self, device: DeviceName) -> bool:
+        return device is not DeviceName.CPU
 
 
-def compiled() -> Callable[..., Any]:
-    """FlexAttention as a fused kernel for each shape and mask that it is called with.
-
-    A process compiles one for every length that it visits. Beyond torch's limit (8) it would go on unfused, with n * n
-    scores in memory and without an error: so the limit is raised, and whatever is not compiled whole raises.
-    """
-    from torch._dynamo import config
-
-    config.recompile_limit = max(config.recompile_limit, KERNELS)
-    return torch.compile(flex_attention, dynamic=False, fullgraph=True)
-
-
-def block_mask(heads: Sequence[Expr], n: int, block: int = BLOCK) -> BlockMask:
-    """The BlockMask of a pattern at length n, of every head (or of one that stands for all).
-
-    Its full and its partial tiles are counted from slices, in O(slices).
-    """
-    share = np.stack([edges_by_tile(expr, n, block) for expr in heads])
-    rows = np.minimum(block, n - np.arange(share.shape[1]) * block)
-    full = share == rows[:, None] * rows
-    partial_count, partial_index = _ordered((share > 0) & ~full)
-    full_count, full_index = _ordered(full)
-    return BlockMask.from_kv_blocks(
-        partial_count,
-        partial_index,
-        full_count,
-        full_index,
-        BLOCK_SIZE=block,
-        mask_mod=mask_mod(heads),
-        seq_lengths=(n, n),
-    )
-
-
-def edges_by_tile(expr: Expr, n: int, block: int) -> np.ndarray:
-    """Edges of a pattern in each tile of `block` x `block`, `[tiles, tiles]`, without a list of them."""
-    tiles, lags = -(-n // block), expr.by_lag(n)
-    counted = np.zeros((tiles, tiles), dtype=np.int64)
-    if lags is None:
-        return sum((tile_edges(piece, block) for piece in expr.pieces(n)), counted)
-    below = np.concatenate([[0], np.cumsum(lags)])  # lags that are read, less than each one
-    keys = np.minimum(np.arange(tiles + 1) * block, n)
-    for tile in range(tiles):
-        rows = np.arange(tile * block, min((tile + 1) * block, n))[:, None]
-        counted[tile] = -np.diff(below[rows - keys + n].sum(0))
-    return counted
-
-
-def tile_edges(slices: Slices, block: int) -> np.ndarray:
-    """Edges in each tile of `block` x `block`, `[tiles, tiles]`."""
-    tiles = -(-slices.n // block)
-    total = np.zeros(tiles * (tiles + 1), dtype=np.int64)
-    whole = slices.take(slices.step == 1)
-    for at, sign in ((whole.start, 1), (whole.stop, -1)):
-        cell = whole.row // block * (tiles + 1) + at // block
-        np.add.at(total, cell, sign * (block - at % block))
-        inner = cell + 1
-        keep = at // block < tiles
-        np.add.at(total, inner[keep], sign * (at % block)[keep])
-    counted = np.cumsum(total.reshape(tiles, tiles + 1), axis=1)[:, :tiles]
-    near = slices.take((slices.step > 1) & (slices.step < block))
-    if len(near.row):
-        for column in range(tiles):
-            inside = _below(near, (column + 1) * block) - _below(near, column * block)
-            counted[:, column] += np.bincount(near.row // block, inside, tiles).astype(np.int64)
-    far = slices.take(slices.step >= block)
-    keys, rows = far.csr()[1], np.repeat(far.row, far.counts)
-    np.add.at(counted, (rows // block, keys // block), 1)
-    return counted
-
-
-def _below(slices: Slices, key: int) -> np.ndarray:
-    """Keys of each slice that are less than `key`."""
-    return np.clip(-((slices.start - key) // slices.step), 0, slices.counts)
-
-
-def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Counts `[1, heads, tiles]`, and indices `[1, heads, tiles, tiles]` with the live ones first."""
-    order = np.argsort(~tiles, axis=2, kind="stable")
-    device = torch.empty(0).device
-    count = torch.as_tensor(tiles.sum(2), dtype=torch.int32, device=device)[None]
-    note_live(count, int(tiles.sum()))
-    return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None]
-
-
-def mask_mod(heads: Sequence[Expr]) -> Callable[[Any, Any, Any, Any], Any]:
-    """The rule of every head as FlexAttention calls it. Raises `Unsupported` where a pattern has no rule."""
-    zero = np.zeros(1, dtype=np.int64)
-    if any(expr.rule(zero, zero) is None for expr in heads):
-        raise Unsupported("a pattern without an arithmetic rule cannot be a mask_mod", hint="--runner gather")
-    first, *others = [expr.bound(table) for expr in heads]
-
-    def rule(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Any:
-        found = first(q_idx, kv_idx)
-        for head, other in enumerate(others, start=1):
-            found = torch.where(h == head, other(q_idx, kv_idx), found)
-        return found
-
-    rule.__name__ = type(heads[0]).__name__.lower()
-    return rule
+IMPLEMENTATION = Flex()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Continues
 from attnprof.errors import Unsupported
 from attnprof.shapes import Shape
 
@@ -71,9 +72,9 @@ class Attention(nn.Module):
         return self.out(merge_heads(mixed)), state
 
 
-def decoder(core: nn.Module) -> Any:
+def decoder(core: nn.Module) -> Continues:
     """The core, if it can decode token by token; else `Unsupported`."""
-    if not hasattr(core, "step"):
+    if not isinstance(core, Continues):
         name = type(core).__module__.rsplit(".", 1)[-1]
         raise Unsupported(
             f"no step token by token is written for {name}", hint="dense, sliding_window and linear have one"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import SharesParameters
 from attnprof.layers.attention import QKV, Attention
 from attnprof.layers.reversible import ChunkedFeedForward, Reversible
 from attnprof.layers.softmax import Softmax
@@ -118,5 +119,5 @@ def tie(layers: list[nn.Module]) -> None:
     owners: dict[tuple[str, str], nn.Parameter] = {}
     for layer in layers:
         for place, part in layer.named_modules():
-            for name in getattr(part, "shared_by_layers", ()):
+            for name in part.shared_by_layers if isinstance(part, SharesParameters) else ():
                 setattr(part, name, owners.setdefault((place, name), getattr(part, name)))

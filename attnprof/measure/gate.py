@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attnprof.contracts import Target
+from attnprof.contracts import Prefills, SchemeTarget, Target
 from attnprof.errors import Unsupported
+from attnprof.impl import implementation
 from attnprof.layers.outputs import first_output
 from attnprof.measure.sampled_rows import rows_off
 from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
-from attnprof.words import DeviceName, DType, Pass, Runner
+from attnprof.words import DeviceName, DType, Pass
 
 SMALL = (64, 77)
 WHOLE = 1024
@@ -35,10 +35,18 @@ def check(target: Target, shape: Shape, pass_: Pass = Pass.TRAIN, device: str = 
     pass `decode` one step is compared with the whole forward.
     """
     pass_ = Pass(pass_)
+    refuse(target, shape, device)
     with own_mistakes(target, shape):
         if not _has_reference(target, shape):
             return _unaided(target, _shortened(shape, SMALL[0]), pass_, device) or at_length(target, shape, device)
         return _aided(target, shape, pass_, device)
+
+
+def refuse(target: Target, shape: Shape, device: str) -> None:
+    """Raise `Unsupported` where the target's implementation cannot compute this shape on this device."""
+    why = target.cannot(shape, DeviceName(device)) if isinstance(target, SchemeTarget) else None
+    if why:
+        raise Unsupported(f"{target.impl} cannot compute {target.name} on {device}: {why}", hint="another --impl")
 
 
 def _aided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
@@ -55,13 +63,15 @@ def _aided(target: Target, shape: Shape, pass_: Pass, device: str) -> Reasons:
 
 
 def precisely(target: Target, pass_: Pass, device: str) -> tuple[DType, str, Pass]:
-    """The dtype, device and pass in which a target is compared at small lengths: float64 on the CPU, as asked.
+    """The dtype, device and pass in which a target is compared at small lengths: float64 on the CPU, where it can.
 
-    FlexAttention takes no float64, and on a CPU it has no backward.
+    An implementation may take no float64, compute something else on another device, or have no backward on this one.
     """
-    if target.runner == Runner.FLEX:
-        return DType.FLOAT32, device, Pass.FORWARD if device == DeviceName.CPU else pass_
-    return DType.FLOAT64, DeviceName.CPU, pass_
+    if target.impl is None:
+        return DType.FLOAT64, DeviceName.CPU, pass_
+    how = implementation(target.impl)
+    where = DeviceName.CPU if how.portable else device
+    return how.held_in, where, pass_ if how.trains(DeviceName(where)) else Pass.FORWARD
 
 
 def _has_reference(target: Target, shape: Shape) -> bool:
@@ -118,8 +128,8 @@ def _future(target: Target, shape: Shape, device: str) -> Reasons:
 def _decoding(target: Target, shape: Shape, device: str) -> Reasons:
     """One step after all tokens but the last must give what the whole forward gives for the last."""
     run = _Run.of(target, shape, device)
-    module: Any = run.module
-    if not hasattr(module, "prefill"):
+    module = run.module
+    if not isinstance(module, Prefills):
         return {}
     with torch.no_grad():
         state = module.prefill(*(x[..., :-1, :] for x in run.inputs))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.contracts import Decodes
 from attnprof.device.instruments.clock import Step
 from attnprof.errors import Unsupported
 from attnprof.layers.outputs import first_output
@@ -95,8 +96,7 @@ def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
 
 
 def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
-    make, step = getattr(module, "state", None), getattr(module, "step", None)
-    if not callable(make) or not callable(step):
+    if not isinstance(module, Decodes):
         raise Unsupported(
             f"{type(module).__name__} defines no decoding step",
             hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
@@ -110,11 +110,11 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
     def fresh() -> None:
         held.clear()
         with tokens[0].device:
-            held.append(make(n))
+            held.append(module.state(n))
 
     @torch.no_grad()
     def one() -> None:
-        step(*tokens, held[0])
+        module.step(*tokens, held[0])
 
     ready = Passage(Pass.DECODE, ("step",), (one,), fresh, held.clear)
     ready.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnprof.words import Maths, Runner
+from attnprof.words import Impl, Maths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,10 +12,11 @@ class Card:
     """The facts of a scheme that are not maths: where it comes from, what it claims, where it leaks.
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
-    is all there is and a runner executes it; `"own"`: `attnprof/schemes/<name>.py` computes it. `cross` allows
-    fewer or more keys than queries. `growth` is the exponent of n that the core's FLOPs follow at the paper's
+    is all there is, and what executes edges computes it; `"own"`: `attnprof/schemes/<name>.py` has it, or that of
+    `maths_of`. `impls`: the ways to compute another's maths that an entry stands for. `cross` allows fewer
+    or more keys than queries. `growth` is the exponent of n that the core's FLOPs follow at the paper's
     parameters (1.1 stands for n log n); None where a quadratic term overtakes at some length, which `complexity_ours`
-    names. Raises `AttnprofError` for maths or a runner that is none.
+    names. Raises `AttnprofError` for maths or an implementation that is none.
     """
 
     title: str
@@ -35,7 +36,8 @@ class Card:
     leaks: tuple[str, ...] = ()
     dead_queries: str = ""
     notes: tuple[str, ...] = ()
-    runners: tuple[Runner | str, ...] = ()
+    maths_of: str = ""
+    impls: tuple[Impl | str, ...] = ()
     kv_heads: bool = True
     cross: bool = False
     oracle: str = ""
@@ -43,7 +45,7 @@ class Card:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maths", Maths(self.maths))
-        object.__setattr__(self, "runners", tuple(map(Runner, self.runners)))
+        object.__setattr__(self, "impls", tuple(map(Impl, self.impls)))
 
     @property
     def native_causal(self) -> bool:

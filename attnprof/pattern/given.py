@@ -93,7 +93,7 @@ class BlockTable(Expr):
             raise TooLarge(
                 f"a rule of a BlockTable of {count:,} blocks looks up {count:,} x {count:,} of them, more than "
                 f"{MOST_BLOCKS:,} x {MOST_BLOCKS:,}",
-                hint="larger blocks, a shorter n, or --runner gather",
+                hint="larger blocks, a shorter n, or --impl gather",
             )
         matrix = np.zeros((count, count + 1), dtype=np.bool_)
         np.put_along_axis(matrix, self.table, True, axis=1)

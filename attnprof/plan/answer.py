@@ -31,7 +31,7 @@ class CostQuestion:
     def about(self, kind: str, shape: Shape, **more: Any) -> dict[str, Any]:
         """What one answer depends on, beside the code."""
         target = self.target
-        named = {"target": target.name, "runner": target.runner, "parameters": dict(target.parameters)}
+        named = {"target": target.name, "impl": target.impl, "parameters": dict(target.parameters)}
         return {"kind": kind, **named, "shape": plain(shape), **more}
 
     def remembered(self, about: Any, make: Any) -> Any:
@@ -51,7 +51,7 @@ def row(question: CostQuestion, n: int, pass_: Pass) -> dict[str, Any]:
     counted = question.remembered(about, lambda: _counted(question.target, shape, pass_))
     seen = causality_seen(counted["flags"])
     causal = seen if "causal" in labels_of(question.target, shape)[1] else shape.causal
-    head = {"n": n, "pass": pass_, "runner": question.target.runner, "causal": causal}
+    head = {"n": n, "pass": pass_, "impl": question.target.impl, "causal": causal}
     return {
         **head,
         **{quantity.key: quantity.of_cost(counted["cost"]) for quantity in costed()},
@@ -140,7 +140,7 @@ def point(question: CostQuestion) -> dict[str, Any]:
         shape,
         question.passes[0],
         DeviceName.NONE,
-        target.runner,
+        target.impl,
         target.layers,
         params,
         source=question.source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
 from typing import Any
 
 from torch import nn
@@ -25,26 +25,20 @@ class Again(nn.Module):
         return checkpoint(self.block, *inputs, use_reentrant=False)
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpointed:
-    """Another target, with every block of its stack checkpointed (Chen et al. 2016, one segment a block)."""
+def checkpointed(target: Target) -> Target:
+    """The target with every block of its stack checkpointed (Chen et al. 2016, one segment a block).
 
-    inner: Target
+    What it builds raises `AttnprofError` where it is not a stack of blocks; all else is the target's own.
+    """
 
-    @classmethod
-    def of(cls, inner: Target) -> Target:
-        """The checkpointed form of a target, as a target: all but `build` is the inner one's."""
-        wrapped: Any = cls(inner)
-        return wrapped
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def build(self, shape: Shape) -> nn.Module:
-        """The target's module, its blocks wrapped. Raises `AttnprofError` where it is not a stack of blocks."""
+    def build(shape: Shape) -> nn.Module:
         if shape.level is not Level.BLOCK:
             raise AttnprofError("checkpointing wraps blocks", hint="add --level block")
-        module = self.inner.build(shape)
+        module = target.build(shape)
         if isinstance(module, nn.Sequential):
             return nn.Sequential(*(Again(block) for block in module))
         return Again(module)
+
+    twin = copy.copy(target)
+    object.__setattr__(twin, "build", build)
+    return twin

@@ -41,7 +41,8 @@ def _without(record: Record, target: str) -> Record:
     reasons = {key: scrubbed(text) for key, text in record.reasons.items()}
     flags = tuple(scrubbed(flag) for flag in record.flags)
     source = None if record.point.source is None else _name(record.point.source)
-    point = dataclasses.replace(record.point, target=target, source=source)
+    impl = None if record.point.impl is None else _name(record.point.impl)
+    point = dataclasses.replace(record.point, target=target, source=source, impl=impl)
     return dataclasses.replace(record, point=point, reasons=reasons, flags=flags)
 
 

@@ -22,7 +22,7 @@ TIMES = tuple(timing.value for timing in Timing)
 def panel_csv(group: Group, metric: Quantity) -> str:
     """The data of one panel: a row for every point of the group, with the reason where there is no value."""
     name = metric.key
-    head = ("scheme", "runner", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
+    head = ("scheme", "impl", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
     rows = [_panel_row(s.label, r, metric) for s in group.series for r in s.records]
     return _text(head, rows)
 
@@ -35,7 +35,7 @@ def points_csv(groups: Sequence[Group]) -> str:
         "key",
         "scheme",
         "target",
-        "runner",
+        "impl",
         "n",
         *POINT,
         "params",
@@ -54,7 +54,7 @@ def _panel_row(label: str, record: Record, metric: Quantity) -> list[Any]:
     point = record.point
     values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]
     reason = reason_of(record, metric.key) if reading is None else ""
-    return [label, point.runner, point.shape.n, *values, point.layers, record.status, reason]
+    return [label, point.impl, point.shape.n, *values, point.layers, record.status, reason]
 
 
 def _point_row(label: str, record: Record) -> list[Any]:
@@ -63,7 +63,7 @@ def _point_row(label: str, record: Record) -> list[Any]:
     cost = [quantity.of_cost(held) for quantity in COST]
     measured = [None if record.measured is None else getattr(record.measured, name) for name in MEASURED]
     params = "; ".join(f"{k}={v}" for k, v in sorted(point["params"].items()))
-    fixed = [record.key, label, point["target"], point["runner"], point["n"], *(point[k] for k in POINT), params]
+    fixed = [record.key, label, point["target"], point["impl"], point["n"], *(point[k] for k in POINT), params]
     end = [record.status, "; ".join(record.flags), "; ".join(f"{k}: {v}" for k, v in sorted(record.reasons.items()))]
     return [*fixed, *cost, *measured, *_times(record), *end]
 

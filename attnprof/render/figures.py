@@ -73,7 +73,7 @@ class Figure:
     conditions: Conditions
     panels: tuple[Panel, ...]
     legend: tuple[tuple[str, Style, bool], ...]
-    runners: tuple[str, ...]
+    impls: tuple[str, ...]
     layered: bool
 
 
@@ -83,9 +83,9 @@ def figure(group: Group, styles: Mapping[str, Style], name: str) -> Figure:
     metrics = DECODE_PANELS if group.conditions.pass_ is Pass.DECODE else PANELS
     panels = [p for m in metrics if (p := _panel(group, m, styles, strong)) is not None]
     legend = tuple((s.label, styles[s.label], s.label in strong) for s in group.series)
-    runners = tuple(sorted({s.runner for s in group.series if s.runner}))
+    impls = tuple(sorted({s.impl for s in group.series if s.impl}))
     layered = any(r.point.layers > 1 for r in group.records)
-    return Figure(name, group.conditions, tuple(panels), legend, runners, layered)
+    return Figure(name, group.conditions, tuple(panels), legend, impls, layered)
 
 
 def highlighted(group: Group) -> frozenset[str]:

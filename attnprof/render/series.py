@@ -1,4 +1,4 @@
-"""Records as curves: one line for each scheme and runner, among the points that may be compared."""
+"""Records as curves: one line for each scheme and implementation, among the points that may be compared."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def _ordered(value: int | None) -> tuple[bool, int]:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The records of one scheme with one runner under one set of conditions, by rising n."""
+    """The records of one scheme by one implementation under one set of conditions, by rising n."""
 
     label: str
     target: str
-    runner: str | None
+    impl: str | None
     records: tuple[Record, ...]
 
     def readings(self, metric: Quantity) -> dict[int, Reading]:
@@ -125,7 +125,7 @@ def groups(records: Iterable[Record]) -> tuple[Group, ...]:
 
 def _record_order(record: Record) -> tuple[Any, ...]:
     point = record.point
-    return (record.kind, point.target, point.runner or "", repr(_all_but_batch(point)), point.shape.n, record.key)
+    return (record.kind, point.target, point.impl or "", repr(_all_but_batch(point)), point.shape.n, record.key)
 
 
 def _all_but_batch(point: Point) -> tuple[Any, ...]:
@@ -162,14 +162,14 @@ def _conditions(point: Point, fixed_tokens: bool) -> Conditions:
 def _series(records: Sequence[Record]) -> tuple[Series, ...]:
     by_target: dict[tuple[str, str | None], list[Record]] = defaultdict(list)
     for record in records:
-        by_target[record.point.target, record.point.runner].append(record)
-    runners: dict[str, set[str | None]] = defaultdict(set)
-    for target, runner in by_target:
-        runners[target].add(runner)
+        by_target[record.point.target, record.point.impl].append(record)
+    impls: dict[str, set[str | None]] = defaultdict(set)
+    for target, impl in by_target:
+        impls[target].add(impl)
     found: list[Series] = []
-    for (target, runner), members in by_target.items():
-        name = target if len(runners[target]) == 1 else f"{target} · {runner}"
-        found += _variants(name, target, runner, members)
+    for (target, impl), members in by_target.items():
+        name = target if len(impls[target]) == 1 else f"{target} · {impl}"
+        found += _variants(name, target, impl, members)
     return tuple(sorted(found, key=series_order))
 
 
@@ -179,7 +179,7 @@ def series_order(series: Series) -> tuple[int, str]:
     return rank, series.label
 
 
-def _variants(name: str, target: str, runner: str | None, records: Sequence[Record]) -> list[Series]:
+def _variants(name: str, target: str, impl: str | None, records: Sequence[Record]) -> list[Series]:
     """One series, or one for each setting of the parameters in which points of equal n differ."""
     varying = sorted(_varying(records))
     split: dict[tuple[Value, ...], list[Record]] = defaultdict(list)
@@ -190,7 +190,7 @@ def _variants(name: str, target: str, runner: str | None, records: Sequence[Reco
         knobs = ", ".join(f"{k}={v}" for k, v in zip(varying, values, strict=True))
         by_n = {r.point.shape.n: r for r in members}
         ordered = tuple(by_n[n] for n in sorted(by_n))
-        found.append(Series(f"{name} ({knobs})" if knobs else name, target, runner, ordered))
+        found.append(Series(f"{name} ({knobs})" if knobs else name, target, impl, ordered))
     return found
 
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.gather import flops_core as gathered_flops
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.gathered import flops_core as gathered_flops
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Expr, Pattern, Strided
 from attnprof.words import Level

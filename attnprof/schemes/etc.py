@@ -13,23 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore, TileScores
-from attnprof.impl.gather import flops_core as gathered_flops
-from attnprof.impl.masked import pattern_mask
-from attnprof.impl.tiling import TilePart
+from attnprof.contracts import Spec, Written
 from attnprof.layers.attention import QKV
+from attnprof.layers.gathered import GatherCore, TileScores
+from attnprof.layers.gathered import flops_core as gathered_flops
+from attnprof.layers.lowering.tiling import TilePart
+from attnprof.layers.masked_softmax import pattern_mask
 from attnprof.layers.relative_labels import by_lag
-from attnprof.words import Runner
 
 OTHERS = 3  # global to global, global to long, long to global
 SCALE = 0.02
 
 
 class Core(nn.Module):
-    """Streams `q [b, h, n, d]`, `k, v [b, g, n, d]` of both inputs, the global one first."""
-
-    mask: Tensor
+    """Streams `q [b, h, n, d]`, `k, v [b, g, n, d]` of both inputs, the global one first: its labels and its oracle."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -38,18 +35,6 @@ class Core(nn.Module):
         self.heads = shape.heads // shape.groups
         self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.head_dim) * SCALE)
         self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.head_dim) * SCALE)
-        self.mix = None if spec.runner is Runner.MASKED else GatherCore(spec)
-        if self.mix is None:
-            self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
-        for part in self.modules():
-            if isinstance(part, TileScores):
-                part.added = self.labels_of(part.part)
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if self.mix is not None:
-            return self.mix(q, k, v)
-        bias = self.dense_labels(q * q.shape[-1] ** -0.5).masked_fill(~self.mask, float("-inf"))
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Global queries over everything; long queries over the global keys and a window of the long ones.
@@ -67,16 +52,23 @@ class Core(nn.Module):
         unseen = (lag.abs() > self.radius) & ~top & ~top[:, None]
         return (scores / q.shape[-1] ** 0.5).masked_fill(unseen, float("-inf")).softmax(-1) @ v
 
-    def dense_labels(self, q: Tensor) -> Tensor:
-        """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""
-        clip = self.lags.shape[1] // 2
-        place = torch.arange(q.shape[2], device=q.device)
-        hub, kind = place < self.tokens, (place - place[:, None]).clamp(-clip, clip) + clip
-        kind = torch.where(
-            hub[:, None], torch.where(hub, 2 * clip + 1, 2 * clip + 2), torch.where(hub, 2 * clip + 3, kind)
-        )
-        products = q @ self._by_head(torch.cat([self.lags, self.others], 1)).transpose(-2, -1)
-        return products.gather(-1, kind.expand(*q.shape[:2], -1, -1))
+    def _by_head(self, labels: Tensor) -> Tensor:
+        """Labels of KV heads `[g, l, d]` for each query head, `[h, l, d]`."""
+        return labels.repeat_interleave(self.heads, 0) if self.heads > 1 else labels
+
+
+class TiledETC(Core):
+    """Along the tiles of the plan, the labels added to the scores of every part."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.mix = GatherCore(spec)
+        for part in self.modules():
+            if isinstance(part, TileScores):
+                part.added = self.labels_of(part.part)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.mix(q, k, v)
 
     def labels_of(self, part: TilePart) -> Callable[[Tensor, Tensor], None]:
         """What adds the products with their labels to the scores `[b, h, tiles, rows, width]` of a part's tiles."""
@@ -99,9 +91,30 @@ class Core(nn.Module):
     def _products(self, q: Tensor, labels: Tensor) -> Tensor:
         return q @ self._by_head(labels)[:, None].transpose(-2, -1)
 
-    def _by_head(self, labels: Tensor) -> Tensor:
-        """Labels of KV heads `[g, l, d]` for each query head, `[h, l, d]`."""
-        return labels.repeat_interleave(self.heads, 0) if self.heads > 1 else labels
+
+class MaskedETC(Core):
+    """All pairs in torch's fused attention, under a bias of labels and mask."""
+
+    mask: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.register_buffer("mask", pattern_mask(spec)[0], persistent=False)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        bias = self.dense_labels(q * q.shape[-1] ** -0.5).masked_fill(~self.mask, float("-inf"))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.heads > 1)
+
+    def dense_labels(self, q: Tensor) -> Tensor:
+        """The products of every query with the label of every key, `[b, h, n, n]`, pair by pair."""
+        clip = self.lags.shape[1] // 2
+        place = torch.arange(q.shape[2], device=q.device)
+        hub, kind = place < self.tokens, (place - place[:, None]).clamp(-clip, clip) + clip
+        kind = torch.where(
+            hub[:, None], torch.where(hub, 2 * clip + 1, 2 * clip + 2), torch.where(hub, 2 * clip + 3, kind)
+        )
+        products = q @ self._by_head(torch.cat([self.lags, self.others], 1)).transpose(-2, -1)
+        return products.gather(-1, kind.expand(*q.shape[:2], -1, -1))
 
 
 class Projections(nn.Module):
@@ -120,15 +133,26 @@ class Projections(nn.Module):
         return tuple(torch.cat(pair, 2) for pair in pieces)
 
 
-def flops_core(spec: Spec) -> int:
+def tiled(spec: Spec) -> int:
     """The tiles of the window, of global columns and of global rows, and 2 d FLOPs for each of their rows and labels.
 
     A row of the window has 2 k + 1 labels, any other row one.
     """
-    shape, labels = spec.shape, 2 * spec.number("clip") + 1
-    per_label = 2 * shape.batch * shape.heads * shape.head_dim
-    if spec.runner is Runner.MASKED:
-        return per_label * shape.n * (2 * shape.n + labels + OTHERS)
     parts = [part for stack in GatherCore(spec).groups[0][1][0].stacks for part in stack.parts]
+    labels = 2 * spec.number("clip") + 1
     rows = sum(part.count * part.q_block * (1 if part.shifts is None else labels) for part in parts)
-    return gathered_flops(spec) + per_label * rows
+    return gathered_flops(spec) + per_label(spec) * rows
+
+
+def whole(spec: Spec) -> int:
+    """4 n^2 d a head under the mask, and every query with every label."""
+    n = spec.shape.n
+    return per_label(spec) * n * (2 * n + 2 * spec.number("clip") + 1 + OTHERS)
+
+
+def per_label(spec: Spec) -> int:
+    """FLOPs of one product as wide as a head, in all heads."""
+    return 2 * spec.shape.batch * spec.shape.heads * spec.shape.head_dim
+
+
+WRITTEN = {"gather": Written(TiledETC, tiled), "masked": Written(MaskedETC, whole)}

@@ -5,28 +5,29 @@ Beltagy et al. 2020, section 3.1: local queries use Q, K, V; a global query read
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.gather import flops_core as gathered_flops
-from attnprof.impl.masked import MaskedCore
+from attnprof.contracts import Spec, Written
 from attnprof.layers.attention import QKV, random_streams
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.gathered import flops_core as gathered_flops
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.layers.softmax import softmax_attention, unfold
 from attnprof.pattern import Band, Expr, Global, Pattern, Union
 from attnprof.records import Value
-from attnprof.words import Runner
 
 
 class Core(nn.Module):
     """Streams `q, k, v [b, h, n, d]` and, with global tokens, `q_g [b, h, global, d]`, `k_g, v_g [b, h, n, d]`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, near: Callable[[Spec], nn.Module]) -> None:
         super().__init__()
         self.spec, self.hubs = spec, hubs(spec)
-        runner = MaskedCore if spec.runner is Runner.MASKED else GatherCore
-        self.near = runner(local(spec))
+        self.near = near(local(spec))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *hub: Tensor) -> Tensor:
         near = self.near(q, k, v)
@@ -92,7 +93,7 @@ def local(spec: Spec) -> Spec:
         return band | Global(hubs(spec), rows=False)
 
     near = Pattern(whole.name, whole.n, whole.causal, draw, whole.layers, whole.heads)
-    return Spec(spec.shape, spec.params, near, spec.runner, spec.layer)
+    return replace(spec, pattern=near)
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:
@@ -103,10 +104,24 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
     return (*near, torch.randn_like(near[0][:, :, : hubs(spec)]), torch.randn_like(near[1]), torch.randn_like(near[2]))
 
 
-def flops_core(spec: Spec) -> int:
-    """The tiles of the window and the global columns, plus 4 g n d a head for the global rows."""
+def tiled(spec: Spec) -> int:
+    """The tiles of the window and the global columns, and the global rows."""
+    return far(spec) + gathered_flops(local(spec))
+
+
+def whole(spec: Spec) -> int:
+    """4 n^2 d a head under the mask, and the global rows."""
     shape = spec.shape
-    far = 4 * shape.batch * shape.heads * hubs(spec) * shape.n * shape.head_dim
-    if spec.runner is Runner.MASKED:
-        return far + 4 * shape.batch * shape.heads * shape.n * shape.n * shape.head_dim
-    return far + gathered_flops(local(spec))
+    return far(spec) + 4 * shape.batch * shape.heads * shape.n * shape.n * shape.head_dim
+
+
+def far(spec: Spec) -> int:
+    """4 g n d a head for the global rows."""
+    shape = spec.shape
+    return 4 * shape.batch * shape.heads * hubs(spec) * shape.n * shape.head_dim
+
+
+WRITTEN = {
+    "gather": Written(lambda spec: Core(spec, GatherCore), tiled),
+    "masked": Written(lambda spec: Core(spec, MaskedCore), whole),
+}

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.gather import flops_core as gathered_flops
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.gathered import flops_core as gathered_flops
 from attnprof.layers.pooling import Convolved, SlotAttention
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
-from attnprof.words import Runner
 
 
 class Core(nn.Module):
@@ -50,7 +49,7 @@ def blocks(spec: Spec) -> Spec:
     """The spec of a local layer, whose pattern is between tokens."""
     shape, expr = spec.shape, Blocks(spec.number("block"), causal=spec.shape.causal)
     near = Pattern("blocks", shape.n, shape.causal, lambda layer, head: expr)
-    return Spec(shape, spec.params, near, Runner.GATHER, spec.layer)
+    return Spec(shape, spec.params, near, layer=spec.layer)
 
 
 def flops_core(spec: Spec) -> int:

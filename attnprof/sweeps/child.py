@@ -35,7 +35,7 @@ class Child:
         self.target = door.find(
             request["target"],
             params=request["params"],
-            runner=request["runner"],
+            impl=request["impl"],
             arguments=request["arguments"],
             layout=request.get("layout"),
         )

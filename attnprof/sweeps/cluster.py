@@ -57,8 +57,8 @@ def submit(
 
 
 def folder_of(run: RunFolder, job: TargetPoints) -> Path:
-    """Where a job keeps its own run: named by its target, its parameters and its runner."""
-    settings = content_hash([job.target, dict(job.params), job.runner, dict(job.arguments), job.layout])
+    """Where a job keeps its own run: named by its target, its parameters and what computes it."""
+    settings = content_hash([job.target, dict(job.params), job.impl, dict(job.arguments), job.layout])
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
 
 
@@ -72,7 +72,7 @@ def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) ->
 def to_json(job: TargetPoints) -> str:
     """A job as text."""
     points = [{"key": p.key, "point": p.point.to_json(), "flags": p.flags} for p in job.points]
-    plain = {name: getattr(job, name) for name in ("target", "params", "runner", "arguments", "layout")}
+    plain = {name: getattr(job, name) for name in ("target", "params", "impl", "arguments", "layout")}
     return json.dumps({**plain, "points": points})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from attnprof.contracts import SchemeTarget
 from attnprof.errors import AttnprofError
 from attnprof.records import Record
 from attnprof.store import RunFolder
@@ -40,7 +41,7 @@ def _graph(job: TargetPoints) -> Record | None:
     from attnprof.graph.record import graph_record
 
     target = job.find()
-    if not hasattr(target, "graph"):
+    if not isinstance(target, SchemeTarget):
         return None
     longest = max(planned.point.shape.n for planned in job.points)
     shape = job.points[0].point.shape

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from attnprof.contracts import Target
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
 from attnprof.records import BASELINES, Point, Value, content_hash
@@ -18,7 +18,7 @@ from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
 from attnprof.targets.binding import refuse_unbound
 from attnprof.usercode import fitted, labels_of
-from attnprof.words import DeviceName, Layout, Pass, Preset, Runner
+from attnprof.words import DeviceName, Impl, Layout, Pass, Preset
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
@@ -32,7 +32,7 @@ class SweepRequest:
     shape: Shape = field(default_factory=lambda: Shape(n=1))
     causal: bool | None = None
     passes: tuple[Pass, ...] = DEFAULT_PASSES
-    runner: Runner | None = None
+    impl: Impl | str | None = None
     device: DeviceName = DeviceName.CPU
     tokens: int | None = None
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class SweepRequest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "passes", Pass.distinct(self.passes))
         object.__setattr__(self, "device", DeviceName(self.device))
-        object.__setattr__(self, "runner", None if self.runner is None else Runner(self.runner))
+        object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
         object.__setattr__(self, "layout", None if self.layout is None else Layout(self.layout))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
@@ -70,7 +70,7 @@ class TargetPoints:
 
     target: str
     params: Mapping[str, Value]
-    runner: str | None
+    impl: str | None
     arguments: Mapping[str, Value]
     points: tuple[PlannedPoint, ...]
     card: Card | None = None
@@ -87,7 +87,7 @@ class TargetPoints:
             "do": "open",
             "target": self.target,
             "params": dict(self.params),
-            "runner": self.runner,
+            "impl": self.impl,
             "arguments": dict(self.arguments),
             "layout": self.layout,
         }
@@ -97,7 +97,7 @@ class TargetPoints:
         return door.find(
             self.target,
             params=self.params,
-            runner=self.runner,
+            impl=self.impl,
             arguments=self.arguments,
             layout=self.layout,
             name=self.name,
@@ -110,7 +110,7 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
     `explicit` are the sizes that were asked for in so many words: one that no target takes is refused.
     """
     checked(ask.shape.replace(n=min(ask.lengths)))
-    names = ask.targets or tuple(name for name in catalog.names() if catalog.entry(name).has_maths)
+    names = ask.targets or catalog.distinct_schemes()
     for name in ask.settings:
         if name not in map(label, names):
             raise AttnprofError(
@@ -129,7 +129,13 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
 
 
 def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
-    return door.find(text, params=params, runner=ask.runner, arguments=ask.arguments, layout=ask.layout, name=name)
+    given = {"params": params, "arguments": ask.arguments, "layout": ask.layout, "name": name}
+    try:
+        return door.find(text, impl=ask.impl, **given)
+    except Unsupported:
+        if len(ask.targets) == 1:
+            raise
+        return door.find(text, **given)
 
 
 def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
@@ -164,7 +170,7 @@ def _job(
     planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
     distinct = {point.key: point for point in planned}
     points = tuple(distinct.values())
-    return TargetPoints(name, params, target.runner, ask.arguments, points, target.card, ask.layout)
+    return TargetPoints(name, params, target.impl, ask.arguments, points, target.card, ask.layout)
 
 
 def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> PlannedPoint:
@@ -175,8 +181,8 @@ def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool,
     flags = [
         f"clipped:{name}={value}" for name, value in params.items() if target.parameters.get(name) not in (None, value)
     ]
-    if ask.runner and target.runners and target.runner != ask.runner:
-        flags.append(f"runner:{ask.runner} cannot execute it, {target.runner} does")
+    if ask.impl and target.impl and target.impl != ask.impl:
+        flags.append(f"impl:{ask.impl} cannot compute it, {target.impl} does")
     return PlannedPoint(key_of(target, point), point, tuple(flags))
 
 
@@ -187,9 +193,7 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
         shape = shape.replace(causal=False)  # what is asked of others says nothing here, and is no claim to check
     source = None if text in catalog.names() else text
     params = target.resolve(shape.n)
-    return Point(
-        target.name, shape, pass_, device, target.runner, target.layers, params, source=source, unknown=unknown
-    )
+    return Point(target.name, shape, pass_, device, target.impl, target.layers, params, source=source, unknown=unknown)
 
 
 def key_of(target: Target, point: Point) -> str:

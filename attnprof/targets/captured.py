@@ -21,32 +21,30 @@ PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is 
 
 @dataclass(frozen=True, eq=False)
 class CapturedTarget(CatalogTarget):
-    """A mask from a file; `sure` are the edges that it certainly has, where its tiles hide some."""
-
-    sure: Slices | None = None
+    """A mask from a file; where its tiles hide some edges, `sure` are those of its full ones."""
 
     def graph(self, shape: Shape, later: int = 0) -> Pattern:
         """The pattern at the captured length; its edges are a bound where tiles hide some."""
         return replace(super().graph(shape, later), bound="" if self.sure is None else f"edges are {PARTIAL}")
 
 
-def captured(path: Path, runner: str | None = None) -> CapturedTarget:
+def captured(path: Path, impl: str | None = None) -> CatalogTarget:
     """The pattern in a file, of the length that it was captured at. Raises `AttnprofError` for any other content."""
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="a .npz with a CSR, or a .pt with a BlockMask")
     slices, sure = (load_csr(path), None) if path.suffix == ".npz" else block_mask(path)
-    return _target(slices, path, path.stem, f"captured mask {path.name}", runner, sure)
+    return _target(slices, path, path.stem, f"captured mask {path.name}", impl, sure)
 
 
 def _target(
-    slices: Slices, path: Path, name: str, title: str, runner: str | None, sure: Slices | None = None
-) -> CapturedTarget:
+    slices: Slices, path: Path, name: str, title: str, impl: str | None, sure: Slices | None = None
+) -> CatalogTarget:
     def draw(n: int) -> Expr:
         return Explicit(of_length(slices, n, name))
 
     notes = () if sure is None else (PARTIAL,)
     card = replace(OWN_CARD, title=title, paper_n=slices.n, notes=notes)
-    target = replace(CapturedTarget.of(Entry(name, path, card, draw), {}, runner), sure=sure)
+    target = replace(CapturedTarget.of(Entry(name, path, card, draw), {}, impl), sure=sure)
     return as_it_looks(target, (slices.n,))
 
 
@@ -57,14 +55,14 @@ def of_length(slices: Slices, n: int, name: str) -> Slices:
     return slices
 
 
-def of_csr(matrix: Any, path: Path, name: str, runner: str | None = None) -> CapturedTarget:
+def of_csr(matrix: Any, path: Path, name: str, impl: str | None = None) -> CatalogTarget:
     """The pattern of a SciPy sparse matrix or array, `[n, n]`: its stored values that are not zero."""
     held = matrix.tocsr()
     arrays = {name: getattr(held, name) for name in ("indptr", "indices", "data")}
-    return _target(_checked(path, {**arrays, "shape": np.asarray(held.shape)}), path, name, "a CSR mask", runner)
+    return _target(_checked(path, {**arrays, "shape": np.asarray(held.shape)}), path, name, "a CSR mask", impl)
 
 
-def of_dense(mask: np.ndarray, path: Path, name: str, runner: str | None = None) -> CapturedTarget:
+def of_dense(mask: np.ndarray, path: Path, name: str, impl: str | None = None) -> CatalogTarget:
     """The pattern of a boolean mask `[n, n]`, True where query i reads key j. Raises `AttnprofError` for another."""
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not len(mask):
         raise AttnprofError(
@@ -73,10 +71,10 @@ def of_dense(mask: np.ndarray, path: Path, name: str, runner: str | None = None)
         )
     row, key = np.nonzero(mask)
     slices = Slices.from_pairs(len(mask), row, key)
-    return _target(slices, path, name, "a boolean mask", runner)
+    return _target(slices, path, name, "a boolean mask", impl)
 
 
-def of_block_mask(mask: Any, path: Path, name: str, runner: str | None = None) -> CatalogTarget:
+def of_block_mask(mask: Any, path: Path, name: str, impl: str | None = None) -> CatalogTarget:
     """The pattern of a BlockMask: its full tiles, and of its partial ones what its mask_mod lets through.
 
     The first sequence of a batch, head by head. Raises `AttnprofError` for one that is not square.
@@ -108,7 +106,7 @@ def of_block_mask(mask: Any, path: Path, name: str, runner: str | None = None) -
     def draw_all(n: int) -> Expr:
         return draw(n)
 
-    return as_it_looks(CatalogTarget.of(Entry(name, path, card, draw_all if alone else draw), {}, runner), (n,))
+    return as_it_looks(CatalogTarget.of(Entry(name, path, card, draw_all if alone else draw), {}, impl), (n,))
 
 
 def _live(counts: Any, indices: Any, columns: int) -> Any:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnprof import impl as implementations
+from attnprof.contracts import SchemeFacts
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import PACKAGE, shipped
 from attnprof.pattern.apart import on_real_numbers
@@ -20,8 +22,9 @@ from attnprof.pattern.card import Card
 from attnprof.pattern.definition import Parts, check_examples, check_keywords, functions_of, params_of
 from attnprof.pattern.param import Param
 from attnprof.records import Value
+from attnprof.shapes import Shape
 from attnprof.userfiles import line_in, run_file
-from attnprof.words import Maths, Runner
+from attnprof.words import DeviceName, DType, Impl, Maths
 
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
@@ -49,8 +52,19 @@ class Entry(Parts):
 
     @property
     def has_maths(self) -> bool:
-        """Whether tensors can be computed: by a runner, or by a scheme module of the same name."""
-        return is_written(self.name, self.card)
+        """Whether tensors can be computed: of the edges of its pattern, or by a scheme's own file."""
+        return is_written(self.home, self.card)
+
+    @property
+    def home(self) -> str:
+        """The name that its maths is known by: that of its file; none of a user's own pattern, whatever its name."""
+        ours = self.path.parent == shipped("patterns") or self.card.maths is Maths.OWN
+        return self.path.stem if ours else ""
+
+    @property
+    def facts(self) -> SchemeFacts:
+        """What an implementation may know of it."""
+        return facts(self.home, self.card)
 
     @property
     def defaults(self) -> dict[str, Value]:
@@ -87,13 +101,55 @@ def card(name: str) -> Card:
 
 
 def is_written(name: str, card: Card) -> bool:
-    """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of that name."""
-    return card.maths is Maths.PATTERN or (PACKAGE / "schemes" / f"{name}.py").is_file()
+    """Whether tensors can be computed: the pattern is all there is, or `schemes/` has a file of its maths."""
+    return card.maths is Maths.PATTERN or maths_file(name, card).is_file()
 
 
-def runners_of(card: Card) -> tuple[Runner, ...]:
-    """The runners that can execute a scheme, the default first; none for one with maths of its own alone."""
-    return tuple(Runner(name) for name in card.runners) or (tuple(Runner) if card.maths is Maths.PATTERN else ())
+def distinct_schemes() -> tuple[str, ...]:
+    """The schemes whose maths is written, without those that at their defaults are another of them (`gqa` is dense)."""
+    cards = {name: card(name) for name in names()}
+    return tuple(name for name, it in cards.items() if is_written(name, it) and (it.impls or not it.maths_of))
+
+
+def maths_file(name: str, card: Card) -> Path:
+    """The file of `schemes/` that has, or would have, the maths of an entry."""
+    return PACKAGE / "schemes" / f"{card.maths_of or name}.py"
+
+
+@cache
+def written(file: Path) -> tuple[str, ...]:
+    """The implementations that a scheme's maths is written for, read from its text: `eager`, or those of `WRITTEN`."""
+    if not file.is_file():
+        return ()
+    text = file.read_text(encoding="utf-8")
+    for node in ast.parse(text).body if "\nWRITTEN = " in text else ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WRITTEN":
+            assert isinstance(node.value, ast.Dict)
+            return tuple(str(ast.literal_eval(key)) for key in node.value.keys if key)
+    return ("eager",)
+
+
+def facts(name: str, card: Card) -> SchemeFacts:
+    """What an implementation may know of an entry before anything is built."""
+    own = () if card.maths is Maths.PATTERN else written(maths_file(name, card))
+    return SchemeFacts(card.maths_of or name, card, own)
+
+
+def cannot(name: str, card: Card, impl: str) -> str | None:
+    """Why an implementation cannot compute an entry on this machine, whatever the device; None where it can.
+
+    Asked at a usual shape, in a precision that every kernel takes.
+    """
+    if not is_written(name, card):
+        return card.instead or "its maths is not written: its graph alone is known"
+    usual = Shape(n=1024, causal=True in card.causality, dtype=DType.BFLOAT16)
+    return implementations.reason(impl, facts(name, card), usual, DeviceName.NONE)
+
+
+def able(name: str, card: Card) -> Iterator[Impl]:
+    """The implementations that can compute an entry here, the default first."""
+    order = (*card.impls, *(impl for impl in implementations.names() if impl not in card.impls))
+    return (Impl(impl) for impl in order if cannot(name, card, impl) is None)
 
 
 @cache

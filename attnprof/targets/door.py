@@ -18,35 +18,35 @@ from attnprof.userfiles import import_module, run_file
 from attnprof.words import Layout
 
 
-def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+def target(thing: Any, *, impl: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
     """Whatever the user holds as a target: see `attnprof.target`."""
     if isinstance(thing, Path):
         thing = str(thing)
     if not isinstance(thing, str):
         from attnprof.targets.objects import Provenance, wrapped
 
-        return wrapped(thing, Provenance.of_object(thing), runner=runner, layout=layout, parameters=parameters)
+        return wrapped(thing, Provenance.of_object(thing), impl=impl, layout=layout, parameters=parameters)
     code = is_code(thing) or (thing.endswith(".py") and Path(thing).is_file() and only_object(Path(thing)) is not None)
     params, arguments = ({}, parameters) if code else (parameters, {})
-    return find(thing, runner=runner, layout=layout, params=params, arguments=arguments)
+    return find(thing, impl=impl, layout=layout, params=params, arguments=arguments)
 
 
 def find(
     text: str,
     *,
     params: Mapping[str, Value] | None = None,
-    runner: str | None = None,
+    impl: str | None = None,
     arguments: Mapping[str, Value] | None = None,
     layout: str | None = None,
     name: str | None = None,
 ) -> Target:
     """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
 
-    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `runner` is
-    `masked`, `gather` or `flex`, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
+    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `impl` is
+    how a scheme is computed, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
     unknown, with the nearest valid choice.
     """
-    found = _found(text, params or {}, runner, arguments or {}, layout)
+    found = _found(text, params or {}, impl, arguments or {}, layout)
     return found if name in (None, found.name) else found.renamed(name)
 
 
@@ -59,14 +59,14 @@ def is_code(text: str) -> bool:
 def _found(
     text: str,
     params: Mapping[str, Value],
-    runner: str | None,
+    impl: str | None,
     arguments: Mapping[str, Value],
     layout: str | None,
 ) -> Target:
     from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
     if text in names():
-        return CatalogTarget.of(entry(text), params, runner)
+        return CatalogTarget.of(entry(text), params, impl)
     if is_code(text):
         from attnprof.targets.objects import Provenance, attribute_of, wrapped
 
@@ -78,16 +78,16 @@ def _found(
             raise AttnprofError(
                 f"{text} has no parameters to --set", hint="constructor arguments are given by --arg KEY=VALUE"
             )
-        return wrapped(held, origin, runner=runner, layout=layout, parameters=arguments)
+        return wrapped(held, origin, impl=impl, layout=layout, parameters=arguments)
     if text.endswith(".py"):
         only = only_object(Path(text))
         if only is not None:
-            return _found(f"{text}:{only}", params, runner, arguments, layout)
-        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, runner))
+            return _found(f"{text}:{only}", params, impl, arguments, layout)
+        return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, impl))
     if text.endswith(CAPTURED):
         from attnprof.targets.captured import captured
 
-        return captured(Path(text), runner)
+        return captured(Path(text), impl)
     raise _unknown(text)
 
 

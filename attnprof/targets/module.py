@@ -26,7 +26,7 @@ from attnprof.targets.signatures import (
 )
 from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
 from attnprof.usercode import Mixing
-from attnprof.words import DType, Layout, Level, Maths, Runner
+from attnprof.words import DType, Layout, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,8 +53,7 @@ class ModuleTarget:
     function: bool = False
     built: bool = False
     layout: Layout | None = None
-    runner: Runner | None = None
-    runners: tuple[Runner, ...] = ()
+    impl: None = None
     layers: int = 1
     known: dict[Any, Any] = field(default_factory=dict)
 

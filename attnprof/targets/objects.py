@@ -70,7 +70,7 @@ def wrapped(
     thing: Any,
     origin: Provenance,
     *,
-    runner: str | None = None,
+    impl: str | None = None,
     layout: Layout | str | None = None,
     parameters: Mapping[str, Any],
 ) -> Target:
@@ -80,7 +80,7 @@ def wrapped(
     `(b, h, q_idx, kv_idx)`, one that needs sizes and arguments at most makes a module, any other is attention on
     `(q, k, v)`.
     """
-    pattern = _pattern(thing, origin, runner)
+    pattern = _pattern(thing, origin, impl)
     if pattern is not None:
         _refuse(parameters, origin, "is a pattern, and takes no arguments")
         return pattern
@@ -103,26 +103,26 @@ def _refuse(parameters: Mapping[str, Value], origin: Provenance, why: str, hint:
         raise AttnprofError(f"{origin.text} {why}: {', '.join(parameters)}", hint=hint)
 
 
-def _pattern(thing: Any, origin: Provenance, runner: str | None) -> Target | None:
+def _pattern(thing: Any, origin: Provenance, impl: str | None) -> Target | None:
     """The target of an object that is a pattern; None for any other."""
     if isinstance(thing, Expr):
-        return _drawn(origin, lambda n: thing, f"expression {thing!r}", runner)
+        return _drawn(origin, lambda n: thing, f"expression {thing!r}", impl)
     if _is_torch(thing, "nn.attention.flex_attention", "BlockMask"):
-        return of_block_mask(thing, origin.path, origin.name, runner)
+        return of_block_mask(thing, origin.path, origin.name, impl)
     if type(thing).__module__.startswith("scipy.sparse"):
-        return of_csr(thing, origin.path, origin.name, runner)
+        return of_csr(thing, origin.path, origin.name, impl)
     if _is_torch(thing, "_tensor", "Tensor"):
         thing = thing.detach().cpu().numpy()
     if isinstance(thing, np.ndarray):
-        return of_dense(thing, origin.path, origin.name, runner)
+        return of_dense(thing, origin.path, origin.name, impl)
     if inspect.isroutine(thing) and is_mask_mod(thing):
-        return as_it_looks(CatalogTarget.of(mask_entry(origin.name, thing, origin.path), {}, runner))
+        return as_it_looks(CatalogTarget.of(mask_entry(origin.name, thing, origin.path), {}, impl))
     return None
 
 
-def _drawn(origin: Provenance, draw: Callable[..., Expr], title: str, runner: str | None) -> Target:
+def _drawn(origin: Provenance, draw: Callable[..., Expr], title: str, impl: str | None) -> Target:
     card = replace(OWN_CARD, title=title)
-    return as_it_looks(CatalogTarget.of(Entry(origin.name, origin.path, card, draw), {}, runner))
+    return as_it_looks(CatalogTarget.of(Entry(origin.name, origin.path, card, draw), {}, impl))
 
 
 def _is_torch(thing: Any, module: str, name: str) -> bool:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from attnprof.contracts import Spec
+from attnprof import impl as implementations
+from attnprof.contracts import Checked, Scheme, Spec
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.pattern import Card, Pattern
 from attnprof.pattern.param import Param, accepted, at_length
 from attnprof.records import Value
 from attnprof.shapes import Shape
-from attnprof.targets.catalog import Entry, runners_of
+from attnprof.targets.catalog import Entry, able, cannot
 from attnprof.targets.stated import Stated, context_of, crossing
-from attnprof.words import Level, Maths, Runner
+from attnprof.words import DeviceName, Impl, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from attnprof.pattern import Slices
 
 
 # What the blocks of every scheme may be asked for, by `--set` like a parameter of its own; of use at level block.
@@ -31,28 +34,37 @@ LOOKED_AT = (64, 257)
 
 @dataclass(frozen=True, eq=False)
 class CatalogTarget(Stated):
-    """A scheme of the catalogue with its parameters and its runner chosen; all that a command needs of it.
+    """A scheme of the catalogue with its parameters and how it is computed chosen; all that a command needs of it.
 
     `reads_ahead`: that edges to the future were seen in a pattern that takes no `causal` to leave them out.
+    `sure`: the edges that it certainly has, where some of its edges are not known.
     """
 
     entry: Entry
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    runner: Runner | None = None
+    impl: Impl | None = None
     reads_ahead: bool = False
+    sure: Slices | None = None
 
     @classmethod
-    def of(cls, entry: Entry, params: Mapping[str, Value], runner: str | None) -> Self:
-        """The entry with some parameters set. Raises `AttnprofError` for one that it does not have."""
+    def of(cls, entry: Entry, params: Mapping[str, Value], impl: str | None) -> Self:
+        """The entry with some parameters set, computed as asked, or else as it usually is.
+
+        Raises `AttnprofError` for a parameter that it does not have, `Unsupported` for what cannot compute it.
+        """
         for name, value in params.items():
             param = entry.params.get(name) or OF_BLOCKS.get(name)
             if param is None:
                 raise unknown(f"parameter of {entry.name}", name, entry.params)
             param.check(entry.name, name, value)
         target = cls(entry, {**entry.defaults, **params})
-        asked = None if runner is None else Runner(runner)
-        chosen = asked if asked in target.runners else next(iter(target.runners), None)
-        return replace(target, runner=chosen)
+        able_ones = able(entry.home, entry.card)
+        if impl is None:
+            return replace(target, impl=next(able_ones, None))
+        if why := cannot(entry.home, entry.card, impl):
+            others = ", ".join(able_ones)
+            raise Unsupported(f"{impl} cannot compute {entry.name}: {why}", hint=f"--impl {others or 'is for others'}")
+        return replace(target, impl=Impl(impl))
 
     @property
     def name(self) -> str:
@@ -75,9 +87,27 @@ class CatalogTarget(Stated):
         return 1 if count is None else count(**accepted(count, **self.parameters))
 
     @property
-    def runners(self) -> tuple[Runner, ...]:
-        """The runners that can execute it, the default first; none for a scheme with maths of its own alone."""
-        return runners_of(self.card)
+    def files(self) -> tuple[str, ...]:
+        """The file that it comes from."""
+        return (str(self.entry.path),)
+
+    @property
+    def context(self) -> frozenset[str]:
+        """What its pattern asks for: its parameters, and `layer`, `head`, `seed` and the like if it depends on them."""
+        return frozenset(inspect.signature(self.entry.draw).parameters) if self.entry.draw else frozenset()
+
+    @property
+    def closed_context(self) -> frozenset[str]:
+        """The same of its closed count of edges."""
+        return frozenset(inspect.signature(self.entry.edges).parameters) if self.entry.edges else frozenset()
+
+    def implementations(self) -> tuple[Impl, ...]:
+        """What can compute it on this machine, the default first."""
+        return tuple(able(self.entry.home, self.card))
+
+    def cannot(self, shape: Shape, device: DeviceName) -> str | None:
+        """Why its implementation cannot compute this shape on this device; None where it can."""
+        return None if self.impl is None else implementations.reason(self.impl, self.entry.facts, shape, device)
 
     def resolve(self, n: int) -> dict[str, Value]:
         """Its parameters at length n: those that the paper makes functions of n as integers, the others as they are."""
@@ -92,7 +122,8 @@ class CatalogTarget(Stated):
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
         from attnprof.layers.stacked import stacked
 
-        stack = getattr(self._scheme(), "stacked", stacked)
+        scheme = self.scheme
+        stack = (scheme and scheme.stacked) or stacked
         return stack(layers, shape.level).to(torch_dtype(shape))
 
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
@@ -101,12 +132,11 @@ class CatalogTarget(Stated):
 
         from attnprof.layers.attention import random_streams
 
+        scheme = self.scheme
         if shape.level is Level.CORE:
-            streams = getattr(self._scheme(), "streams", None)
-            return streams(self.spec(shape)) if streams else random_streams(shape)
-        own = getattr(self._scheme(), "inputs", None)
-        if own:
-            return own(self.spec(shape))
+            return scheme.streams(self.spec(shape)) if scheme and scheme.streams else random_streams(shape)
+        if scheme and scheme.inputs:
+            return scheme.inputs(self.spec(shape))
         x = torch.randn(shape.batch, shape.n, shape.dim, dtype=torch_dtype(shape))
         if shape.m is None:
             return (x,)
@@ -116,9 +146,8 @@ class CatalogTarget(Stated):
         """`build(shape)` with every core's maths replaced by its oracle: same parameters, same state dict."""
         module = self.build(shape)
         for part in module.modules():
-            oracle = getattr(part, "reference", None)
-            if callable(oracle):
-                part.forward = oracle
+            if isinstance(part, Checked):
+                part.forward = part.reference
         return module
 
     def pattern(self, shape: Shape) -> Pattern | None:
@@ -142,26 +171,40 @@ class CatalogTarget(Stated):
 
     def flops_core(self, shape: Shape) -> int | None:
         """The closed form that the code states for what its core executes, forward, all layers; None without."""
-        module = self._scheme() or importlib.import_module(f"attnprof.impl.{self.runner}")
-        closed = getattr(module, "flops_core", None)
-        if closed is None:
+        if self.impl is None:
             return None
         if self.encodes(shape):
             source = self.flops_core(shape.replace(n=shape.keys, m=None, causal=False))
             within = self.flops_core(shape.replace(m=None))
-            assert source is not None
-            assert within is not None
-            return source + within + crossing(shape, self.layers)
-        return shape.repeats * sum(closed(self.spec(shape, layer)) for layer in range(self.layers))
+            return None if source is None or within is None else source + within + crossing(shape, self.layers)
+        how = implementations.implementation(self.impl)
+        found = [how.executed(self.spec(shape, layer)) for layer in range(self.layers)]
+        known = [flops for flops in found if flops is not None]
+        return shape.repeats * sum(known) if len(known) == len(found) else None
 
     def encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
         asked = shape.level is Level.BLOCK and shape.m is not None and self.entry.has_maths
-        return asked and not hasattr(self._scheme(), "inputs")
+        return asked and not self.reads_context
 
     def spec(self, shape: Shape, layer: int = 0) -> Spec:
         """What a core is built from."""
-        return Spec(shape, self.resolve(shape.n), self.pattern(shape), self.runner, layer)
+        return Spec(shape, self.resolve(shape.n), self.pattern(shape), self.impl, layer, self.scheme)
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """What the file of its maths defines; None where its pattern is all there is, or the maths is not written."""
+        if self.card.maths is Maths.PATTERN or not self.entry.has_maths:
+            return None
+        from attnprof import schemes
+
+        return schemes.scheme(self.entry.facts.maths)
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether its layers take a second sequence themselves."""
+        scheme = self.scheme
+        return scheme is not None and scheme.inputs is not None
 
     def _blocks(self, shape: Shape) -> nn.Module:
         """A stack of blocks: `depth` times all layer kinds; with a context of m tokens, an encoder for it too."""
@@ -174,25 +217,24 @@ class CatalogTarget(Stated):
         layers, after = self._repeated(inner)
         ffn = self._feed_forward(inner)
         chosen = accepted(blocks, **self.resolve(shape.n))
-        reads = hasattr(self._scheme(), "inputs")
-        return blocks(inner, layers, ffn, encoder=encoder, reads_context=reads, after=after, **chosen)
+        return blocks(inner, layers, ffn, encoder=encoder, reads_context=self.reads_context, after=after, **chosen)
 
     def _feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
         """What makes the FFN of a block: the experts of `switch` where they are asked for; None for the plain one."""
         asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
         if asked == "plain":
             return None
-        from attnprof.schemes.switch import FeedForward
         from attnprof.targets.catalog import entry
 
         owner = self if self.name == "switch" else type(self).of(entry("switch"), {}, None)
-        return lambda: FeedForward(owner.spec(shape))
+        make = owner.scheme and owner.scheme.feed_forward
+        return (lambda: make(owner.spec(shape))) if make else None
 
     def _repeated(self, shape: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
         """The attention layers of a stack of blocks, each to stand in one, and what the scheme puts after them."""
         from torch import nn
 
-        stack = getattr(self._scheme(), "stacked", None)
+        stack = self.scheme and self.scheme.stacked
         layers, after = [], []
         for first in range(0, shape.depth * self.layers, self.layers):
             group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
@@ -207,18 +249,15 @@ class CatalogTarget(Stated):
     def _layer(self, shape: Shape, layer: int) -> nn.Module:
         from attnprof.layers.attention import QKV, Attention
 
-        scheme, spec = self._scheme(), self.spec(shape, layer)
-        if hasattr(scheme, "Layer") and shape.level is not Level.CORE:
-            return scheme.Layer(spec)
-        core = scheme.Core(spec) if scheme else runner_core(self.runner)(executable(spec, self.name))
+        scheme, spec = self.scheme, self.spec(shape, layer)
+        if scheme and scheme.layer and shape.level is not Level.CORE:
+            return scheme.layer(spec)
+        assert self.impl is not None, "it was checked that something computes it"
+        core = implementations.implementation(self.impl).build(spec)
         if shape.level is Level.CORE:
             return core
-        project = scheme.Projections(spec) if hasattr(scheme, "Projections") else QKV(shape)
+        project = scheme.projections(spec) if scheme and scheme.projections else QKV(shape)
         return Attention(shape, project, core)
-
-    def _scheme(self) -> Any:
-        """The module with the scheme's own maths, or None where a runner is all that it takes."""
-        return importlib.import_module(f"attnprof.schemes.{self.name}") if self.card.maths is Maths.OWN else None
 
     def _check(self, shape: Shape) -> None:
         if not self.entry.has_maths:
@@ -252,22 +291,8 @@ class CatalogTarget(Stated):
                 f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
                 hint=f"--keys {shape.n} or more, the last of which are the queries' own",
             )
-
-
-def executable(spec: Spec, name: str) -> Spec:
-    """The spec, where a runner can execute its pattern: one softmax over edges between tokens."""
-    hint = f"a runner computes one softmax over edges: give a union by `|`; attnprof graph {name} takes any pattern"
-    if spec.pattern is None:
-        raise Unsupported(f"the pattern of {name} has no edges between tokens to execute", hint=hint)
-    if any(len(spec.pattern.expr(spec.layer, head).terms()) > 1 for head in range(spec.pattern.heads)):
-        raise Unsupported(f"the pattern of {name} is a sum of several softmaxes", hint=hint)
-    return spec
-
-
-def runner_core(runner: Runner | None) -> type[nn.Module]:
-    """The core that executes a pattern with this runner."""
-    module = importlib.import_module(f"attnprof.impl.{runner}")
-    return getattr(module, f"{str(runner).capitalize()}Core")
+        if why := self.cannot(shape, DeviceName.NONE):
+            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
 
 
 def torch_dtype(shape: Shape) -> Any:

@@ -6,20 +6,22 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from attnprof.contracts import Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.locate import PACKAGE, shipped
+from attnprof.targets.catalog import maths_file
 from attnprof.usercode import UserCode
 from attnprof.userfiles import sources_of
 
 
 def source_hash(target: Target) -> str:
-    """A hash of all the code that decides what a target costs: its own files, layers, runners, patterns, counting."""
-    path = getattr(getattr(target, "entry", None), "path", None)
-    own = [Path(path)] if path else [Path(p) for p in (target.files if isinstance(target, UserCode) else ())]
+    """A hash of all the code that decides what a target costs: its own files and the rooms that it rests on."""
+    own = [Path(file) for file in target.files] if isinstance(target, (UserCode, SchemeTarget)) else []
+    if target.impl and target.impl.endswith(".py"):
+        own.append(Path(target.impl))
     own = [source for file in own for source in (sources_of(file) if file.suffix == ".py" else (file,))]
     if target.card.pattern_of:
         own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
-    own.append(PACKAGE / "schemes" / f"{target.name}.py")
+    own += [maths_file(file.stem, target.card) for file in own[:1]]
     digest = hashlib.sha256(_shared_sources())
     for file in own:
         digest.update(file.read_bytes() if file.is_file() else b"")

@@ -1,4 +1,4 @@
-"""Sparse in fact: at 16k tokens the gather runner beats dense fused attention, forward and train."""
+"""Sparse in fact: at 16k tokens gathering beats dense fused attention, forward and train."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_gather_is_faster_than_dense_attention_under_a_mask(benchmark: Any, name
     At 4096 only: under a mask torch trains with every score in memory, more than 24 GB at 16384.
     """
     shape = Shape(4096, causal=catalog.entry(name).card.causality[0])
-    sparse, masked = door.find(name), door.find(name, runner="masked")
+    sparse, masked = door.find(name), door.find(name, impl="masked")
     torch.manual_seed(0)
     inputs = sparse.inputs(shape)
     theirs = passes(masked.build(shape), inputs, pass_)

@@ -58,7 +58,7 @@ def test_json_holds_the_intervals(write: Write, capsys: pytest.CaptureFixture[st
     ended, out, _ = run(capsys, a, b, "--json")
     found = json.loads(out)
     assert ended == 4
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["regressed"]
     assert (found["only_in_a"], found["only_in_b"]) == (1, 1)
     (point,) = found["points"]

@@ -10,7 +10,7 @@ from tests.cli.console import attnprof
 
 SIZES = ("--dim", "64", "--heads", "4")
 KEYS = (
-    "runner", "causal", "flops_executed", "flops_core_executed", "flops_core_useful", "exp_ops", "arith_ops",
+    "impl", "causal", "flops_executed", "flops_core_executed", "flops_core_useful", "exp_ops", "arith_ops",
     "select_ops", "saved_bytes", "peak_bytes", "param_bytes", "state_bytes", "method", "certificate", "reasons",
 )  # fmt: skip
 MODULE = """

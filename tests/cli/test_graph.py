@@ -84,7 +84,7 @@ def test_longformer_reads_as_a_summary_and_leaves_a_record_and_a_page(folder: Pa
 
 def test_json_has_the_keys_that_others_rely_on(folder: Path) -> None:
     found = facts("bigbird", "--n", "1k", "--set", "block=16", "--seeds", "4")
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["edges"] == found["edges_closed_form"]["value"] == 159_232
     assert found["reach"][-1] == found["reach"][-1] | {"layer": 2, "min": 1024, "max": 1024, "share": 1.0}
     variant = found["random"]["window + random"]

@@ -29,7 +29,8 @@ def test_every_scheme_is_listed_with_its_facts() -> None:
     assert longformer["complexity"] == "O(n (k + m))"
     assert longformer["causality"] == [False, True]
     assert longformer["own_maths"] is True
-    assert schemes["sinks"]["runners"] == ["gather", "masked", "flex"]
+    assert schemes["sinks"]["implementations"][:3] == ["gather", "masked", "flex"]
+    assert schemes["flash"]["implementations"][0] == "sdpa"
 
 
 def test_piped_it_is_tab_separated_text_with_a_header() -> None:

@@ -43,7 +43,7 @@ def test_a_leak_of_the_published_scheme_is_shown_and_not_hidden(name: str) -> No
 
 def test_json_holds_the_card_and_the_counts() -> None:
     data = attnprof("show", "sinks", "--n", "1k", "--set", "window=64", "--json").data
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert data["edges"] == [
         {"layer": 0, "closed": 67_354, "counted": 67_354, "with_multiplicity": 67_354, "density": 67_354 / 1024**2}
     ]

@@ -23,7 +23,7 @@ class Fake:
     name: str
     edges: Callable[[int], float] | None
     executed: Callable[[int], float]
-    runner: str | None = None
+    impl: str | None = None
     causality: tuple[bool, ...] = (False, True)
     saved: float = 1.0
     extra: float = 0.0
@@ -59,7 +59,7 @@ def many(count: int = 30) -> list[Record]:
 def header(**changes: Any) -> dict[str, Any]:
     """The header of the made-up run."""
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "command": "attnprof sweep --lengths 1k-64k",
         "created_at": "2026-01-02T03:04:05+00:00",
         "version": "0.1.0",
@@ -98,13 +98,13 @@ def _scheme(fake: Fake, lengths: tuple[int, ...]) -> Iterator[Record]:
 
 def _record(fake: Fake, n: int, pass_: Pass, causal: bool) -> Record:
     params = {"window": 512} if fake.name in ("sliding_window", "longformer") else {}
-    point = Point(fake.name, Shape(n=n, causal=causal), pass_, "cpu", fake.runner, params=params)
+    point = Point(fake.name, Shape(n=n, causal=causal), pass_, "cpu", fake.impl, params=params)
     key = content_hash(point.to_json())
     if causal not in fake.causality:
         reasons = {"status": f"{fake.name} is not defined with causal={causal}"}
         return Record("cost", key, point, status="unsupported", reasons=reasons)
     cost = _cost(fake, n, pass_, causal)
-    seconds = (cost.flops_executed or 0) / SPEED * (2.2 if fake.runner == "gather" else 1.0) + 2e-4
+    seconds = (cost.flops_executed or 0) / SPEED * (2.2 if fake.impl == "gather" else 1.0) + 2e-4
     if (cost.peak_bytes or 0) > MEMORY:
         text = f"predicted peak of {cost.peak_bytes:,} bytes exceeds the {MEMORY:,} bytes free"
         return Record("cost", key, point, cost, status="predicted_oom", reasons={"measured": text})
@@ -128,7 +128,7 @@ def _cost(fake: Fake, n: int, pass_: Pass, causal: bool) -> Cost:
     certificate = Certificate(
         counted=(OpCount("aten.mm", 4 * times, projections), OpCount("aten.bmm", 2 * times, core)),
         backend="math",
-        tile=None if fake.runner != "gather" else "64 x 64",
+        tile=None if fake.impl != "gather" else "64 x 64",
     )
     return Cost(
         flops_executed=core + projections,

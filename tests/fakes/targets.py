@@ -49,8 +49,7 @@ class FakeTarget:
     card: Card = CARD
     name: str = "fake"
     layers: int = 1
-    runner: str | None = None
-    runners: tuple[str, ...] = ()
+    impl: str | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
     builds: int = 0
 

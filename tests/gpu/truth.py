@@ -68,7 +68,7 @@ def times_of_all(sheet: Sheet) -> None:
 def point(kind: str, target: Target, about: Shape, pass_: str) -> dict[str, Any]:
     """What a row is about."""
     where = {"n": about.n, "dtype": about.dtype, "pass": pass_, "causal": about.causal}
-    return {"kind": kind, "target": target.name, "runner": target.runner, **where}
+    return {"kind": kind, "target": target.name, "impl": target.impl, **where}
 
 
 def tried(make: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:

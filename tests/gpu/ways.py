@@ -1,4 +1,4 @@
-"""Ways to compute the same pattern on the same q, k and v: the runners, and torch's fused back ends under a mask."""
+"""Ways to compute the same pattern on the same q, k and v: ours, and torch's fused back ends under a mask."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attnprof.contracts import Spec, Target
 from attnprof.errors import Unsupported
-from attnprof.impl.masked import pattern_mask
+from attnprof.impl import implementation
 from attnprof.layers.attention import random_streams
+from attnprof.layers.masked_softmax import pattern_mask
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Card, Pattern
 from attnprof.records import Value
 from attnprof.shapes import Shape
-from attnprof.targets.scheme import runner_core
 
 
 class Eager(nn.Module):
@@ -61,9 +61,9 @@ class Way:
     counted: bool = True
 
 
-def by_runner(name: str) -> Build:
-    """The core of one of attnprof's runners."""
-    return lambda spec: runner_core(name)(replace(spec, runner=name))
+def ours(name: str) -> Build:
+    """The core of one of attnprof's implementations."""
+    return lambda spec: implementation(name).build(replace(spec, impl=name))
 
 
 def eager(spec: Spec) -> nn.Module:
@@ -92,9 +92,9 @@ def mask_of(spec: Spec) -> Tensor | None:
 
 
 WAYS: tuple[Way, ...] = (
-    Way("gather", by_runner("gather")),
-    Way("masked", by_runner("masked")),
-    Way("flex (compiled)", by_runner("flex")),
+    Way("gather", ours("gather")),
+    Way("masked", ours("masked")),
+    Way("flex (compiled)", ours("flex")),
     Way("eager", eager),
     Way("sdpa flash", pinned(SDPBackend.FLASH_ATTENTION), counted=False),
     Way("sdpa cuDNN", pinned(SDPBackend.CUDNN_ATTENTION), counted=False),
@@ -130,14 +130,9 @@ class Computed:
         return 1
 
     @property
-    def runner(self) -> str | None:
+    def impl(self) -> str | None:
         """The way."""
         return self.way.name
-
-    @property
-    def runners(self) -> tuple[str, ...]:
-        """None to choose from."""
-        return ()
 
     def resolve(self, n: int) -> Mapping[str, Value]:
         """The scheme's parameters at this length."""

@@ -119,14 +119,14 @@ def random_union(seed: int, n: int) -> Expr:
     return union.past() if draw.integers(4) == 0 else union
 
 
-def target(draw: Callable[[int], Expr], runner: str = "gather", **options: Any) -> CatalogTarget:
+def target(draw: Callable[[int], Expr], impl: str = "gather", **options: Any) -> CatalogTarget:
     """A pattern file that returns such an expression."""
-    return CatalogTarget.of(Entry("mine", Path("mine.py"), OWN_CARD, draw, **options), {}, runner)
+    return CatalogTarget.of(Entry("mine", Path("mine.py"), OWN_CARD, draw, **options), {}, impl)
 
 
-def trained(draw: Callable[[int], Expr], runner: str = "gather") -> Callable[[], Any]:
+def trained(draw: Callable[[int], Expr], impl: str = "gather") -> Callable[[], Any]:
     """The count of one training pass, with the forward in it."""
-    return lambda: count(target(draw, runner), Shape(n=N, dim=64, heads=2), "train").cost.flops_executed  # type: ignore[arg-type]
+    return lambda: count(target(draw, impl), Shape(n=N, dim=64, heads=2), "train").cost.flops_executed  # type: ignore[arg-type]
 
 
 def derived(draw: Callable[[int], Expr]) -> Callable[[], Any]:

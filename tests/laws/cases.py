@@ -43,17 +43,17 @@ def is_quadratic(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Case:
-    """A scheme with parameters, a runner and a causal setting."""
+    """A scheme with parameters, an implementation and a causal setting."""
 
     name: str
     causal: bool
     params: dict[str, Value] = field(default_factory=dict)
-    runner: str | None = None
+    impl: str | None = None
 
     @property
     def target(self) -> CatalogTarget:
         """The target, at small parameters."""
-        found = door.find(self.name, params={**small(self.name), **self.params}, runner=self.runner)
+        found = door.find(self.name, params={**small(self.name), **self.params}, impl=self.impl)
         assert isinstance(found, CatalogTarget)
         return found
 
@@ -63,23 +63,23 @@ class Case:
 
     def __str__(self) -> str:
         settings = ",".join(f"{k}={v}" for k, v in self.params.items())
-        parts = (self.name, settings, self.runner, "causal" if self.causal else "both-ways")
+        parts = (self.name, settings, self.impl, "causal" if self.causal else "both-ways")
         return "-".join(part for part in parts if part)
 
 
 def executable() -> list[str]:
-    """The schemes whose maths is written."""
-    return [name for name in catalog.names() if catalog.entry(name).has_maths]
+    """The schemes whose maths is written, each once."""
+    return list(catalog.distinct_schemes())
 
 
 def cases(varied: bool = True) -> list[Case]:
-    """Every executable scheme in every causal setting and variant, and pattern schemes under both eager runners."""
+    """Every executable scheme in every causal setting and variant, and patterns by gather and masked."""
     found = []
     for name in executable():
         for params in [{}, *(variants(name) if varied else [])]:
             card = catalog.entry(name).card
-            runners = [r for r in door.find(name).runners if r != "flex"] or [None]
-            found += [Case(name, causal, params, runner) for causal in card.causality for runner in runners]
+            impls = [impl for impl in catalog.able(name, card) if impl in ("gather", "masked")] or [None]
+            found += [Case(name, causal, params, impl) for causal in card.causality for impl in impls]
     return found
 
 

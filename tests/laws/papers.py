@@ -1,7 +1,8 @@
 """Who attends to whom, from each paper's definition: written here pair by pair, with nothing of `attnprof.pattern`.
 
 Query i reads key j. Every scheme that is executed and whose pattern is fixed has its definition here, for every length,
-layer, head and causal setting; a runner and its reference share a pattern, so that only this could find it wrong.
+layer, head and causal setting; what executes it shares its pattern with its reference, so that only this could
+find it wrong.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnprof.impl.flex import block_mask
+from attnprof.layers.flex_kernel import block_mask
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
@@ -16,7 +16,7 @@ HEADS, TILE = 3, 32
 CASES = [
     pytest.param(name, causal, {**small(name), **variant}, id=f"{name}-{causal}-{variant}")
     for name in catalog.names()
-    if "flex" in catalog.runners_of(catalog.card(name))
+    if "flex" in catalog.able(catalog.card(name))
     for variant in ({}, *variants(name))
     for causal in catalog.card(name).causality
 ]

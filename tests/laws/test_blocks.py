@@ -17,7 +17,7 @@ from attnprof.targets import catalog, door
 from tests.laws.cases import Case, as_params, built, cases, gradients
 
 TWO_EXPERTS = [Case("switch", causal, {"experts_per_token": 2}) for causal in (False, True)]
-PLAIN = [*(case for case in cases(varied=False) if case.runner != "masked"), *TWO_EXPERTS]
+PLAIN = [*(case for case in cases(varied=False) if case.impl != "masked"), *TWO_EXPERTS]
 BLOCKS = as_params(PLAIN)
 
 

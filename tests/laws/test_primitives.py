@@ -1,4 +1,4 @@
-"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, and to the runners."""
+"""Every primitive and union means one thing: to its one line, to slices, to the rule, to plans, to what executes it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnprof.contracts import Spec
-from attnprof.impl.flex import tile_edges
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.masked import MaskedCore
+from attnprof.layers.flex_kernel import tile_edges
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.pattern import Expr, Pattern
 from attnprof.shapes import Shape
 from tests.laws.meanings import PRIMITIVES, Meant, lag_unions, mask_of, unions
@@ -47,7 +47,7 @@ def test_slices_and_rule_are_the_meaning(kind: Kind, data: st.DataObject) -> Non
 @each_kind
 @settings(max_examples=EXAMPLES)
 @given(st.data())
-def test_every_runner_computes_the_softmax_over_the_edges(kind: Kind, data: st.DataObject) -> None:
+def test_each_computes_the_softmax_over_the_edges(kind: Kind, data: st.DataObject) -> None:
     """Forward and all gradients in float64; a query that reads nothing gives 0, and takes part in no gradient.
 
     Two heads of patterns of their own: they run together where their plans are alike.

@@ -16,6 +16,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.locate import PACKAGE, shipped
 from attnprof.shapes import Shape
 from attnprof.words import Level
@@ -33,7 +35,7 @@ LOOK_UP = (
 )
 # A reference of whole layers keeps the projections around their cores.
 AROUND = ("attnprof/layers/attention.py",)
-# A runner is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
+# What executes edges is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
 GIVEN = ("attnprof/pattern/", "attnprof/targets/", "patterns/")
 # Random draws, which are no result of the code under test.
 DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}}
@@ -91,8 +93,8 @@ def small(case: Case, level: Level) -> Shape:
 
 def allowed(part: nn.Module, level: Level) -> tuple[str, ...]:
     """The files whose functions the reference of a part may run although the part runs them too."""
-    runner = GIVEN if type(part).__module__.startswith("attnprof.impl.") else ()
-    return LOOK_UP + runner + (() if level is Level.CORE else AROUND)
+    given = GIVEN if type(part) in (GatherCore, MaskedCore) else ()
+    return LOOK_UP + given + (() if level is Level.CORE else AROUND)
 
 
 @each

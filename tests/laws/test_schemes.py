@@ -16,8 +16,8 @@ from tests.laws.work import stated
 
 ALL = as_params(cases())
 CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entry(case.name).card.leaks])
-PLAIN = as_params([case for case in cases(varied=False) if case.runner != "masked"])
-EAGER = as_params([case for case in cases() if case.runner != "masked"])
+PLAIN = as_params([case for case in cases(varied=False) if case.impl != "masked"])
+EAGER = as_params([case for case in cases() if case.impl != "masked"])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 0.1}
 
 
@@ -47,7 +47,7 @@ def test_the_core_alone_equals_the_reference(case: Case) -> None:
 SHARED = [case for case in cases() if catalog.entry(case.name).card.kv_heads]
 
 
-@pytest.mark.parametrize("case", as_params([case for case in SHARED if case.runner != "masked"]))
+@pytest.mark.parametrize("case", as_params([case for case in SHARED if case.impl != "masked"]))
 def test_the_core_alone_takes_fewer_kv_heads_at_its_stated_cost(case: Case) -> None:
     shape = case.shape(37, dim=32, heads=4, kv_heads=2)
     module, reference, streams = built(case, shape.replace(level="core"))
@@ -156,7 +156,7 @@ class Watch(TorchDispatchMode):
 
 def watched(case: Case, n: int) -> Watch:
     """A train pass at length n on fake tensors, with the paper's parameters, watched."""
-    target = door.find(case.name, params=case.params, runner=case.runner)
+    target = door.find(case.name, params=case.params, impl=case.impl)
     shape = case.shape(n, "float32", batch=1, dim=512, heads=8)
     made = build(target, shape)
     with made.mode, Watch() as watch:

@@ -39,7 +39,7 @@ def executed(target: CatalogTarget, shape: Shape) -> int:
     return found
 
 
-@pytest.mark.parametrize("case", as_params([case for case in cases() if case.runner != "masked"]))
+@pytest.mark.parametrize("case", as_params([case for case in cases() if case.impl != "masked"]))
 def test_no_scheme_executes_less_than_is_useful(case: Case) -> None:
     """Under a dense mask what is executed is all pairs."""
     for n in (1, 2, 17, 100, 256):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attnprof.counting.useful import useful_flops
-from attnprof.impl.lower import lower
-from attnprof.impl.tiling import TilePart, TilePlan
+from attnprof.layers.lowering.lower import lower
+from attnprof.layers.lowering.tiling import TilePart, TilePlan
 from attnprof.pattern import Band, Blocks, Expr, Global, Strided, Summary
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
@@ -86,14 +86,14 @@ NARROW = ("star", "transformer_xl-memory=200,same", "transformer_xl-memory=8,sam
 FIXED = [
     case
     for case in cases()
-    if case.runner != "masked" and not catalog.card(case.name).data_dependent and not str(case).startswith(NARROW)
+    if case.impl != "masked" and not catalog.card(case.name).data_dependent and not str(case).startswith(NARROW)
 ]
 
 
 @pytest.mark.parametrize("n", [4096, 16384])
 @pytest.mark.parametrize("case", as_params(FIXED))
 def test_fixed_patterns_of_the_catalogue_execute_little_beyond_their_edges(case: Case, n: int) -> None:
-    target, shape = door.find(case.name, params=case.params, runner=case.runner), Shape(n, causal=case.causal)
+    target, shape = door.find(case.name, params=case.params, impl=case.impl), Shape(n, causal=case.causal)
     assert isinstance(target, CatalogTarget)
     executed, (useful, why) = stated(target, shape), useful_flops(target, shape, "forward")
     if useful is None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from attnprof.impl import lower as lowering
-from attnprof.impl import masks, parts, triangle
-from attnprof.impl.gather import GatherCore
-from attnprof.impl.lower import lower
-from attnprof.impl.tiling import TilePlan
-from attnprof.impl.touched import from_tiles
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.lowering import lower as lowering
+from attnprof.layers.lowering import masks, parts, triangle
+from attnprof.layers.lowering.lower import lower
+from attnprof.layers.lowering.tiling import TilePlan
+from attnprof.layers.lowering.touched import from_tiles
 from attnprof.pattern import Band, Blocks, Dense, Expr, Global, Offsets, Segments, Strided, Summary
 from tests.laws.expressions import NAMES, expressions
 from tests.laws.test_tiles import executed_edges
-from tests.unit.impl.test_runners import assert_same, spec
+from tests.unit.impl.test_of_edges import assert_same, spec
 
 LENGTHS = (1, 5, 37, 64, 100)
 WIDE: dict[str, Callable[[int], Expr]] = {

@@ -11,7 +11,7 @@ import torch
 
 from attnprof.contracts import Spec
 from attnprof.counting import count
-from attnprof.impl.gather import GatherCore, flops_core
+from attnprof.layers.gathered import GatherCore, flops_core
 from attnprof.pattern import Pattern
 from attnprof.shapes import Shape
 from attnprof.words import Level, Pass
@@ -21,7 +21,7 @@ from tests.laws.work import Products, flash_pairs, products_of, stated
 
 ALL = cases()
 # Every score of every pair and every value: what is left to a masked run, and to schemes without a pattern of tiles.
-WHOLE = [case for case in ALL if case.name in ("cross", "dense", "switch") or case.runner == "masked"]
+WHOLE = [case for case in ALL if case.name in ("cross", "dense", "switch") or case.impl == "masked"]
 # Beside those, ETC's labels: every query with each of its 2 k + 1 lags and 3 other kinds of pair.
 LABELS = {"etc": 2 * 2 + 1 + 3}
 
@@ -34,7 +34,7 @@ def test_the_products_of_a_run_are_counted_and_stated(case: Case, n: int) -> Non
     run = products_of(case.target.build(shape).eval(), case.target.inputs(shape))
     assert count(case.target, shape, Pass.FORWARD).cost.flops_core_executed == run
     closed = stated(case.target, shape)
-    assert (closed is None) == (case.runner == "masked" and case.target.card.maths == "pattern")
+    assert (closed is None) == (case.impl == "masked" and case.target.card.maths == "pattern")
     assert closed in (None, run)
 
 

@@ -45,6 +45,7 @@ NO_TORCH = (
     "targets",
     "pattern",
     "contracts",
+    "impl",
     "usercode",
     "userfiles",
     "units",

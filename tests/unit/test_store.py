@@ -14,7 +14,7 @@ from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Poi
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder, machine_of
 
-GOLDEN = Path(__file__).parent / "golden" / "run-v1"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def record(key: str = "a", n: int = 1024, **changes: object) -> Record:
@@ -192,10 +192,15 @@ def test_kill_9_loses_nothing_that_was_appended_and_frees_the_lock(tmp_path: Pat
     run.close()
 
 
-def test_schema_v1_stays_readable() -> None:
-    run = RunFolder.open(GOLDEN)
+@pytest.mark.parametrize(("version", "impls"), [(1, (None, None, "gather")), (2, ("eager", "sdpa", "gather"))])
+def test_every_schema_stays_readable(version: int, impls: tuple[str | None, ...]) -> None:
+    """Schema 1 called the implementation `runner`, and named it for patterns alone."""
+    run = RunFolder.open(GOLDEN / f"run-v{version}")
     first, second, graph = run.records()
-    assert first == record("0123456789abcdef")
+    assert tuple(each.point.impl for each in (first, second, graph)) == impls
+    known = record("0123456789abcdef")
+    point = dataclasses.replace(known.point, impl=impls[0])
+    assert first == dataclasses.replace(known, point=point, schema_version=version)
     assert (second.status, second.measured, second.reasons["measured"]) == (
         "predicted_oom",
         None,

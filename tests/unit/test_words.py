@@ -76,13 +76,14 @@ DOORS: dict[str, tuple[Callable[[], Any], str]] = {
     "profile level": (lambda: attnprof.profile("dense", n=64, level="blocks"), "block"),
     "profile device": (lambda: attnprof.profile("dense", n=64, device="cpus"), "cpu"),
     "check level": (lambda: attnprof.check("dense", n=64, level="blocks"), "block"),
+    "target impl": (lambda: attnprof.target("longformer", impl="gathr"), "gather"),
     "target runner": (lambda: attnprof.target("longformer", runner="gathr"), "gather"),
     "target word": (lambda: attnprof.target("performer", kernel="soft"), "softmax"),
     "analyze engine": (lambda: attnprof.analyze("dense", n=64, engine="closd"), "closed"),
     "analyze option": (lambda: attnprof.analyze("dense", n=64, layer=3), "layers"),
     "compare metric": (lambda: compare_runs([], [], "wall"), "wall_s"),  # type: ignore[arg-type]
     "shape level": (lambda: Shape(n=1, level="cor"), "core"),  # type: ignore[arg-type]
-    "point runner": (lambda: Point("dense", Shape(n=1), runner="mask"), "masked"),  # type: ignore[arg-type]
+    "point impl": (lambda: Point("dense", Shape(n=1), impl="mask"), "masked"),
     "point pass": (lambda: Point("dense", Shape(n=1), "trian"), "train"),  # type: ignore[arg-type]
     "card maths": (lambda: dataclasses.replace(CARD, maths="onw"), "own"),
 }  # fmt: skip
@@ -109,6 +110,8 @@ def test_every_door_of_python_refuses_an_unknown_word(door: str) -> None:
         "sweep dense --lengths 64 --dtype float8",
         "cost dense --lengths 64 --pass train,backward",
         "cost dense --lengths 64 --level blocks",
+        "cost longformer --lengths 64 --impl dense",
+        "cost longformer --lengths 64 --impl flex",
         "cost longformer --lengths 64 --runner dense",
         "limit dense --memory 1GB --pass decode",
         "limit dense --memory 1GB --pass training",

@@ -23,8 +23,7 @@ class ModuleTarget:
     name: str = "module"
     card: Card = CARD
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    runner: str | None = None
-    runners: tuple[str, ...] = ()
+    impl: str | None = None
     layers: int = 1
 
     def renamed(self, name: str) -> ModuleTarget:

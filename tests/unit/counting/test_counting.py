@@ -218,7 +218,7 @@ def test_a_count_is_repeatable() -> None:
 
 
 def test_flex_attention_costs_its_live_tiles() -> None:
-    counted = count(door.find("sliding_window", runner="flex"), Shape(1024, causal=True, level="core"), "forward")
+    counted = count(door.find("sliding_window", impl="flex"), Shape(1024, causal=True, level="core"), "forward")
     # Tiles of 128 x 128: a causal window of 512 leaves 1, 2, 3, 4, 5, 5, 5, 5 of them alive in the eight rows.
     assert counted.cost.flops_executed == 30 * 128 * 128 * 4 * 64 * 8
     assert counted.cost.certificate is not None

@@ -11,7 +11,7 @@ from attnprof.counting import count
 from attnprof.errors import AttnprofError
 from attnprof.plan.accelerators import TABLE, accelerator
 from attnprof.plan.aside import aside
-from attnprof.plan.checkpointed import Checkpointed
+from attnprof.plan.checkpointed import checkpointed
 from attnprof.plan.count_cache import CountCache, code_hash
 from attnprof.plan.limiting import bisected, longest, needs
 from attnprof.plan.roofline import Roofline, must_move
@@ -57,7 +57,7 @@ def test_nothing_fits_into_too_little() -> None:
 def test_a_checkpointed_stack_keeps_a_block_input_each_and_computes_the_forward_again() -> None:
     target = door.find("flash")
     shape = SHAPE.replace(level="block", depth=4)
-    plain, again = count(target, shape, "train").cost, count(Checkpointed.of(target), shape, "train").cost
+    plain, again = count(target, shape, "train").cost, count(checkpointed(target), shape, "train").cost
     assert again.saved_bytes is not None
     assert plain.saved_bytes is not None
     assert again.saved_bytes == 4 * 512 * 64 * 4
@@ -67,7 +67,7 @@ def test_a_checkpointed_stack_keeps_a_block_input_each_and_computes_the_forward_
 
 def test_checkpointing_wants_blocks() -> None:
     with pytest.raises(AttnprofError, match="blocks"):
-        Checkpointed.of(door.find("dense")).build(SHAPE)
+        checkpointed(door.find("dense")).build(SHAPE)
 
 
 def test_a_roofline_is_limited_by_what_takes_longer() -> None:

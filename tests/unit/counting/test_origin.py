@@ -25,7 +25,7 @@ from torch.utils.checkpoint import (
 from attnprof.counting import count
 from attnprof.layers.reversible import Reversible
 from attnprof.plan.by_module import flops_by_module
-from attnprof.plan.checkpointed import Checkpointed
+from attnprof.plan.checkpointed import checkpointed
 from attnprof.shapes import Shape
 from attnprof.targets import door
 from attnprof.words import Pass
@@ -454,7 +454,7 @@ def test_a_marked_core_is_found_under_every_kind_of_checkpoint(name: str) -> Non
     plain = count(target, shape, Pass.TRAIN).cost.flops_core_executed
     assert forward is not None
     assert plain is not None
-    recomputed = count(Checkpointed.of(target), shape, Pass.TRAIN).cost.flops_core_executed
+    recomputed = count(checkpointed(target), shape, Pass.TRAIN).cost.flops_core_executed
     older = count(ModuleTarget(lambda: Checked(target.build(shape)), lambda: target.inputs(shape)), shape, Pass.TRAIN)
     assert recomputed == older.cost.flops_core_executed == plain + forward
     if name == "dense":

@@ -22,7 +22,7 @@ def test_more_lengths_than_torch_compiles_by_itself_stay_compiled(monkeypatch: p
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))  # the limit holds for all of them
     torch._dynamo.reset()
-    target, lengths = door.find("sliding_window", params={"window": 8}, runner="flex"), (16, 24, 32, 40)
+    target, lengths = door.find("sliding_window", params={"window": 8}, impl="flex"), (16, 24, 32, 40)
     with torch._dynamo.config.patch(recompile_limit=2), torch.no_grad():
         for n in lengths:
             shape = Shape(n, dim=32, heads=2, level="core")

@@ -131,12 +131,12 @@ def test_a_decoding_step_must_continue_the_forward() -> None:
 
 
 def test_flex_is_compared_where_and_how_it_can_run() -> None:
-    assert precisely(FakeTarget(runner="flex"), "train", "cpu") == ("float32", "cpu", "forward")
-    assert precisely(FakeTarget(runner="flex"), "train", "cuda") == ("float32", "cuda", "train")
-    assert precisely(FakeTarget(runner="gather"), "train", "cuda") == ("float64", "cpu", "train")
-    wrong_gradient = FakeTarget(runner="flex", wrong=lambda shape: WrongGradient(shape, 8))
+    assert precisely(FakeTarget(impl="flex"), "train", "cpu") == ("float32", "cpu", "forward")
+    assert precisely(FakeTarget(impl="flex"), "train", "cuda") == ("float32", "cuda", "train")
+    assert precisely(FakeTarget(impl="gather"), "train", "cuda") == ("float64", "cpu", "train")
+    wrong_gradient = FakeTarget(impl="flex", wrong=lambda shape: WrongGradient(shape, 8))
     assert check(wrong_gradient, SHAPE) == {}
-    assert set(check(dataclasses.replace(wrong_gradient, runner=None), SHAPE)) == {"gate_gradient"}
+    assert set(check(dataclasses.replace(wrong_gradient, impl=None), SHAPE)) == {"gate_gradient"}
 
 
 def test_keys_of_a_row_are_those_of_its_slices() -> None:

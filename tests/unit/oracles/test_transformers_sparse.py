@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.impl.gather import GatherCore
 from attnprof.layers.experts import SwitchFeedForward
+from attnprof.layers.gathered import GatherCore
 from attnprof.pattern import BlockTable, Pattern
 from attnprof.shapes import Shape
 from attnprof.targets import door

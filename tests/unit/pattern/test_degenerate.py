@@ -11,7 +11,7 @@ import torch
 from attnprof.contracts import Spec, Target
 from attnprof.counting import count
 from attnprof.errors import AttnprofError
-from attnprof.impl.gather import GatherCore
+from attnprof.layers.gathered import GatherCore
 from attnprof.pattern import (
     Band,
     BlockTable,
@@ -116,7 +116,7 @@ def test_what_a_primitive_cannot_mean_is_refused(made: Callable[[], object], tol
     ],
 )
 def test_schemes_without_a_part_run_and_count(name: str, params: dict[str, int], n: int) -> None:
-    target = door.find(name, params=params, runner="gather")
+    target = door.find(name, params=params, impl="gather")
     for causal in target.card.causality:
         runs_and_counts(target, Shape(n, dim=8, heads=2, dtype="float64", level="core", causal=causal))
 

@@ -7,12 +7,12 @@ from attnprof.shapes import Shape
 from tests.fakes.records import SCHEMES, records
 
 
-def made(target: str, n: int, *, key: str = "", runner: str | None = None, layers: int = 1, **shape: object) -> Record:
+def made(target: str, n: int, *, key: str = "", impl: str | None = None, layers: int = 1, **shape: object) -> Record:
     params = {"window": shape.pop("window")} if "window" in shape else {}
-    point = Point(target, Shape(n=n, **shape), "forward", "cpu", runner, layers, params)  # type: ignore[arg-type]
+    point = Point(target, Shape(n=n, **shape), "forward", "cpu", impl, layers, params)  # type: ignore[arg-type]
     cost = Cost(flops_executed=100, saved_bytes=60, peak_bytes=90)
     measured = Measured(wall_s=Interval(2.0, 1.0, 4.0))
-    return Record("cost", key or f"{target}{n}{runner}{shape}{params}", point, cost, measured)
+    return Record("cost", key or f"{target}{n}{impl}{shape}{params}", point, cost, measured)
 
 
 def test_a_group_holds_only_points_that_may_be_compared() -> None:
@@ -41,8 +41,8 @@ def test_the_last_record_of_a_point_wins() -> None:
     assert [r.key for r in latest([old, new])] == ["new"]
 
 
-def test_runners_and_parameters_that_differ_at_equal_n_are_series_of_their_own() -> None:
-    (group,) = groups([made("a", 64, runner="masked"), made("a", 64, runner="gather"), made("b", 64)])
+def test_implementations_and_parameters_that_differ_at_equal_n_are_series_of_their_own() -> None:
+    (group,) = groups([made("a", 64, impl="masked"), made("a", 64, impl="gather"), made("b", 64)])
     assert [s.label for s in group.series] == ["a · gather", "a · masked", "b"]
     (group,) = groups([made("a", 64, window=w) for w in (8, 16)])
     assert [s.label for s in group.series] == ["a (window=16)", "a (window=8)"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attnprof.shapes import Shape
-from attnprof.targets import door
+from attnprof.targets import catalog, door
 from attnprof.units import Value
 from attnprof.words import DType, Level
 
@@ -32,13 +32,14 @@ def weighing(*weights: float) -> Tensor:
 def made(
     name: str, n: int, params: dict[str, Value], level: Level = Level.CORE, **sizes: Any
 ) -> Iterator[tuple[str, Any]]:
-    """The scheme at width 1 by every runner, and its reference: each must give what the hand gives."""
-    runners: Sequence[str | None] = [r for r in door.find(name).runners if r != "flex"] or [None]
+    """The scheme at width 1 by gather and by masked, and its reference: each must give what the hand gives."""
+    able = catalog.able(name, catalog.card(name))
+    impls: Sequence[str | None] = [impl for impl in able if impl in ("gather", "masked")] or [None]
     shape = Shape(n, dim=sizes.pop("dim", 1), heads=sizes.pop("heads", 1), level=level, dtype=DType.FLOAT64, **sizes)
-    for runner in runners:
-        target = door.find(name, params=params, runner=runner)
-        yield f"{runner or name}", target.build(shape).eval()
-        yield f"reference of {runner or name}", target.reference(shape).eval()
+    for impl in impls:
+        target = door.find(name, params=params, impl=impl)
+        yield f"{impl or name}", target.build(shape).eval()
+        yield f"reference of {impl or name}", target.reference(shape).eval()
 
 
 def put(parameter: Tensor, *values: Any) -> None:

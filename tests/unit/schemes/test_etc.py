@@ -47,10 +47,10 @@ def test_labels_are_laid_out_by_the_lag_of_each_key(rows: int, before: int, afte
     assert torch.equal(by_lag(products, width, -before * rows), expected)
 
 
-@pytest.mark.parametrize("runner", ["gather", "masked"])
+@pytest.mark.parametrize("impl", ["gather", "masked"])
 @pytest.mark.parametrize("kv_heads", [2, 4])
-def test_a_key_has_the_label_of_its_lag_or_of_its_kind_of_pair(runner: str, kv_heads: int) -> None:
-    target = door.find("etc", params={"window": 8, "global_tokens": 3, "clip": 2}, runner=runner)
+def test_a_key_has_the_label_of_its_lag_or_of_its_kind_of_pair(impl: str, kv_heads: int) -> None:
+    target = door.find("etc", params={"window": 8, "global_tokens": 3, "clip": 2}, impl=impl)
     shape = Shape(30, dim=16, heads=4, kv_heads=kv_heads, level="core", dtype="float64")
     torch.manual_seed(0)
     module, (q, k, v) = target.build(shape), target.inputs(shape)

@@ -21,13 +21,13 @@ from attnprof.sweeps.child import Child, redirect
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died, Worker
 
-POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", runner="gather").to_json()
+POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", impl="gather").to_json()
 
 
 def opened(target: str = "sliding_window", **params: Any) -> Child:
     """A child with its target found."""
     child = Child()
-    answer = child.answer({"do": "open", "target": target, "params": params, "runner": None, "arguments": {}})
+    answer = child.answer({"do": "open", "target": target, "params": params, "impl": None, "arguments": {}})
     assert answer["ok"], answer
     return child
 
@@ -61,7 +61,7 @@ def test_what_a_scheme_does_not_define_is_unsupported() -> None:
 
 
 def test_an_unknown_target_is_an_unusable_input() -> None:
-    answer = Child().answer({"do": "open", "target": "longformr", "params": {}, "runner": None, "arguments": {}})
+    answer = Child().answer({"do": "open", "target": "longformr", "params": {}, "impl": None, "arguments": {}})
     assert (answer["ok"], answer["kind"]) == (False, "input")
     assert "longformer" in answer["hint"]
 

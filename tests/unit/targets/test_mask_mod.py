@@ -140,30 +140,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-def found(folder: Path, name: str, runner: str | None = None) -> Target:
+def found(folder: Path, name: str, impl: str | None = None) -> Target:
     """The mask of that name as a target."""
-    return door.find(str(folder / name), runner=runner)
+    return door.find(str(folder / name), impl=impl)
 
 
 @pytest.mark.parametrize("name", EDGES)
-@pytest.mark.parametrize("runner", ["gather", "masked"])
-def test_useful_work_is_its_edges_in_every_pass(folder: Path, name: str, runner: str) -> None:
+@pytest.mark.parametrize("impl", ["gather", "masked"])
+def test_useful_work_is_its_edges_in_every_pass(folder: Path, name: str, impl: str) -> None:
     """An edge is 2 products of width d, 2 FLOPs a multiply-add; training is three times that."""
-    target = found(folder, name, runner)
+    target = found(folder, name, impl)
     forward = attnprof.count(target, N, dim=DIM, heads=HEADS).cost
     train = attnprof.count(target, N, "train", dim=DIM, heads=HEADS).cost
     assert forward.flops_core_useful == 4 * D * EDGES[name]
     assert train.flops_core_useful == 3 * 4 * D * EDGES[name]
     assert forward.flops_core_executed is not None
     assert forward.flops_core_executed >= forward.flops_core_useful
-    if runner == "masked":
+    if impl == "masked":
         assert forward.flops_core_executed == 4 * D * HEADS * N * N
 
 
 @pytest.mark.parametrize("name", EDGES)
-@pytest.mark.parametrize("runner", ["gather", "masked"])
-def test_what_runs_is_the_softmax_over_its_edges(folder: Path, name: str, runner: str) -> None:
-    attnprof.check(found(folder, name, runner), N, dim=DIM, heads=HEADS)
+@pytest.mark.parametrize("impl", ["gather", "masked"])
+def test_what_runs_is_the_softmax_over_its_edges(folder: Path, name: str, impl: str) -> None:
+    attnprof.check(found(folder, name, impl), N, dim=DIM, heads=HEADS)
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -186,8 +186,8 @@ def test_flex_counts_its_live_tiles(folder: Path, name: str) -> None:
 
 def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
     for name, blind in (("plain.py:nothing", N), ("plain.py:first_eight_blind", 8)):
-        for runner in ("gather", "masked"):
-            core = found(folder, name, runner).build(Shape(n=N, heads=HEADS, dim=DIM, level="core"))  # type: ignore[arg-type]
+        for impl in ("gather", "masked"):
+            core = found(folder, name, impl).build(Shape(n=N, heads=HEADS, dim=DIM, level="core"))  # type: ignore[arg-type]
             q, k, v = (torch.randn(1, HEADS, N, D, requires_grad=True) for _ in range(3))
             mixed = core(q, k, v)
             mixed.sum().backward()
@@ -312,13 +312,13 @@ def pattern(n, *, kind="table", count=None):
 """
 
 
-@pytest.mark.parametrize("runner", ["gather", "masked"])
+@pytest.mark.parametrize("impl", ["gather", "masked"])
 @pytest.mark.parametrize(
     ("kind", "edges"), [("table", 2 * N - 1), ("drawn", 2 * N - 1), ("bounds", 4 * 24 * 24), ("own", LOWER)]
 )
-def test_a_pattern_file_may_call_torch_wherever_it_is_asked(tmp_path: Path, kind: str, edges: int, runner: str) -> None:
+def test_a_pattern_file_may_call_torch_wherever_it_is_asked(tmp_path: Path, kind: str, edges: int, impl: str) -> None:
     (tmp_path / "lazy.py").write_text(LAZY)
-    target = attnprof.target(str(tmp_path / "lazy.py"), runner=runner, kind=kind)
+    target = attnprof.target(str(tmp_path / "lazy.py"), impl=impl, kind=kind)
     with torch.device("meta"):
         assert attnprof.count(target, N, "train", dim=DIM, heads=HEADS).cost.flops_core_useful == 3 * 4 * D * 4 * edges
     attnprof.check(target, N, dim=DIM, heads=HEADS)

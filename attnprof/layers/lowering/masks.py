@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.impl.tiling import TilePart
+from attnprof.layers.lowering.tiling import TilePart
 from attnprof.pattern.slices import Bools, Ints
 
 SMALL = 1 << 22

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnprof.impl.masks import cut
-from attnprof.impl.tiling import NATURAL, TilePart, View
+from attnprof.layers.lowering.masks import cut
+from attnprof.layers.lowering.tiling import NATURAL, TilePart, View
 from attnprof.pattern import (
     Band,
     Blocks,

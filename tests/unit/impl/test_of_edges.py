@@ -1,4 +1,4 @@
-"""The runners compute one function: softmax over the pattern's edges, forward and backward."""
+"""What executes edges computes one function: softmax over the pattern's edges, forward and backward."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
-from attnprof.impl.flex import FlexCore, block_mask, edges_by_tile, tile_edges
-from attnprof.impl.gather import GatherCore, flops_core
-from attnprof.impl.masked import MaskedCore
+from attnprof.layers.flex_kernel import FlexCore, block_mask, edges_by_tile, tile_edges
+from attnprof.layers.gathered import GatherCore, flops_core
+from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Expr, Pattern, Strided
 from attnprof.shapes import Shape
@@ -52,7 +52,7 @@ def assert_same(core: GatherCore | MaskedCore, of: Spec) -> None:
 @pytest.mark.parametrize("n", [1, 37, 100])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", [GatherCore, MaskedCore])
-def test_a_runner_is_the_masked_softmax(kind: type[GatherCore] | type[MaskedCore], name: str, n: int) -> None:
+def test_each_is_the_masked_softmax(kind: type[GatherCore] | type[MaskedCore], name: str, n: int) -> None:
     of = spec(n, lambda layer, head: expressions(n)[name], 2, 2)
     assert_same(kind(of), of)
 
@@ -136,7 +136,7 @@ def test_flex_gives_every_head_its_own_tiles_and_rule() -> None:
 @pytest.mark.parametrize("name", ["bigbird", "sliding_window"])
 def test_flex_stays_fused_when_compiled(name: str) -> None:
     """A rule that the compiler cannot trace would fall back, unsaid, to n * n scores: it must be one whole graph."""
-    target = door.find(name, runner="flex")
+    target = door.find(name, impl="flex")
     shape = Shape(n=512, dim=32, heads=2, level="core")
     core, inputs = target.build(shape), target.inputs(shape)
     torch._dynamo.reset()

@@ -1,4 +1,4 @@
-"""One token more under a pattern, whatever runner goes forward: a ring of the last keys, the first ones beside it."""
+"""One token more under a pattern, whatever goes forward: a ring of the last keys, the first ones beside it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def window(spec: Spec) -> tuple[Band, int]:
     plain = spec.pattern.heads == 1 and len(bands) == 1 and len(sinks) <= 1 and len(bands) + len(sinks) == len(parts)
     if not plain or (sinks and bands[0].dilation > 1):
         raise Unsupported(
-            f"no step token by token is written for the pattern of {spec.pattern.name}: a runner has one for a causal "
+            f"no step token by token is written for the pattern of {spec.pattern.name}: one is for a causal "
             f"band, with or without the first tokens",
             hint="sliding_window --causal",
         )

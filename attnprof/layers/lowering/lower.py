@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.impl.global_tokens import contains, global_columns, global_rows, has_tokens, of_the_past, without_columns
-from attnprof.impl.masks import TooWide, masked
-from attnprof.impl.parts import ONE_TILE, tiles
-from attnprof.impl.tiling import NATURAL, TilePart, TilePlan, TileStack
-from attnprof.impl.touched import from_tiles
+from attnprof.layers.lowering.global_tokens import (
+    contains,
+    global_columns,
+    global_rows,
+    has_tokens,
+    of_the_past,
+    without_columns,
+)
+from attnprof.layers.lowering.masks import TooWide, masked
+from attnprof.layers.lowering.parts import ONE_TILE, tiles
+from attnprof.layers.lowering.tiling import NATURAL, TilePart, TilePlan, TileStack
+from attnprof.layers.lowering.touched import from_tiles
 from attnprof.pattern import (
     Band,
     Blocks,

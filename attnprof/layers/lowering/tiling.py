@@ -1,7 +1,7 @@
 """A plan to execute a sparse pattern: query tiles, the key blocks that each of them reads, and the masks within.
 
 Plans are NumPy only and small: no array of theirs grows with the number of executed pairs (a mask that does is a
-function, called when tensors are made of it). `runners/gather.py` executes them.
+function, called when tensors are made of it). `layers/gathered.py` executes them.
 """
 
 from __future__ import annotations

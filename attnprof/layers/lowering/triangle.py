@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnprof.impl.tiling import TilePart, View
+from attnprof.layers.lowering.tiling import TilePart, View
 
 ROWS = 256
 MOST_BLOCKS = 1024

@@ -1,4 +1,4 @@
-"""What every runner is held to: a softmax over the edges of the pattern, each of them asked for by itself."""
+"""What all that executes edges is held to: a softmax over a pattern's edges, each of them asked for by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attnprof.pattern import Pattern
 
 def softmax_over_edges(spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """`q [b, h, n, d]`, `k, v [b, g, n, d]`: head a reads the edges of head a modulo the pattern's heads."""
-    assert spec.pattern is not None, "a runner needs a pattern"
+    assert spec.pattern is not None, "there are no edges"
     masks = [edges(spec.pattern, spec.layer, head % spec.pattern.heads) for head in range(q.shape[1])]
     return softmax_attention(q, k, v, torch.as_tensor(np.stack(masks), device=q.device))
 

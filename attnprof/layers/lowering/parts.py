@@ -10,9 +10,9 @@ from math import gcd
 import numpy as np
 
 from attnprof.errors import TooLarge
-from attnprof.impl.masks import SMALL, TooWide, by_lag, cut, fits, masked, needed
-from attnprof.impl.tiling import NATURAL, TilePart, View
-from attnprof.impl.triangle import triangle
+from attnprof.layers.lowering.masks import SMALL, TooWide, by_lag, cut, fits, masked, needed
+from attnprof.layers.lowering.tiling import NATURAL, TilePart, View
+from attnprof.layers.lowering.triangle import triangle
 from attnprof.pattern import (
     Band,
     Blocks,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from attnprof.errors import TooLarge
-from attnprof.impl.tiling import NATURAL, TilePart, TileStack
+from attnprof.layers.lowering.tiling import NATURAL, TilePart, TileStack
 from attnprof.pattern import Expr, Slices
 from attnprof.pattern.slices import Bools, Ints
 

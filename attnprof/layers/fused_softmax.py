@@ -12,7 +12,7 @@ from attnprof.layers.kv_cache import Decoding
 from attnprof.layers.softmax import softmax_attention
 
 
-class Core(Decoding, nn.Module):
+class FusedCore(Decoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, m, d]`, with the flash backend pinned: it fails rather than falls back.
 
     Causal with n < m the last queries align. The kernel's own causality aligns the first ones, so there it has a mask.

@@ -1,0 +1,29 @@
+"""FlashAttention-2 by its authors' package (Dao 2023): dense attention and sliding windows, with fewer KV heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attnprof.contracts import SchemeFacts, Spec
+from attnprof.impl._kernels import FusedSoftmax
+from attnprof.shapes import Shape
+
+WIDEST_HEAD = 256
+
+
+class FlashAttn(FusedSoftmax):
+    """`flash_attn_func`, whose window counts the keys before and after a query's own."""
+
+    name = package = "flash_attn"
+
+    def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
+        narrow = shape.head_dim <= WIDEST_HEAD
+        return super().computes(scheme, shape) or (None if narrow else f"its heads are at most {WIDEST_HEAD} wide")
+
+    def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
+        band = self.band(spec)
+        window = (-1, -1) if band is None else (band.before, band.after)
+        return self.imported().flash_attn_func(q, k, v, causal=spec.shape.causal, window_size=window)
+
+
+IMPLEMENTATION = FlashAttn()

@@ -1,0 +1,131 @@
+"""A kernel of another package as a core; on fake tensors an operator stands for it, which says what it executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from attnprof.contracts import Spec
+from attnprof.errors import Unsupported
+from attnprof.layers.edge_softmax import softmax_over_edges
+from attnprof.layers.index_tables import counting
+from attnprof.layers.softmax import softmax_attention
+from attnprof.pattern import Band, Dense
+
+Call = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class KernelWork(NamedTuple):
+    """What one forward of a kernel executes over the whole batch, and what its backward does, recomputation included.
+
+    FLOPs of products, exponentials and other operations; `tile` names the tile that these figures assume.
+    """
+
+    flops: int
+    backward_flops: int
+    exp_ops: int
+    arith_ops: int
+    tile: str
+
+
+def softmax_work(spec: Spec, pairs: int, tile: str) -> KernelWork:
+    """That of a fused softmax over so many pairs a head: 4 d a pair forward, 10 d backward, one exponential each."""
+    shape = spec.shape
+    every = shape.batch * shape.heads * pairs
+    return KernelWork(4 * shape.head_dim * every, 10 * shape.head_dim * every, every, 4 * every, tile)
+
+
+def band_pairs(spec: Spec) -> tuple[int, Band | None]:
+    """Pairs of a head under a band, or of dense attention aligned at the last key, where there is no band.
+
+    Raises `Unsupported` for any other pattern.
+    """
+    shape, pattern = spec.shape, spec.edges()
+    expr = pattern.expr(spec.layer)
+    if isinstance(expr, Band) and expr.dilation == 1 and pattern.heads == 1:
+        return expr.slices(shape.n).edges, expr
+    if not isinstance(expr, Dense):
+        raise Unsupported(f"{spec.impl} computes dense attention, or one window for all heads", hint="--impl gather")
+    rows, keys = shape.n, shape.keys
+    return (rows * (keys - rows) + rows * (rows + 1) // 2 if shape.causal else rows * keys), None
+
+
+class OutsideCore(nn.Module):
+    """`q [b, h, n, d]`, `k, v [b, g, m, d]` by a kernel that takes and gives `[b, n, h, d]`."""
+
+    def __init__(self, spec: Spec, call: Call, work: KernelWork, kernel: str) -> None:
+        super().__init__()
+        self.spec, self.call, self.work, self.kernel = spec, call, work, kernel
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if counting():
+            return outside(q, k, v, self.kernel, *self.work)[0]
+        return self.call(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
+
+    def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Softmax over the edges of the pattern; against other keys, dense: causal, query i reads j <= i + m - n."""
+        if self.spec.shape.m is None:
+            return softmax_over_edges(self.spec, q, k, v)
+        i, j = (torch.arange(x.shape[2], device=q.device) for x in (q, k))
+        return softmax_attention(q, k, v, j - i[:, None] <= len(j) - len(i) if self.spec.shape.causal else None)
+
+
+@torch.library.custom_op("attnprof::outside", mutates_args=())
+def outside(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    kernel: str,
+    flops: int,
+    backward_flops: int,
+    exp_ops: int,
+    arith_ops: int,
+    tile: str,
+) -> tuple[Tensor, Tensor]:
+    """Stands for a kernel's forward: its output `[b, h, n, d]` and row statistics `[b, h, n]`."""
+    raise AssertionError("it stands for a kernel where tensors are fake")
+
+
+@outside.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return q.new_empty(*q.shape[:3], v.shape[-1]), q.new_empty(q.shape[:3], dtype=torch.float32)
+
+
+@torch.library.custom_op("attnprof::outside_backward", mutates_args=())
+def outside_backward(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    rows: Tensor,
+    kernel: str,
+    flops: int,
+    exp_ops: int,
+    arith_ops: int,
+    tile: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Stands for its backward: the gradients of the three streams."""
+    raise AssertionError("it stands for a kernel where tensors are fake")
+
+
+@outside_backward.register_fake
+def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    q, k, v, kernel, _, flops, exp_ops, arith_ops, tile = inputs
+    ctx.save_for_backward(q, k, v, *output)
+    ctx.work = kernel, flops, exp_ops, arith_ops, tile
+
+
+def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    return *outside_backward(grad, *ctx.saved_tensors, *ctx.work), *[None] * 6
+
+
+outside.register_autograd(_back, setup_context=_keep)
+OPERATORS = (torch.ops.attnprof.outside, torch.ops.attnprof.outside_backward)

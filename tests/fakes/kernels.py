@@ -1,0 +1,116 @@
+"""Other people's packages as far as the adapters call them: each computes with torch on a CPU, by its own rules.
+
+What a kernel does is written from its documentation: layouts, alignment, what a window counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from attnprof.impl import implementation
+from attnprof.words import DeviceName
+
+
+def softmax(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+    """`[b, n, h, d]` over `[b, m, g, d]` where `seen [n, m]`."""
+    repeat = q.shape[2] // k.shape[2]
+    k, v = (x.repeat_interleave(repeat, 2) for x in (k, v))
+    scores = torch.einsum("bihd,bjhd->bhij", q, k) / q.shape[-1] ** 0.5
+    return torch.einsum("bhij,bjhd->bihd", scores.masked_fill(~seen, float("-inf")).softmax(-1), v)
+
+
+def lags(q: Tensor, k: Tensor) -> Tensor:
+    """How far key j lies before query i, `[n, m]`, the last key beside the last query."""
+    n, m = q.shape[1], k.shape[1]
+    return torch.arange(n)[:, None] + m - n - torch.arange(m)
+
+
+def flash_attn_func(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool = False, window_size: tuple[int, int] = (-1, -1)
+) -> Tensor:
+    """flash_attn: `window_size` counts keys before and after a query's own; -1 has no end."""
+    lag, (before, after) = lags(q, k), window_size
+    seen = lag >= 0 if causal else torch.ones_like(lag, dtype=torch.bool)
+    seen = seen & (lag <= before) if before >= 0 else seen
+    return softmax(q, k, v, seen & (lag >= -after) if after >= 0 else seen)
+
+
+@dataclass
+class LocalAttentionFromBottomRightMask:
+    """xformers: keys from `window_left` before to `window_right` after."""
+
+    window_left: int
+    window_right: int
+
+
+class LowerTriangularFromBottomRightMask:
+    """xformers: the past, the last key beside the last query."""
+
+
+def memory_efficient_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: Any = None) -> Tensor:
+    """xformers: as many KV heads as query heads in the last axes but one; a group of them is a fifth axis."""
+    assert q.shape[2:-1] == k.shape[2:-1]
+    flat = [x.flatten(2, -2) for x in (q, k, v)]
+    lag = lags(q, k)
+    seen = torch.ones_like(lag, dtype=torch.bool)
+    if isinstance(attn_bias, LocalAttentionFromBottomRightMask):
+        seen = (lag <= attn_bias.window_left) & (lag >= -attn_bias.window_right)
+    elif attn_bias is not None:
+        seen = lag >= 0
+    return softmax(flat[0], flat[1], flat[2], seen).reshape(q.shape)
+
+
+def na1d(q: Tensor, k: Tensor, v: Tensor, kernel_size: int, dilation: int = 1, is_causal: bool = False) -> Tensor:
+    """NATTEN under causality: the query itself and those before it, `dilation` apart."""
+    assert is_causal
+    assert 2 <= kernel_size <= q.shape[1] // dilation
+    lag = lags(q, k)
+    return softmax(q, k, v, (lag >= 0) & (lag % dilation == 0) & (lag < kernel_size * dilation))
+
+
+def chunk_linear_attn(
+    q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, normalize: bool = True
+) -> tuple[Tensor, None]:
+    """fla: sums over the past, divided by the sum of their weights and 1e-10."""
+    q = q * (k.shape[-1] ** -0.5 if scale is None else scale)
+    weights = torch.einsum("bihd,bjhd->bhij", q, k).tril()
+    mixed = torch.einsum("bhij,bjhd->bihd", weights, v)
+    return (mixed / (weights.sum(-1).transpose(1, 2)[..., None] + 1e-10) if normalize else mixed), None
+
+
+PARTS: dict[str, dict[str, dict[str, Callable[..., Any]]]] = {
+    "flash_attn": {"flash_attn": {"flash_attn_func": flash_attn_func}},
+    "natten": {"natten": {"na1d": na1d}},
+    "fla": {"fla": {}, "fla.ops.linear_attn": {"chunk_linear_attn": chunk_linear_attn}},
+    "xformers": {
+        "xformers": {},
+        "xformers.ops": {"memory_efficient_attention": memory_efficient_attention},
+        "xformers.ops.fmha.attn_bias": {
+            "LocalAttentionFromBottomRightMask": LocalAttentionFromBottomRightMask,
+            "LowerTriangularFromBottomRightMask": LowerTriangularFromBottomRightMask,
+        },
+    },
+}
+
+
+def install(monkeypatch: pytest.MonkeyPatch, name: str, *devices: DeviceName) -> None:
+    """A package that can be imported, on its own device, or on those that it is said to run on."""
+    for module, functions in PARTS[name].items():
+        made = ModuleType(module)
+        vars(made).update(functions)
+        monkeypatch.setitem(sys.modules, module, made)
+    if devices:
+        monkeypatch.setattr(implementation(name), "devices", devices)
+
+
+def remove(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """No package of that name, whatever this machine has."""
+    monkeypatch.setattr("attnprof.impl._kernels.installed", lambda package: f"not installed: pip install {package}")
