@@ -221,3 +221,11 @@ class Executor(Word):
 
     LOCAL = "local"
     SLURM = "slurm"
+
+
+class GraphFormat(Word):
+    """A file that the edges of a graph are written as."""
+
+    CSR = "csr"
+    GRAPHML = "graphml"
+    GEXF = "gexf"

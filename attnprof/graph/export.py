@@ -14,6 +14,7 @@ from attnprof.errors import AttnprofError
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Kernel, Slices
 from attnprof.units import counted
+from attnprof.words import GraphFormat
 
 if TYPE_CHECKING:
     import networkx
@@ -173,13 +174,16 @@ def save_gexf(graph: networkx.DiGraph, path: Path) -> None:
     path.write_text(re.sub(r' lastmodifieddate="[^"]*"', "", text) + "\n", encoding="utf-8")
 
 
-def export(subject: Subject, path: Path, kind: str, layer: int | None = None, head: int | None = None) -> Exported:
+def export(
+    subject: Subject, path: Path, kind: GraphFormat | str, layer: int | None = None, head: int | None = None
+) -> Exported:
     """Write the edges that `chosen_edges` has as `csr`, `graphml` or `gexf`.
 
     Raises `AttnprofError` for more edges than the format is good for: 200 million of CSR, 200,000 of the others.
     """
+    kind = GraphFormat(kind)
     edges, what = chosen_edges(subject, layer, head)
-    if kind == "csr":
+    if kind is GraphFormat.CSR:
         save_csr(edges, path, what)
         return Exported(str(path), edges.edges, what)
     if edges.edges > MOST_XML:
@@ -187,5 +191,5 @@ def export(subject: Subject, path: Path, kind: str, layer: int | None = None, he
             f"{edges.edges:,} edges are more than a {kind} file should hold ({MOST_XML:,})",
             hint="choose a shorter --n, or --csr, which takes more",
         )
-    {"graphml": save_graphml, "gexf": save_gexf}[kind](digraph_of(subject, layer, head), path)
+    {GraphFormat.GRAPHML: save_graphml, GraphFormat.GEXF: save_gexf}[kind](digraph_of(subject, layer, head), path)
     return Exported(str(path), edges.edges, what)
