@@ -15,8 +15,9 @@ from attnprof.words import DType, Level
 class Shape:
     """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
 
-    `m` is None where the keys are the queries. `depth` repeats the block (level `block` only). Raises `AttnprofError`
-    for a level or dtype that is none.
+    `m` is None where the keys are the queries. A head is `head_dim` wide, or D / h, and its values `v_head_dim`, or as
+    wide as that; a width that is so anyhow is forgotten, so that equal shapes are equal. `depth` repeats the block (level
+    `block` only). Raises `AttnprofError` for a level or dtype that is none.
     """
 
     n: int
@@ -30,15 +31,28 @@ class Shape:
     dtype: DType = DType.FLOAT32
     seed: int = 0
     depth: int = 1
+    head_dim: int | None = None
+    v_head_dim: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "level", Level(self.level))
         object.__setattr__(self, "dtype", DType(self.dtype))
+        if self.v_head_dim == self.d:
+            object.__setattr__(self, "v_head_dim", None)
+        if self.head_dim is not None and self.head_dim * self.heads == self.dim:
+            object.__setattr__(self, "head_dim", None)
 
     @property
-    def head_dim(self) -> int:
-        """Width `d` of one head."""
-        return self.dim // self.heads
+    def d(self) -> int:
+        """Width `d` of the queries and keys of one head."""
+        if self.head_dim is not None:
+            return self.head_dim
+        return self.dim // self.heads if self.heads else 0
+
+    @property
+    def d_v(self) -> int:
+        """Width `d_v` of the values of one head."""
+        return self.d if self.v_head_dim is None else self.v_head_dim
 
     @property
     def groups(self) -> int:
@@ -65,14 +79,20 @@ LABELS: Mapping[str, Callable[[Shape], Any]] = {
     "causal": lambda shape: shape.causal,
     "heads": lambda shape: shape.heads,
     "kv_heads": lambda shape: shape.groups,
-    "head_dim": lambda shape: shape.head_dim,
+    "head_dim": lambda shape: shape.d,
+    "v_head_dim": lambda shape: shape.d_v,
 }
 
 
 def checked(shape: Shape) -> Shape:
-    """The shape, if its sizes can be: whole and positive, heads dividing the width, KV heads dividing the heads."""
-    for label in ("n", "batch", "dim", "heads", "groups", "depth", "keys"):
-        size = getattr(shape, label)
+    """The shape, if its sizes can be: whole and positive, KV heads dividing the heads, and heads the width.
+
+    Heads with a width of their own (`head_dim`) need not divide that of the model.
+    """
+    sizes = {name: getattr(shape, name) for name in ("n", "batch", "dim", "heads", "depth")}
+    sizes |= {"keys": shape.keys, "kv_heads": shape.groups}
+    sizes |= {name: size for name in ("head_dim", "v_head_dim") if (size := getattr(shape, name)) is not None}
+    for label, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool):
             raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
         if size < 1:
@@ -81,12 +101,12 @@ def checked(shape: Shape) -> Shape:
         raise AttnprofError(
             f"causal is {shape.causal!r}, but it is True or False", hint="leave it out for the native one"
         )
-    if shape.dim % shape.heads:
+    if shape.head_dim is None and shape.dim % shape.heads:
         near = [h for h in range(1, shape.dim + 1) if shape.dim % h == 0]
         best = sorted(near, key=lambda h: abs(h - shape.heads))[:2]
         raise AttnprofError(
             f"{shape.heads} heads do not divide the width {shape.dim}",
-            hint=f"the nearest head counts that do: {' and '.join(map(str, sorted(best)))}",
+            hint=f"the nearest head counts that do: {' and '.join(map(str, sorted(best)))}; or say --head-dim",
         )
     if shape.heads % shape.groups:
         near = [g for g in range(1, shape.heads + 1) if shape.heads % g == 0]

@@ -19,6 +19,7 @@ CARD = Card(
         "without a length m of its own the context is as long as the queries",
     ),
     oracle="torch.nn.functional.scaled_dot_product_attention",
+    v_head_dim=True,
 )
 
 

@@ -18,6 +18,7 @@ CARD = Card(
         "computed by explicit products: every score is in memory, and under a causal mask half of them for nothing",
     ),
     oracle="torch.nn.functional.scaled_dot_product_attention",
+    v_head_dim=True,
 )
 
 
@@ -41,6 +42,6 @@ def flops_paper_step(n: int, *, dim: int, keys: int) -> int:
     return 4 * keys * dim
 
 
-def state_numbers(n: int, *, kv_heads: int, head_dim: int) -> int:
+def state_numbers(n: int, *, kv_heads: int, head_dim: int, v_head_dim: int) -> int:
     """Keys and values of all tokens: 2 n g d."""
-    return 2 * n * kv_heads * head_dim
+    return n * kv_heads * (head_dim + v_head_dim)

@@ -22,4 +22,5 @@ CARD = Card(
         "an implementation that repeats keys and values for every head keeps none of the memory",
     ),
     oracle="torch scaled_dot_product_attention with enable_gqa",
+    v_head_dim=True,
 )

@@ -28,6 +28,7 @@ CARD = Card(
         "compare at equal FLOPs a token, not at equal parameters: those grow with the experts",
     ),
     oracle="transformers SwitchTransformersSparseMLP",
+    v_head_dim=True,
 )
 PARAMS = {
     "experts": Param(

@@ -15,7 +15,7 @@ from attnprof.targets import catalog, door
 from attnprof.targets.binding import FLAGS, refuse_unbound
 from attnprof.usercode import fitted, labels_of
 
-SIZES = ("batch", "dim", "heads", "kv_heads", "m", "level", "dtype", "depth", "seed")
+SIZES = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "dtype", "depth", "seed")
 
 
 def asked_target(name: str, options: Mapping[str, Any]) -> Target:

@@ -119,6 +119,8 @@ def sizes(command: F) -> F:
             click.option("--dim", type=int, default=512, show_default=True, help="Model width, D."),
             click.option("--heads", type=int, default=8, show_default=True, help="Query heads, h."),
             click.option("--kv-heads", type=int, help="KV heads, g (grouped queries); default: as many as heads."),
+            click.option("--head-dim", type=int, help="Width of a query or key head, d; default: D / h."),
+            click.option("--v-head-dim", type=int, help="Width of a value head; default: d."),
             click.option("--keys", "m", type=int, help="Keys, m, of cross attention and encoder-decoder blocks."),
             click.option("--level", type=WordParam(Level), default="attention", show_default=True, help="How much."),
             click.option("--dtype", type=WordParam(DType), help="Precision."),

@@ -101,7 +101,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     targets = tuple(options["targets"])
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
-    names = ("batch", "dim", "heads", "kv_heads", "m", "level", "depth", "seed")
+    names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")
     lengths = parse_lengths(options["lengths"])
     return SweepRequest(
         lengths=lengths,

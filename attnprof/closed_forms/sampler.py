@@ -109,14 +109,14 @@ def resized(shape: Shape, sizes: Mapping[str, Any]) -> Shape:
     """The shape with another batch `b`, other heads `h` or another head width `d`; the model's width follows as h d."""
     if not sizes:
         return shape
-    heads, width = sizes.get("h", shape.heads), sizes.get("d", shape.head_dim)
+    heads, width = sizes.get("h", shape.heads), sizes.get("d", shape.d)
     groups = None if shape.kv_heads is None else shape.kv_heads * heads // shape.heads
     return shape.replace(batch=sizes.get("b", shape.batch), heads=heads, kv_heads=groups, dim=heads * width)
 
 
 def size_of(shape: Shape, name: str) -> int:
     """The value of `b`, `h` or `d` in a shape."""
-    return {"b": shape.batch, "h": shape.heads, "d": shape.head_dim}[name]
+    return {"b": shape.batch, "h": shape.heads, "d": shape.d}[name]
 
 
 def with_parameters(target: Target, changed: Mapping[str, Value]) -> Target:

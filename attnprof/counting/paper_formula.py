@@ -10,6 +10,7 @@ from attnprof.words import Pass
 OF_MODULE = "a module comes with no paper's formula"
 OF_SCHEME = "the paper states no formula for it"
 OF_FILE = "its pattern file states no formula: it would define `flops_paper(n, *, dim, ...)`"
+OF_WIDTH = "the paper's formula is for values as wide as keys"
 OF_STEP = "the paper's formula is of a whole pass, not of one token more"
 
 
@@ -22,6 +23,8 @@ def paper_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, 
     if not isinstance(target, SchemeTarget):
         return None, OF_MODULE
     forward = target.flops_paper(shape)
+    if forward is None and shape.d_v != shape.d:
+        return None, OF_WIDTH
     if forward is None:
         return None, OF_SCHEME if target.card.bib else OF_FILE
     if pass_ == Pass.DECODE:

@@ -34,7 +34,7 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     work, why = _work(target, shape, Pass(pass_))
     if work is None:
         return None, why
-    flops = shape.batch * shape.repeats * 2 * shape.head_dim * (2 * work.pairs + work.products)
+    flops = shape.batch * shape.repeats * 2 * (shape.d * (work.pairs + work.products) + shape.d_v * work.pairs)
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 

@@ -182,7 +182,7 @@ def selecting_n(target: Any, shape: Shape) -> int:
     longest = min(shape.n, LONGEST)
     n = min(longest, SHORTEST)
     while n < longest:
-        one = redrawn(target, shape.replace(n=n, heads=1, dim=shape.head_dim), 1)
+        one = redrawn(target, shape.replace(n=n, heads=1, dim=shape.d), 1)
         if isinstance(one.expr(), Kernel) or reads_all(Subject(one)) <= HALF:
             break
         n = min(2 * n, longest)

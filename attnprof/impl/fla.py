@@ -49,7 +49,7 @@ class FLA(OutsideKernel):
         """
         from attnprof.layers.outside_kernel import KernelWork
 
-        shape, d = spec.shape, spec.shape.head_dim
+        shape, d = spec.shape, spec.shape.d
         m = d * d if spec.params.get("feature") == "poly2" else d
         chunk = min(CHUNK, max(SHORTEST_CHUNK, 1 << (shape.n - 1).bit_length()))
         rows = shape.batch * shape.heads * -(-shape.n // chunk) * chunk

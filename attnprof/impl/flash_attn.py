@@ -17,7 +17,7 @@ class FlashAttn(FusedSoftmax):
     name = package = "flash_attn"
 
     def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
-        narrow = shape.head_dim <= WIDEST_HEAD
+        narrow = shape.d <= WIDEST_HEAD
         return super().computes(scheme, shape) or (None if narrow else f"its heads are at most {WIDEST_HEAD} wide")
 
     def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:

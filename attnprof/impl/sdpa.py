@@ -19,7 +19,9 @@ class SDPA(Implementation):
     any_length = True
 
     def can(self, scheme: SchemeFacts, shape: Shape, device: DeviceName) -> str | None:
-        return None if scheme.maths == "dense" else "it computes dense attention"
+        if scheme.maths != "dense":
+            return "it computes dense attention"
+        return None if shape.d_v == shape.d else "torch's fused kernel takes values as wide as keys"
 
     def build(self, spec: Spec) -> nn.Module:
         from attnprof.layers.fused_softmax import FusedCore

@@ -25,16 +25,15 @@ def merge_heads(x: Tensor) -> Tensor:
 class QKV(nn.Module):
     """Queries from `x [b, n, D]`, keys and values from `context [b, m, D]` (x itself if None), without bias.
 
-    Returns `q [b, h, n, d]`, `k` and `v [b, g, m, d]`.
+    Returns `q [b, h, n, d]`, `k [b, g, m, d]` and `v [b, g, m, d_v]`.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads, self.groups = shape.heads, shape.groups
-        inner = shape.groups * shape.head_dim
-        self.to_q = nn.Linear(shape.dim, shape.heads * shape.head_dim, bias=False)
-        self.to_k = nn.Linear(shape.dim, inner, bias=False)
-        self.to_v = nn.Linear(shape.dim, inner, bias=False)
+        self.to_q = nn.Linear(shape.dim, shape.heads * shape.d, bias=False)
+        self.to_k = nn.Linear(shape.dim, shape.groups * shape.d, bias=False)
+        self.to_v = nn.Linear(shape.dim, shape.groups * shape.d_v, bias=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
         source = x if context is None else context
@@ -52,7 +51,7 @@ class Attention(nn.Module):
         super().__init__()
         self.project = project
         self.core = core
-        self.out = nn.Linear(shape.heads * shape.head_dim, shape.dim, bias=False)
+        self.out = nn.Linear(shape.heads * shape.d_v, shape.dim, bias=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         streams = self.project(x) if context is None else self.project(x, context)
@@ -83,10 +82,10 @@ def decoder(core: nn.Module) -> Continues:
 
 
 def random_streams(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Random `q [b, h, n, d]`, `k` and `v [b, g, m, d]`: the inputs of a core on its own."""
-    q = torch.randn(shape.batch, shape.heads, shape.n, shape.head_dim, dtype=dtype_of(shape))
-    k = torch.randn(shape.batch, shape.groups, shape.keys, shape.head_dim, dtype=dtype_of(shape))
-    return q, k, torch.randn_like(k)
+    """Random `q [b, h, n, d]`, `k [b, g, m, d]` and `v [b, g, m, d_v]`: the inputs of a core on its own."""
+    q = torch.randn(shape.batch, shape.heads, shape.n, shape.d, dtype=dtype_of(shape))
+    k = torch.randn(shape.batch, shape.groups, shape.keys, shape.d, dtype=dtype_of(shape))
+    return q, k, torch.randn(shape.batch, shape.groups, shape.keys, shape.d_v, dtype=dtype_of(shape))
 
 
 def dtype_of(shape: Shape) -> torch.dtype:

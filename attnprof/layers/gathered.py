@@ -58,7 +58,7 @@ class GatherCore(BandDecoding, nn.Module):
 def flops_core(spec: Spec) -> int:
     """FLOPs of the forward: two products of width d over every executed pair."""
     executed = sum(plans[0].executed * len(at) for at, plans in head_groups(spec))
-    return spec.shape.batch * 4 * spec.shape.head_dim * executed
+    return spec.shape.batch * 2 * (spec.shape.d + spec.shape.d_v) * executed
 
 
 def head_groups(spec: Spec) -> list[tuple[list[int], list[TilePlan]]]:

@@ -40,8 +40,8 @@ def cached(k: Tensor, v: Tensor, ring: int | None = None) -> KVCache:
 def random_cache(shape: Shape, n: int, ring: int | None = None) -> KVCache:
     """A cache of n tokens, of random content."""
     rows = n if ring is None else min(n, ring)
-    k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype_of(shape))
-    return KVCache(k, torch.randn_like(k), n, ring)
+    k, v = (torch.randn(shape.batch, shape.groups, rows, d, dtype=dtype_of(shape)) for d in (shape.d, shape.d_v))
+    return KVCache(k, v, n, ring)
 
 
 def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: KVCache, stride: int = 1) -> tuple[Tensor, KVCache]:

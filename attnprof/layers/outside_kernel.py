@@ -35,7 +35,7 @@ def softmax_work(spec: Spec, pairs: int, tile: str) -> KernelWork:
     """That of a fused softmax over so many pairs a head: 4 d a pair forward, 10 d backward, one exponential each."""
     shape = spec.shape
     every = shape.batch * shape.heads * pairs
-    return KernelWork(4 * shape.head_dim * every, 10 * shape.head_dim * every, every, 4 * every, tile)
+    return KernelWork(2 * (shape.d + shape.d_v) * every, (6 * shape.d + 4 * shape.d_v) * every, every, 4 * every, tile)
 
 
 def band_pairs(spec: Spec) -> tuple[int, Band | None]:

@@ -24,9 +24,9 @@ class RelativeAttention(nn.Module):
     def __init__(self, shape: Shape, segment: int, before: int) -> None:
         super().__init__()
         self.groups, self.shared = shape.groups, shape.heads // shape.groups
-        self.to_r = nn.Linear(shape.dim, shape.groups * shape.head_dim, bias=False)
-        self.u = nn.Parameter(torch.randn(shape.heads, 1, shape.head_dim) * 0.02)
-        self.w = nn.Parameter(torch.randn(shape.heads, 1, shape.head_dim) * 0.02)
+        self.to_r = nn.Linear(shape.dim, shape.groups * shape.d, bias=False)
+        self.u = nn.Parameter(torch.randn(shape.heads, 1, shape.d) * 0.02)
+        self.w = nn.Parameter(torch.randn(shape.heads, 1, shape.d) * 0.02)
         self.register_buffer("waves", sinusoids(segment + before, shape.dim), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *hidden: Tensor) -> Tensor:

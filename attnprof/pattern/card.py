@@ -13,10 +13,11 @@ class Card:
 
     `causality` lists the settings that the scheme is defined for, the native one first. `maths="pattern"`: the pattern
     is all there is, and what executes edges computes it; `"own"`: `attnprof/schemes/<name>.py` has it, or that of
-    `maths_of`. `impls`: the ways to compute another's maths that an entry stands for. `cross` allows fewer
-    or more keys than queries. `growth` is the exponent of n that the core's FLOPs follow at the paper's
-    parameters (1.1 stands for n log n); None where a quadratic term overtakes at some length, which `complexity_ours`
-    names. Raises `AttnprofError` for maths or an implementation that is none.
+    `maths_of`. `impls`: the ways to compute another's maths that an entry stands for. `cross` allows fewer or more
+    keys than queries, `v_head_dim` values of another width than keys, as a pattern alone always does. `growth` is
+    the exponent of n that the core's FLOPs follow at the paper's parameters (1.1 stands for n log n); None where a
+    quadratic term overtakes at some length, which `complexity_ours` names. Raises `AttnprofError` for maths or an
+    implementation that is none.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Card:
     maths_of: str = ""
     impls: tuple[Impl | str, ...] = ()
     kv_heads: bool = True
+    v_head_dim: bool = False
     cross: bool = False
     oracle: str = ""
     instead: str = ""

@@ -29,7 +29,7 @@ OFFERED: Mapping[str, tuple[str, ...]] = {
     "layers": (),
     **dict.fromkeys(("edges", "pairs", "score_products"), CONTEXT),
     **dict.fromkeys(("flops_paper", "flops_paper_step"), ("dim", "heads", "causal", "keys")),
-    "state_numbers": ("dim", "heads", "kv_heads", "head_dim"),
+    "state_numbers": ("dim", "heads", "kv_heads", "head_dim", "v_head_dim"),
 }
 
 

@@ -45,7 +45,7 @@ class Exact:
         counted = cost.certificate.counted if cost.certificate else ()
         fused = sum(op.flops for op in counted if "scaled_dot_product" in op.op)
         forwards = sum(op.calls for op in counted if "scaled_dot_product" in op.op and "backward" not in op.op)
-        square = forwards * 4 * shape.batch * shape.heads * shape.n * shape.keys * shape.head_dim
+        square = forwards * 2 * shape.batch * shape.heads * shape.n * shape.keys * (shape.d + shape.d_v)
         return cls(
             total=cost.flops_executed,
             core=cost.flops_core_executed or 0,

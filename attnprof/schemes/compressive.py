@@ -150,5 +150,5 @@ def flops_core(spec: Spec) -> int:
     """A segment and head 2 T d (3 W + 1), W = T + M + C: content, positions, values; 2 W D g d for positions."""
     shape, segment = spec.shape, spec.number("segment")
     width, count = segment + spec.number("memory") + spec.number("compressed"), -(-shape.n // segment)
-    mixing = shape.batch * shape.heads * count * 2 * segment * shape.head_dim * (3 * width + 1)
-    return mixing + 2 * width * shape.dim * shape.groups * shape.head_dim
+    mixing = shape.batch * shape.heads * count * 2 * segment * shape.d * (3 * width + 1)
+    return mixing + 2 * width * shape.dim * shape.groups * shape.d

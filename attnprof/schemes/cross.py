@@ -34,4 +34,4 @@ def inputs(spec: Spec) -> tuple[Tensor, Tensor]:
 def flops_core(spec: Spec) -> int:
     """4 n m d a head."""
     shape = spec.shape
-    return 4 * shape.batch * shape.heads * shape.n * shape.keys * shape.head_dim
+    return 2 * shape.batch * shape.heads * shape.n * shape.keys * (shape.d + shape.d_v)

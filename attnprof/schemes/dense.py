@@ -39,4 +39,4 @@ class Core(Decoding, nn.Module):
 def flops_core(spec: Spec) -> int:
     """4 n m d a head: both products in full, masked or not."""
     shape = spec.shape
-    return 4 * shape.batch * shape.heads * shape.n * shape.keys * shape.head_dim
+    return 2 * shape.batch * shape.heads * shape.n * shape.keys * (shape.d + shape.d_v)

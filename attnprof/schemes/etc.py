@@ -33,8 +33,8 @@ class Core(nn.Module):
         shape, clip = spec.shape, spec.number("clip")
         self.tokens, self.radius = spec.number("global_tokens"), spec.number("window") // 2
         self.heads = shape.heads // shape.groups
-        self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.head_dim) * SCALE)
-        self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.head_dim) * SCALE)
+        self.lags = nn.Parameter(torch.randn(shape.groups, 2 * clip + 1, shape.d) * SCALE)
+        self.others = nn.Parameter(torch.randn(shape.groups, OTHERS, shape.d) * SCALE)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Global queries over everything; long queries over the global keys and a window of the long ones.
@@ -152,7 +152,7 @@ def whole(spec: Spec) -> int:
 
 def per_label(spec: Spec) -> int:
     """FLOPs of one product as wide as a head, in all heads."""
-    return 2 * spec.shape.batch * spec.shape.heads * spec.shape.head_dim
+    return 2 * spec.shape.batch * spec.shape.heads * spec.shape.d
 
 
 WRITTEN = {"gather": Written(TiledETC, tiled), "masked": Written(MaskedETC, whole)}

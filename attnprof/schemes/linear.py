@@ -49,7 +49,7 @@ class Core(nn.Module):
         """The sum of phi(k) [v, 1]^T over n tokens, of random content, `[b, g, m, d + 1]`: the same for every n."""
         shape = self.spec.shape
         dtype = getattr(torch, shape.dtype)
-        return torch.rand(shape.batch, shape.groups, width(self.spec), shape.head_dim + 1, dtype=dtype)
+        return torch.rand(shape.batch, shape.groups, width(self.spec), shape.d + 1, dtype=dtype)
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The state after the tokens `k, v [b, g, n, d]`."""
@@ -63,13 +63,13 @@ class Core(nn.Module):
 
 def width(spec: Spec) -> int:
     """Features m of a head: d, or d^2 for poly2."""
-    d = spec.shape.head_dim
+    d = spec.shape.d
     return d * d if spec.params["feature"] == "poly2" else d
 
 
 def flops_core(spec: Spec) -> int:
     """2 n m d a KV head, 2 n m (d + 1) a query head, and causal, with n in whole chunks of C, 2 n C (m + d) more."""
-    shape, m, d = spec.shape, width(spec), spec.shape.head_dim
+    shape, m, d = spec.shape, width(spec), spec.shape.d
     chunk = spec.number("chunk")
     rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
     near = 2 * rows * chunk * (m + d) if shape.causal else 0

@@ -44,4 +44,4 @@ def flops_core(spec: Spec) -> int:
     """4 n r d a query head for the attention, 4 m r d a KV head for E k and F v."""
     shape, rank = spec.shape, spec.number("rank")
     width = shape.n * shape.heads + shape.keys * shape.groups
-    return 4 * shape.batch * rank * shape.head_dim * width
+    return 4 * shape.batch * rank * shape.d * width

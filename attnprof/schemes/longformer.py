@@ -112,13 +112,13 @@ def tiled(spec: Spec) -> int:
 def whole(spec: Spec) -> int:
     """4 n^2 d a head under the mask, and the global rows."""
     shape = spec.shape
-    return far(spec) + 4 * shape.batch * shape.heads * shape.n * shape.n * shape.head_dim
+    return far(spec) + 4 * shape.batch * shape.heads * shape.n * shape.n * shape.d
 
 
 def far(spec: Spec) -> int:
     """4 g n d a head for the global rows."""
     shape = spec.shape
-    return 4 * shape.batch * shape.heads * hubs(spec) * shape.n * shape.head_dim
+    return 4 * shape.batch * shape.heads * hubs(spec) * shape.n * shape.d
 
 
 WRITTEN = {

@@ -22,8 +22,8 @@ class Core(nn.Module):
         self.block, self.causal = spec.number("block"), shape.causal
         self.local = GatherCore(blocks(spec)) if is_local(spec) else None
         if self.local is None:
-            self.convolved = Convolved(shape.groups * shape.head_dim, factor)
-            self.slots = SlotAttention(shape.n, factor, shape.causal, shape.groups, shape.head_dim)
+            self.convolved = Convolved(shape.groups * shape.d, factor)
+            self.slots = SlotAttention(shape.n, factor, shape.causal, shape.groups, shape.d)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.local is not None:
@@ -57,6 +57,6 @@ def flops_core(spec: Spec) -> int:
     if is_local(spec):
         return gathered_flops(blocks(spec))
     shape, factor = spec.shape, spec.number("factor")
-    width = shape.groups * shape.head_dim
+    width = shape.groups * shape.d
     pairs = SlotAttention.pairs(shape.n, factor, shape.causal)
-    return shape.batch * (4 * shape.heads * shape.head_dim * pairs + 4 * -(-shape.n // factor) * factor * width**2)
+    return shape.batch * (4 * shape.heads * shape.d * pairs + 4 * -(-shape.n // factor) * factor * width**2)

@@ -33,8 +33,8 @@ class Core(nn.Module):
         super().__init__()
         self.spec, self.kernel = spec, spec.params["kernel"]
         self.causal, self.chunk = spec.shape.causal, spec.number("chunk")
-        drawn = orthogonal(spec.number("features"), spec.shape.head_dim, spec.shape.seed + spec.layer)
-        self.register_buffer("projection", drawn * spec.shape.head_dim**-0.25)
+        drawn = orthogonal(spec.number("features"), spec.shape.d, spec.shape.seed + spec.layer)
+        self.register_buffer("projection", drawn * spec.shape.d**-0.25)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if not self.causal:
@@ -101,7 +101,7 @@ class Core(nn.Module):
 
     def state(self, n: int) -> PerformerState:
         """Sums over n tokens, of random content: of features and values, of values alone, and the maximum."""
-        shape, width = self.spec.shape, self.spec.shape.head_dim + 1
+        shape, width = self.spec.shape, self.spec.shape.d + 1
         dtype = getattr(torch, shape.dtype)
         size = (shape.batch, shape.groups)
         sums = torch.rand(*size, columns(self.spec), width, dtype=working(dtype))
@@ -195,7 +195,7 @@ def flops_core(spec: Spec) -> int:
 
     There n is in whole chunks of C.
     """
-    shape, m, d, chunk = spec.shape, columns(spec), spec.shape.head_dim, spec.number("chunk")
+    shape, m, d, chunk = spec.shape, columns(spec), spec.shape.d, spec.number("chunk")
     rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
     near = 2 * rows * chunk * (m + d) if shape.causal else 0
     each = 2 * rows * d * (spec.number("features") + m)

@@ -15,9 +15,9 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, self.factor, self.kind = spec.shape, spec.number("factor"), str(spec.params["pooling"])
-        width = shape.groups * shape.head_dim
+        width = shape.groups * shape.d
         self.convolved = Convolved(width, self.factor) if self.kind == "conv" else None
-        self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.head_dim)
+        self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.d)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.convolved is not None:
@@ -40,6 +40,6 @@ def flops_core(spec: Spec) -> int:
     """4 d a head for each query and slot; conv: 2 k D_kv^2 a slot for keys, and for values."""
     shape, factor = spec.shape, spec.number("factor")
     pairs = SlotAttention.pairs(shape.n, factor, shape.causal)
-    width = shape.groups * shape.head_dim
+    width = shape.groups * shape.d
     learned = 4 * -(-shape.n // factor) * factor * width * width if spec.params["pooling"] == "conv" else 0
-    return shape.batch * (4 * shape.heads * shape.head_dim * pairs + learned)
+    return shape.batch * (4 * shape.heads * shape.d * pairs + learned)

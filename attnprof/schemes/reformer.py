@@ -30,7 +30,7 @@ class Core(nn.Module):
         self.once = spec.params["duplicates"] == "once"
         draw = torch.Generator().manual_seed(spec.shape.seed * 1009 + spec.layer)
         columns = self.rounds * sum(f // 2 for f in self.factors)
-        self.register_buffer("rotations", torch.randn(spec.shape.heads, spec.shape.head_dim, columns, generator=draw))
+        self.register_buffer("rotations", torch.randn(spec.shape.heads, spec.shape.d, columns, generator=draw))
 
     def forward(self, qk: Tensor, v: Tensor) -> Tensor:
         order, back = self.order(decided(lambda: self.buckets(qk)))
@@ -156,8 +156,8 @@ class Projections(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.heads = spec.shape.heads
-        self.to_qk = nn.Linear(spec.shape.dim, spec.shape.dim, bias=False)
-        self.to_v = nn.Linear(spec.shape.dim, spec.shape.dim, bias=False)
+        self.to_qk = nn.Linear(spec.shape.dim, spec.shape.heads * spec.shape.d, bias=False)
+        self.to_v = nn.Linear(spec.shape.dim, spec.shape.heads * spec.shape.d, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return split_heads(self.to_qk(x), self.heads), split_heads(self.to_v(x), self.heads)
@@ -185,7 +185,7 @@ def factors(spec: Spec) -> tuple[int, ...]:
 def streams(spec: Spec) -> tuple[Tensor, Tensor]:
     """Random inputs of the core."""
     shape = spec.shape
-    qk = torch.randn(shape.batch, shape.heads, shape.n, shape.head_dim, dtype=dtype_of(shape))
+    qk = torch.randn(shape.batch, shape.heads, shape.n, shape.d, dtype=dtype_of(shape))
     return qk, torch.randn_like(qk)
 
 
@@ -195,4 +195,4 @@ def flops_core(spec: Spec) -> int:
     count = -(-shape.n // size)
     hashing = 2 * shape.n * sum(f // 2 for f in factors(spec))
     pairs = count * size * size * (2 if count > 1 else 1)
-    return shape.batch * shape.heads * spec.number("hashes") * shape.head_dim * (hashing + 4 * pairs)
+    return shape.batch * shape.heads * spec.number("hashes") * shape.d * (hashing + 4 * pairs)

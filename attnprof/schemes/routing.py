@@ -27,7 +27,7 @@ class Core(nn.Module):
         self.causal, self.shared = shape.causal, shared(spec)
         self.window = spec.number("window")
         draw = torch.Generator().manual_seed(shape.seed * 1009 + spec.layer)
-        size = (shape.heads, spec.number("clusters"), shape.head_dim)
+        size = (shape.heads, spec.number("clusters"), shape.d)
         self.register_buffer("centroids", F.normalize(torch.randn(size, generator=draw), dim=-1))
 
     def forward(self, *streams: Tensor) -> Tensor:
@@ -118,8 +118,8 @@ class Projections(nn.Module):
         super().__init__()
         self.shared, self.heads = shared(spec), spec.shape.heads
         if self.shared:
-            self.to_qk = nn.Linear(spec.shape.dim, spec.shape.dim, bias=False)
-            self.to_v = nn.Linear(spec.shape.dim, spec.shape.dim, bias=False)
+            self.to_qk = nn.Linear(spec.shape.dim, spec.shape.heads * spec.shape.d, bias=False)
+            self.to_v = nn.Linear(spec.shape.dim, spec.shape.heads * spec.shape.d, bias=False)
         else:
             self.to_qkv = QKV(spec.shape)
 
@@ -144,7 +144,7 @@ def shared(spec: Spec) -> bool:
 def streams(spec: Spec) -> tuple[Tensor, ...]:
     """Random inputs of the core."""
     shape = spec.shape
-    sizes = (shape.batch, shape.heads, shape.n, shape.head_dim)
+    sizes = (shape.batch, shape.heads, shape.n, shape.d)
     return tuple(torch.randn(sizes, dtype=dtype_of(shape)) for _ in range(2 if shared(spec) else 3))
 
 
@@ -152,4 +152,4 @@ def flops_core(spec: Spec) -> int:
     """A head: 2 n k d to route each of queries and keys, 4 k w^2 d to mix."""
     shape, clusters = spec.shape, spec.number("clusters")
     routing = 2 * shape.n * clusters * (1 if shared(spec) else 2)
-    return shape.batch * shape.heads * shape.head_dim * (routing + 4 * clusters * spec.number("window") ** 2)
+    return shape.batch * shape.heads * shape.d * (routing + 4 * clusters * spec.number("window") ** 2)

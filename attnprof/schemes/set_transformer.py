@@ -74,9 +74,9 @@ class ProjectedResidual(Attention):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape, QKV(shape), Softmax())
         for name, heads in (("to_q", shape.heads), ("to_k", shape.groups), ("to_v", shape.groups)):
-            setattr(self.project, name, nn.Linear(shape.dim, heads * shape.head_dim))
+            setattr(self.project, name, nn.Linear(shape.dim, heads * shape.d))
         self.out = nn.Identity()  # type: ignore[assignment]
-        self.ratio = (shape.head_dim / shape.dim) ** 0.5
+        self.ratio = (shape.d / shape.dim) ** 0.5
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         q, k, v = self.project(x, context)
@@ -92,4 +92,4 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """8 n m d a head: tokens to points, and back."""
     shape = spec.shape
-    return 8 * shape.batch * shape.heads * shape.n * spec.number("points") * shape.head_dim
+    return 8 * shape.batch * shape.heads * shape.n * spec.number("points") * shape.d

@@ -84,4 +84,4 @@ def flops_core(spec: Spec) -> int:
     shape, size, blocks = spec.shape, spec.number("block"), blocks_of(spec)
     tokens = blocks * size if shape.causal else shape.n
     sorting = 0 if spec.params["hard"] else 4 * blocks * tokens
-    return shape.batch * shape.heads * shape.head_dim * (sorting + 8 * blocks * size**2)
+    return shape.batch * shape.heads * shape.d * (sorting + 8 * blocks * size**2)

@@ -52,4 +52,4 @@ def flops_core(spec: Spec) -> int:
     """
     shape, size, kept = spec.shape, spec.number("block"), spec.number("sorted_blocks")
     sorting = 0 if spec.params["hard"] else 4 * kept * shape.n
-    return shape.batch * shape.heads * shape.head_dim * (sorting + 4 * shape.n * kept * size)
+    return shape.batch * shape.heads * shape.d * (sorting + 4 * shape.n * kept * size)

@@ -133,4 +133,4 @@ def flops_core(spec: Spec) -> int:
     shape, window = spec.shape, spec.number("window")
     height, width = grid(spec)
     windows = -(-height // window) * -(-width // window)
-    return shape.batch * shape.heads * 4 * windows * window**4 * shape.head_dim
+    return shape.batch * shape.heads * 4 * windows * window**4 * shape.d

@@ -47,4 +47,4 @@ class FeedForward(SwitchFeedForward):
 def flops_core(spec: Spec) -> int:
     """4 n^2 d a head: both products in full, masked or not."""
     shape = spec.shape
-    return 4 * shape.batch * shape.heads * shape.n**2 * shape.head_dim
+    return 2 * shape.batch * shape.heads * shape.n**2 * (shape.d + shape.d_v)

@@ -68,7 +68,7 @@ class Core(nn.Module):
         """Keys and values that token n reads, of random content, the positions' projections, and n."""
         shape, rows = self.spec.shape, n - self._first(n)
         dtype = getattr(torch, shape.dtype)
-        k = torch.randn(shape.batch, shape.groups, rows, shape.head_dim, dtype=dtype)
+        k = torch.randn(shape.batch, shape.groups, rows, shape.d, dtype=dtype)
         return k, torch.randn_like(k), self.relative.positions(), n
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, *memory: Tensor) -> SegmentState:
@@ -130,5 +130,5 @@ def flops_core(spec: Spec) -> int:
     """A segment and head 2 T d (3 W + 1), W = T + M: content, positions (one lag to spare), values; 2 W D g d for r."""
     shape, (segment, memory) = spec.shape, filled(spec)
     width, count = segment + memory, -(-shape.n // segment)
-    mixing = shape.batch * shape.heads * count * 2 * segment * shape.head_dim * (3 * width + 1)
-    return mixing + 2 * width * shape.dim * shape.groups * shape.head_dim
+    mixing = shape.batch * shape.heads * count * 2 * segment * shape.d * (3 * width + 1)
+    return mixing + 2 * width * shape.dim * shape.groups * shape.d

@@ -13,6 +13,8 @@ FLAGS: Mapping[str, str] = {
     "causal": "--causal",
     "heads": "--heads",
     "kv_heads": "--kv-heads",
+    "head_dim": "--head-dim",
+    "v_head_dim": "--v-head-dim",
     "level": "--level",
     "depth": "--depth",
     "m": "--keys",

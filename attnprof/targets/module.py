@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FEWEST_STREAMS = 3
 ROWS = ("query", "key", "value")
-LABELS = ("level", "causal", "heads", "kv_heads", "head_dim")
+LABELS = ("level", "causal", "heads", "kv_heads", "head_dim", "v_head_dim")
 OWN_SIZES = ("dim", "heads", "kv_heads")
 
 
@@ -106,7 +106,7 @@ class ModuleTarget:
         given = {} if self.built else sizes_taken(self.code)
         bound = {size for word, size in given.items() if word not in self.arguments} | set(self.sizes)
         if self.takes_streams(shape):
-            bound |= {"heads", "kv_heads", "head_dim"}
+            bound |= {"heads", "kv_heads", "head_dim", "v_head_dim"}
         return bound | ({"level"} if self.function and shape.level is Level.CORE else set())
 
     def takes_streams(self, shape: Shape) -> bool:
@@ -150,6 +150,7 @@ class ModuleTarget:
             "kv_heads": shape.groups,
             "causal": shape.causal,
         }
+        asked |= {} if shape.head_dim is None else {"head_dim": shape.head_dim}
         return {word: asked[size] for word, size in sizes_taken(self.code).items() if size in only and size in asked}
 
     def mixing(self, shape: Shape) -> Mixing:
@@ -200,9 +201,9 @@ class ModuleTarget:
             return (row,)
         if not self.function and names is not None and names[:3] == ROWS:
             return (row, row, row)
-        q = (shape.batch, shape.heads, shape.n, shape.head_dim)
-        k = (shape.batch, shape.groups, shape.keys, shape.head_dim)
-        return q, k, k
+        q = (shape.batch, shape.heads, shape.n, shape.d)
+        k = (shape.batch, shape.groups, shape.keys, shape.d)
+        return q, k, (*k[:-1], shape.d_v)
 
     def _parameters_of_call(self, shape: Shape) -> tuple[str, ...] | None:
         """The required parameters of what is called; a factory's module has to be made to know."""

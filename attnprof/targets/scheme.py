@@ -271,6 +271,11 @@ class CatalogTarget(Stated):
                 f"{self.name} reads the future, and takes no `causal` that would keep it from that",
                 hint="leave --causal out; `attnprof graph` with --causal names the edges",
             )
+        if shape.d_v != shape.d and not (self.card.v_head_dim or self.card.maths is Maths.PATTERN):
+            raise Unsupported(
+                f"{self.name} is written for values as wide as keys, {shape.d}, not {shape.d_v}",
+                hint="leave --v-head-dim out; dense and every pattern take values of their own width",
+            )
         if shape.groups != shape.heads and not self.card.kv_heads:
             raise Unsupported(
                 f"{self.name} is not defined for fewer KV heads than query heads",

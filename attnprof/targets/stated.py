@@ -21,7 +21,7 @@ def context_of(shape: Shape, layer: int, head: int) -> dict[str, Value]:
         "head": head,
         "seed": shape.seed,
         "heads": shape.heads,
-        "head_dim": shape.head_dim,
+        "head_dim": shape.d,
     }
 
 
@@ -83,9 +83,14 @@ class Stated:
         return self._stated(self.entry.flops_paper_step, shape, shape.n + 1)
 
     def _stated(self, formula: Callable[..., int] | None, shape: Shape, keys: int) -> int | None:
-        if formula is None:
+        if formula is None or shape.d_v != shape.d:  # the papers' D is h d, of keys and values alike
             return None
-        sizes: dict[str, Any] = {"dim": shape.dim, "heads": shape.heads, "causal": shape.causal, "keys": keys}
+        sizes: dict[str, Any] = {
+            "dim": shape.heads * shape.d,
+            "heads": shape.heads,
+            "causal": shape.causal,
+            "keys": keys,
+        }
         return shape.batch * shape.repeats * formula(shape.n, **accepted(formula, **sizes, **self.resolve(shape.n)))
 
     def state_numbers(self, shape: Shape, n: int) -> int | None:
@@ -93,7 +98,8 @@ class Stated:
         formula = self.entry.state_numbers
         if formula is None:
             return None
-        sizes = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups, "head_dim": shape.head_dim}
+        sizes = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups, "head_dim": shape.d}
+        sizes["v_head_dim"] = shape.d_v
         return self.layers * shape.repeats * formula(n, **accepted(formula, **sizes, **self.resolve(n)))
 
 

@@ -67,7 +67,7 @@ class FakeTarget:
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
         kind = getattr(torch, shape.dtype)
         if shape.level == "core":
-            size = (shape.batch, shape.heads, shape.n, shape.head_dim)
+            size = (shape.batch, shape.heads, shape.n, shape.d)
             return torch.randn(size, dtype=kind), torch.randn(size, dtype=kind), torch.randn(size, dtype=kind)
         return (torch.randn(shape.batch, shape.n, shape.dim, dtype=kind),)
 

@@ -141,7 +141,7 @@ def recurrence(sheet: Sheet, kernel: Kernel, n: int, pass_: Pass, dtype: str, pe
     """Our causal form of a recurrence and fla's kernel of it, in turns."""
     target = door.find(kernel.scheme)
     about = shape(sheet, target, n, causal=True, level="core", dtype=dtype)
-    streams = [torch.randn(about.batch, about.heads, n, about.head_dim).to(sheet.device) for _ in range(3)]
+    streams = [torch.randn(about.batch, about.heads, n, about.d).to(sheet.device) for _ in range(3)]
     streams = [x.to(getattr(torch, dtype)) for x in streams]
     found = [ours(sheet, target, streams, about, pass_), theirs(sheet, kernel, streams, about, pass_)]
     finish(sheet, [made for made in found if made is not None], about, pass_, recurrence_flops(about, pass_), peaks)

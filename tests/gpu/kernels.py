@@ -113,5 +113,5 @@ def load(kernel: Kernel, device: str) -> tuple[Chunked | None, str]:
 
 def recurrence_flops(shape: Shape, pass_: str) -> int:
     """The least work of a d x d state: n times a rank-one update and a read, 2 d^2 each a head; train three times."""
-    once = shape.batch * shape.heads * shape.n * 4 * shape.head_dim**2
+    once = shape.batch * shape.heads * shape.n * 4 * shape.d**2
     return 3 * once if pass_ == "train" else once

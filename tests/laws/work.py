@@ -31,7 +31,7 @@ def stated(target: CatalogTarget, shape: Shape) -> int | None:
     if target.name != "flash":
         return target.flops_core(shape)
     pairs = flash_pairs(shape.n, shape.keys, shape.causal)
-    return 4 * shape.batch * shape.heads * shape.head_dim * pairs
+    return 4 * shape.batch * shape.heads * shape.d * pairs
 
 
 class Products(TorchDispatchMode):

@@ -52,7 +52,7 @@ class Toy(Implementation):
         return Plain()
 
     def executed(self, spec):
-        return 4 * spec.shape.batch * spec.shape.heads * spec.shape.n**2 * spec.shape.head_dim
+        return 4 * spec.shape.batch * spec.shape.heads * spec.shape.n**2 * spec.shape.d
 
 
 FACTOR = 1
