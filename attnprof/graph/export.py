@@ -173,13 +173,17 @@ def save_gexf(graph: networkx.DiGraph, path: Path) -> None:
     path.write_text(re.sub(r' lastmodifieddate="[^"]*"', "", text) + "\n", encoding="utf-8")
 
 
+XML = {"graphml": save_graphml, "gexf": save_gexf}
+
+
 def export(subject: Subject, path: Path, kind: str, layer: int | None = None, head: int | None = None) -> Exported:
     """Write the edges that `chosen_edges` has as `csr`, `graphml` or `gexf`.
 
     Raises `AttnprofError` for more edges than the format is good for: 200 million of CSR, 200,000 of the others.
     """
     edges, what = chosen_edges(subject, layer, head)
-    if kind == "csr":
+    save = XML.get(kind)
+    if save is None:
         save_csr(edges, path, what)
         return Exported(str(path), edges.edges, what)
     if edges.edges > MOST_XML:
@@ -187,5 +191,5 @@ def export(subject: Subject, path: Path, kind: str, layer: int | None = None, he
             f"{edges.edges:,} edges are more than a {kind} file should hold ({MOST_XML:,})",
             hint="choose a shorter --n, or --csr, which takes more",
         )
-    {"graphml": save_graphml, "gexf": save_gexf}[kind](digraph_of(subject, layer, head), path)
+    save(digraph_of(subject, layer, head), path)
     return Exported(str(path), edges.edges, what)
