@@ -16,8 +16,8 @@ class Shape:
     """The sizes that a scheme is built for: `b` batch, `n` queries, `m` keys, `D` dim, `h` heads, `g` kv_heads.
 
     `m` is None where the keys are the queries. A head is `head_dim` wide, or D / h, and its values `v_head_dim`, or as
-    wide as that; a width that is so anyhow is forgotten, so that equal shapes are equal. `depth` repeats the block (level
-    `block` only). Raises `AttnprofError` for a level or dtype that is none.
+    wide as that; a width that is so anyhow is forgotten, so that equal shapes are equal. `depth` repeats the block (at
+    level `block` alone). Raises `AttnprofError` for a level or dtype that is none.
     """
 
     n: int

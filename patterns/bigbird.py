@@ -76,19 +76,20 @@ def _random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, r
     Floyd's sampling of ranks among the blocks that are left, then past the ones that are taken: O(blocks).
     """
     count = len(near)
-    taken = np.sort(np.concatenate([near, np.broadcast_to(hubs, (count, len(hubs)))], axis=1), axis=1)
-    again = np.pad(taken[:, 1:] == taken[:, :-1], ((0, 0), (1, 0)))
-    taken = np.sort(np.where(again | (taken < 0), count, taken), axis=1)
-    free = count - (taken < count).sum(axis=1)
-    picks = np.full((count, random_blocks), -1, dtype=np.int64)
+    taken = np.sort(np.concatenate([near.T, np.broadcast_to(hubs[:, None], (len(hubs), count))]), axis=0)
+    again = np.zeros(taken.shape, dtype=np.bool_)
+    again[1:] = taken[1:] == taken[:-1]
+    taken = np.sort(np.where(again | (taken < 0), count, taken), axis=0)
+    free = count - (taken < count).sum(axis=0)
+    picks = np.full((random_blocks, count), -1, dtype=np.int64)
     for at in range(random_blocks):
         top = free - random_blocks + at
         rank = (draw.random(count) * (top + 1)).astype(np.int64)
-        rank = np.where((picks == rank[:, None]).any(axis=1), top, rank)
-        picks[:, at] = np.where(top < 0, -1, rank)
-    for column in taken.T:
-        picks += (picks >= column[:, None]) & (picks >= 0)
-    return picks
+        rank = np.where((picks[:at] == rank).any(axis=0), top, rank)
+        picks[at] = np.where(top < 0, -1, rank)
+    for row in taken:
+        picks += (picks >= row) & (picks >= 0)
+    return picks.T
 
 
 def edges(n: int, *, block: int, window_blocks: int, random_blocks: int, global_blocks: int, layout: str) -> int | None:
