@@ -26,6 +26,8 @@ from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
@@ -145,7 +147,7 @@ def known_modules(module: nn.Module, traits: Traits) -> bool:
         inside = isinstance(part, nn.MultiheadAttention)
         if (inside and traits.multihead != 0) or type(part) is nn.Linear:
             return True
-        if isinstance(part, (nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase)):
+        if isinstance(part, (nn.Bilinear, nn.RNNBase, *CONVOLUTIONS)):
             return True
     return False
 
