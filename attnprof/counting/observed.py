@@ -97,17 +97,21 @@ class Observed(OperatorCounter):
 def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
-        factors = given[-2:]
-        sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
-        if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
-            return None
-        across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
-        return OperatorWork(2 * stored(sparse[0]) * across)
+        return _sparse_product(given[-2:])
     if rule.name in SHAPING or rule.kind in (OperatorKind.COPY, OperatorKind.VIEW):
         return OperatorWork()
     if rule.kind is OperatorKind.POINTWISE:
         return OperatorWork(arith_ops=sum(t.numel() for t in flat((out,)) if t.is_floating_point()))
     return None
+
+
+def _sparse_product(factors: list[Tensor]) -> OperatorWork | None:
+    """A product of a sparse and a dense matrix, in either order."""
+    sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
+    if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
+        return None
+    across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
+    return OperatorWork(2 * stored(sparse[0]) * across)
 
 
 def _tensors(values: Any) -> list[Tensor]:

@@ -72,7 +72,7 @@ def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
 
 def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: Mapping[Pass, Exact]) -> AuditRow:
     """What one counter says of both passes."""
-    passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
+    passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.train else (Pass.FORWARD,)
     figures: dict[str, int | None] = {"forward": None, "train": None}
     statuses, reasons = [], []
     for pass_ in passes:
@@ -80,7 +80,7 @@ def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact
         statuses.append(status)
         if why:
             reasons.append(f"{pass_}: {why}")
-    if not counter.trains:
+    if not counter.train:
         reasons.append("train: it counts no backward")
     status = next((s for s in ("failed", "differs") if s in statuses), "agrees")
     return AuditRow(counter.name, version, figures["forward"], figures["train"], status, "; ".join(reasons))
