@@ -61,7 +61,7 @@ class Sampler:
         return self.calls + runs * self.longest <= self.budget
 
     def at(self, n: int, changed: Mapping[str, Value] | None = None) -> dict[str, int] | None:
-        """Every figure at length n; None where the target refuses that or a user's code fails, or has uncounted operators."""
+        """Every figure at length n; None where the target refuses it, or has uncounted operators."""
         changed = dict(changed or {})
         key = (n, *sorted(changed.items()))
         if key not in self.seen:
