@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 Monomial = tuple[int, ...]
 SamplePoint = tuple[int, ...]
 Terms = Mapping[Monomial, Fraction]
-Scale = Callable[[int], Fraction | int]
 
 SPARE = 2
 
@@ -25,11 +25,16 @@ def fit(samples: Mapping[SamplePoint, int], basis: Sequence[Monomial]) -> Terms 
 
     Needs `SPARE` more samples than monomials, so that a wrong basis is found out.
     """
-    rows = [[_value(m, point) for m in basis] for point in samples]
-    solution = solve(rows, [Fraction(v) for v in samples.values()])
+    solution = solve(_rows(tuple(samples), tuple(basis)), [Fraction(v) for v in samples.values()])
     if solution is None or len(samples) < len(basis) + SPARE:
         return None
     return {m: c for m, c in zip(basis, solution, strict=True) if c}
+
+
+@functools.lru_cache(maxsize=4)
+def _rows(points: tuple[SamplePoint, ...], basis: tuple[Monomial, ...]) -> list[list[Fraction]]:
+    """The monomials at each point: the same ones for every figure of a target."""
+    return [[_value(m, point) for m in basis] for point in points]
 
 
 def _value(monomial: Monomial, point: SamplePoint) -> Fraction:
