@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
+from attnprof.cli.progress import counting_bar
 from attnprof.errors import AttnprofError, unknown
 from attnprof.units import parse_lengths
 from attnprof.words import DeviceName, Pass
+
+if TYPE_CHECKING:
+    from attnprof.plan.answer import CostQuestion
+    from attnprof.plan.count_service import CountService
+
+R = TypeVar("R")
 
 EXAMPLES = """\b
 Examples:
@@ -70,76 +80,58 @@ def executed_schemes() -> list[str]:
 
 def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:
     """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
-    from attnprof.cli.cost_many import answer_all
-    from attnprof.cli.loading import load
-    from attnprof.plan.count_cache import code_hash
+    from attnprof.plan.count_cache import CountCache, code_hash
+    from attnprof.plan.count_service import CountService
 
-    if options["cache"]:
-        return answer_all(names, options, code_hash(pattern_files()), skip=skip)
-    load()
-    return [made for name in names if (made := attempt(name, options, None, skip=skip))]
+    cache = CountCache(code_hash(pattern_files())) if options["cache"] else None
+    with contextlib.closing(CountService(cache)) as service:
+        asked = [made for name in names if (made := tried(partial(question, name, options, service), skip=skip))]
+        with counting_bar() as watch:
+            service.prepare([task for each in asked for task in each.tasks()], watch)
+        answers = [tried(partial(answer, each, options["roofline"]), skip=skip) for each in asked]
+    return [made for made in answers if made]
 
 
-def attempt(name: str, options: dict[str, Any], cache: Any, *, skip: bool) -> dict[str, Any] | None:
-    """The answer for one target; None for one that refuses, if that is to be skipped."""
+def tried(make: Callable[[], R], *, skip: bool) -> R | None:
+    """What is made; None where that is refused, if it is to be skipped."""
     try:
-        return answer(name, options, cache)
+        return make()
     except AttnprofError:
         if not skip:
             raise
         return None
 
 
-def pattern_files() -> list[Any]:
+def pattern_files() -> list[Path]:
     """The files of the catalogue, which the counts of its schemes depend on."""
     from attnprof.locate import shipped
 
     return sorted(shipped("patterns").glob("*.py"))
 
 
-def answer(name: str, options: dict[str, Any], cache: Any) -> dict[str, Any]:
-    """The JSON answer for one target."""
-    from attnprof.plan.answer import CostQuestion, module_flops, peak_parts, point, table
+def question(name: str, options: dict[str, Any], service: CountService) -> CostQuestion:
+    """What is asked of one target."""
+    from attnprof.plan.answer import CostQuestion
     from attnprof.targets.catalog import names
 
     target = asked_target(name, options)
     lengths = parse_lengths(options["lengths"])
-    shape = asked_shape(target, lengths[0], options)
-    known = cache if name in names() else None
-    source = None if name in names() else name
-    question = CostQuestion(target, shape, lengths, options["passes"], known, asked_symbols(options["symbols"]), source)
-    derived = derivation(question) if options["forms"] else dict
-    found: dict[str, Any] = {"target": target.name, "point": point(question), "table": table(question)}
-    found.update(derived())
-    if options["modules"]:
-        found["modules"] = [
-            {"n": n, "pass": p, "flops": module_flops(question, n, p)}
-            for n in lengths
-            for p in question.passes
-            if p != Pass.DECODE
-        ]
-    if options["memory"]:
-        found["memory"] = [
-            {"n": n, "pass": p, **peak_parts(question, n, p)}
-            for n in lengths
-            for p in question.passes
-            if p != Pass.DECODE
-        ]
-    if options["roofline"]:
-        found["roofline"] = rooflines(options["roofline"], found["table"], question)
-    return found
+    return CostQuestion(
+        target,
+        asked_shape(target, lengths[0], options),
+        lengths,
+        options["passes"],
+        asked_symbols(options["symbols"]),
+        None if name in names() else name,
+        **{part: options[part] for part in ("forms", "modules", "memory")},
+        service=service,
+    )
 
 
-def derivation(question: Any) -> Callable[[], dict[str, Any]]:
-    """A function that gives the closed forms: from the cache, or derived beside the table."""
-    from attnprof.plan.answer import forms, forms_of, known_forms
-
-    if known_forms(question):
-        return lambda: forms(question)
-    from attnprof.plan.aside import aside
-
-    made = aside(lambda: forms_of(question))
-    return lambda: forms(question, made)
+def answer(asked: CostQuestion, device: str | None) -> dict[str, Any]:
+    """The JSON answer for one target, with the least times on a device if one is named."""
+    found = asked.answer()
+    return {**found, "roofline": rooflines(device, found["table"], asked)} if device else found
 
 
 def asked_symbols(text: str) -> tuple[str, ...]:
@@ -155,16 +147,16 @@ def asked_symbols(text: str) -> tuple[str, ...]:
     return named
 
 
-def rooflines(device: str, rows: Sequence[dict[str, Any]], question: Any) -> list[dict[str, Any]]:
+def rooflines(device: str, rows: Sequence[dict[str, Any]], asked: CostQuestion) -> list[dict[str, Any]]:
     """The least time of every row on a device: its published peaks, or (`here`) those measured now."""
     from attnprof.plan.answer import peak_parts
     from attnprof.plan.roofline import Roofline, must_move
 
-    name, flops_per_s, bytes_per_s = peaks(device, question.shape.dtype)
+    name, flops_per_s, bytes_per_s = peaks(device, asked.shape.dtype)
     found = []
     for row in rows:
         if row["flops_executed"] is not None and row["pass"] != Pass.DECODE:
-            least = must_move(row["pass"], peak_parts(question, row["n"], row["pass"]))
+            least = must_move(row["pass"], peak_parts(asked, row["n"], row["pass"]))
             line = Roofline(name, row["flops_executed"], row["moved_bytes"], least, flops_per_s, bytes_per_s)
             found.append({"n": row["n"], "pass": row["pass"], **line.to_json()})
     return found

@@ -90,6 +90,11 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         cells = ["-" if row[q.key] is None else WRITTEN[q.unit](row[q.key]) for q in shown]
         table.add_row(format_length(row["n"]), row["pass"], *cells)
     console.print(table)
+    show_remarks(console, rows)
+
+
+def show_remarks(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What has to be said of the numbers: flags, why some are missing, kernels whose workspace is not known."""
     for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
         console.print(f"  {flag.replace('_', ' ')}: {FLAGS[flag]}", markup=False, soft_wrap=True)
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from attnprof.cli.options import notes
 from attnprof.records import Record
 from attnprof.units import format_length, format_seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -23,11 +29,7 @@ class Progress:
 
     def __enter__(self) -> Callable[[Record], None]:
         if self.console.is_terminal:
-            from rich import progress
-
-            text, bar = progress.TextColumn("{task.description}"), progress.BarColumn()
-            columns = (text, bar, progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
-            self.bar = progress.Progress(*columns, console=self.console, transient=True)
+            self.bar = bar_on(self.console)
             self.bar.start()
             self.task = self.bar.add_task("starting", total=self.total)
         return self.watch
@@ -46,6 +48,26 @@ class Progress:
         spent = time.monotonic() - self.started
         left = spent / self.done * (self.total - self.done)
         self.console.print(f"{self.done}/{self.total} {line}, ETA {format_seconds(left)}", soft_wrap=True)
+
+
+def bar_on(console: Console) -> Bar:
+    """A bar that goes when it is done: what runs, how many of how many, the time that is left."""
+    from rich import progress
+
+    text, bar = progress.TextColumn("{task.description}"), progress.BarColumn()
+    columns = (text, bar, progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
+    return progress.Progress(*columns, console=console, transient=True)
+
+
+@contextlib.contextmanager
+def counting_bar() -> Iterator[Callable[[int, int], None]]:
+    """What to tell how many counts are made, of how many: a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with bar_on(notes()) as shown:
+        task = shown.add_task("counting", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def describe(record: Record) -> str:

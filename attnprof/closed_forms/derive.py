@@ -76,6 +76,8 @@ def _confirmed(traced: Mapping[str, Terms], drawn: ClosedForms, sampler: Sampler
     """The traced forms that agree with every integer count, in place of the drawn ones in n alone."""
     forms = dict(drawn.forms)
     plain = {key[0]: counted for key, counted in sampler.seen.items() if len(key) == 1 and counted}
+    if not plain:  # the code raises beyond the one length at which it was traced
+        return drawn
     for name, terms in traced.items():
         form = ClosedForm(("n",), terms, TRACED, f"n a multiple of {UNIT}, n >= {FIRST * UNIT}")
         agrees = all(form(n=n) == counted[name] for n, counted in plain.items())

@@ -16,6 +16,7 @@ from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
 FIGURES = ("forward_flops", "forward_core", "train_flops", "train_core", "saved_bytes", "param_bytes")
@@ -60,18 +61,16 @@ class Sampler:
         return self.calls + runs * self.longest <= self.budget
 
     def at(self, n: int, changed: Mapping[str, Value] | None = None) -> dict[str, int] | None:
-        """Every figure at length n; None where the target cannot be built or run there, or has uncounted operators."""
+        """Every figure at length n; None where the target refuses it, or has uncounted operators."""
         changed = dict(changed or {})
         key = (n, *sorted(changed.items()))
         if key not in self.seen:
             try:
-                with as_believed(self.target):
+                with as_believed(self.target), own_mistakes(self.target, self.shape.replace(n=n)):
                     self.seen[key] = self._count(n, changed)
             except AttnprofError as error:
                 self.seen[key] = None  # a changed parameter may well be one that the scheme refuses
                 self.refused = self.refused or f"n = {n}: {error.message}"
-            except (MemoryError, ValueError, RuntimeError, AssertionError, TypeError, IndexError):
-                self.seen[key] = None
         return self.seen[key]
 
     def _count(self, n: int, changed: Mapping[str, Value]) -> dict[str, int] | None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import torch
 from sympy import Function
 from torch import Tensor
-from torch._dynamo.source import ConstantSource
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from attnprof.closed_forms.sampler import UNIT
 from attnprof.contracts import Target
-from attnprof.counting.built import build_in, fake_mode
+from attnprof.counting.built import build_in
 from attnprof.counting.counter import OperatorCounter, Rule
 from attnprof.counting.flex_masks import counted_flex
 from attnprof.counting.interpolate import Terms
@@ -25,6 +20,7 @@ from attnprof.counting.storages import Lifetimes, flat
 from attnprof.counting.tally import OperatorTally
 from attnprof.impl import implementation
 from attnprof.shapes import Shape
+from attnprof.torch_private import expression, fake_mode, is_pinned, quiet_fakes, symbolic_size, without_arrays
 
 
 class SymbolPinned(Exception):
@@ -54,7 +50,7 @@ class _Symbolic(OperatorCounter):
         out = super().__torch_dispatch__(func, types, args, kwargs)
         for t in flat((out,)):
             symbolic = [size for size in t.shape if isinstance(size, torch.SymInt)]
-            if any(size.node.expr.atoms(Function) for size in symbolic):
+            if any(expression(size).atoms(Function) for size in symbolic):
                 raise SymbolPinned(f"the length is divided by a block that does not divide {UNIT}")
             if symbolic and t.dim() > MOST_DIMENSIONS:
                 raise SymbolPinned("the length is cut into blocks, which integers count far sooner than a trace")
@@ -80,20 +76,20 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
     """
     if target.impl is not None and not implementation(target.impl).any_length:
         raise SymbolPinned(f"{target.impl} lowers the pattern for one length")
-    env = ShapeEnv()
-    length = _symbol(env, shape.n // UNIT) * UNIT
+    env, size = symbolic_size("m", shape.n // UNIT)
+    length: Any = size * UNIT
     mode = fake_mode(env)
     try:
-        with mode, _quiet(), _no_arrays():
+        with mode, quiet_fakes(), without_arrays(lambda: SymbolPinned("a NumPy table is made for one length")):
             built = build_in(mode, target, shape.replace(n=length))
-            if env.replacements:
+            if is_pinned(env):
                 raise SymbolPinned("the module is built for one length")
             run = _run(built, shape)
     except SymbolPinned:
         raise
     except Exception as error:
         raise SymbolPinned(f"{type(error).__name__}: {error}") from error
-    if env.replacements or run.tally.uncounted:
+    if is_pinned(env) or run.tally.uncounted:
         raise SymbolPinned("the length became a number while the module ran")
     figures = {
         "forward_flops": run.forward_flops,
@@ -104,33 +100,6 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
         "param_bytes": built.param_bytes,
     }
     return {name: _polynomial(value) for name, value in figures.items()}
-
-
-@contextlib.contextmanager
-def _no_arrays() -> Iterator[None]:
-    """Give up as soon as NumPy meets a symbol: it would compute with it element by element, for many seconds."""
-
-    def refuse(self: Any, *_: Any, **__: Any) -> Any:
-        raise SymbolPinned("a NumPy table is made for one length")
-
-    symbol: Any = torch.SymInt
-    symbol.__array__ = refuse
-    try:
-        yield
-    finally:
-        del symbol.__array__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the stack traces that torch logs for an operator that cannot run on symbols."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _run(built: Any, shape: Shape) -> CountedRun:
@@ -149,21 +118,15 @@ def _tensors(values: Any) -> list[Tensor]:
     return list(flat(values))
 
 
-def _symbol(env: ShapeEnv, near: int) -> Any:
-    source = ConstantSource("m")
-    symbol = env.create_symbol(near, source=source, dynamic_dim=DimDynamic.DYNAMIC, constraint_dim=None)
-    return env.create_symintnode(symbol, hint=near, source=source)
-
-
 def _polynomial(value: Any) -> Terms:
     """A traced size, in m, as coefficients of powers of n = `UNIT` m."""
     import sympy
 
-    expression = sympy.expand(value.node.expr) if hasattr(value, "node") else sympy.Integer(value)
-    symbols = sorted(expression.free_symbols, key=str)
-    if len(symbols) > 1 or expression.atoms(sympy.Function):
-        raise SymbolPinned(f"the trace gives {expression}, which is no polynomial in n")
+    expanded = sympy.expand(expression(value))
+    symbols = sorted(expanded.free_symbols, key=str)
+    if len(symbols) > 1 or expanded.atoms(sympy.Function):
+        raise SymbolPinned(f"the trace gives {expanded}, which is no polynomial in n")
     if not symbols:
-        return {(0,): Fraction(int(expression))} if expression else {}
-    found = sympy.Poly(expression, symbols[0]).terms()
+        return {(0,): Fraction(int(expanded))} if expanded else {}
+    found = sympy.Poly(expanded, symbols[0]).terms()
     return {(int(power),): Fraction(int(c.p), int(c.q)) / UNIT ** int(power) for (power,), c in found}

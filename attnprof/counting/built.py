@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from attnprof.contracts import Target
 from attnprof.counting.factors import FactorOrigin
@@ -20,6 +19,7 @@ from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
 from attnprof.pattern.apart import real_numbers
 from attnprof.shapes import Shape
+from attnprof.torch_private import FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
 from attnprof.words import Level
 
 LONGEST_REAL = 1 << 13
@@ -106,13 +106,6 @@ def built_once(target: Target, shape: Shape) -> Built:
 _last: dict[str, Any] = {}
 
 
-def fake_mode(shapes: Any = None) -> FakeTensorMode:
-    """A mode whose tensors nothing else refers to: a remembered one could not be cast with `module.to(dtype)`."""
-    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=shapes)
-    mode.fake_tensor_converter.set_tensor_memo = lambda t, v: None
-    return mode
-
-
 def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
     """Replace tensors that a module made from data of its own (NumPy tables, tensors built before) by fake ones.
 
@@ -120,16 +113,17 @@ def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
     """
     made: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
     for part in module.modules():
-        for name, buffer in part._buffers.items():
-            part._buffers[name] = _fake(buffer, mode)
-        for name, real in part._parameters.items():
-            if real is not None and not isinstance(real, FakeTensor):
+        buffers, parameters = buffers_of(part), parameters_of(part)
+        for name, buffer in buffers.items():
+            buffers[name] = _fake(buffer, mode)
+        for name, real in parameters.items():
+            if real is not None and not is_fake(real):
                 if id(real) not in made:
                     made[id(real)] = real, nn.Parameter(mode.from_tensor(real.detach()), real.requires_grad)
-                part._parameters[name] = made[id(real)][1]
+                parameters[name] = made[id(real)][1]
 
 
 def _fake(value: Any, mode: FakeTensorMode) -> Any:
-    if isinstance(value, Tensor) and not isinstance(value, FakeTensor):
+    if isinstance(value, Tensor) and not is_fake(value):
         return mode.from_tensor(value)
     return value

@@ -27,6 +27,7 @@ from attnprof.counting.operators import (
 from attnprof.counting.registry import OperatorWork, numel
 from attnprof.counting.storages import flat
 from attnprof.counting.variants import base_name, functional, is_composite
+from attnprof.torch_private import schema
 
 
 class OperatorKind(Enum):
@@ -87,11 +88,11 @@ def _kind_of_single(operator: Any) -> OperatorKind | None:
 
 
 def _is_view(operator: Any) -> bool:
-    return any(r.alias_info is not None and not r.alias_info.is_write for r in operator._schema.returns)
+    return any(r.alias_info is not None and not r.alias_info.is_write for r in schema(operator).returns)
 
 
 def _takes_tensors(operator: Any) -> bool:
-    return any("Tensor" in str(argument.type) for argument in operator._schema.arguments)
+    return any("Tensor" in str(argument.type) for argument in schema(operator).arguments)
 
 
 def worker(operator: Any, kind: OperatorKind) -> Callable[[Any, Any], OperatorWork | None]:

@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnprof.counting.classify import OperatorKind, kind_of, worker
 from attnprof.counting.formulas import Formula, OperatorWork, formula_of
@@ -21,6 +19,17 @@ from attnprof.counting.tally import OperatorTally
 from attnprof.counting.uncounted import reason_of
 from attnprof.counting.variants import factor_positions, out_arguments
 from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
+from attnprof.torch_private import (
+    DispatchMode,
+    FakeTensorMode,
+    current_node,
+    fake_device,
+    is_held_once,
+    is_overload,
+    schema,
+    storage_key,
+    use_count,
+)
 
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
@@ -49,13 +58,12 @@ class Rule:
     unseen: bool = False
 
 
-class OperatorCounter(TorchDispatchMode):
+class OperatorCounter(DispatchMode):
     """Adds every operator to a tally and follows the memory of its results; a mode for fake or real tensors.
 
     Sits above a `FakeTensorMode`. `origin` decides which products belong to the scheme's core.
     """
 
-    supports_higher_order_operators = True
     sole_uses: ClassVar[int] = 0
 
     def __init__(
@@ -71,13 +79,9 @@ class OperatorCounter(TorchDispatchMode):
         """The result by a shorter way than the general one, where there is one."""
         return NotImplemented if self.mode is None else shortcut(func, args, kwargs, self.mode)
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is DEVICE_OF:
-            return getattr(args[0], "fake_device", None) or func(*args)
+            return fake_device(args[0]) or func(*args)
         self.calls += 1
         kwargs = kwargs or {}
         if func in IN_PLACE and self._engine_reuses(args):
@@ -135,7 +139,7 @@ class OperatorCounter(TorchDispatchMode):
     def _watch(self, args: Any) -> None:
         """The most that one operator reads of each watched storage."""
         for t in flat(args):
-            key = t.untyped_storage()._cdata
+            key = storage_key(t)
             if key in self.watched:
                 self.watched[key] = max(self.watched[key], _distinct(t))
 
@@ -146,8 +150,7 @@ class OperatorCounter(TorchDispatchMode):
         old, new = args[0], args[1]
         if isinstance(new, Tensor) and len(args) == 2 and old.shape != new.shape:
             return False
-        uses = torch._C._storage_Use_Count(old.untyped_storage()._cdata)
-        return not old._is_view() and uses <= 2 and old._use_count() <= self.sole_uses and _dense(old)
+        return is_held_once(old, self.sole_uses) and _dense(old)
 
     @classmethod
     def calibrate(cls) -> None:
@@ -161,36 +164,28 @@ class OperatorCounter(TorchDispatchMode):
         cls.sole_uses = probe.uses
 
 
-class _UseProbe(TorchDispatchMode):
+class _UseProbe(DispatchMode):
     """Reads the use count of a gradient that nobody but the engine holds, from where `OperatorCounter` reads it."""
 
     uses = 0
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is ADD and torch._C._current_autograd_node() is not None:
-            self._read(args)
+        if func is ADD and current_node() is not None:
+            self.uses = use_count(args[0])
         return func(*args, **kwargs)
-
-    def _read(self, args: Any) -> None:
-        old, _ = args
-        self.uses = old._use_count()
 
 
 def learn(func: Any) -> Rule:
     """The rule of an overload that is met for the first time."""
     formula = formula_of(func)
-    if not isinstance(func, torch._ops.OpOverload):
+    if not is_overload(func):
         kind = OperatorKind.COUNTED if formula else OperatorKind.UNKNOWN
         rule = Rule(str(func), kind, formula, lambda args, out: None, None, factors=(0, 1, 2), unseen=True)
     else:
         kind = OperatorKind.COUNTED if formula else kind_of(func)
         rule = Rule(
-            name=func._schema.name.replace("::", ".").removeprefix("aten."),
+            name=schema(func).name.replace("::", ".").removeprefix("aten."),
             kind=kind,
             formula=formula,
             work=worker(func, kind),

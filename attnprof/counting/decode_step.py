@@ -15,6 +15,7 @@ from attnprof.errors import Unsupported
 from attnprof.layers.outputs import tensors_in
 from attnprof.records import Cost
 from attnprof.shapes import Shape
+from attnprof.torch_private import storage_key
 from attnprof.words import Level
 
 OF_BLOCKS = "a stack of blocks has no decoding step here"
@@ -68,7 +69,7 @@ def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifet
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
     counter = OperatorCounter(OperatorTally(), lives, origin)
-    counter.watched = {t.untyped_storage()._cdata: 0 for t in held}
+    counter.watched = {storage_key(t): 0 for t in held}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)
     return counter.tally, lives, sum(counter.watched.values())

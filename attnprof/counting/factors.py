@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from attnprof.counting.origin import Origin, current_node, engine_node, next_sequence
+from attnprof.counting.origin import Origin, engine_node
 from attnprof.counting.storages import StorageMap, flat
+from attnprof.torch_private import current_node, next_sequence, sequence_of, storage_key
 
 # What adds a gradient to others, or sets it beside them, leaves it that gradient, whatever the others are made of.
 SUMS = frozenset({"add", "sub", "cat", "stack", "copy"})
@@ -47,7 +48,7 @@ class FactorOrigin(Origin):
         self.since = next_sequence()
         self.by_hand = False
         self.weights: set[int] = set()
-        self.parameters = {p.untyped_storage()._cdata: p for p in module.parameters()}
+        self.parameters = {storage_key(p): p for p in module.parameters()}
         for constant in (*module.buffers(), *(t for part in module.modules() for t in flat(vars(part).values()))):
             self.past.put(constant, CONSTANT)
         for key, parameter in self.parameters.items():
@@ -57,7 +58,7 @@ class FactorOrigin(Origin):
         weights = self._parameters_of(factors)
         self.weights |= weights
         node = engine_node()
-        core = not weights if node is None else self.forward.get(node._sequence_nr(), not weights)
+        core = not weights if node is None else self.forward.get(sequence_of(node), not weights)
         self.by_hand = core and node is None and current_node() is not None
         for number in range(self.since, next_sequence()):  # more than one node where transforms are nested
             self.forward[number] = core
@@ -91,7 +92,7 @@ class FactorOrigin(Origin):
         for t in flat((out,)):
             if past != OF_INPUT:
                 self.past.put(t, past)
-            elif t.untyped_storage()._cdata not in self.parameters:
+            elif storage_key(t) not in self.parameters:
                 self.past.drop(t)
 
     def misjudged(self) -> Any:

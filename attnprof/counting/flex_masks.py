@@ -1,24 +1,23 @@
 """FlexAttention while it is counted: its operator as it is called, its BlockMasks with the values that they would have.
 
 A BlockMask that a module makes under fake tensors has shapes only, but its cost depends on how many tiles are alive. So
-its mask_mod is asked for real, a block of rows at a time, outside of every mode. The private parts of torch that this
-rests on stand here alone.
+its mask_mod is asked for real, a block of rows at a time, outside of every mode.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.nn.attention import flex_attention as flex
+from torch.nn.attention.flex_attention import BlockMask, create_mask
 
 from attnprof.errors import AttnprofError, TooLarge, Unsupported
 from attnprof.layers.block_masks import note_live
 from attnprof.pattern.apart import on_real_numbers, real_numbers
+from attnprof.torch_private import buffers_of, eager_flex, is_fake, tile_masks
 
 PAIRS = 1 << 21
 MOST_PAIRS = 1 << 32
@@ -46,7 +45,7 @@ class Values:
         """The module that is counted; buffers that it has for real are kept."""
         self.module = module
         buffers = dict(module.named_buffers())
-        if buffers and not any(isinstance(b, FakeTensor) for b in buffers.values()):
+        if buffers and not any(is_fake(b) for b in buffers.values()):
             self._real = buffers
 
     def real(self) -> Mapping[str, Tensor]:
@@ -59,50 +58,29 @@ class Values:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """The counted module with the values of its buffers; inside of its constructor there is none yet."""
-        if self.module is None or not any(isinstance(b, FakeTensor) for b in self.module.buffers()):
+        if self.module is None or not any(is_fake(b) for b in self.module.buffers()):
             yield
             return
-        kept = [(part, dict(part._buffers)) for part in self.module.modules()]
+        kept = [(buffers_of(part), dict(buffers_of(part))) for part in self.module.modules()]
         for name, value in self.real().items():
             owner, _, own = name.rpartition(".")
-            self.module.get_submodule(owner)._buffers[own] = value
+            buffers_of(self.module.get_submodule(owner))[own] = value
         try:
             yield
         finally:
-            for part, buffers in kept:
-                part._buffers.update(buffers)
+            for held, before in kept:
+                held.update(before)
 
 
-@contextmanager
-def counted_flex(values: Values | None = None) -> Iterator[None]:
+def counted_flex(values: Values | None = None) -> AbstractContextManager[None]:
     """FlexAttention's operator called as it is, backward on a CPU too; masks made now know their live tiles.
 
     Whatever the module compiles with `torch.compile` runs as it is written.
     """
-    tiles_of, device_of = flex._create_sparse_block_from_block_mask, flex._validate_device
-    eager = flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG
-
-    def made(tiles: Any, mask_mod: MaskFunction, lengths: tuple[int, int], *sizes: int, **named: int) -> flex.BlockMask:
-        mask = tiles_of(tiles, mask_mod, lengths, *sizes, **named)
-        if isinstance(mask.kv_num_blocks, FakeTensor):
-            _note(mask, mask_mod, (tiles[0].shape[0], tiles[0].shape[1]), values)
-        return mask
-
-    def on_any_device(query: Tensor, *others: Tensor) -> None:
-        if not isinstance(query, FakeTensor):
-            device_of(query, *others)
-
-    flex._create_sparse_block_from_block_mask, flex._validate_device = made, on_any_device
-    flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        flex._create_sparse_block_from_block_mask, flex._validate_device = tiles_of, device_of
-        flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = eager
+    return eager_flex(functools.partial(_note, values))
 
 
-def _note(mask: flex.BlockMask, mask_mod: MaskFunction, heads: tuple[int, int], values: Values | None) -> None:
+def _note(values: Values | None, mask: BlockMask, mask_mod: MaskFunction, heads: tuple[int, int]) -> None:
     """Note how many tiles of a mask are partial and how many are full, over its batch and heads."""
     rows, keys = mask.BLOCK_SIZE
     apart = mask.full_kv_num_blocks is not None
@@ -138,11 +116,10 @@ def live_tiles(
     for one in range(heads[0] * heads[1]):
         for first in range(0, n, step):
             at = (one // heads[1], one % heads[1], first)
-            found = flex._convert_mask_to_block_mask(
-                _asked(mask_mod, at, min(step, n - first), m), rows, keys, separate_full_blocks=apart
-            )
-            partial += int(found[0].sum())
-            full += 0 if found[1] is None else int(found[1].sum())
+            mask = _asked(mask_mod, at, min(step, n - first), m)
+            some, whole = tile_masks(mask, rows, keys, apart=apart)
+            partial += int(some.sum())
+            full += 0 if whole is None else int(whole.sum())
     return partial, full
 
 
@@ -154,7 +131,7 @@ def _asked(mask_mod: MaskFunction, at: tuple[int, int, int], rows: int, keys: in
         return mask_mod(b + batch, h + head, q_idx + first, kv_idx)
 
     try:
-        mask = flex.create_mask(shifted, 1, 1, rows, keys, "cpu")
+        mask = create_mask(shifted, 1, 1, rows, keys, "cpu")
     except Exception as error:
         if captures_fake(mask_mod):
             raise NoValues from error
@@ -162,7 +139,7 @@ def _asked(mask_mod: MaskFunction, at: tuple[int, int, int], rows: int, keys: in
             f"a mask_mod of FlexAttention fails: {type(error).__name__}: {str(error).splitlines()[0]}",
             hint="it takes (b, h, q_idx, kv_idx) and returns a boolean a pair",
         ) from error
-    if isinstance(mask, FakeTensor):
+    if is_fake(mask):
         raise NoValues
     return mask
 
@@ -174,6 +151,6 @@ def captures_fake(function: Any, depth: int = 4) -> bool:
     flat = [each for value in held for each in (value if isinstance(value, (tuple, list)) else [value])]
     for value in flat:
         tensors = value.buffers() if isinstance(value, nn.Module) else [value]
-        if any(isinstance(t, FakeTensor) for t in tensors) or (depth and captures_fake(value, depth - 1)):
+        if any(is_fake(t) for t in tensors) or (depth and captures_fake(value, depth - 1)):
             return True
     return False

@@ -11,16 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._higher_order_ops.flex_attention import flex_attention, flex_attention_backward
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.nn.attention.flex_attention import _LARGE_SPARSE_BLOCK_SIZE
 
 from attnprof.counting import tiles
 from attnprof.counting.registry import OperatorWork, register, register_by_name
 from attnprof.errors import Unsupported
 from attnprof.layers.block_masks import noted_live
 from attnprof.pattern.apart import real_numbers
+from attnprof.torch_private import flex_operators, is_fake, is_maskless
 
+FLEX, FLEX_BACKWARD = flex_operators()
 aten = torch.ops.aten
 
 
@@ -132,7 +131,7 @@ def encoder_fast_path(given: Any, out: Any) -> OperatorWork:
     return attention._replace(flops=attention.flops + 4 * tokens * width * hidden)
 
 
-@register(flex_attention)
+@register(FLEX)
 def flex(
     q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any
 ) -> OperatorWork:
@@ -140,7 +139,7 @@ def flex(
     return forward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
 
-@register(flex_attention_backward)
+@register(FLEX_BACKWARD)
 def flex_backward(
     q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
     block_mask: Any, *_: Any, out: Any, **__: Any,
@@ -156,7 +155,7 @@ def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.KernelTiles:
     full ones, ..., the sides of a tile, the mask_mod. A BlockMask over several heads gives their mean.
     """
     rows, keys = block_mask[-3:-1]
-    if rows == keys == _LARGE_SPARSE_BLOCK_SIZE:
+    if is_maskless(rows, keys):
         return tiles.KernelTiles(q.shape[-2] * k.shape[-2], "all pairs (FlexAttention without a BlockMask)")
     partial, full = block_mask[2], block_mask[4]
     live = _live(partial) + (0 if full is None else _live(full))
@@ -168,7 +167,7 @@ def _live(count: Tensor) -> int:
     noted = noted_live(count)
     if noted is not None:
         return noted
-    if isinstance(count, FakeTensor):
+    if is_fake(count):
         raise Unsupported(
             "how many tiles of a BlockMask are alive is not known: it was cut from another one, or put together from "
             "tensors that have no values while they are counted",

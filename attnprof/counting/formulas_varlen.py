@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from attnprof.counting import tiles
 from attnprof.counting.formulas_attention import backward_of, forward_of
 from attnprof.counting.registry import OperatorWork, Unknowable, register_by_name
+from attnprof.torch_private import is_fake
 
 aten = torch.ops.aten
 LENGTHS = Unknowable("the lengths of its packed sequences are values, which a count without values does not see")
@@ -29,7 +29,7 @@ def packed(ends: Any) -> bool:
 
 def lengths(ends: Tensor) -> list[int] | None:
     """The lengths of packed sequences, or None where they have no values."""
-    if isinstance(ends, FakeTensor) or ends.is_meta:
+    if is_fake(ends) or ends.is_meta:
         return None
     return ends.diff().tolist()
 

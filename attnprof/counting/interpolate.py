@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 Monomial = tuple[int, ...]
 SamplePoint = tuple[int, ...]
 Terms = Mapping[Monomial, Fraction]
-Scale = Callable[[int], Fraction | int]
 
 SPARE = 2
 
@@ -25,11 +25,16 @@ def fit(samples: Mapping[SamplePoint, int], basis: Sequence[Monomial]) -> Terms 
 
     Needs `SPARE` more samples than monomials, so that a wrong basis is found out.
     """
-    rows = [[_value(m, point) for m in basis] for point in samples]
-    solution = solve(rows, [Fraction(v) for v in samples.values()])
+    solution = solve(_rows(tuple(samples), tuple(basis)), [Fraction(v) for v in samples.values()])
     if solution is None or len(samples) < len(basis) + SPARE:
         return None
     return {m: c for m, c in zip(basis, solution, strict=True) if c}
+
+
+@functools.lru_cache(maxsize=4)
+def _rows(points: tuple[SamplePoint, ...], basis: tuple[Monomial, ...]) -> list[list[Fraction]]:
+    """The monomials at each point: the same ones for every figure of a target."""
+    return [[_value(m, point) for m in basis] for point in points]
 
 
 def _value(monomial: Monomial, point: SamplePoint) -> Fraction:
@@ -38,28 +43,15 @@ def _value(monomial: Monomial, point: SamplePoint) -> Fraction:
 
 def solve(rows: Sequence[Sequence[Fraction]], values: Sequence[Fraction]) -> list[Fraction] | None:
     """The one solution of an overdetermined linear system; None where there is none, or more than one."""
-    system = [[*row, value] for row, value in zip(rows, values, strict=True)]
-    width, rank = len(rows[0]) if rows else 0, 0
-    for column in range(width):
-        pivot = next((r for r in range(rank, len(system)) if system[r][column]), None)
-        if pivot is None:
-            return None
-        system[rank], system[pivot] = system[pivot], system[rank]
-        _eliminate(system, rank, column)
-        rank += 1
-    if any(row[-1] for row in system[rank:]):
+    from sympy import QQ
+    from sympy.polys.matrices import DomainMatrix
+
+    width = len(rows[0]) if rows else 0
+    system = [[QQ(v.numerator, v.denominator) for v in (*row, value)] for row, value in zip(rows, values, strict=True)]
+    reduced, pivots = DomainMatrix(system, (len(rows), width + 1), QQ).rref()
+    if pivots != tuple(range(width)):  # too few, or one in the values: a row that says 0 = 1
         return None
-    return [system[r][-1] for r in range(width)]
-
-
-def _eliminate(system: list[list[Fraction]], at: int, column: int) -> None:
-    """Make one column zero in every row but the pivot's, whose entry becomes 1."""
-    scale = system[at][column]
-    pivot = system[at] = [v / scale for v in system[at]]
-    for r, row in enumerate(system):
-        if r != at and row[column]:
-            factor = row[column]
-            system[r] = [v - factor * p for v, p in zip(row, pivot, strict=True)]
+    return [Fraction(int(v.numerator), int(v.denominator)) for *_, v in reduced.to_list()[:width]]
 
 
 def product_basis(exponents: Sequence[Sequence[int]]) -> list[Monomial]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass_type
 
 from attnprof.counting.classify import OperatorKind
 from attnprof.counting.counter import OperatorCounter, Rule, moved
 from attnprof.counting.registry import OperatorWork
 from attnprof.counting.storages import flat, is_plain
+from attnprof.torch_private import is_wrapper_type, stored
 
 Operators = Multiset[tuple[str, tuple[tuple[int, ...], ...]]]
 
@@ -64,7 +64,7 @@ class Observed(OperatorCounter):
         self.notes = notes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.mode is None and any(is_traceable_wrapper_subclass_type(kind) for kind in types):
+        if self.mode is None and any(is_wrapper_type(kind) for kind in types):
             return NotImplemented  # its own operators come here one by one
         return super().__torch_dispatch__(func, types, args, kwargs)
 
@@ -97,17 +97,21 @@ class Observed(OperatorCounter):
 def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
-        factors = given[-2:]
-        sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
-        if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
-            return None
-        across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
-        return OperatorWork(2 * sparse[0]._nnz() * across)
+        return _sparse_product(given[-2:])
     if rule.name in SHAPING or rule.kind in (OperatorKind.COPY, OperatorKind.VIEW):
         return OperatorWork()
     if rule.kind is OperatorKind.POINTWISE:
         return OperatorWork(arith_ops=sum(t.numel() for t in flat((out,)) if t.is_floating_point()))
     return None
+
+
+def _sparse_product(factors: list[Tensor]) -> OperatorWork | None:
+    """A product of a sparse and a dense matrix, in either order."""
+    sparse, dense = [t for t in factors if not is_plain(t)], [t for t in factors if is_plain(t)]
+    if len(sparse) != 1 or len(dense) != 1 or dense[0].dim() != 2 or sparse[0].is_nested:
+        return None
+    across = dense[0].shape[1] if factors[0] is sparse[0] else dense[0].shape[0]
+    return OperatorWork(2 * stored(sparse[0]) * across)
 
 
 def _tensors(values: Any) -> list[Tensor]:

@@ -19,10 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Steps
+from attnprof.torch_private import ENGINE, current_node, next_sequence, sequence_of
 
-next_sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
-current_node = torch._C._current_autograd_node
-ENGINE = "_engine_run_backward"
 DISPATCH = "__torch_dispatch__"
 HERE = "attnprof.counting."
 
@@ -110,7 +108,7 @@ class MarkedOrigin(Origin):
         node = backward_node()
         if node is None:
             return False
-        number = node._sequence_nr()
+        number = sequence_of(node)
         return any(first <= number < last for first, last in self.spans)
 
     def close(self) -> None:

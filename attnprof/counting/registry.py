@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
 from attnprof.counting.variants import functional
+from attnprof.torch_private import is_overload, schema
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +68,7 @@ class ByName:
 
     def of(self, operator: Any) -> Formula:
         """The formula of one overload, to be called as any other."""
-        arguments = operator._schema.arguments
+        arguments = schema(operator).arguments
         names = [a.name for a in arguments]
         defaults = {a.name: a.default_value for a in arguments}
 
@@ -94,7 +95,7 @@ def register_by_name(*operators: Any) -> Callable[[F], F]:
 def formula_of(operator: Any) -> Formula | None:
     """The formula of an overload: its own, that of all overloads, or that of the operator that it is a variant of."""
     found = _stated(operator)
-    if found is None and hasattr(operator, "_schema"):
+    if found is None and is_overload(operator):
         operator = functional(operator)
         found = _stated(operator)
     return found.of(operator) if isinstance(found, ByName) else found

@@ -22,6 +22,7 @@ from attnprof.counting.tally import OperatorTally
 from attnprof.errors import AttnprofError
 from attnprof.layers.outputs import first_output, tensors_in
 from attnprof.shapes import Shape
+from attnprof.torch_private import storage_key
 from attnprof.words import Pass
 
 NUMBER_BYTES = 16
@@ -101,7 +102,7 @@ def train(built: Built, run: CountedRun, counter: OperatorCounter) -> None:
         torch.autograd.backward(output, grad)
     grads = [p.grad for p in built.module.parameters() if p.grad is not None]
     run.param_grad_bytes = unique_bytes(grads)
-    run.gradients = {id(life): life for g in grads if (life := run.lives.known.get(g.untyped_storage()._cdata))}
+    run.gradients = {id(life): life for g in grads if (life := run.lives.known.get(storage_key(g)))}
     built.module.zero_grad(set_to_none=True)
 
 
@@ -132,11 +133,11 @@ def kept_storages(built: Built, lives: Lifetimes, output: Tensor, results: list[
     Neither parameters nor registered buffers, which live anyway, nor Python numbers; not the result, unless the graph
     holds it too.
     """
-    ours = {t.untyped_storage()._cdata for t in flat((*built.module.parameters(), *built.module.buffers()))}
+    ours = {storage_key(t) for t in flat((*built.module.parameters(), *built.module.buffers()))}
     graph = kept_by_graph([output])
     numbers = {key for key in graph if not lives.knows(key) and graph[key] <= NUMBER_BYTES}
     kept = {key: size for key, size in graph.items() if key not in ours and key not in numbers}
-    known = {*kept, *(t.untyped_storage()._cdata for t in flat((*results, *attributes(built))))}
+    known = {*kept, *(storage_key(t) for t in flat((*results, *attributes(built))))}
     if any(key not in known for key in lives.alive()):
         gc.collect()
     kept.update({key: size for key, size in lives.alive().items() if key not in known})

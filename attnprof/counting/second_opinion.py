@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Target
 from attnprof.counting.built import Built, build
 from attnprof.shapes import Shape
+from attnprof.torch_private import buffers_of, parameters_of
 from attnprof.words import Pass
 
 
@@ -56,11 +57,12 @@ def analysed(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
 def on_meta(built: Built) -> nn.Module:
     """The module with its fake tensors replaced by `meta` ones of the same shapes."""
     for part in built.module.modules():
-        for name, parameter in part._parameters.items():
+        parameters, buffers = parameters_of(part), buffers_of(part)
+        for name, parameter in parameters.items():
             if parameter is not None:
-                part._parameters[name] = nn.Parameter(_meta(parameter), parameter.requires_grad)
-        for name, buffer in part._buffers.items():
-            part._buffers[name] = _meta(buffer)
+                parameters[name] = nn.Parameter(_meta(parameter), parameter.requires_grad)
+        for name, buffer in buffers.items():
+            buffers[name] = _meta(buffer)
     return built.module
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+
+from attnprof.torch_private import FakeTensorMode, by_meta_kernel, is_valueless
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -64,19 +65,13 @@ def shortcut(func: Any, args: Any, kwargs: Any, mode: FakeTensorMode) -> Any:
     """The operator's result as fake tensors, or `NotImplemented` where the general way must be taken."""
     if func not in SHORT or not _plain(args, mode) or any(isinstance(v, Tensor) for v in kwargs.values()):
         return NotImplemented
-    with in_kernel_invocation_manager(mode):
-        out = func(*args, **kwargs)
-    if isinstance(out, Tensor):
-        return out if isinstance(out, FakeTensor) else FakeTensor(mode, out, CPU)
-    return type(out)(FakeTensor(mode, t, CPU) for t in out)
+    return by_meta_kernel(func, args, kwargs, mode, CPU)
 
 
 def _plain(values: Any, mode: FakeTensorMode) -> bool:
     for value in values:
         if isinstance(value, Tensor):
-            if not isinstance(value, FakeTensor) or value.fake_mode is not mode or value.fake_device != CPU:
-                return False
-            if value.constant is not None:
+            if not is_valueless(value, mode, CPU):
                 return False
         elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor) and not _plain(value, mode):
             return False

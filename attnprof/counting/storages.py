@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from attnprof.torch_private import is_wrapper, key_of, sparse_parts, storage_key
 
 V = TypeVar("V")
 
@@ -21,18 +22,18 @@ class StorageMap(Generic[V]):
 
     def get(self, t: Tensor) -> V | None:
         """The value of a tensor's storage, or None."""
-        entry = self.entries.get(t.untyped_storage()._cdata)
+        entry = self.entries.get(storage_key(t))
         return None if entry is None else entry[1]
 
     def put(self, t: Tensor, value: V) -> None:
         """Give a tensor's storage a value, in place of an earlier one."""
         storage = t.untyped_storage()
-        key = storage._cdata
+        key = key_of(storage)
         self.entries[key] = weakref.ref(storage, lambda _: self.entries.pop(key, None)), value
 
     def drop(self, t: Tensor) -> None:
         """Take the value of a tensor's storage away, if it has one."""
-        self.entries.pop(t.untyped_storage()._cdata, None)
+        self.entries.pop(storage_key(t), None)
 
 
 class _Life(weakref.ref):  # type: ignore[type-arg]
@@ -60,15 +61,16 @@ class Lifetimes:
         """Memory that lived before the pass: it is not counted when an operator returns it."""
         for t in flat(tensors):
             storage = t.untyped_storage()
-            if storage._cdata not in self.outside:
+            key = key_of(storage)
+            if key not in self.outside:
                 life = _Life(storage, self._forget)
-                life.key, life.nbytes = storage._cdata, storage.nbytes()
-                self.outside[life.key] = life
+                life.key, life.nbytes = key, storage.nbytes()
+                self.outside[key] = life
 
     def born(self, t: Tensor) -> int:
         """A result: its storage is live from now on, unless it is an old one. Returns the new bytes."""
         storage = t.untyped_storage()
-        key = storage._cdata
+        key = key_of(storage)
         if key in self.known or key in self.outside:
             return 0
         life = _Life(storage, self._died)
@@ -90,7 +92,7 @@ class Lifetimes:
 
     def made(self, t: Tensor) -> bool:
         """Whether an operator of the pass made a tensor's storage."""
-        return t.untyped_storage()._cdata in self.known
+        return storage_key(t) in self.known
 
     def alive(self) -> dict[int, int]:
         """Bytes of every storage that lives beyond the baseline, by its key."""
@@ -108,7 +110,7 @@ class Lifetimes:
 
 def unique_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the distinct storages of some tensors."""
-    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in flat(tensors)}.values())
+    return sum({storage_key(t): t.untyped_storage().nbytes() for t in flat(tensors)}.values())
 
 
 def flat(values: Any) -> Iterator[Tensor]:
@@ -132,11 +134,12 @@ def parts(t: Tensor) -> Iterator[Tensor]:
     if t.is_nested and t.layout is torch.strided:
         yield t.values()
     elif t.layout is torch.sparse_coo:
-        yield from (t._indices(), t._values())
+        yield from sparse_parts(t)
     elif t.layout in (torch.sparse_csr, torch.sparse_bsr):
         yield from (t.crow_indices(), t.col_indices(), t.values())
     elif t.layout in (torch.sparse_csc, torch.sparse_bsc):
         yield from (t.ccol_indices(), t.row_indices(), t.values())
-    elif is_traceable_wrapper_subclass(t):
-        names, _ = t.__tensor_flatten__()
+    elif is_wrapper(t):
+        made: Any = t
+        names, _ = made.__tensor_flatten__()
         yield from flat([getattr(t, name) for name in names])

@@ -7,20 +7,22 @@ from typing import Any
 
 import torch
 
+from attnprof.torch_private import has_kernel, schema
+
 
 def base_name(operator: Any) -> str:
     """An overload's name without its namespace: `addmm_` of `aten::addmm_`."""
-    return operator._schema.name.split("::")[1]
+    return schema(operator).name.split("::")[1]
 
 
 def out_arguments(operator: Any) -> frozenset[str]:
     """Names of the arguments that results are written to: `out`, `grad_input`, `values` and `indices`."""
-    return frozenset(a.name for a in operator._schema.arguments if a.kwarg_only and _is_written(a))
+    return frozenset(a.name for a in schema(operator).arguments if a.kwarg_only and _is_written(a))
 
 
 def writes_first(operator: Any) -> bool:
     """Whether it is an in-place variant: `addmm_` of `addmm`."""
-    arguments = operator._schema.arguments
+    arguments = schema(operator).arguments
     return base_name(operator).endswith("_") and bool(arguments) and _is_written(arguments[0])
 
 
@@ -55,7 +57,7 @@ def _typed(operator: Any) -> list[str]:
 
 def _read(operator: Any) -> Iterator[Any]:
     outs = out_arguments(operator)
-    return (a for a in operator._schema.arguments if a.name not in outs and a.name not in ALLOCATION)
+    return (a for a in schema(operator).arguments if a.name not in outs and a.name not in ALLOCATION)
 
 
 # What a functional overload takes and its `out` variant does not need: where and how the result is to be made.
@@ -71,7 +73,7 @@ def factor_positions(operator: Any) -> tuple[int, ...]:
 
     What has a `beta` adds its first argument.
     """
-    arguments = operator._schema.arguments
+    arguments = schema(operator).arguments
     adds = any(a.name == "beta" for a in arguments)
     return tuple(at for at, a in enumerate(arguments) if not (adds and at == 0) and not _is_added(a.name))
 
@@ -85,6 +87,4 @@ def is_composite(operator: Any) -> bool:
 
     Not where a CPU has a kernel for it all the same, as for `silu_backward`: that one runs, and makes no intermediates.
     """
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    name = operator.name()
-    return has_kernel(name, "CompositeImplicitAutograd") and not has_kernel(name, "CPU")
+    return has_kernel(operator, "CompositeImplicitAutograd") and not has_kernel(operator, "CPU")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from attnprof.contracts import Checked
 from attnprof.errors import Unsupported
 from attnprof.layers.index_tables import counting
+from attnprof.torch_private import compile_error
 
 
 class CompiledCore(nn.Module):
@@ -24,7 +24,7 @@ class CompiledCore(nn.Module):
             return self.inner(*streams)
         try:
             return self.compiled(*streams)
-        except TorchDynamoException as error:
+        except compile_error() as error:
             what = type(self.inner).__name__
             said = str(error).strip().splitlines()[0]
             raise Unsupported(f"inductor cannot compile {what} whole: {said}", hint="--impl eager or gather") from error

@@ -21,6 +21,7 @@ from attnprof.layers.block_masks import note_live
 from attnprof.layers.edge_softmax import softmax_over_edges
 from attnprof.layers.index_tables import counting, table
 from attnprof.pattern import Expr, Slices
+from attnprof.torch_private import allow_kernels
 from attnprof.words import DeviceName
 
 BLOCK = 128
@@ -57,9 +58,7 @@ def compiled() -> Callable[..., Any]:
     A process compiles one for every length that it visits. Beyond torch's limit (8) it would go on unfused, with n * n
     scores in memory and without an error: so the limit is raised, and whatever is not compiled whole raises.
     """
-    from torch._dynamo import config
-
-    config.recompile_limit = max(config.recompile_limit, KERNELS)
+    allow_kernels(KERNELS)
     return torch.compile(flex_attention, dynamic=False, fullgraph=True)
 
 

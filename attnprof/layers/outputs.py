@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from attnprof.errors import AttnprofError
+from attnprof.torch_private import leaves
 
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors of a nested structure, in order; structures are those that torch's pytree knows."""
-    return [t for t in pytree.tree_leaves(value) if isinstance(t, Tensor)]
+    return [t for t in leaves(value) if isinstance(t, Tensor)]
 
 
 def first_output(returned: Any) -> Tensor:

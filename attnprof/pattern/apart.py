@@ -24,9 +24,9 @@ def real_numbers() -> Iterator[None]:
     if torch is None or not hasattr(torch, "device"):
         yield
         return
-    from torch.utils._python_dispatch import _disable_current_modes
+    from attnprof.torch_private import without_modes
 
-    with _disable_current_modes(), torch.device("cpu"):
+    with without_modes(), torch.device("cpu"):
         yield
 
 

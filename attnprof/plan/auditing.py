@@ -26,6 +26,8 @@ from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
@@ -70,7 +72,7 @@ def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
 
 def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact: Mapping[Pass, Exact]) -> AuditRow:
     """What one counter says of both passes."""
-    passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.trains else (Pass.FORWARD,)
+    passes: tuple[Pass, ...] = (Pass.FORWARD, Pass.TRAIN) if counter.train else (Pass.FORWARD,)
     figures: dict[str, int | None] = {"forward": None, "train": None}
     statuses, reasons = [], []
     for pass_ in passes:
@@ -78,7 +80,7 @@ def row(counter: OtherCounter, version: str, target: Target, shape: Shape, exact
         statuses.append(status)
         if why:
             reasons.append(f"{pass_}: {why}")
-    if not counter.trains:
+    if not counter.train:
         reasons.append("train: it counts no backward")
     status = next((s for s in ("failed", "differs") if s in statuses), "agrees")
     return AuditRow(counter.name, version, figures["forward"], figures["train"], status, "; ".join(reasons))
@@ -145,7 +147,7 @@ def known_modules(module: nn.Module, traits: Traits) -> bool:
         inside = isinstance(part, nn.MultiheadAttention)
         if (inside and traits.multihead != 0) or type(part) is nn.Linear:
             return True
-        if isinstance(part, (nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase)):
+        if isinstance(part, (nn.Bilinear, nn.RNNBase, *CONVOLUTIONS)):
             return True
     return False
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe
-from attnprof.counting.origin import Origin, backward_node, next_sequence
+from attnprof.counting.origin import Origin, backward_node
 from attnprof.shapes import Shape
+from attnprof.torch_private import next_sequence, sequence_of
 from attnprof.words import Pass
 
 REST = "(elsewhere)"
@@ -40,7 +41,7 @@ class ModuleOrigin(Origin):
         node = backward_node()
         if node is None:
             return REST
-        number = node._sequence_nr()
+        number = sequence_of(node)
         inside = [(last - first, name) for first, last, name in self.spans if first <= number < last]
         return min(inside, key=lambda span: span[0])[1] if inside else REST
 

@@ -8,15 +8,15 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attnprof.locate import PACKAGE
 from attnprof.machine import usable_cores
-from attnprof.records import content_hash
 
 PACKAGES = ("torch", "numpy", "sympy")
+KEPT = 4
 
 
 def folder() -> Path:
@@ -41,51 +41,27 @@ def threads() -> str:
     return f"{os.environ.get('OMP_NUM_THREADS', '')}/{os.environ.get('MKL_NUM_THREADS', '')}/{usable_cores()}"
 
 
-class Missing(Exception):
-    """A value is not in a cache that may not make one."""
-
-
 class CountCache:
-    """JSON values by what they were made from; one file for each hash of the code. `complete` ones make nothing new."""
+    """JSON values by the key of what they answer; one file for each hash of the code."""
 
-    def __init__(self, code: str, where: Path | None = None, *, complete: bool = False) -> None:
-        self.complete = complete
-        self.made: dict[str, Any] = {}
+    def __init__(self, code: str, where: Path | None = None) -> None:
         self.path = (where or folder()) / f"cost-{code}.json"
-        self.values: dict[str, Any] = self._read()
 
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """All values; none where the file is missing or damaged."""
         try:
             return json.loads(self.path.read_text())
         except (OSError, json.JSONDecodeError):
             return {}
 
-    def has(self, about: Any) -> bool:
-        """Whether a value for `about` was made before."""
-        return content_hash(about) in self.values
-
-    def get(self, about: Any, make: Callable[[], Any]) -> Any:
-        """The value for `about`, made now if it was not made before."""
-        key = content_hash(about)
-        if key not in self.values:
-            if self.complete:
-                raise Missing(key)
-            self.values[key] = self.made[key] = make()
-        return self.values[key]
-
     def add(self, made: Mapping[str, Any]) -> None:
-        """Take over what another process made for the same code."""
-        self.values.update(made)
-        self.made.update(made)
-
-    def close(self) -> None:
-        """Write what is new, in one step. A folder that cannot be written is no failure, only slower next time."""
-        if not self.made:
+        """Write new values, in one step. A folder that cannot be written is no failure, only slower next time."""
+        if not made:
             return
         part = self.path.with_suffix(f".{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self.values))
+            part.write_text(json.dumps({**self.read(), **made}))
             part.replace(self.path)
             self._sweep_old()
         except OSError:
@@ -97,6 +73,3 @@ class CountCache:
         others = sorted(self.path.parent.glob("cost-*.json"), key=lambda file: file.stat().st_mtime)
         for file in others[:-KEPT]:
             file.unlink(missing_ok=True)
-
-
-KEPT = 4

@@ -123,17 +123,7 @@ def by_traits(figure: int, exact: Exact, traits: Traits, modules: bool) -> str:
 
     `modules`: whether one that counters of modules know is called at all.
     """
-    predicted, found = exact.total, []
-    between = exact.core - exact.fused
-    if traits.between == 0 and between:
-        predicted -= between
-        found.append("counts no product between activations")
-    if traits.fused == 0 and exact.fused:
-        predicted -= exact.fused
-        found.append("counts fused attention as nothing")
-    elif traits.causal == 1 and exact.fused_dense != exact.fused:
-        predicted += exact.fused_dense - exact.fused
-        found.append("counts causal attention as if nothing were skipped")
+    predicted, found = products(exact, traits)
     scale = traits.linear or Fraction(1)
     if scale in SCALES:
         predicted = int(predicted * scale)
@@ -145,6 +135,22 @@ def by_traits(figure: int, exact: Exact, traits: Traits, modules: bool) -> str:
     if figure == 0 and traits.functional == 0 and not modules:
         return "counts modules, and these products are in none that it knows"
     return ""
+
+
+def products(exact: Exact, traits: Traits) -> tuple[int, list[str]]:
+    """What the counter's habits with products of activations leave of the total, and those habits in words."""
+    predicted, found = exact.total, []
+    between = exact.core - exact.fused
+    if traits.between == 0 and between:
+        predicted -= between
+        found.append("counts no product between activations")
+    if traits.fused == 0 and exact.fused:
+        predicted -= exact.fused
+        found.append("counts fused attention as nothing")
+    elif traits.causal == 1 and exact.fused_dense != exact.fused:
+        predicted += exact.fused_dense - exact.fused
+        found.append("counts causal attention as if nothing were skipped")
+    return predicted, found
 
 
 def unexplained(figure: int, exact: Exact, traits: Traits | None) -> str:

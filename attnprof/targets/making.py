@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
@@ -14,22 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def without_modes() -> AbstractContextManager[Any]:
-    """Real tensors, whatever mode is on around it: fake ones are not made."""
-    from torch.utils._python_dispatch import _disable_current_modes
-
-    return _disable_current_modes()
-
-
-def is_faking() -> bool:
-    """Whether a fake tensor mode is on."""
-    from torch._C import _get_dispatch_mode, _TorchDispatchModeKey
-
-    return _get_dispatch_mode(_TorchDispatchModeKey.FAKE) is not None
-
-
 def made(make: Callable[[], nn.Module]) -> nn.Module:
     """The module; of real tensors where it cannot be made of fake ones, as when its constructor reads values."""
+    from attnprof.torch_private import is_faking, without_modes
+
     if not is_faking():
         return make()
     try:
@@ -44,6 +31,8 @@ def made(make: Callable[[], nn.Module]) -> nn.Module:
 def copied(instance: nn.Module) -> nn.Module:
     """A copy of a built module that shares its parameters' memory, and nothing else with it."""
     from torch import nn
+
+    from attnprof.torch_private import without_modes
 
     with without_modes():
         shared = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in instance.parameters()}

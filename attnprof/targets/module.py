@@ -12,7 +12,7 @@ from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.layouts import SWAPPED, drawn, seen_in_ours
-from attnprof.targets.making import cast, checked_module, copied, made, without_modes
+from attnprof.targets.making import cast, checked_module, copied, made
 from attnprof.targets.scheme import torch_dtype
 from attnprof.targets.signatures import (
     SIZES,
@@ -132,6 +132,8 @@ class ModuleTarget:
 
     def _made(self, shape: Shape) -> nn.Module:
         """The module as it is, its axes in its own order."""
+        from attnprof.torch_private import without_modes
+
         dtype = torch_dtype(shape)
         if self.function:
             return as_module(self.code, self._sizes_of(shape, ("causal",)))

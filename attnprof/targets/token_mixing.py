@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
 from attnprof.targets.layouts import drawn
-from attnprof.targets.making import without_modes
 from attnprof.usercode import Mixing
 from attnprof.words import Layout
 
@@ -68,6 +67,8 @@ def probe(question: MixingQuestion, n: int) -> Mixing:
     """What a module mixes, at a length between 32 and 512. Raises `AttnprofError` where its layout is not known."""
     lengths = dict.fromkeys((*LENGTHS, *((n,) if n <= LONGEST else ())))
     why = ""
+    from attnprof.torch_private import without_modes
+
     with without_modes(), _same_numbers():
         try:
             if _parameters(question.make, LENGTHS[0]) > MOST_PARAMETERS:
@@ -210,10 +211,10 @@ def _apart(base: Tensor, other: Tensor) -> Tensor:
 
 def _parameters(make: Callable[[int], nn.Module], n: int) -> int:
     """Parameters of the module, made without memory; 0 where that cannot be done."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
+    from attnprof.torch_private import fake_mode
 
     try:
-        with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+        with warnings.catch_warnings(), fake_mode():
             warnings.simplefilter("ignore")
             return sum(p.numel() for p in make(n).parameters())
     except Exception:

@@ -117,7 +117,7 @@ def test_a_dense_part_is_one_product() -> None:
 
 def test_a_fake_plan_and_a_real_one_have_the_same_buffers(bounds: str) -> None:
     """What is made lazily when counting has the shape and type of what is made for real."""
-    from attnprof.counting.built import fake_mode
+    from attnprof.torch_private import fake_mode
 
     for name in ("dense causal", "two strides", "band and globals", "block table causal", "offsets", "past of a union"):
         of = spec(64, lambda layer, head, name=name: ALL[name](64), 2, 2)

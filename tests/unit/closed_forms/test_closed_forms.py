@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from attnprof.closed_forms.derive import closed_forms
 from attnprof.closed_forms.formula import ClosedForm
 from attnprof.closed_forms.growth import growth, order_of, parse_order, verdict
+from attnprof.closed_forms.sampler import Sampler
 from attnprof.closed_forms.symbolic import SymbolPinned, trace
 from attnprof.counting import count
 from attnprof.counting.interpolate import fit, solve
@@ -193,3 +195,34 @@ def test_numpy_and_lowering_keep_a_trace_away_at_once() -> None:
     for name, word in (("sliding_window", "gather"), ("transformer_xl", "NumPy")):
         with pytest.raises(SymbolPinned, match=word):
             trace(door.find(name), shape_of(name, 4096))
+
+
+def test_a_bug_of_ours_is_raised_and_no_missing_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Sampler, n: int, changed: Any) -> None:
+        raise IndexError("a bug")
+
+    monkeypatch.setattr(Sampler, "_count", broken)
+    with pytest.raises(IndexError, match="a bug"):
+        closed_forms(door.find("dense"), shape_of("dense"))
+
+
+SHORT_ONLY = """
+from torch import nn
+
+class Short(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        if x.shape[1] > 4096:
+            raise ValueError("no more than 4096 tokens")
+        return self.inner(x)
+"""
+
+
+def test_what_a_users_code_raises_at_a_length_is_why_there_is_no_form(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SHORT_ONLY)
+    found = closed_forms(door.find(f"{tmp_path}/mine.py:Short"), Shape(1024, **SMALL))
+    assert found.forms == {}
+    assert "line 11: ValueError: no more than 4096 tokens" in found.missing

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attnprof.counting import count
+from attnprof.counting.flex_masks import NoValues
 from attnprof.errors import AttnprofError
+from attnprof.machine import usable_cores
 from attnprof.plan.accelerators import TABLE, accelerator
-from attnprof.plan.aside import aside
 from attnprof.plan.checkpointed import checkpointed
 from attnprof.plan.count_cache import CountCache, code_hash
+from attnprof.plan.count_service import MAKERS, CountService, CountTask
 from attnprof.plan.limiting import bisected, longest, needs
 from attnprof.plan.roofline import Roofline, must_move
 from attnprof.plan.waterfall import waterfall
@@ -94,17 +99,34 @@ def test_every_accelerator_has_a_source_and_is_found_by_name() -> None:
         accelerator("abacus")
 
 
-def test_the_cache_remembers_by_content_and_forgets_with_the_code(tmp_path: Path) -> None:
-    made: list[int] = []
+def service(code: str, where: Path) -> CountService:
+    return CountService(CountCache(code, where))
 
-    def make() -> int:
-        made.append(1)
-        return 7
 
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[CountTask]:
+    """The tasks that are counted from now on, in this process; each answer is its n."""
+    made: list[CountTask] = []
+
+    def count(task: CountTask) -> dict[str, int]:
+        made.append(task)
+        return {"n": task.shape.n, "process": os.getpid()}
+
+    monkeypatch.setitem(MAKERS, "row", count)
+    return made
+
+
+def rows(*lengths: int, name: str = "dense", **more: Any) -> list[CountTask]:
+    target = door.find(name)
+    return [CountTask("row", target, SHAPE.replace(n=n), Pass.FORWARD, **more) for n in lengths]
+
+
+def test_the_service_remembers_by_content_and_forgets_with_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = counting(monkeypatch)
     for code in ("a", "a", "b"):
-        cache = CountCache(code, tmp_path)
-        assert cache.get({"n": 1}, make) == 7
-        cache.close()
+        with contextlib.closing(service(code, tmp_path)) as asked:
+            assert [asked.answer(task)["n"] for task in (*rows(64), *rows(64))] == [64, 64]
     assert len(made) == 2
     extra = tmp_path / "scheme.py"
     extra.write_text("WINDOW = 1")
@@ -113,25 +135,85 @@ def test_the_cache_remembers_by_content_and_forgets_with_the_code(tmp_path: Path
     assert code_hash([extra]) != before
 
 
+def test_what_has_no_hash_is_counted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = counting(monkeypatch)
+    asked = service("a", tmp_path)
+    asked.prepare([*rows(64, kept=False), *rows(64, name="linear", kept=False)])
+    assert made == []
+    assert [asked.answer(task)["n"] for task in rows(64, 64, kept=False)] == [64, 64]
+    assert len(made) == 2
+
+
+def test_different_questions_have_different_keys() -> None:
+    target = door.find("dense")
+    tasks = [
+        *rows(64, 128),
+        CountTask("row", target, SHAPE.replace(n=64), Pass.TRAIN),
+        CountTask("peak", target, SHAPE.replace(n=64), Pass.FORWARD),
+        CountTask("forms", target, SHAPE.replace(n=64)),
+        CountTask("forms", target, SHAPE.replace(n=64), sizes=("b",)),
+        *rows(64, name="linear"),
+    ]
+    assert len({task.key for task in tasks}) == len(tasks)
+
+
 def test_a_broken_or_unwritable_cache_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "cost-a.json").write_text("{")
-    cache = CountCache("a", tmp_path)
-    assert cache.get("x", lambda: 1) == 1
-    cache.close()
-    assert CountCache("a", tmp_path).get("x", lambda: 2) == 1
+    assert CountCache("a", tmp_path).read() == {}
+    CountCache("a", tmp_path).add({"x": 1})
+    CountCache("a", tmp_path).add({"y": 2})
+    assert CountCache("a", tmp_path).read() == {"x": 1, "y": 2}
     blocked = CountCache("a", tmp_path / "cost-a.json" / "below")
-    blocked.get("x", lambda: 1)
-    blocked.close()
+    blocked.add({"x": 1})
+    assert blocked.read() == {}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork") or len(os.sched_getaffinity(0)) < 2, reason="needs fork and two cores")
-def test_work_aside_is_done_by_another_process() -> None:
-    assert aside(lambda: {"pid": os.getpid()})() != {"pid": os.getpid()}
+def test_only_a_few_old_caches_are_kept(tmp_path: Path) -> None:
+    for at in range(9):
+        CountCache(f"old{at}", tmp_path).add({"x": 1})
+        os.utime(tmp_path / f"cost-old{at}.json", (at, at))
+    CountCache("new", tmp_path).add({"x": 1})
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "cost-new.json", "cost-old6.json", "cost-old7.json", "cost-old8.json"
+    ]  # fmt: skip
 
 
-def test_an_error_aside_is_raised_here() -> None:
-    def fail() -> None:
-        raise AttnprofError("no such thing")
+@pytest.mark.skipif(not hasattr(os, "fork") or usable_cores() < 2, reason="needs fork and two cores")
+def test_several_targets_are_counted_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, told = counting(monkeypatch), []
+    with contextlib.closing(service("a", tmp_path)) as asked:
+        tasks = [*rows(64, 128), *rows(64, name="linear")]
+        asked.prepare(tasks, lambda done, total: told.append((done, total)))
+        assert made == []
+        answers = [asked.answer(task) for task in tasks]
+    assert [answer["n"] for answer in answers] == [64, 128, 64]
+    assert os.getpid() not in {answer["process"] for answer in answers}
+    assert told == [(1, 2), (2, 2)]
+    assert service("a", tmp_path).answer(tasks[0]) == answers[0]
 
-    with pytest.raises(AttnprofError, match="no such thing"):
-        aside(fail)()
+
+def test_what_fails_in_another_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(task: CountTask) -> dict[str, Any]:
+        raise NoValues
+
+    monkeypatch.setitem(MAKERS, "row", fail)
+    asked = CountService()
+    asked.prepare([*rows(64), *rows(64, name="linear")])
+    with pytest.raises(NoValues):
+        asked.answer(rows(64)[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or usable_cores() < 2, reason="needs fork and two cores")
+def test_a_process_that_is_killed_leaves_its_work_to_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getpid()
+
+    def die(task: CountTask) -> dict[str, Any]:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"process": os.getpid()}
+
+    monkeypatch.setitem(MAKERS, "row", die)
+    asked = CountService()
+    tasks = [*rows(64), *rows(64, name="linear")]
+    asked.prepare(tasks)
+    assert asked.answer(tasks[0]) == {"process": here}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -23,11 +22,11 @@ from tests.unit.counting.modules import ModuleTarget
 
 SHAPE = Shape(256, dim=64, heads=4)
 N, D, H = 128, 64, 4
-BY_HOME = {counter.home: counter for counter in COUNTERS}
+FVCORE, TORCH = COUNTERS[:2]
 
 
-def rows(target: Target, shape: Shape, *homes: str) -> dict[str, AuditRow]:
-    return {row.counter: row for row in audited(target, shape, [BY_HOME[home] for home in homes]).rows}
+def rows(target: Target, shape: Shape, *counters: OtherCounter) -> dict[str, AuditRow]:
+    return {row.counter: row for row in audited(target, shape, counters).rows}
 
 
 def target(make: Callable[[], nn.Module], *size: int) -> ModuleTarget:
@@ -60,7 +59,7 @@ def test_torch_and_fvcore_agree_on_eager_attention() -> None:
 def test_a_fused_kernel_is_named_where_it_is_missed() -> None:
     fused = exact_of(door.find("flash"), SHAPE, Pass.FORWARD).fused
     assert fused == 4 * 256 * 256 * 64
-    found = rows(door.find("flash"), SHAPE, "by_torch", "by_fvcore")
+    found = rows(door.find("flash"), SHAPE, TORCH, FVCORE)
     kernel = "_scaled_dot_product_flash_attention_for_cpu"
     told = f"counts fused attention as nothing: it has no formula for {kernel} ({fused:,} FLOPs)"
     assert f"forward: {told}" in found["torch FlopCounterMode"].why
@@ -68,9 +67,9 @@ def test_a_fused_kernel_is_named_where_it_is_missed() -> None:
     assert f"no formula for scaled_dot_product_attention ({fused:,} FLOPs)" in found["fvcore"].why
 
 
-@pytest.mark.parametrize("home", ["by_fvcore", "by_torch"])
-def test_a_zero_on_torchs_fast_path_is_told_by_that_path(home: str) -> None:
-    (row,) = rows(target(Frozen), Shape(N, dim=D, heads=H), home).values()
+@pytest.mark.parametrize("counter", [FVCORE, TORCH], ids=lambda counter: counter.name)
+def test_a_zero_on_torchs_fast_path_is_told_by_that_path(counter: OtherCounter) -> None:
+    (row,) = rows(target(Frozen), Shape(N, dim=D, heads=H), counter).values()
     assert row.forward == 0
     path = "forward: counts torch's fused path for inference as nothing: it has no formula for"
     assert f"{path} _native_multi_head_attention ({MULTIHEAD:,} FLOPs)" in row.why
@@ -83,7 +82,7 @@ def test_the_cause_of_that_zero_is_the_fast_path() -> None:
     assert what_ran(module, (x,), Pass.FORWARD).fast_path == ("_native_multi_head_attention",)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        assert BY_HOME["by_torch"].read("forward", module, (x,)).flops == MULTIHEAD - 4 * N * N * D
+        assert TORCH.read(Pass.FORWARD, module, (x,)).flops == MULTIHEAD - 4 * N * N * D
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
 
@@ -91,7 +90,7 @@ def test_the_cause_of_that_zero_is_the_fast_path() -> None:
 @pytest.mark.parametrize("groups", [2, 8, 64])
 def test_the_groups_that_torchs_counter_ignores_are_told_with_their_number(groups: int) -> None:
     convolution = lambda: nn.Conv1d(D, D, 3, padding=1, groups=groups)  # noqa: E731
-    (row,) = rows(target(convolution, 1, D, N), Shape(N, dim=D, heads=H), "by_torch").values()
+    (row,) = rows(target(convolution, 1, D, N), Shape(N, dim=D, heads=H), TORCH).values()
     one = 2 * N * D * (D // groups) * 3
     assert row.train == 3 * one + (groups - 1) * one
     assert f"{groups - 1} convolutions more for groups = {groups}, +{(groups - 1) * one:,} FLOPs" in row.why
@@ -99,7 +98,7 @@ def test_the_groups_that_torchs_counter_ignores_are_told_with_their_number(group
 
 def test_no_groups_are_blamed_where_there_are_none() -> None:
     convolution = lambda: nn.Conv1d(D, D, 3, padding=1)  # noqa: E731
-    (row,) = rows(target(convolution, 1, D, N), Shape(N, dim=D, heads=H), "by_torch").values()
+    (row,) = rows(target(convolution, 1, D, N), Shape(N, dim=D, heads=H), TORCH).values()
     assert row.status == "agrees"
 
 
@@ -115,21 +114,16 @@ class Normed(nn.Module):
 
 
 def test_what_fvcore_adds_is_named_with_its_figure() -> None:
-    (row,) = rows(target(Normed), Shape(N, dim=D, heads=H), "by_fvcore").values()
+    (row,) = rows(target(Normed), Shape(N, dim=D, heads=H), FVCORE).values()
     assert row.forward is not None
     added = row.forward - 2 * N * D * D
     assert added > 0
     assert f"adds work that is no product: layer_norm (+{added:,} FLOPs)" in row.why
 
 
-@dataclass(frozen=True)
-class Flawed(OtherCounter):
+def flawed(name: str, count: Callable[..., int]) -> OtherCounter:
     """A counter with a mistake of its own: `count` is its figure for a module and its inputs."""
-
-    count: Callable[[nn.Module, tuple[Any, ...]], int] = field(default=lambda m, x: 0, compare=False)
-
-    def tally(self, pass_: str) -> Any:
-        return self.count
+    return OtherCounter(name, "torch", count)
 
 
 def right(module: nn.Module, inputs: tuple[Any, ...]) -> Mapping[str, int]:
@@ -193,10 +187,10 @@ def test_a_mistake_is_told_where_the_counter_makes_it_on_one_product_too(name: s
     count, scheme, told = MISTAKES[name]
     habits.cache_clear()
     shape = Shape(1024, dim=64, heads=4, causal=scheme == "flash")
-    flawed = Flawed(f"flawed {name}", "torch", "by_torch", count=count)
+    counter = flawed(f"flawed {name}", count)
     if name in ("twice", "a lot more"):
-        assert habits(flawed).linear == (2 if name == "twice" else 5)
-    (row,) = audited(door.find(scheme), shape, [flawed]).rows
+        assert habits(counter).linear == (2 if name == "twice" else 5)
+    (row,) = audited(door.find(scheme), shape, [counter]).rows
     assert row.status == "differs"
     assert told in row.why
 
@@ -214,10 +208,9 @@ class Functional(nn.Module):
 
 def test_only_a_counter_of_modules_is_told_to_count_modules() -> None:
     shape = Shape(N, dim=D, heads=H)
-    flawed = Flawed("of modules", "torch", "by_torch", count=of_modules)
-    (row,) = audited(target(Functional), shape, [flawed]).rows
+    (row,) = audited(target(Functional), shape, [flawed("of modules", of_modules)]).rows
     assert "counts modules, and these products are in none that it knows" in row.why
-    nothing = Flawed("nothing", "torch", "by_torch", count=lambda m, x: total(m, x) * (x[0].shape[1] < 100))
+    nothing = flawed("nothing", lambda m, x: total(m, x) * (x[0].shape[1] < 100))
     (row,) = audited(target(Functional), shape, [nothing]).rows
     assert "modules" not in row.why
     assert "not explained: -100.0%" in row.why
@@ -253,18 +246,17 @@ def test_habits_explain_a_figure_to_the_digit_only() -> None:
     assert "elementwise" in unexplained(401, EXACT, Traits(softmax=64))
 
 
-def test_a_counter_that_crashes_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_that_crashes_is_a_row() -> None:
     def crash(module: nn.Module, inputs: object) -> int:
         raise ZeroDivisionError("no tokens")
 
-    monkeypatch.setattr(OtherCounter, "tally", lambda self, pass_: crash)
-    audit = audited(door.find("dense"), SHAPE, COUNTERS[:1])
+    audit = audited(door.find("dense"), SHAPE, [flawed("crashing", crash)])
     assert [(row.status, row.forward) for row in audit.rows] == [("failed", None)]
     assert "ZeroDivisionError: no tokens" in audit.rows[0].why
 
 
 def test_counters_that_are_not_installed_are_named_apart() -> None:
-    missing = OtherCounter("abacus", "no-such-distribution", "by_torch")
+    missing = OtherCounter("abacus", "no-such-distribution", total)
     audit = audited(door.find("dense"), SHAPE, [missing])
     assert audit.rows == ()
     assert audit.absent == ("abacus",)
