@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from attnprof.shapes import Shape, checked
 from attnprof.store import RunFolder
 from attnprof.targets import door
 from attnprof.targets.binding import refuse_unbound
+from attnprof.targets.usage import Usage
 from attnprof.usercode import fitted
 from attnprof.words import DeviceName, Layout, Pass
 
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from attnprof.plan.limiting import Limit
 
 
-def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+def target(
+    thing: Any,
+    *,
+    runner: str | None = None,
+    layout: Layout | str | None = None,
+    inputs: Sequence[str] = (),
+    call: str | None = None,
+    output: str | int | None = None,
+    **parameters: Any,
+) -> Target:
     """Whatever can be profiled, as a target.
 
     `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
@@ -32,10 +42,14 @@ def target(thing: Any, *, runner: str | None = None, layout: Layout | str | None
     a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
     `[n, n]`. A target is returned as it is.
 
-    `parameters` are those of a scheme or pattern file, or the arguments of a constructor; `layout` says how the axes of
-    a module's inputs lie. Raises `AttnprofError` for anything else, with the nearest valid choice.
+    `parameters` are those of a scheme or pattern file, or the arguments of a constructor. How a module is called is
+    found by the names of its parameters, else said: `layout` of its inputs' axes, `inputs` such as `memory=b,m,D`, a
+    `call` such as `m(x, memory)`, the `output` that counts. Raises `AttnprofError` for anything else,
+    with the nearest valid choice.
     """
-    return door.target(thing, runner=runner, layout=layout, **parameters)
+    order = None if layout is None else Layout(layout)
+    usage = Usage(layout=order, inputs=tuple(inputs), call=call, output=None if output is None else str(output))
+    return door.target(thing, runner=runner, usage=usage, **parameters)
 
 
 def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:

@@ -106,10 +106,19 @@ class UserCode(Target, Protocol):
         """How it is called at this shape, for a reader."""
         ...
 
+    def call(self, shape: Shape) -> str:
+        """How it is called at any length, for a record: `forward(hidden_states=[1, n, 512])`."""
+        ...
+
 
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
     """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def call_of_code(target: Target, shape: Shape) -> str | None:
+    """How a user's code is called at any length; None for what is ours."""
+    return target.call(shape) if isinstance(target, UserCode) else None
 
 
 def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shape:

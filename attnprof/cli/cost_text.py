@@ -38,6 +38,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     causal = causality(point["causal"], answer["table"])
     runner = f", runner {point['runner']}" if point["runner"] else ""
     console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{runner}")
+    if point["call"]:
+        console.print(f"  called as {point['call']}", style="dim", markup=False, soft_wrap=True)
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
     show_table(console, answer["table"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, pairs
+from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -119,11 +119,11 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         against=_against(options["against"], settings),
         **{name: options[name] for name in names},
     )
-    arguments = pairs(options["arguments"])
     called = distinguished(targets, catalog.names())
-    made = {"arguments": arguments, "layout": options["layout"]}
+    usage = usage_of(options, targets)
     return [
-        (door.find(text, params=settings.get(label(text), {}), name=called[text], **made), request) for text in targets
+        (door.find(text, params=settings.get(label(text), {}), name=called[text], usage=usage), request)
+        for text in targets
     ]
 
 

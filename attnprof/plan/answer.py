@@ -12,7 +12,7 @@ from attnprof.plan.count_cache import CountCache
 from attnprof.quantities import costed
 from attnprof.records import Point, plain
 from attnprof.shapes import Shape
-from attnprof.usercode import causality_seen, labels_of
+from attnprof.usercode import call_of_code, causality_seen, labels_of
 from attnprof.words import DeviceName, Pass
 
 
@@ -145,4 +145,5 @@ def point(question: CostQuestion) -> dict[str, Any]:
         params,
         source=question.source,
         unknown=unknown,
+        call=call_of_code(target, shape),
     ).to_json()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from attnprof.errors import AttnprofError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def without_modes() -> AbstractContextManager[Any]:
@@ -68,3 +68,16 @@ def checked_module(source: str, found: Any) -> nn.Module:
             hint="a target makes an nn.Module; a function of its own takes q, k and v",
         )
     return found
+
+
+def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Module:
+    """A user's attention function as a module, with keywords that it is given besides."""
+    from torch import nn
+
+    class Function(nn.Module):
+        """It has no parameters, and calls the function."""
+
+        def forward(self, *streams: Tensor, **named: Any) -> Any:
+            return function(*streams, **{**extra, **named})
+
+    return Function()
