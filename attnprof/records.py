@@ -33,8 +33,9 @@ BASELINES = ("dense", "flash")
 class Point:
     """One thing to cost: target x runner x shape x pass x device, with the parameters resolved at this n.
 
-    `source` is the text that finds a target whose name does not: a user's code, and `call` how that is called. `unknown` names the labels (of
-    `LABELS`) that nobody knows to be true of it: what the shape holds there says nothing, and a record has null.
+    `source` is the text that finds a target whose name does not: a user's code, and `call` how that is called.
+    `unknown` names the labels (of `LABELS`) that nobody knows to be true of it: what the shape holds there says
+    nothing, and a record has null.
     `machine` tells apart the machines of several runs that are read together; it is no part of a record.
     """
 

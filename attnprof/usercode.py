@@ -20,6 +20,8 @@ FLAGS = {
     "batch_mixes_in_training": "in training, sequences of one batch move each other's outputs",
     "causal_seen": "no token moved an output before it, at a small length and with random inputs",
     "bidirectional_seen": "a token moved an output before it",
+    "future_leaks": "it was asked to be causal, and a token moved an output before it",
+    "made_for_each_length": "its constructor is told the length: it is another module at each",
     "not_probed": "what it mixes could not be seen",
     "counted_on_real_tensors": "fake tensors cannot stand for real ones here, so a real run was counted",
     "differs_when_traced": "it does something else on fake tensors than on real ones",
@@ -114,6 +116,17 @@ class UserCode(Target, Protocol):
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
     """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def remarks(target: UserCode, shape: Shape) -> tuple[str, ...]:
+    """What a reader of its cost must know, as flags: what a probe saw, and what that says of what was asked for."""
+    mixing = target.mixing(shape)
+    claims = shape.causal and "causal" not in target.unknown(shape)
+    found = {
+        "future_leaks": claims and mixing.causal is False,
+        "made_for_each_length": any("{n}" in str(value) for value in target.parameters.values()),
+    }
+    return (*mixing.flags, *(flag for flag, holds in found.items() if holds))
 
 
 def call_of_code(target: Target, shape: Shape) -> str | None:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 
 from attnprof.errors import AttnprofError
-from attnprof.targets.calls import CallArgument, CallForm, CallInput, Draw, InputRef, Term, names_in
+from attnprof.targets.calls import CallArgument, CallForm, CallInput, InputKind, InputRef, Term, names_in
 from attnprof.targets.signatures import STREAMS
 
 ROWS = ("hidden_states", "hidden_state", "hidden", "x", "inputs_embeds", "src", "tgt", "inputs", "input", "embeddings")
@@ -33,11 +33,11 @@ def meaning(name: str) -> Term | CallInput | tuple[CallInput, ...]:
     if word in (*ROWS, *QUERIES):
         return CallInput(name, ("b", "n", "D"), stream=True)
     if word in IDS:
-        return CallInput(name, ("b", "n"), Draw.IDS, stream=True)
+        return CallInput(name, ("b", "n"), InputKind.IDS, stream=True)
     if word in CONTEXT:
         return CallInput(name, ("b", "m", "D"))
     if word in POSITIONS:
-        return CallInput(name, ("n",) if word in ("cache_position", "input_pos") else ("b", "n"), Draw.POSITIONS)
+        return CallInput(name, ("n",) if word in ("cache_position", "input_pos") else ("b", "n"), InputKind.POSITIONS)
     if word == ROTATION:
         return meaning_of_rotation("cos"), meaning_of_rotation("sin")
     if word in ("cos", "sin"):
@@ -49,7 +49,7 @@ def meaning(name: str) -> Term | CallInput | tuple[CallInput, ...]:
 
 def meaning_of_rotation(word: str) -> CallInput:
     """The cosines or sines of a rotation by position, [b, n, d]."""
-    return CallInput(word, ("b", "n", "d"), Draw.COSINES if word == "cos" else Draw.SINES)
+    return CallInput(word, ("b", "n", "d"), InputKind.COSINES if word == "cos" else InputKind.SINES)
 
 
 def by_name(
@@ -162,10 +162,9 @@ class Binder:
     def main(self, parameters: Parameters) -> None:
         """Bind what is followed where nothing is required: rows before ids, which no gradient reaches."""
         names = [name for words in ((*ROWS, *QUERIES), IDS) for name in parameters if name.lower() in words]
-        positional = [
-            n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD and p.kind is not p.VAR_POSITIONAL
-        ]
-        name = (names or positional[:1] or ["x"])[0]
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        nameless = [name for name, p in parameters.items() if p.kind in kinds and not _means(name)]
+        name = (names or nameless or ["x"])[0]
         self._bind(name, self._given(name) if _means(name) else CallInput(name, ("b", "n", "D"), stream=True))
 
     def _given(self, name: str) -> Term | CallInput | tuple[CallInput, ...]:

@@ -8,7 +8,17 @@ from typing import NoReturn
 
 from attnprof.errors import AttnprofError
 from attnprof.targets.call_names import STREAMS_OF_HEADS, meaning
-from attnprof.targets.calls import AXES, Axis, CallArgument, CallForm, CallInput, Draw, InputRef, Term, names_in
+from attnprof.targets.calls import (
+    AXES,
+    AxisSize,
+    CallArgument,
+    CallForm,
+    CallInput,
+    InputKind,
+    InputRef,
+    Term,
+    names_in,
+)
 
 FORMS = "memory=b,m,D or ids=b,n:int, of the letters b h g n m d D and numbers"
 CALLS = "m(x, x, x) or m(x, memory, mask=None): names of inputs, numbers, True, False, None, tuples"
@@ -36,11 +46,11 @@ def input_of(text: str) -> CallInput:
     if colon and kind.strip() != "int":
         raise AttnprofError(f"--input {text!r}: {kind!r} is no kind of numbers", hint=f"int, or none; e.g. {FORMS}")
     axes = tuple(_axis(text, part.strip()) for part in sizes.split(","))
-    whole = Draw.POSITIONS if known and known.draw is Draw.POSITIONS else Draw.IDS
-    return CallInput(name, axes, whole if colon else Draw.NUMBERS, known.stream if known else "n" in axes)
+    whole = InputKind.POSITIONS if known and known.kind is InputKind.POSITIONS else InputKind.IDS
+    return CallInput(name, axes, whole if colon else InputKind.NUMBERS, known.stream if known else "n" in axes)
 
 
-def _axis(text: str, part: str) -> Axis:
+def _axis(text: str, part: str) -> AxisSize:
     if part.isdecimal() and int(part):
         return int(part)
     if len(part) == 1 and part in AXES:

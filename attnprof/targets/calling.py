@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attnprof.shapes import Shape
-from attnprof.targets.calls import SWAPPED, CallForm, CallInput, Draw
+from attnprof.targets.calls import SWAPPED, CallForm, CallInput, InputKind
 from attnprof.targets.scheme import torch_dtype
 from attnprof.words import Layout
 
@@ -56,12 +56,12 @@ class Calling:
         import torch
 
         sizes, dtype = it.sizes(shape), torch_dtype(shape)
-        if it.draw is Draw.IDS:
+        if it.kind is InputKind.IDS:
             return torch.randint(self.facts.vocabulary, sizes)
-        if it.draw is Draw.POSITIONS:
+        if it.kind is InputKind.POSITIONS:
             return torch.arange(sizes[-1]).expand(sizes).contiguous()
-        if it.draw is not Draw.NUMBERS:
-            return _rotation(it.draw, sizes, self.facts.rotary or sizes[-1]).to(dtype)
+        if it.kind is not InputKind.NUMBERS:
+            return _rotation(it.kind, sizes, self.facts.rotary or sizes[-1]).to(dtype)
         return drawn(sizes, layout, dtype)
 
     def run(self, module: nn.Module, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
@@ -94,23 +94,23 @@ class Calling:
 def _laid(it: CallInput, tensor: Tensor, layout: Layout) -> Tensor:
     if layout in it.layouts:
         return turned(tensor, layout)
-    return tensor.detach() if it.draw in (Draw.COSINES, Draw.SINES) else tensor
+    return tensor.detach() if it.kind in (InputKind.COSINES, InputKind.SINES) else tensor
 
 
-def _rotation(draw: Draw, sizes: Sequence[int], width: int) -> Tensor:
+def _rotation(kind: InputKind, sizes: Sequence[int], width: int) -> Tensor:
     """The cosines or sines that turn pairs of numbers by position, each angle twice, `[b, n, width]`."""
     import torch
 
     angles = torch.arange(sizes[-2])[:, None] * BASE ** -(torch.arange(0, width, 2) / width)
     both = torch.cat((angles, angles), dim=-1).expand(*sizes[:-1], -1).contiguous()
-    return both.cos() if draw is Draw.COSINES else both.sin()
+    return both.cos() if kind is InputKind.COSINES else both.sin()
 
 
 def turned(value: Any, layout: Layout | None) -> Any:
     """A tensor in the module's order as one in ours, or the other way: the first of a tuple or list likewise."""
     from torch import Tensor
 
-    if layout not in SWAPPED:
+    if layout is None or layout not in SWAPPED:
         return value
     first, second = SWAPPED[layout]
     if isinstance(value, Tensor):
@@ -124,7 +124,7 @@ def drawn(shape: tuple[int, ...], layout: Layout | None, dtype: Any) -> Tensor:
     """Random numbers of a shape in our order, lying in memory in the module's."""
     import torch
 
-    if layout not in SWAPPED:
+    if layout is None or layout not in SWAPPED:
         return torch.randn(shape, dtype=dtype)
     first, second = SWAPPED[layout]
     sizes = list(shape)

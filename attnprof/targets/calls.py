@@ -10,13 +10,13 @@ from typing import Any
 from attnprof.shapes import Shape
 from attnprof.words import Layout
 
-Axis = str | int
+AxisSize = str | int
 AXES = "bhgnmdD"
 SWAPPED = {Layout.NBD: (0, 1), Layout.BNHD: (1, 2)}
 TURNING = (("b", "n", "D"), ("b", "m", "D"), ("b", "h", "n", "d"), ("b", "g", "m", "d"))
 
 
-class Draw(Enum):
+class InputKind(Enum):
     """What an input holds: random numbers, ids of a vocabulary, positions from 0 on, a rotation's cosines or sines."""
 
     NUMBERS = auto()
@@ -28,7 +28,7 @@ class Draw(Enum):
     @property
     def is_asked_of_module(self) -> bool:
         """Whether a module has to be looked at to know what it takes: how many ids, how wide a rotation."""
-        return self in (Draw.IDS, Draw.COSINES, Draw.SINES)
+        return self in (InputKind.IDS, InputKind.COSINES, InputKind.SINES)
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class CallInput:
     """
 
     name: str
-    axes: tuple[Axis, ...]
-    draw: Draw = Draw.NUMBERS
+    axes: tuple[AxisSize, ...]
+    kind: InputKind = InputKind.NUMBERS
     stream: bool = False
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """The orders that its axes may lie in."""
-        if self.draw is not Draw.NUMBERS or self.axes not in TURNING:
+        if self.kind is not InputKind.NUMBERS or self.axes not in TURNING:
             return ()
         return tuple(layout for layout in Layout if layout.of_streams is (len(self.axes) == len("bhnd")))
 
@@ -55,11 +55,10 @@ class CallInput:
         return tuple(axis if isinstance(axis, int) else size_of(axis, shape) for axis in self.axes)
 
     def told(self, shape: Shape, layout: Layout | None, *, letters: str = "") -> str:
-        """Its sizes for a reader; the axes among `letters` by their letter."""
-        shown = [
-            axis if str(axis) in letters else size for axis, size in zip(self.axes, self.sizes(shape), strict=True)
-        ]
-        if layout in SWAPPED and layout in self.layouts:
+        """Its sizes for a reader; the axes among `letters` by their letter, keys that are the queries as `n`."""
+        axes = ["n" if axis == "m" and shape.m is None else axis for axis in self.axes]
+        shown = [axis if str(axis) in letters else size for axis, size in zip(axes, self.sizes(shape), strict=True)]
+        if layout is not None and layout in SWAPPED and layout in self.layouts:
             a, b = SWAPPED[layout]
             shown[a], shown[b] = shown[b], shown[a]
         return f"[{', '.join(map(str, shown))}]"
@@ -112,7 +111,9 @@ class CallForm:
     def told(self, callee: str, shape: Shape, layout: Layout | None, *, letters: str = "") -> str:
         """The call for a reader: `forward(hidden_states=[1, n, 512], position_embeddings=(cos, sin))`."""
         sizes = {
-            it.name: it.name if it.draw in (Draw.COSINES, Draw.SINES) else it.told(shape, layout, letters=letters)
+            it.name: it.name
+            if it.kind in (InputKind.COSINES, InputKind.SINES)
+            else it.told(shape, layout, letters=letters)
             for it in self.inputs
         }
         if self.text:

@@ -40,7 +40,7 @@ class ConfigClass:
     def made(self, source: str, given: Mapping[str, Any]) -> Any:
         """The config. Raises `AttnprofError` for keys that it does not know, and for whatever it says of them."""
         for key in given:
-            if key not in self.fields and not key.startswith("_"):
+            if not {key, f"_{key}"} & self.fields and key not in OF_A_FILE:
                 raise unknown(f"key of {self.kind.__name__}, the config of {source},", key, self._public)
         try:
             return self.kind(**{key: value for key, value in given.items() if key not in OF_A_FILE})

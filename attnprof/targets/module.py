@@ -180,7 +180,7 @@ class ModuleTarget:
     def calling(self, shape: Shape) -> Calling:
         """Its call, with what the module says of rotations and ids."""
         form = self.form(shape)
-        asks = any(it.draw.is_asked_of_module for it in form.inputs)
+        asks = any(it.kind.is_asked_of_module for it in form.inputs)
         if asks and "facts" not in self.known:
             self.known["facts"] = ModuleFacts.of(self._small(shape))
         return Calling(form, self.usage.output, self.known.get("facts", ModuleFacts()))

@@ -67,7 +67,8 @@ def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
     done = attnprof("cost", *ENCODER, "--dim", "64", "--lengths", "64", "--no-forms", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "level unknown, bidirectional as probed" in done.out
-    assert "h=unknown" in done.out
+    assert "h=4 g=unknown" in done.out
+    assert "called as forward(src=[1, n, 64])" in done.out
     assert "given so" in done.out
     told = attnprof("cost", f"{OWN}:Item", "--lengths", "64", "--json", *SMALL, cwd=tmp_path).data
     assert {row["method"] for row in told["table"]} == {"dispatch on real tensors"}
@@ -79,7 +80,7 @@ def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
     ("asked", "flag"),
     [
         (("cost", "--lengths", "64"), ("--causal",)),
-        (("audit", "-n", "64"), ("--heads", "16")),
+        (("audit", "-n", "64"), ("--kv-heads", "2")),
         (("limit", "--memory", "1GiB"), ("--level", "core")),
         (("sweep", "--device", "none", "--lengths", "64"), ("--kv-heads", "2")),
     ],
