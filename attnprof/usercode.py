@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
 from attnprof.shapes import Shape
 from attnprof.words import Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FLAGS = {
     "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
@@ -102,6 +105,13 @@ class UserCode(Target, Protocol):
 
     def mixing(self, shape: Shape) -> Mixing:
         """What it mixes, as a probe at a small length shows. Raises `AttnprofError` where its layout is not known."""
+        ...
+
+    def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
+        """The module as one that takes its streams alone, whatever else it is given held for it, and what draws them.
+
+        Raises `AttnprofError` where its streams are no floating-point numbers.
+        """
         ...
 
     def called(self, shape: Shape) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,8 +14,8 @@ from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets.call_names import by_name
 from attnprof.targets.call_text import call_of, input_of
-from attnprof.targets.calling import Calling, ModuleFacts
-from attnprof.targets.calls import CallForm
+from attnprof.targets.calling import Calling, ModuleFacts, followed
+from attnprof.targets.calls import CallForm, InputKind
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.configs import ConfigClass, config_class, config_file
 from attnprof.targets.made_sizes import first_width, sizes_in, sizes_of_module
@@ -278,6 +279,19 @@ class ModuleTarget:
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
         """What its call is made of, the streams and whatever else; rows and streams lie in its own order."""
         return self.calling(shape).inputs(shape, self.mixing(shape).layout)
+
+    def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
+        """The module as one that takes its streams alone, and what draws them. Raises `AttnprofError` for ids."""
+        form = self.form(shape)
+        ids = [it.name for it in form.inputs if it.stream and it.kind is InputKind.IDS]
+        if ids:
+            raise AttnprofError(
+                f"{self.source} is given {ids[0]}, whole numbers that no gradient reaches",
+                hint="give it rows where it takes them: --input inputs_embeds=b,n,D",
+            )
+        streams = [it.stream for it in form.inputs]
+        module = followed(self.build(shape), form, self.inputs(shape))
+        return module, lambda: tuple(itertools.compress(self.inputs(shape), streams))
 
     def reference(self, shape: Shape) -> nn.Module:
         """There is none for a user's module; raises `Unsupported`."""
