@@ -42,12 +42,12 @@ LAYER_NUMBERS = ("layer_idx", "layer_id", "layer")  # where a constructor asks w
 def sizes_taken(code: Callable[..., Any]) -> dict[str, str]:
     """The parameters of code that are sizes, with what attnprof calls them.
 
-    A `dim` with a default, beside no heads, may be the width of one head as well: it is left alone.
+    A `dim` that may be left out (None), beside no heads, is the width of one head as well as of all: it is left alone.
     """
     signature = signature_of(code)
     known: Mapping[str, inspect.Parameter] = signature.parameters if signature else {}
     found = {word: size for size, words in SYNONYMS.items() for word in words if word in known}
-    if "dim" in known and known["dim"].default is not inspect.Parameter.empty and "heads" not in found.values():
+    if "dim" in known and known["dim"].default is None and "heads" not in found.values():
         del found["dim"]
     return found
 
