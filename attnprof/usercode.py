@@ -103,6 +103,10 @@ class UserCode(Target, Protocol):
         """Labels of a shape (`causal`, `heads`, `kv_heads`, `head_dim`, `level`) that bind to nothing of the code."""
         ...
 
+    def reads_keys_of_its_own(self, shape: Shape) -> bool:
+        """Whether it is given keys or a memory whose length m is not that of its queries."""
+        ...
+
     def mixing(self, shape: Shape) -> Mixing:
         """What it mixes, as a probe at a small length shows. Raises `AttnprofError` where its layout is not known."""
         ...

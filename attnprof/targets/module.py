@@ -143,6 +143,10 @@ class ModuleTarget:
         """Whether it is called with q, k and v of several heads, not with rows of width D."""
         return self.form(shape).of_heads
 
+    def reads_keys_of_its_own(self, shape: Shape) -> bool:
+        """Whether some input has the axis m."""
+        return any("m" in it.axes for it in self.form(shape).inputs)
+
     def called(self, shape: Shape) -> str:
         """How it is called, with the sizes of what it is given."""
         found = self.known.get(_family(shape))
