@@ -188,5 +188,6 @@ def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
     return Failed(
-        f"{target.source} fails{place_of(error, target.files)}: {said}", hint=f"it was called as {target.called(shape)}"
+        f"{target.source} fails{place_of(error, target.files, target.source)}: {said}",
+        hint=f"it was called as {target.called(shape)}",
     )

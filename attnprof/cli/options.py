@@ -12,6 +12,7 @@ import click
 from attnprof.errors import AttnprofError
 from attnprof.records import SCHEMA_VERSION, plain
 from attnprof.shapes import Shape
+from attnprof.targets import catalog
 from attnprof.targets.usage import Usage, settings_by_owner
 from attnprof.words import DType, Layout, Level, Pass, Runner, Word
 
@@ -104,11 +105,19 @@ def ARGUMENTS(command: F) -> F:
 
 
 def usage_of(options: Mapping[str, Any], targets: Sequence[str]) -> Usage:
-    """How a user's own code is made and called, by the options of `ARGUMENTS`."""
+    """How a user's own code is made and called, by the options of `ARGUMENTS`.
+
+    Raises `AttnprofError` for what is said of no target here.
+    """
     arguments, config_arguments = (settings_by_owner(options[name]) for name in ("arguments", "config_arguments"))
     said = {name: options[name] for name in ("config", "layout", "inputs", "call", "output")}
     usage = Usage(arguments=arguments, config_arguments=config_arguments, **said)
     usage.check_owners(targets)
+    if usage != Usage() and targets and all(text in catalog.names() for text in targets):
+        raise AttnprofError(
+            f"{', '.join(targets)} is no code of yours, of which it could be said how it is made or called",
+            hint="parameters of a scheme are given by --set NAME.PARAM=VALUE",
+        )
     return usage
 
 

@@ -108,6 +108,11 @@ class CallForm:
         """Whether its streams have an axis of heads: q, k and v."""
         return any(it.stream and "h" in it.axes for it in self.inputs)
 
+    @property
+    def reads_more(self) -> bool:
+        """Whether it is given tokens that are no stream: a memory."""
+        return any("m" in it.axes and not it.stream for it in self.inputs)
+
     def told(self, callee: str, shape: Shape, layout: Layout | None, *, letters: str = "") -> str:
         """The call for a reader: `forward(hidden_states=[1, n, 512], position_embeddings=(cos, sin))`."""
         sizes = {

@@ -64,12 +64,13 @@ def _found(text: str, params: Mapping[str, Value], runner: str | None, usage: Us
     if text in names():
         return CatalogTarget.of(entry(text), params, runner)
     if is_code(text):
-        from attnprof.targets.objects import Provenance, attribute_of, wrapped
+        from attnprof.targets.objects import Provenance, attribute_of, source_of, wrapped
 
         file, _, attribute = text.rpartition(":")
         module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
-        origin = Provenance(text, attribute, (str(module.__file__),) if module.__file__ else ())
         held = attribute_of(module, attribute, text)
+        files = dict.fromkeys(str(path) for path in (module.__file__, source_of(held)) if path)
+        origin = Provenance(text, attribute, tuple(files))
         if params:
             raise AttnprofError(
                 f"{text} has no parameters to --set", hint="constructor arguments are given by --arg KEY=VALUE"

@@ -223,7 +223,7 @@ class ModuleTarget:
             lines = str(error).strip().splitlines() or ["no message"]
             told = ", ".join(f"{name}={_plainly(value)!r}" for name, value in given.items())
             raise Failed(
-                f"{self.source} cannot be made{place_of(error, self.files)}: {type(error).__name__}: {lines[0]}",
+                f"{self.source} cannot be made{place_of(error, self.files, self.source)}: {type(error).__name__}: {lines[0]}",
                 hint=f"it was made with ({told}); {self.takes}",
             ) from error
 

@@ -42,17 +42,21 @@ class Provenance:
     def of_object(cls, thing: Any) -> Self:
         """That of an object which was handed over: its class or function, and the file that defines that."""
         code = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
-        name = code.__name__.strip("<>")
-        try:
-            file = inspect.getsourcefile(code)
-        except TypeError:  # a builtin has none
-            file = None
+        name, file = code.__name__.strip("<>"), source_of(code)
         return cls(f"{file}:{name}" if file else name, name, (file,) if file and Path(file).is_file() else ())
 
     @property
     def path(self) -> Path:
         """Its first source file, or what stands for one."""
         return Path(self.files[0]) if self.files else Path(self.text)
+
+
+def source_of(thing: Any) -> str | None:
+    """The file that defines a class or function; None for a builtin, and for any other object."""
+    try:
+        return inspect.getsourcefile(thing)
+    except TypeError:
+        return None
 
 
 def attribute_of(module: ModuleType, attribute: str, text: str) -> Any:

@@ -110,7 +110,7 @@ def _judged(question: MixingQuestion, n: int, order: Layout) -> Mixing:
     trained = _moved(module.train(), question.calling, shape, layout)
     return Mixing(
         layout,
-        tokens=seen.tokens,
+        tokens=seen.tokens or (None if question.calling.form.reads_more else False),
         batch=seen.batch,
         batch_in_training=None if trained is None else trained.batch,
         heads=seen.heads if question.streams else None,

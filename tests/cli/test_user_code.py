@@ -99,3 +99,29 @@ def test_a_layout_can_be_said(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     wrong = attnprof("cost", f"{OWN}:talking", "--layout", "bnd", "--lengths", "64", *SMALL, cwd=tmp_path)
     refused(wrong, "which do not lie as bnd", "--layout bhnd or bnhd")
+
+
+def test_a_config_and_a_call_are_said_and_shown(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"n_embd": 64}')
+    made = ("--config", config, "--config-arg", "n_head=4", "--call", "m(x)")
+    done = attnprof("cost", f"{OWN}:Configured", *made, "--lengths", "64", "--no-forms", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "called as m(x) with x = [1, n, 64]" in done.out
+    assert "D=64 h=4" in done.out
+
+
+def test_arguments_of_one_target_leave_the_others(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    own = ("--arg", "Configured.layer_idx=3", "--device", "none", "--lengths", "64", "--out", out, "--no-page")
+    done = attnprof("sweep", f"{OWN}:Plain", f"{OWN}:Configured", *own, *SMALL)
+    assert done.code == 0, done.err
+    points = [record.point for record in RunFolder.open(out).records()]
+    assert {(point.target, point.call) for point in points} == {
+        ("Plain", "forward(x=[1, n, 64])"),
+        ("Configured", "forward(x=[1, n, 64])"),
+    }
+    assert {str(dict(point.params)) for point in points} == {"{}", "{'layer_idx': 3}"}
+    stranger = attnprof("cost", f"{OWN}:Plain", "--arg", "Item.heads=2")
+    refused(stranger, "--arg Item.heads is of no target here", "--arg Plain.heads=VALUE")
+    refused(attnprof("cost", "dense", "--call", "m(x)"), "dense is no code of yours", "--set NAME.PARAM=VALUE")

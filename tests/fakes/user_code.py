@@ -288,3 +288,14 @@ class Untrue(Plain):
 
     def __init__(self, dim: int = 64, heads: int = 4, causal: bool = False) -> None:
         super().__init__(dim, heads)
+
+
+class Cross(nn.Module):
+    """Reads a memory alone: no token moves another."""
+
+    def __init__(self, dim: int = 64, heads: int = 4) -> None:
+        super().__init__()
+        self.inner = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.inner(x, context, context)[0]

@@ -80,7 +80,7 @@ def test_a_module_that_breaks_is_a_failure_with_its_message(tmp_path: Path) -> N
     answer = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
     assert answer["kind"] == "failed"
     assert "mine.py:Broken fails, line 4: ValueError: no luck" in answer["message"]
-    assert "called as forward([1, 96, 16])" in answer["message"]
+    assert "called as forward(x=[1, 96, 16])" in answer["message"]
 
 
 @pytest.mark.parametrize(

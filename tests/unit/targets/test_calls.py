@@ -153,3 +153,8 @@ def test_a_call_gives_each_argument_its_term() -> None:
     form = call_of("m(x, (cos, sin), -1, mask=None, flag=True)", ())
     assert [it.name for it in form.inputs] == ["x", "cos", "sin"]
     assert form.applied([1, 2, 3]) == ((1, (2, 3), -1), {"mask": None, "flag": True})
+
+
+def test_what_reads_a_memory_alone_is_not_said_to_attend_to_nothing() -> None:
+    flags = count(found("Cross"), SHAPE, Pass.FORWARD).flags
+    assert not {"tokens_never_mix", "causal_seen", "bidirectional_seen"} & set(flags)
