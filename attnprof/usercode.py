@@ -187,7 +187,5 @@ def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     """The error for what a user's code raised when it was called at a shape, with the line of its own file."""
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-    return Failed(
-        f"{target.source} fails{place_of(error, target.files, target.source)}: {said}",
-        hint=f"it was called as {target.called(shape)}",
-    )
+    place = place_of(error, target.files, target.source)
+    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}")

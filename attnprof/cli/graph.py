@@ -208,8 +208,9 @@ def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], l
         owner = parse_setting(text).target
         if owner in (None, own):
             words += ["--set", text if owner else f"{own}.{text}"]
-    words += [word for text in options.get("arguments", ()) for word in ("--arg", text)]
-    for flag in named:
+    for flag, name in (("--arg", "arguments"), ("--config-arg", "config_arguments"), ("--input", "inputs")):
+        words += [word for text in options.get(name, ()) for word in (flag, text)]
+    for flag in (*(("--config", "--layout", "--call", "--output") if options else ()), *named):
         value = options.get("length" if flag == "--n" else flag[2:])
         words += [] if value in (None, 0) else [flag, str(value)]
     if options.get("causal") is not None:

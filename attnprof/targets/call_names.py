@@ -65,6 +65,7 @@ def by_name(
     described = {it.name: it for it in said}
     if parameters is None:
         return _positional(_heads(("q", "k", "v")))
+    _check_taken(described, parameters)
     needed = [p for p in parameters.values() if _needed(p)]
     binder = Binder(described, "tgt" in parameters)
     first = tuple(p.name for p in needed[:FEWEST_STREAMS])
@@ -88,6 +89,16 @@ def _parameters(code: Callable[..., object]) -> Parameters | None:
     except (TypeError, ValueError):
         return None
     return {name: parameter for name, parameter in found.items() if name != "self"}
+
+
+def _check_taken(described: Iterable[str], parameters: Parameters) -> None:
+    """Raise `AttnprofError` for an input that no parameter takes."""
+    strange = [name for name in described if name not in parameters]
+    if strange and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise AttnprofError(
+            f"--input {strange[0]} is none of its parameters",
+            hint=f"it takes ({', '.join(parameters)}); or say the whole call: --call 'm(x, {strange[0]})'",
+        )
 
 
 def _needed(parameter: inspect.Parameter) -> bool:

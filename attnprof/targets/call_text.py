@@ -73,6 +73,9 @@ def call_of(text: str, said: Iterable[CallInput]) -> CallForm:
         arguments.append(CallArgument(keyword.arg, _term(text, keyword.value), keyword=True))
     described = {it.name: it for it in said}
     names = dict.fromkeys(name for argument in arguments for name in names_in(argument.term))
+    unused = [name for name in described if name not in names]
+    if unused:
+        _refuse(text, f"makes no use of --input {unused[0]}")
     inputs = tuple(_input(text, name, described) for name in names)
     if not any(it.stream for it in inputs):
         _refuse(text, "is given no tokens")

@@ -69,7 +69,8 @@ class Calling:
         from attnprof.layers.outputs import first_output
 
         args, kwargs = self._given(tensors, layout)
-        return turned(first_output(self._chosen(module(*args, **kwargs))), layout)
+        output: Tensor = turned(first_output(self._chosen(module(*args, **kwargs))), layout)
+        return output
 
     def hooked(self, module: nn.Module, layout: Layout) -> nn.Module:
         """The module as one that takes its inputs one after the other, in our order, by hooks where needed."""
@@ -93,7 +94,8 @@ class Calling:
 
 def _laid(it: CallInput, tensor: Tensor, layout: Layout) -> Tensor:
     if layout in it.layouts:
-        return turned(tensor, layout)
+        ours: Tensor = turned(tensor, layout)
+        return ours
     return tensor.detach() if it.kind in (InputKind.COSINES, InputKind.SINES) else tensor
 
 

@@ -164,7 +164,8 @@ class ModuleTarget:
         """Its call: the user's own words, or by the names of its parameters."""
         if "form" not in self.known:
             self.known["form"] = self._form(shape)
-        return self.known["form"]
+        form: CallForm = self.known["form"]
+        return form
 
     def _form(self, shape: Shape) -> CallForm:
         described = [input_of(text) for text in self.usage.inputs]
@@ -220,10 +221,10 @@ class ModuleTarget:
         except Exception as error:
             if out_of_memory(error):
                 raise
-            lines = str(error).strip().splitlines() or ["no message"]
+            why = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
             told = ", ".join(f"{name}={_plainly(value)!r}" for name, value in given.items())
             raise Failed(
-                f"{self.source} cannot be made{place_of(error, self.files, self.source)}: {type(error).__name__}: {lines[0]}",
+                f"{self.source} cannot be made{place_of(error, self.files, self.source)}: {why}",
                 hint=f"it was made with ({told}); {self.takes}",
             ) from error
 

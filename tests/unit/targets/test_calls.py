@@ -56,6 +56,8 @@ def test_a_config_s_own_sizes_are_said_in_a_file_or_one_by_one(tmp_path: Path) -
         ("Plain", {"config_arguments": {"n_head": 2}}, "takes no config", "(dim, heads)"),
         ("Configured", {"config": "nowhere.json"}, "cannot read nowhere.json", "JSON file"),
         ("Named", {}, "needs 'gadget'", "--input gadget=b,n,D"),
+        ("Plain", {"inputs": ("y=b,n,D",)}, "--input y is none of its parameters", "takes (x)"),
+        ("Plain", {"inputs": ("y=b,n,D",), "call": "m(x)"}, "no use of --input y", "m(x, x, x)"),
         ("Unmade", {}, "cannot be made, line", "made with (dim=64)"),
         ("Plain", {"output": "second"}, "unknown output", "0"),
         ("Plain", {"call": "m(x, x)"}, "takes 2 positional arguments", "called as m(x, x) with x = [1, 64, 64]"),
