@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from attnprof.shapes import Shape, checked
 from attnprof.store import RunFolder
 from attnprof.targets import door
 from attnprof.targets.binding import refuse_unbound
+from attnprof.targets.usage import Usage
 from attnprof.usercode import fitted
 from attnprof.words import DeviceName, Layout, Pass
 
@@ -31,6 +32,9 @@ def target(
     impl: str | None = None,
     layout: Layout | str | None = None,
     runner: str | None = None,
+    inputs: Sequence[str] = (),
+    call: str | None = None,
+    output: str | int | None = None,
     **parameters: Any,
 ) -> Target:
     """Whatever can be profiled, as a target.
@@ -40,11 +44,15 @@ def target(
     a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
     `[n, n]`. A target is returned as it is.
 
-    `parameters` are those of a scheme or pattern file, or the arguments of a constructor; `layout` says how the axes of
-    a module's inputs lie. `impl` is what computes it (`runner`, its old name, still does). Raises `AttnprofError` for
-    anything else, with the nearest valid choice, and `Unsupported` for an implementation that cannot compute it.
+    `parameters` are those of a scheme or pattern file, or the arguments of a constructor. How a module is called is
+    found by the names of its parameters, else said: `layout` of its inputs' axes, `inputs` such as `memory=b,m,D`, a
+    `call` such as `m(x, memory)`, the `output` that counts. `impl` is what computes a scheme (`runner`, its old name,
+    still does). Raises `AttnprofError` for anything else, with the nearest valid choice, and `Unsupported` for an
+    implementation that cannot compute it.
     """
-    return door.target(thing, impl=impl or runner, layout=layout, **parameters)
+    order = None if layout is None else Layout(layout)
+    usage = Usage(layout=order, inputs=tuple(inputs), call=call, output=None if output is None else str(output))
+    return door.target(thing, impl=impl or runner, usage=usage, **parameters)
 
 
 def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:

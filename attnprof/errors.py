@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from pathlib import PurePath
 
 
 class AttnprofError(Exception):
@@ -52,11 +53,18 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
-def place_of(error: BaseException, files: Collection[str]) -> str:
-    """`, line 7` of the last of these files that an exception passed through; nothing where it passed through none."""
-    lines, trace = [], error.__traceback__
+def place_of(error: BaseException, files: Collection[str], named: str = "") -> str:
+    """`, line 7` of the last of these files that an exception passed through; nothing where it passed through none.
+
+    The file is told too where `named`, the text that the line follows, does not name it.
+    """
+    places, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename in files:
-            lines.append(trace.tb_lineno)
+            places.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
-    return f", line {lines[-1]}" if lines else ""
+    if not places:
+        return ""
+    file, line = places[-1]
+    name = PurePath(file).name
+    return f", line {line}" if name in named else f", line {line} of {name}"

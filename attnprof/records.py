@@ -33,8 +33,9 @@ BASELINES = ("dense", "flash")
 class Point:
     """One thing to cost: target x implementation x shape x pass x device, with the parameters resolved at this n.
 
-    `source` is the text that finds a target whose name does not: a user's code. `unknown` names the labels (of
-    `LABELS`) that nobody knows to be true of it: what the shape holds there says nothing, and a record has null.
+    `source` is the text that finds a target whose name does not: a user's code, and `call` how that is called.
+    `unknown` names the labels (of `LABELS`) that nobody knows to be true of it: what the shape holds there says
+    nothing, and a record has null.
     `machine` tells apart the machines of several runs that are read together; it is no part of a record.
     """
 
@@ -48,6 +49,7 @@ class Point:
     machine: str = ""
     source: str | None = None
     unknown: tuple[str, ...] = ()
+    call: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pass_", Pass(self.pass_))
@@ -65,6 +67,7 @@ class Point:
         data = {
             "target": self.target,
             "source": self.source,
+            "call": self.call,
             "impl": self.impl,
             "level": shape.level,
             "layers": self.layers,
@@ -111,6 +114,7 @@ class Point:
             params=dict(data["params"]),
             source=data.get("source"),
             unknown=unknown,
+            call=data.get("call"),
         )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
 from attnprof.shapes import Shape
 from attnprof.words import Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FLAGS = {
     "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
@@ -20,6 +23,8 @@ FLAGS = {
     "batch_mixes_in_training": "in training, sequences of one batch move each other's outputs",
     "causal_seen": "no token moved an output before it, at a small length and with random inputs",
     "bidirectional_seen": "a token moved an output before it",
+    "future_leaks": "it was asked to be causal, and a token moved an output before it",
+    "made_for_each_length": "its constructor is told the length: it is another module at each",
     "not_probed": "what it mixes could not be seen",
     "counted_on_real_tensors": "fake tensors cannot stand for real ones here, so a real run was counted",
     "differs_when_traced": "it does something else on fake tensors than on real ones",
@@ -98,18 +103,49 @@ class UserCode(Target, Protocol):
         """Labels of a shape (`causal`, `heads`, `kv_heads`, `head_dim`, `level`) that bind to nothing of the code."""
         ...
 
+    def reads_keys_of_its_own(self, shape: Shape) -> bool:
+        """Whether it is given keys or a memory whose length m is not that of its queries."""
+        ...
+
     def mixing(self, shape: Shape) -> Mixing:
         """What it mixes, as a probe at a small length shows. Raises `AttnprofError` where its layout is not known."""
+        ...
+
+    def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
+        """The module as one that takes its streams alone, whatever else it is given held for it, and what draws them.
+
+        Raises `AttnprofError` where its streams are no floating-point numbers.
+        """
         ...
 
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...
 
+    def call(self, shape: Shape) -> str:
+        """How it is called at any length, for a record: `forward(hidden_states=[1, n, 512])`."""
+        ...
+
 
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
     """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
+
+
+def remarks(target: UserCode, shape: Shape) -> tuple[str, ...]:
+    """What a reader of its cost must know, as flags: what a probe saw, and what that says of what was asked for."""
+    mixing = target.mixing(shape)
+    claims = shape.causal and "causal" not in target.unknown(shape)
+    found = {
+        "future_leaks": claims and mixing.causal is False,
+        "made_for_each_length": any("{n}" in str(value) for value in target.parameters.values()),
+    }
+    return (*mixing.flags, *(flag for flag, holds in found.items() if holds))
+
+
+def call_of_code(target: Target, shape: Shape) -> str | None:
+    """How a user's code is called at any length; None for what is ours."""
+    return target.call(shape) if isinstance(target, UserCode) else None
 
 
 def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shape:
@@ -151,6 +187,5 @@ def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     """The error for what a user's code raised when it was called at a shape, with the line of its own file."""
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-    return Failed(
-        f"{target.source} fails{place_of(error, target.files)}: {said}", hint=f"it was called as {target.called(shape)}"
-    )
+    place = place_of(error, target.files, target.source)
+    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}")

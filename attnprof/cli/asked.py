@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnprof.cli.options import explicit, pairs, shape_of
+from attnprof.cli.options import explicit, shape_of, usage_of
 from attnprof.contracts import Target
 from attnprof.errors import unknown
 from attnprof.naming import distinguished
@@ -19,7 +19,7 @@ SIZES = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "le
 
 
 def asked_target(name: str, options: Mapping[str, Any]) -> Target:
-    """The target that the command line names, with its `--set`, `--impl` and `--arg`."""
+    """The target that the command line names, with its `--set` and `--impl`, and how it is made and called."""
     settings = settings_of(options["settings"], (name,))
     for owner in settings:
         if owner != label(name):
@@ -28,8 +28,7 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
         name,
         params=settings.get(label(name), {}),
         impl=options["impl"],
-        arguments=pairs(options["arguments"]),
-        layout=options["layout"],
+        usage=usage_of(options, options.get("targets") or (name,)),
         name=distinguished(options.get("targets") or (name,), catalog.names()).get(name),
     )
 

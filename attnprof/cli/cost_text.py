@@ -38,6 +38,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     causal = causality(point["causal"], answer["table"])
     impl = f", by {point['impl']}" if point["impl"] else ""
     console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{impl}")
+    if point["call"]:
+        console.print(f"  called as {point['call']}", style="dim", markup=False, soft_wrap=True)
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
     show_table(console, answer["table"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, pairs
+from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -120,11 +120,11 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         against=_against(options["against"], settings),
         **{name: options[name] for name in names},
     )
-    arguments = pairs(options["arguments"])
     called = distinguished(targets, catalog.names())
-    made = {"arguments": arguments, "layout": options["layout"]}
+    usage = usage_of(options, targets)
     return [
-        (door.find(text, params=settings.get(label(text), {}), name=called[text], **made), request) for text in targets
+        (door.find(text, params=settings.get(label(text), {}), name=called[text], usage=usage), request)
+        for text in targets
     ]
 
 
@@ -211,8 +211,9 @@ def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], l
         owner = parse_setting(text).target
         if owner in (None, own):
             words += ["--set", text if owner else f"{own}.{text}"]
-    words += [word for text in options.get("arguments", ()) for word in ("--arg", text)]
-    for flag in named:
+    for flag, name in (("--arg", "arguments"), ("--config-arg", "config_arguments"), ("--input", "inputs")):
+        words += [word for text in options.get(name, ()) for word in (flag, text)]
+    for flag in (*(("--config", "--layout", "--call", "--output") if options else ()), *named):
         value = options.get("length" if flag == "--n" else flag[2:])
         words += [] if value in (None, 0) else [flag, str(value)]
     if options.get("causal") is not None:

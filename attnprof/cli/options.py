@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from attnprof.errors import AttnprofError
-from attnprof.records import SCHEMA_VERSION, Value, plain
+from attnprof.records import SCHEMA_VERSION, plain
 from attnprof.shapes import Shape
+from attnprof.targets import catalog
+from attnprof.targets.usage import Usage, settings_by_owner
 from attnprof.words import DType, Impl, Layout, Level, Pass, Word
 
 if TYPE_CHECKING:
@@ -62,15 +64,36 @@ SETTINGS = click.option(
     metavar="NAME.PARAM=VALUE",
     help="Set a scheme's parameter (PARAM=VALUE with one target), e.g. --set longformer.window=256.",
 )
-ARGUMENT = click.option(
-    "--arg",
-    "arguments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Constructor argument of a module target; {n} stands for the length.",
-)
-LAYOUT = click.option(
-    "--layout", type=WordParam(Layout), help="Order of the axes of a module's inputs. Default: as a probe finds it."
+OF_CODE = (
+    click.option(
+        "--arg",
+        "arguments",
+        multiple=True,
+        metavar="[TARGET.]KEY=VALUE",
+        help="Constructor argument of a module target; {n} stands for the length.",
+    ),
+    click.option("--config", metavar="FILE.json", help="Config of a module whose constructor takes one."),
+    click.option(
+        "--config-arg",
+        "config_arguments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="One key of that config, e.g. --config-arg num_hidden_layers=2.",
+    ),
+    click.option(
+        "--layout", type=WordParam(Layout), help="Order of the axes of a module's inputs. Default: as a probe finds it."
+    ),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="NAME=SIZES[:int]",
+        help="An input of a module, e.g. memory=b,m,D. Default: by the names of its parameters.",
+    ),
+    click.option(
+        "--call", metavar="'m(x, x)'", help="How a module is called. Default: by the names of its parameters."
+    ),
+    click.option("--output", metavar="NAME|INDEX", help="Which output counts. Default: the first floating tensor."),
 )
 PASSES = click.option(
     "--pass",
@@ -99,7 +122,26 @@ CAUSAL = click.option("--causal/--no-causal", default=None, help="Default: the s
 
 def ARGUMENTS(command: F) -> F:
     """How a user's own code is made and called."""
-    return ARGUMENT(LAYOUT(command))
+    for option in reversed(OF_CODE):
+        command = option(command)
+    return command
+
+
+def usage_of(options: Mapping[str, Any], targets: Sequence[str]) -> Usage:
+    """How a user's own code is made and called, by the options of `ARGUMENTS`.
+
+    Raises `AttnprofError` for what is said of no target here.
+    """
+    arguments, config_arguments = (settings_by_owner(options[name]) for name in ("arguments", "config_arguments"))
+    said = {name: options[name] for name in ("config", "layout", "inputs", "call", "output")}
+    usage = Usage(arguments=arguments, config_arguments=config_arguments, **said)
+    usage.check_owners(targets)
+    if usage != Usage() and targets and all(text in catalog.names() for text in targets):
+        raise AttnprofError(
+            f"{', '.join(targets)} is no code of yours, of which it could be said how it is made or called",
+            hint="parameters of a scheme are given by --set NAME.PARAM=VALUE",
+        )
+    return usage
 
 
 def explicit() -> tuple[str, ...]:
@@ -150,10 +192,3 @@ def notes() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
-
-
-def pairs(texts: tuple[str, ...]) -> dict[str, Value]:
-    """`KEY=VALUE` options as a mapping; values are int, float, bool, none or text."""
-    from attnprof.units import parse_setting
-
-    return {setting.param: setting.value for setting in map(parse_setting, texts)}

@@ -21,14 +21,15 @@ from attnprof.cli.options import (
     emit,
     explicit,
     notes,
-    pairs,
     sizes,
+    usage_of,
 )
 from attnprof.cli.progress import Progress
 from attnprof.cli.summary import summary
 from attnprof.errors import AttnprofError
 from attnprof.records import Record, content_hash, plain
 from attnprof.shapes import Shape
+from attnprof.targets.usage import settings_by_owner
 from attnprof.units import format_length, parse_lengths
 from attnprof.words import DeviceName, DType, Executor, Preset, RecordKind
 
@@ -113,8 +114,7 @@ def asked(options: Mapping[str, Any]) -> Any:
         device=device,
         tokens=parse_lengths(options["tokens"])[0] if options["tokens"] else None,
         settings=settings_of(options["settings"], targets),
-        arguments=pairs(options["arguments"]),
-        layout=options["layout"],
+        usage=usage_of(options, targets),
         preset=options["preset"],
     )
 
@@ -159,7 +159,7 @@ def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budg
 
     static = ask.device is DeviceName.NONE
     if options["executor"]:
-        given = pairs(options["job_options"])
+        given = settings_by_owner(options["job_options"])
         submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
         return
     if (options["jobs"] or 1) > 1 and not static:

@@ -17,7 +17,7 @@ from attnprof.counting.useful import useful_flops
 from attnprof.errors import Unsupported
 from attnprof.records import Cost
 from attnprof.shapes import Shape
-from attnprof.usercode import UserCode, own_mistakes
+from attnprof.usercode import UserCode, own_mistakes, remarks
 from attnprof.words import Level, Pass
 
 
@@ -60,10 +60,10 @@ def counted_run(target: Target, shape: Shape, pass_: Pass, *, core: bool) -> Cou
         seen = observe(target, shape, pass_, usual_origin if core else no_origin, once=True)
         fast = ("mha_fast_path_off",) if has_fast_path(seen.built) else ()
         counted = record(target, seen.built, shape, pass_, seen.run, core, fast)
-    mixing = target.mixing(shape) if isinstance(target, UserCode) else None
-    flags = (*counted.flags, *seen.flags, *(mixing.flags if mixing else ()))
-    reasons = {**counted.reasons, **seen.reasons, **(mixing.reasons if mixing else {})}
-    return Counted(counted.cost, reasons, flags)
+    if not isinstance(target, UserCode):
+        return Counted(counted.cost, {**counted.reasons, **seen.reasons}, (*counted.flags, *seen.flags))
+    reasons = {**counted.reasons, **seen.reasons, **target.mixing(shape).reasons}
+    return Counted(counted.cost, reasons, (*counted.flags, *seen.flags, *remarks(target, shape)))
 
 
 def beyond(target: UserCode, shape: Shape, pass_: Pass, refused: TooLong, *, core: bool) -> Counted:

@@ -227,8 +227,9 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
 
     rows = None if shape.n <= ALL_ROWS else np.unique(np.linspace(0, shape.n - 1, SAMPLED_ROWS).astype(np.int64))
     with own_mistakes(target, shape):
-        module = target.build(shape)
-        found = recover(module, lambda: target.inputs(shape), shape.heads, request.trials, rows)
+        own = target.followed(shape) if isinstance(target, UserCode) else None
+        module, draw = own or (target.build(shape), lambda: target.inputs(shape))
+        found = recover(module, draw, shape.heads, request.trials, rows)
     declared = None if request.against is None else subject_of(request.against, shape, request).stack.plain
     results = findings.findings(found, shape.causal, declared[0] if declared else None)
     edges = found.slices()

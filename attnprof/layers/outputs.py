@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, unknown
 from attnprof.torch_private import leaves
 
 
@@ -27,3 +29,26 @@ def first_output(returned: Any) -> Tensor:
             hint="return a tensor, or a tuple whose first tensor is the output",
         )
     return found
+
+
+def chosen(returned: Any, wanted: str) -> Any:
+    """One of several outputs, by its index or its name. Raises `AttnprofError` for one that is not there."""
+    named = _named(returned)
+    if wanted in named:
+        return named[wanted]
+    raise unknown(f"output of a {type(returned).__name__}", wanted, named)
+
+
+def _named(returned: Any) -> dict[str, Any]:
+    """What a module returned by index and, of a mapping, a named tuple or a dataclass, by name."""
+    if isinstance(returned, Mapping):
+        named = {str(name): value for name, value in returned.items()}
+    elif dataclasses.is_dataclass(returned):
+        named = {f.name: vars(returned)[f.name] for f in dataclasses.fields(returned)}
+    elif isinstance(returned, (tuple, list)):
+        fields = vars(type(returned)).get("_fields", ())
+        named = dict(zip(fields, returned, strict=False))
+        return {**named, **{str(i): value for i, value in enumerate(returned)}}
+    else:
+        return {"0": returned}
+    return {**named, **{str(i): value for i, value in enumerate(named.values())}}

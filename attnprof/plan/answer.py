@@ -11,7 +11,7 @@ from attnprof.plan.count_service import CountKind, CountService, CountTask
 from attnprof.quantities import costed
 from attnprof.records import Point
 from attnprof.shapes import Shape
-from attnprof.usercode import causality_seen, labels_of
+from attnprof.usercode import call_of_code, causality_seen, labels_of
 from attnprof.words import DeviceName, Pass
 
 
@@ -115,4 +115,5 @@ def point(question: CostQuestion) -> dict[str, Any]:
         params,
         source=question.source,
         unknown=unknown,
+        call=call_of_code(target, shape),
     ).to_json()

@@ -19,6 +19,7 @@ from attnprof.device import device_named
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.records import Point, plain
 from attnprof.targets import door
+from attnprof.targets.usage import Usage
 
 Answer = dict[str, Any]
 
@@ -36,8 +37,7 @@ class Child:
             request["target"],
             params=request["params"],
             impl=request["impl"],
-            arguments=request["arguments"],
-            layout=request.get("layout"),
+            usage=Usage.from_json(request["usage"]),
         )
         return {"name": self.target.name}
 

@@ -19,6 +19,7 @@ from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import PlannedPoint, TargetPoints, label
 from attnprof.sweeps.run import sweep
+from attnprof.targets.usage import Usage
 from attnprof.words import Executor
 
 POLL_S = 0.5
@@ -58,7 +59,7 @@ def submit(
 
 def folder_of(run: RunFolder, job: TargetPoints) -> Path:
     """Where a job keeps its own run: named by its target, its parameters and what computes it."""
-    settings = content_hash([job.target, dict(job.params), job.impl, dict(job.arguments), job.layout])
+    settings = content_hash([job.target, dict(job.params), job.impl, job.usage.to_json()])
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
 
 
@@ -72,7 +73,7 @@ def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) ->
 def to_json(job: TargetPoints) -> str:
     """A job as text."""
     points = [{"key": p.key, "point": p.point.to_json(), "flags": p.flags} for p in job.points]
-    plain = {name: getattr(job, name) for name in ("target", "params", "impl", "arguments", "layout")}
+    plain = {"target": job.target, "params": dict(job.params), "impl": job.impl, "usage": job.usage.to_json()}
     return json.dumps({**plain, "points": points})
 
 
@@ -80,7 +81,7 @@ def from_json(text: str) -> TargetPoints:
     """The job that `to_json` wrote."""
     data = json.loads(text)
     points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data.pop("points"))
-    return TargetPoints(points=points, **data)
+    return TargetPoints(points=points, usage=Usage.from_json(data.pop("usage")), **data)
 
 
 def _without(job: TargetPoints, done: set[str]) -> TargetPoints:

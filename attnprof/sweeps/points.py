@@ -17,8 +17,9 @@ from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
 from attnprof.targets.binding import refuse_unbound
-from attnprof.usercode import fitted, labels_of
-from attnprof.words import DeviceName, Impl, Layout, Pass, Preset
+from attnprof.targets.usage import Usage
+from attnprof.usercode import call_of_code, fitted, labels_of
+from attnprof.words import DeviceName, Impl, Pass, Preset
 
 DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
@@ -36,15 +37,13 @@ class SweepRequest:
     device: DeviceName = DeviceName.CPU
     tokens: int | None = None
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-    arguments: Mapping[str, Value] = field(default_factory=dict)
-    layout: Layout | None = None
+    usage: Usage = field(default_factory=Usage)
     preset: Preset | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passes", Pass.distinct(self.passes))
         object.__setattr__(self, "device", DeviceName(self.device))
         object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
-        object.__setattr__(self, "layout", None if self.layout is None else Layout(self.layout))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
     def to_json(self) -> dict[str, Any]:
@@ -71,10 +70,9 @@ class TargetPoints:
     target: str
     params: Mapping[str, Value]
     impl: str | None
-    arguments: Mapping[str, Value]
+    usage: Usage
     points: tuple[PlannedPoint, ...]
     card: Card | None = None
-    layout: Layout | None = None
 
     @property
     def name(self) -> str:
@@ -88,8 +86,7 @@ class TargetPoints:
             "target": self.target,
             "params": dict(self.params),
             "impl": self.impl,
-            "arguments": dict(self.arguments),
-            "layout": self.layout,
+            "usage": self.usage.to_json(),
         }
 
     def find(self) -> Target:
@@ -98,8 +95,7 @@ class TargetPoints:
             self.target,
             params=self.params,
             impl=self.impl,
-            arguments=self.arguments,
-            layout=self.layout,
+            usage=self.usage,
             name=self.name,
         )
 
@@ -129,7 +125,7 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
 
 
 def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
-    given = {"params": params, "arguments": ask.arguments, "layout": ask.layout, "name": name}
+    given = {"params": params, "usage": ask.usage, "name": name}
     try:
         return door.find(text, impl=ask.impl, **given)
     except Unsupported:
@@ -170,7 +166,7 @@ def _job(
     planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
     distinct = {point.key: point for point in planned}
     points = tuple(distinct.values())
-    return TargetPoints(name, params, target.impl, ask.arguments, points, target.card, ask.layout)
+    return TargetPoints(name, params, target.impl, ask.usage, points, target.card)
 
 
 def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> PlannedPoint:
@@ -192,8 +188,18 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
     if "causal" in unknown:
         shape = shape.replace(causal=False)  # what is asked of others says nothing here, and is no claim to check
     source = None if text in catalog.names() else text
-    params = target.resolve(shape.n)
-    return Point(target.name, shape, pass_, device, target.impl, target.layers, params, source=source, unknown=unknown)
+    return Point(
+        target.name,
+        shape,
+        pass_,
+        device,
+        target.impl,
+        target.layers,
+        target.resolve(shape.n),
+        source=source,
+        unknown=unknown,
+        call=call_of_code(target, shape),
+    )
 
 
 def key_of(target: Target, point: Point) -> str:

@@ -41,6 +41,6 @@ def takes(target: Target, shape: Shape, name: str) -> bool:
     """Whether a size of a shape decides anything of a target."""
     if not isinstance(target, UserCode):
         return True
-    if name == "depth":
-        return False
-    return ("head_dim" if name == "m" else name) not in target.unknown(shape)  # keys are of streams alone
+    if name == "m":
+        return target.reads_keys_of_its_own(shape)
+    return name != "depth" and name not in target.unknown(shape)

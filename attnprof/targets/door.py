@@ -7,6 +7,7 @@ a boolean mask. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,24 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.records import Value
 from attnprof.targets.catalog import CAPTURED, entry, load, names
+from attnprof.targets.usage import Usage
 from attnprof.userfiles import import_module, run_file
-from attnprof.words import Layout
 
 
-def target(thing: Any, *, impl: str | None = None, layout: Layout | str | None = None, **parameters: Any) -> Target:
+def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
     """Whatever the user holds as a target: see `attnprof.target`."""
     if isinstance(thing, Path):
         thing = str(thing)
+    said = usage or Usage()
+    with_arguments = replace(said, arguments=parameters)
     if not isinstance(thing, str):
         from attnprof.targets.objects import Provenance, wrapped
 
-        return wrapped(thing, Provenance.of_object(thing), impl=impl, layout=layout, parameters=parameters)
+        return wrapped(thing, Provenance.of_object(thing), impl=impl, usage=with_arguments)
     code = is_code(thing) or (thing.endswith(".py") and Path(thing).is_file() and only_object(Path(thing)) is not None)
-    params, arguments = ({}, parameters) if code else (parameters, {})
-    return find(thing, impl=impl, layout=layout, params=params, arguments=arguments)
+    if code:
+        return find(thing, impl=impl, usage=with_arguments)
+    return find(thing, impl=impl, usage=said, params=parameters)
 
 
 def find(
@@ -36,17 +40,15 @@ def find(
     *,
     params: Mapping[str, Value] | None = None,
     impl: str | None = None,
-    arguments: Mapping[str, Value] | None = None,
-    layout: str | None = None,
+    usage: Usage | None = None,
     name: str | None = None,
 ) -> Target:
     """The target that a command line names (see `attnprof --help`), under a name of its own if one is given.
 
-    `params` sets parameters of a scheme or pattern file, `arguments` those of a module's constructor; `impl` is
-    how a scheme is computed, `layout` the order of a module's axes (`Layout`). Raises `AttnprofError` for anything
-    unknown, with the nearest valid choice.
+    `params` sets parameters of a scheme or pattern file, `usage` says how a module is made and called; `impl` is
+    what computes it. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
     """
-    found = _found(text, params or {}, impl, arguments or {}, layout)
+    found = _found(text, params or {}, impl, (usage or Usage()).of_target(text))
     return found if name in (None, found.name) else found.renamed(name)
 
 
@@ -56,33 +58,28 @@ def is_code(text: str) -> bool:
     return bool(file and colon) and attribute.isidentifier()
 
 
-def _found(
-    text: str,
-    params: Mapping[str, Value],
-    impl: str | None,
-    arguments: Mapping[str, Value],
-    layout: str | None,
-) -> Target:
+def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
     from attnprof.targets.scheme import CatalogTarget, as_it_looks
 
     if text in names():
         return CatalogTarget.of(entry(text), params, impl)
     if is_code(text):
-        from attnprof.targets.objects import Provenance, attribute_of, wrapped
+        from attnprof.targets.objects import Provenance, attribute_of, source_of, wrapped
 
         file, _, attribute = text.rpartition(":")
         module = run_file(Path(file)) if file.endswith(".py") else import_module(file)
-        origin = Provenance(text, attribute, (str(module.__file__),) if module.__file__ else ())
         held = attribute_of(module, attribute, text)
+        files = dict.fromkeys(str(path) for path in (module.__file__, source_of(held)) if path)
+        origin = Provenance(text, attribute, tuple(files))
         if params:
             raise AttnprofError(
                 f"{text} has no parameters to --set", hint="constructor arguments are given by --arg KEY=VALUE"
             )
-        return wrapped(held, origin, impl=impl, layout=layout, parameters=arguments)
+        return wrapped(held, origin, impl=impl, usage=usage)
     if text.endswith(".py"):
         only = only_object(Path(text))
         if only is not None:
-            return _found(f"{text}:{only}", params, impl, arguments, layout)
+            return _found(f"{text}:{only}", params, impl, usage)
         return as_it_looks(CatalogTarget.of(load(Path(text).resolve()), params, impl))
     if text.endswith(CAPTURED):
         from attnprof.targets.captured import captured

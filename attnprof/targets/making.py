@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def made(make: Callable[[], nn.Module]) -> nn.Module:
@@ -57,3 +57,16 @@ def checked_module(source: str, found: Any) -> nn.Module:
             hint="a target makes an nn.Module; a function of its own takes q, k and v",
         )
     return found
+
+
+def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Module:
+    """A user's attention function as a module, with keywords that it is given besides."""
+    from torch import nn
+
+    class Function(nn.Module):
+        """It has no parameters, and calls the function."""
+
+        def forward(self, *streams: Tensor, **named: Any) -> Any:
+            return function(*streams, **{**extra, **named})
+
+    return Function()

@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from attnprof.errors import AttnprofError, Unsupported
+from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory, place_of
 from attnprof.pattern import Card, Pattern
 from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.targets.call_names import by_name
+from attnprof.targets.call_text import call_of, input_of
+from attnprof.targets.calling import Calling, ModuleFacts, followed
+from attnprof.targets.calls import CallForm, InputKind
 from attnprof.targets.catalog import OWN_CARD
-from attnprof.targets.layouts import SWAPPED, drawn, seen_in_ours
-from attnprof.targets.making import cast, checked_module, copied, made
+from attnprof.targets.configs import ConfigClass, config_class, config_file
+from attnprof.targets.made_sizes import first_width, sizes_in, sizes_of_module
+from attnprof.targets.making import as_module, cast, checked_module, copied, made
 from attnprof.targets.scheme import torch_dtype
 from attnprof.targets.signatures import (
+    LAYER_NUMBERS,
     SIZES,
     SYNONYMS,
     check_arguments,
     required,
     said,
     signature_of,
-    size_named,
     sizes_taken,
 )
 from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
+from attnprof.targets.usage import Usage
 from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FEWEST_STREAMS = 3
-ROWS = ("query", "key", "value")
 LABELS = ("level", "causal", "heads", "kv_heads", "head_dim", "v_head_dim")
-OWN_SIZES = ("dim", "heads", "kv_heads")
+SHOWN_KEYS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleTarget:
     """A user's code as a target. It takes `x [b, n, D]`, or `q, k, v [b, h, n, d]`, in whatever order its axes lie.
 
-    `code` is a class or a factory, with `built` a module that exists, with `function` an attention function. `layout`
-    is the order of the axes where the user says it; else a probe finds it.
+    `code` is a class or a factory, with `built` a module that exists, with `function` an attention function. `usage` is
+    what the user says of how it is made and called; the rest is found by the names of its parameters, and by a probe.
     """
 
     source: str
     name: str
     code: Any
-    arguments: Mapping[str, Value] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
     files: tuple[str, ...] = ()
     function: bool = False
     built: bool = False
-    layout: Layout | None = None
     impl: None = None
     layers: int = 1
     known: dict[Any, Any] = field(default_factory=dict)
@@ -64,19 +69,39 @@ class ModuleTarget:
 
     @property
     def takes(self) -> str:
-        """The parameters of its constructor, or of the function."""
+        """The parameters of its constructor and of its config, or of the function."""
         if self.built:
             return "it is built already, and takes none"
-        return f"{'it' if self.function else 'its constructor'} takes ({said(self.code)})"
+        text = f"{'it' if self.function else 'its constructor'} takes ({said(self.code)})"
+        if self.config is None:
+            return text
+        keys = said(self.config.kind).split(", ")
+        more = f", ... {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+        return f"{text}; {self.config.kind.__name__} takes ({', '.join(keys[:SHOWN_KEYS])}{more}) by --config-arg"
+
+    @cached_property
+    def config(self) -> ConfigClass | None:
+        """The config that its constructor takes, where none is given as an argument."""
+        found = None if self.built or self.function else config_class(self.code)
+        return None if found is None or found.parameter in self.usage.arguments else found
+
+    @cached_property
+    def given_to_config(self) -> Mapping[str, Any]:
+        """The keys of its config that the user gives: of a file, and before them those given one by one."""
+        if self.config is None and (self.usage.config or self.usage.config_arguments):
+            raise AttnprofError(f"{self.source} takes no config", hint=f"{self.takes}; give them by --arg KEY=VALUE")
+        held = config_file(self.usage.config) if self.usage.config else {}
+        return {**held, **self.usage.config_arguments}
 
     @property
     def parameters(self) -> Mapping[str, Value]:
-        """The constructor's arguments as given."""
-        return dict(self.arguments)
+        """The arguments of the constructor and its config as given; what is no plain value by its type's name."""
+        given = {**self.given_to_config, **self.usage.arguments}
+        return {name: _plainly(value) for name, value in given.items()}
 
     def resolve(self, n: int) -> dict[str, Value]:
         """The arguments at length n: `{n}` replaced."""
-        return {k: _at_length(v, n) for k, v in self.arguments.items()}
+        return {name: _at_length(value, n) for name, value in self.parameters.items()}
 
     def renamed(self, name: str) -> ModuleTarget:
         """The same target under another name."""
@@ -86,13 +111,12 @@ class ModuleTarget:
         """Labels of a shape that nothing in its code takes: nobody knows whether they are true of it."""
         return tuple(name for name in LABELS if name not in self._bound(shape))
 
-    @property
+    @cached_property
     def sizes(self) -> Mapping[str, int]:
         """The sizes that it has whatever is asked for: of its arguments, or of the module that was built."""
-        if "sizes" not in self.known:
-            stated = stated_sizes(self.code) if self.built else _stated(self.arguments)
-            self.known["sizes"] = {name: size for name, size in stated.items() if name in OWN_SIZES}
-        return self.known["sizes"]
+        if self.built:
+            return sizes_of_module(self.code)
+        return {**sizes_in(self.given_to_config), **sizes_in(self.usage.arguments)}
 
     @property
     def defaults(self) -> Mapping[str, int]:
@@ -100,35 +124,84 @@ class ModuleTarget:
         signature = None if self.built else signature_of(self.code)
         given = signature.parameters if signature else {}
         named = {word: given[word].default for word in SYNONYMS["kv_heads"] if word in given}
-        return _stated(named) if not set(named) & set(self.arguments) else {}
+        return sizes_in(named) if not set(named) & set(self.usage.arguments) else {}
 
     def _bound(self, shape: Shape) -> set[str]:
-        given = {} if self.built else sizes_taken(self.code)
-        bound = {size for word, size in given.items() if word not in self.arguments} | set(self.sizes)
+        given = {} if self.built else self._taken(self.code, self.usage.arguments)
+        of_config = self._taken(self.config.kind, self.given_to_config) if self.config else {}
+        bound = {*given.values(), *of_config.values(), *self.sizes}
         if self.takes_streams(shape):
             bound |= {"heads", "kv_heads", "head_dim", "v_head_dim"}
         return bound | ({"level"} if self.function and shape.level is Level.CORE else set())
 
+    def _taken(self, code: Callable[..., Any], given: Collection[str]) -> dict[str, str]:
+        """The parameters that take sizes of the shape: those that were not given, by what we call them."""
+        return {word: size for word, size in sizes_taken(code).items() if word not in given}
+
     def takes_streams(self, shape: Shape) -> bool:
         """Whether it is called with q, k and v of several heads, not with rows of width D."""
-        return len(self._input_sizes(shape)[0]) > FEWEST_STREAMS
+        return self.form(shape).of_heads
+
+    def reads_keys_of_its_own(self, shape: Shape) -> bool:
+        """Whether some input has the axis m."""
+        return any("m" in it.axes for it in self.form(shape).inputs)
 
     def called(self, shape: Shape) -> str:
         """How it is called, with the sizes of what it is given."""
-        swapped = SWAPPED.get(self.layout or self._remembered(shape) or Layout.BND)
-        sizes = [list(size) for size in self._input_sizes(shape)]
-        for size in sizes if swapped else ():
-            a, b = swapped or (0, 0)
-            size[a], size[b] = size[b], size[a]
-        return f"{self.name if self.function else 'forward'}({', '.join(map(str, sizes))})"
-
-    def _remembered(self, shape: Shape) -> Layout | None:
         found = self.known.get(_family(shape))
-        return found.layout if found else None
+        return self.form(shape).told(self._callee, shape, found.layout if found else self.usage.layout)
+
+    def call(self, shape: Shape) -> str:
+        """How it is called at any length, as records say it: `forward(hidden_states=[1, n, 512])`."""
+        return self.form(shape).told(self._callee, shape, self.usage.layout, letters="nm")
+
+    @property
+    def _callee(self) -> str:
+        return self.name if self.function else "forward"
+
+    def form(self, shape: Shape) -> CallForm:
+        """Its call: the user's own words, or by the names of its parameters."""
+        if "form" not in self.known:
+            self.known["form"] = self._form(shape)
+        form: CallForm = self.known["form"]
+        return form
+
+    def _form(self, shape: Shape) -> CallForm:
+        described = [input_of(text) for text in self.usage.inputs]
+        if self.usage.call:
+            return call_of(self.usage.call, described)
+        projects = lambda: first_width(self._small(shape)) == shape.dim  # noqa: E731
+        try:
+            return by_name(self._code_of_call(shape), described, function=self.function, projects=projects)
+        except AttnprofError as error:
+            raise AttnprofError(f"{self.source}: {error.message}", hint=error.hint) from error
+
+    def _code_of_call(self, shape: Shape) -> Callable[..., Any]:
+        """What is called; a factory's module has to be made to know."""
+        if self.function:
+            return self.code
+        return self.code.forward if self.built or isinstance(self.code, type) else self._small(shape).forward
+
+    def calling(self, shape: Shape) -> Calling:
+        """Its call, with what the module says of rotations and ids."""
+        form = self.form(shape)
+        asks = any(it.kind.is_asked_of_module for it in form.inputs)
+        if asks and "facts" not in self.known:
+            self.known["facts"] = ModuleFacts.of(self._small(shape))
+        return Calling(form, self.usage.output, self.known.get("facts", ModuleFacts()))
+
+    def _small(self, shape: Shape) -> nn.Module:
+        """The module at this shape, to be looked at: without memory."""
+        if self.built:
+            return self.code
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return self._made(shape)
 
     def build(self, shape: Shape) -> nn.Module:
         """The module: `dim`, `heads`, `kv_heads` and `causal` of its constructor take the sizes of the shape."""
-        return seen_in_ours(self._made(shape), self.mixing(shape).layout)
+        return self.calling(shape).hooked(self._made(shape), self.mixing(shape).layout)
 
     def _made(self, shape: Shape) -> nn.Module:
         """The module as it is, its axes in its own order."""
@@ -136,24 +209,49 @@ class ModuleTarget:
 
         dtype = torch_dtype(shape)
         if self.function:
-            return as_module(self.code, self._sizes_of(shape, ("causal",)))
+            return as_module(self.code, self._sizes_of(self.code, self.usage.arguments, shape, ("causal",)))
         if self.built:
             with without_modes():
                 return cast(copied(self.code), dtype)
-        given = {**self._sizes_of(shape), **self.resolve(shape.n)}
+        given = self._given(shape)
         check_arguments(self.source, self.code, given)
-        return made(lambda: cast(checked_module(self.source, self.code(**given)), dtype))
+        try:
+            return made(lambda: cast(checked_module(self.source, self.code(**given)), dtype))
+        except (AttnprofError, MemoryError):
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            why = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
+            told = ", ".join(f"{name}={_plainly(value)!r}" for name, value in given.items())
+            raise Failed(
+                f"{self.source} cannot be made{place_of(error, self.files, self.source)}: {why}",
+                hint=f"it was made with ({told}); {self.takes}",
+            ) from error
 
-    def _sizes_of(self, shape: Shape, only: Collection[str] = SIZES) -> dict[str, Any]:
-        """The sizes of a shape by the names that the code has for them; those that it leaves to a default are left."""
+    def _given(self, shape: Shape) -> dict[str, Any]:
+        """The arguments of its constructor at a shape: sizes, the number of a layer, a config, and what is given."""
+        own = {name: _at_length(value, shape.n) for name, value in self.usage.arguments.items()}
+        numbers = {name: 0 for name in required(self.code) or () if name in LAYER_NUMBERS}
+        given = {**self._sizes_of(self.code, own, shape), **numbers}
+        if self.config is not None:
+            said_of = {name: _at_length(value, shape.n) for name, value in self.given_to_config.items()}
+            sizes = self._sizes_of(self.config.kind, said_of, shape)
+            given[self.config.parameter] = self.config.made(self.source, {**sizes, **said_of})
+        return {**given, **own}
+
+    def _sizes_of(
+        self, code: Callable[..., Any], own: Collection[str], shape: Shape, only: Collection[str] = SIZES
+    ) -> dict[str, Any]:
+        """The sizes of a shape by the names that code has for them, but for those that it was given."""
         asked: dict[str, Any] = {
             "dim": shape.dim,
             "heads": shape.heads,
             "kv_heads": shape.groups,
+            "head_dim": shape.d,
             "causal": shape.causal,
         }
-        asked |= {} if shape.head_dim is None else {"head_dim": shape.head_dim}
-        return {word: asked[size] for word, size in sizes_taken(self.code).items() if size in only and size in asked}
+        return {word: asked[size] for word, size in self._taken(code, own).items() if size in only}
 
     def mixing(self, shape: Shape) -> Mixing:
         """What it mixes, by a probe at a small length, once for each width, heads and causality."""
@@ -161,63 +259,45 @@ class ModuleTarget:
         if family not in self.known:
             self._check_layout(shape)
             small = shape.replace(batch=ENTRIES, dtype=DType.FLOAT32, m=None)
+            stated = None if self.takes_streams(shape) else self._stated()
             self.known[family] = probe(
-                MixingQuestion(
-                    make=lambda n: self._made(small.replace(n=n)),
-                    sizes=lambda n: self._input_sizes(small.replace(n=n, kv_heads=None)),
-                    streams=self.takes_streams(shape),
-                    given=self.layout,
-                    stated=None if self.takes_streams(shape) else self._stated(),
-                ),
-                shape.n,
+                MixingQuestion(self._made, self.calling(shape), small, given=self.usage.layout, stated=stated), shape.n
             )
         return self.known[family]
 
     def _check_layout(self, shape: Shape) -> None:
         fitting = [layout for layout in Layout if layout.of_streams is self.takes_streams(shape)]
-        if self.layout and self.layout not in fitting:
+        if self.usage.layout and self.usage.layout not in fitting:
             inputs = "q, k and v" if self.takes_streams(shape) else "x"
             raise AttnprofError(
-                f"{self.source} takes {inputs}, which do not lie as {self.layout}",
+                f"{self.source} takes {inputs}, which do not lie as {self.usage.layout}",
                 hint=f"--layout {' or '.join(fitting)}",
             )
 
     def _stated(self) -> Layout | None:
         """The layout that a module states by `batch_first`: its attribute, its constructor's argument or default."""
-        first = vars(self.code).get("batch_first") if self.built else self.arguments.get("batch_first")
+        first = vars(self.code).get("batch_first") if self.built else self.usage.arguments.get("batch_first")
         signature = None if self.built else signature_of(self.code)
         if first is None and signature and "batch_first" in signature.parameters:
             first = signature.parameters["batch_first"].default
         return {True: Layout.BND, False: Layout.NBD}.get(first) if isinstance(first, bool) else None
 
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
-        """`(q, k, v)` where it takes at least three required tensors, else `(x,)`; they lie in its own order."""
-        layout = self.mixing(shape).layout
-        return tuple(drawn(size, layout, torch_dtype(shape)) for size in self._input_sizes(shape))
+        """What its call is made of, the streams and whatever else; rows and streams lie in its own order."""
+        return self.calling(shape).inputs(shape, self.mixing(shape).layout)
 
-    def _input_sizes(self, shape: Shape) -> tuple[tuple[int, ...], ...]:
-        """The sizes of its inputs, in our order; the names of a module's parameters tell rows of width D from heads."""
-        names = self._parameters_of_call(shape)
-        row = (shape.batch, shape.n, shape.dim)
-        if names is not None and len(names) < FEWEST_STREAMS:
-            return (row,)
-        if not self.function and names is not None and names[:3] == ROWS:
-            return (row, row, row)
-        q = (shape.batch, shape.heads, shape.n, shape.d)
-        k = (shape.batch, shape.groups, shape.keys, shape.d)
-        return q, k, (*k[:-1], shape.d_v)
-
-    def _parameters_of_call(self, shape: Shape) -> tuple[str, ...] | None:
-        """The required parameters of what is called; a factory's module has to be made to know."""
-        if "forward" not in self.known:
-            if self.function:
-                code = self.code
-            elif self.built or isinstance(self.code, type):
-                code = getattr(self.code, "forward", self.code)
-            else:
-                code = self._made(shape).forward
-            self.known["forward"] = required(code)
-        return self.known["forward"]
+    def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
+        """The module as one that takes its streams alone, and what draws them. Raises `AttnprofError` for ids."""
+        form = self.form(shape)
+        ids = [it.name for it in form.inputs if it.stream and it.kind is InputKind.IDS]
+        if ids:
+            raise AttnprofError(
+                f"{self.source} is given {ids[0]}, whole numbers that no gradient reaches",
+                hint="give it rows where it takes them: --input inputs_embeds=b,n,D",
+            )
+        streams = [it.stream for it in form.inputs]
+        module = followed(self.build(shape), form, self.inputs(shape))
+        return module, lambda: tuple(itertools.compress(self.inputs(shape), streams))
 
     def reference(self, shape: Shape) -> nn.Module:
         """There is none for a user's module; raises `Unsupported`."""
@@ -237,51 +317,13 @@ def _family(shape: Shape) -> tuple[Any, ...]:
     return shape.dim, shape.heads, shape.groups, shape.causal
 
 
-def stated_sizes(module: nn.Module) -> dict[str, int]:
-    """The sizes that a built module states: by its attributes, its config's, or the width of its first layer."""
-    config = vars(module).get("config")
-    found = {**(_stated(vars(config)) if config is not None and hasattr(config, "__dict__") else {})}
-    found |= _stated(vars(module))
-    if "dim" not in found:
-        width = next((w for part in module.modules() if (w := _width(part)) is not None), None)
-        found |= {} if width is None else {"dim": width}
-    return found
+def _plainly(value: Any) -> Value:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__
 
 
-def _stated(named: Mapping[str, Any]) -> dict[str, int]:
-    sizes = {size_named(word): value for word, value in named.items()}
-    return {
-        name: value for name, value in sizes.items() if name and isinstance(value, int) and not isinstance(value, bool)
-    }
-
-
-def _width(part: nn.Module) -> int | None:
-    """The width of the rows that a layer takes, where it is one of torch's that say so."""
-    from torch import nn
-
-    if isinstance(part, nn.Linear):
-        return part.in_features
-    if isinstance(part, nn.LayerNorm) and len(part.normalized_shape) == 1:
-        return part.normalized_shape[0]
-    return part.embed_dim if isinstance(part, nn.MultiheadAttention) else None
-
-
-def _at_length(value: Value, n: int) -> Value:
+def _at_length(value: Any, n: int) -> Any:
     if isinstance(value, str) and "{n}" in value:
         from attnprof.units import parse_value
 
         return parse_value(value.replace("{n}", str(n)))
     return value
-
-
-def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Module:
-    """A user's attention function as a module."""
-    from torch import nn
-
-    class Function(nn.Module):
-        """It has no parameters, and calls the function."""
-
-        def forward(self, *streams: Tensor) -> Tensor:
-            return function(*streams, **extra)
-
-    return Function()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -15,14 +15,14 @@ import numpy as np
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.pattern import Expr
-from attnprof.records import Value
 from attnprof.targets.captured import of_block_mask, of_csr, of_dense
 from attnprof.targets.catalog import OWN_CARD, Entry
+from attnprof.targets.configs import config_class
 from attnprof.targets.mask_mod import mask_entry
 from attnprof.targets.module import ModuleTarget
 from attnprof.targets.scheme import CatalogTarget, as_it_looks
 from attnprof.targets.signatures import is_factory, is_mask_mod, sizes_taken
-from attnprof.words import Layout
+from attnprof.targets.usage import Usage
 
 WHAT = (
     "a name, a path, an nn.Module or its class, a function of q, k, v, a mask_mod (b, h, q_idx, kv_idx), an expression "
@@ -42,17 +42,21 @@ class Provenance:
     def of_object(cls, thing: Any) -> Self:
         """That of an object which was handed over: its class or function, and the file that defines that."""
         code = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
-        name = code.__name__.strip("<>")
-        try:
-            file = inspect.getsourcefile(code)
-        except TypeError:  # a builtin has none
-            file = None
+        name, file = code.__name__.strip("<>"), source_of(code)
         return cls(f"{file}:{name}" if file else name, name, (file,) if file and Path(file).is_file() else ())
 
     @property
     def path(self) -> Path:
         """Its first source file, or what stands for one."""
         return Path(self.files[0]) if self.files else Path(self.text)
+
+
+def source_of(thing: Any) -> str | None:
+    """The file that defines a class or function; None for a builtin, and for any other object."""
+    try:
+        return inspect.getsourcefile(thing)
+    except TypeError:
+        return None
 
 
 def attribute_of(module: ModuleType, attribute: str, text: str) -> Any:
@@ -71,36 +75,41 @@ def wrapped(
     origin: Provenance,
     *,
     impl: str | None = None,
-    layout: Layout | str | None = None,
-    parameters: Mapping[str, Any],
+    usage: Usage,
 ) -> Target:
     """The object as a target. Raises `AttnprofError` for one that nothing can be profiled of.
 
-    `parameters` are the arguments of a constructor or factory. A function of four parameters is a mask_mod
+    `usage` says how code is made and called. A function of four parameters is a mask_mod
     `(b, h, q_idx, kv_idx)`, one that needs sizes and arguments at most makes a module, any other is attention on
     `(q, k, v)`.
     """
     pattern = _pattern(thing, origin, impl)
     if pattern is not None:
-        _refuse(parameters, origin, "is a pattern, and takes no arguments")
+        _refuse(usage, origin, "is a pattern, and takes no arguments")
         return pattern
     built = _is_torch(thing, "nn.modules.module", "Module")
     if not built and isinstance(thing, Target):
-        _refuse(parameters, origin, "is a target already", hint="give parameters where it is made")
+        _refuse(usage, origin, "is a target already", hint="give parameters where it is made")
         return thing
     if built:
-        _refuse(parameters, origin, "is built already, so that --arg comes too late", hint="name its class instead")
+        _refuse(usage, origin, "is built already, so that --arg comes too late", hint="name its class instead")
     if not callable(thing):
         raise AttnprofError(f"{origin.text} is a {type(thing).__name__}", hint=f"a target is {WHAT}")
-    function = not built and not inspect.isclass(thing) and not is_factory(thing, (*sizes_taken(thing), *parameters))
-    said = None if layout is None else Layout(layout)
-    files, given = origin.files, dict(parameters)
-    return ModuleTarget(origin.text, origin.name, thing, given, files, function=function, built=built, layout=said)
+    function = not built and not inspect.isclass(thing) and not _makes_module(thing, usage)
+    files = (*origin.files, *((usage.config,) if usage.config else ()))
+    return ModuleTarget(origin.text, origin.name, thing, usage, files, function=function, built=built)
 
 
-def _refuse(parameters: Mapping[str, Value], origin: Provenance, why: str, hint: str = "leave them out") -> None:
-    if parameters:
-        raise AttnprofError(f"{origin.text} {why}: {', '.join(parameters)}", hint=hint)
+def _makes_module(thing: Callable[..., Any], usage: Usage) -> bool:
+    """Whether a function can be called with sizes, arguments and a config alone."""
+    config = config_class(thing)
+    return is_factory(thing, (*sizes_taken(thing), *usage.arguments, *((config.parameter,) if config else ())))
+
+
+def _refuse(usage: Usage, origin: Provenance, why: str, hint: str = "leave them out") -> None:
+    given = [*usage.arguments, *usage.config_arguments, *((usage.config,) if usage.config else ())]
+    if given:
+        raise AttnprofError(f"{origin.text} {why}: {', '.join(given)}", hint=hint)
 
 
 def _pattern(thing: Any, origin: Provenance, impl: str | None) -> Target | None:

@@ -32,17 +32,24 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "dim": ("dim", "embed_dim", "d_model", "hidden_size", "model_dim", "n_embd"),
     "heads": ("heads", "num_heads", "nhead", "n_head", "n_heads", "num_attention_heads"),
     "kv_heads": ("kv_heads", "num_kv_heads", "n_kv_heads", "num_key_value_heads"),
-    "head_dim": ("head_dim", "dim_head", "d_head", "head_size"),
+    "head_dim": ("head_dim", "dim_head", "d_head", "head_size", "d_kv"),
     "causal": ("causal", "is_causal"),
 }
 SIZES = tuple(SYNONYMS)
+LAYER_NUMBERS = ("layer_idx", "layer_id", "layer")  # where a constructor asks which layer it is: the first
 
 
 def sizes_taken(code: Callable[..., Any]) -> dict[str, str]:
-    """The parameters of code that are sizes, with what attnprof calls them."""
+    """The parameters of code that are sizes, with what attnprof calls them.
+
+    A `dim` that may be left out (None), beside no heads, is the width of one head as well as of all: it is left alone.
+    """
     signature = signature_of(code)
-    known: Mapping[str, Any] = signature.parameters if signature else {}
-    return {word: size for size, words in SYNONYMS.items() for word in words if word in known}
+    known: Mapping[str, inspect.Parameter] = signature.parameters if signature else {}
+    found = {word: size for size, words in SYNONYMS.items() for word in words if word in known}
+    if "dim" in known and known["dim"].default is None and "heads" not in found.values():
+        del found["dim"]
+    return found
 
 
 def size_named(word: str) -> str | None:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
-from attnprof.targets.layouts import drawn
+from attnprof.shapes import Shape
+from attnprof.targets.calling import Calling
 from attnprof.usercode import Mixing
 from attnprof.words import Layout
 
@@ -27,21 +29,24 @@ MOST_PARAMETERS = 2**28
 OURS = {False: Layout.BND, True: Layout.BHND}
 OTHER = {False: Layout.NBD, True: Layout.BNHD}
 
-Sizes = tuple[tuple[int, ...], ...]
-
 
 @dataclass(frozen=True)
 class MixingQuestion:
-    """How to make the module for a length, the sizes of its inputs there, and what is known of its layout beforehand.
+    """How to make the module for a shape and how it is called, and what is known of its layout beforehand.
 
     `given` was said by the user; `stated` is what the module says of itself.
     """
 
-    make: Callable[[int], nn.Module]
-    sizes: Callable[[int], Sizes]
-    streams: bool
+    make: Callable[[Shape], nn.Module]
+    calling: Calling
+    shape: Shape
     given: Layout | None = None
     stated: Layout | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether it takes streams of heads."""
+        return self.calling.form.of_heads
 
     @property
     def usual(self) -> Layout:
@@ -69,9 +74,9 @@ def probe(question: MixingQuestion, n: int) -> Mixing:
     why = ""
     from attnprof.torch_private import without_modes
 
-    with without_modes(), _same_numbers():
+    with without_modes(), _same_numbers(), quietly():
         try:
-            if _parameters(question.make, LENGTHS[0]) > MOST_PARAMETERS:
+            if _parameters(question) > MOST_PARAMETERS:
                 return Mixing(question.usual, why="its parameters are too large to run it here")
             for length in lengths:
                 for order in question.orders():
@@ -93,19 +98,20 @@ def _judged(question: MixingQuestion, n: int, order: Layout) -> Mixing:
     import torch
 
     torch.manual_seed(0)
-    module = question.make(n).eval()
-    seen = _moved(module, question.sizes(n), order)
+    shape = question.shape.replace(n=n)
+    module = question.make(shape).eval()
+    seen = _moved(module, question.calling, shape, order)
     if seen is None:
         return Mixing(question.usual, why="its output has no axis of tokens")
     layout = _layout(question, seen, order)
     if layout is not order:
-        seen = _moved(module, question.sizes(n), layout)
+        seen = _moved(module, question.calling, shape, layout)
         if seen is None:
             return Mixing(layout, why="its output has no axis of tokens")
-    trained = _moved(module.train(), question.sizes(n), layout)
+    trained = _moved(module.train(), question.calling, shape, layout)
     return Mixing(
         layout,
-        tokens=seen.tokens,
+        tokens=seen.tokens or (None if question.calling.form.reads_more else False),
         batch=seen.batch,
         batch_in_training=None if trained is None else trained.batch,
         heads=seen.heads if question.streams else None,
@@ -135,18 +141,23 @@ def _layout(question: MixingQuestion, seen: Moved, order: Layout) -> Layout:
     return shown
 
 
-def _moved(module: nn.Module, sizes: Sizes, layout: Layout) -> Moved | None:
+def _moved(module: nn.Module, calling: Calling, shape: Shape, layout: Layout) -> Moved | None:
     """What moves with the first, the middle and the last token of one entry; None without an output a token."""
     import torch
 
     torch.manual_seed(0)
-    streams = [drawn(size, layout, torch.float32) for size in sizes]
+    given = calling.inputs(shape, layout)
+    followed = [it.stream for it in calling.form.inputs]
+    first = given[followed.index(True)]
+    leading = first.shape[:-1] if first.is_floating_point() else first.shape
     with torch.no_grad():
-        base = _output(module, streams, layout)
-        leading = streams[0].shape[:-1]
+        base = _output(module, calling, given, layout)
         if base.shape[: len(leading)] != leading:
             return None
-        found = [_apart(base, _output(module, given, layout)) for given in _replaced(streams)]
+        found = [
+            _apart(base, _output(module, calling, changed, layout))
+            for changed in _replaced(given, followed, leading[-1], calling.facts.vocabulary)
+        ]
     n = leading[-1]
     entry = ENTRIES // 2
     tokens = list(_tokens(n))
@@ -176,27 +187,27 @@ def _tokens(n: int) -> Iterator[int]:
     yield from dict.fromkeys((0, n // 2, n - 1))
 
 
-def _replaced(streams: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The streams with one token of one entry (and of the first head) replaced."""
+def _replaced(given: Sequence[Tensor], followed: Sequence[bool], n: int, vocabulary: int) -> Iterator[list[Tensor]]:
+    """The inputs with one token of one entry (and of the first head) replaced in those that are followed."""
     import torch
 
-    for token in _tokens(streams[0].shape[-2]):
-        changed = [x.clone(memory_format=torch.preserve_format) for x in streams]
-        for x in changed:
+    for token in _tokens(n):
+        changed = [x.clone(memory_format=torch.preserve_format) for x in given]
+        for x in (x for x, moves in zip(changed, followed, strict=True) if moves):
             place = x[ENTRIES // 2, 0] if x.dim() > 3 else x[ENTRIES // 2]
-            place[..., token, :] = LOUD * torch.randn(place.shape[-1])
+            if x.is_floating_point():
+                place[..., token, :] = LOUD * torch.randn(place.shape[-1])
+            else:
+                place[token] = (place[token] + 1) % vocabulary
         yield changed
 
 
-def _output(module: nn.Module, streams: Sequence[Tensor], layout: Layout) -> Tensor:
-    """The first tensor that comes out, in our order, with the same random numbers each time."""
+def _output(module: nn.Module, calling: Calling, given: Sequence[Tensor], layout: Layout) -> Tensor:
+    """The output, in our order, with the same random numbers each time."""
     import torch
 
-    from attnprof.layers.outputs import first_output
-    from attnprof.targets.layouts import turned
-
     torch.manual_seed(1)
-    return turned(first_output(module(*(turned(x, layout) for x in streams))), layout)
+    return calling.run(module, given, layout)
 
 
 def _apart(base: Tensor, other: Tensor) -> Tensor:
@@ -209,14 +220,16 @@ def _apart(base: Tensor, other: Tensor) -> Tensor:
     return ((base - other).abs() > MOVED * scale).any(dim=-1)
 
 
-def _parameters(make: Callable[[int], nn.Module], n: int) -> int:
+def _parameters(question: MixingQuestion) -> int:
     """Parameters of the module, made without memory; 0 where that cannot be done."""
     from attnprof.torch_private import fake_mode
 
     try:
         with warnings.catch_warnings(), fake_mode():
             warnings.simplefilter("ignore")
-            return sum(p.numel() for p in make(n).parameters())
+            return sum(p.numel() for p in question.make(question.shape.replace(n=LENGTHS[0])).parameters())
+    except AttnprofError:
+        raise
     except Exception:
         return 0
 

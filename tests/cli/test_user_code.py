@@ -60,14 +60,15 @@ def test_one_target_that_breaks_does_not_end_a_sweep(tmp_path: Path) -> None:
 def test_code_that_raises_is_one_line(asked: tuple[str, ...], tmp_path: Path) -> None:
     command, *rest = asked
     done = attnprof(command, f"{OWN}:Breaks", *rest, *SMALL, cwd=tmp_path)
-    refused(done, "ValueError: no luck today", "it was called as forward([1,")
+    refused(done, "ValueError: no luck today", "it was called as forward(x=[1,")
 
 
 def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
     done = attnprof("cost", *ENCODER, "--dim", "64", "--lengths", "64", "--no-forms", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "level unknown, bidirectional as probed" in done.out
-    assert "h=unknown" in done.out
+    assert "h=4 g=unknown" in done.out
+    assert "called as forward(src=[1, n, 64])" in done.out
     assert "given so" in done.out
     told = attnprof("cost", f"{OWN}:Item", "--lengths", "64", "--json", *SMALL, cwd=tmp_path).data
     assert {row["method"] for row in told["table"]} == {"dispatch on real tensors"}
@@ -79,7 +80,7 @@ def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
     ("asked", "flag"),
     [
         (("cost", "--lengths", "64"), ("--causal",)),
-        (("audit", "-n", "64"), ("--heads", "16")),
+        (("audit", "-n", "64"), ("--kv-heads", "2")),
         (("limit", "--memory", "1GiB"), ("--level", "core")),
         (("sweep", "--device", "none", "--lengths", "64"), ("--kv-heads", "2")),
     ],
@@ -98,3 +99,29 @@ def test_a_layout_can_be_said(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     wrong = attnprof("cost", f"{OWN}:talking", "--layout", "bnd", "--lengths", "64", *SMALL, cwd=tmp_path)
     refused(wrong, "which do not lie as bnd", "--layout bhnd or bnhd")
+
+
+def test_a_config_and_a_call_are_said_and_shown(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"n_embd": 64}')
+    made = ("--config", config, "--config-arg", "n_head=4", "--call", "m(x)")
+    done = attnprof("cost", f"{OWN}:Configured", *made, "--lengths", "64", "--no-forms", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "called as m(x) with x = [1, n, 64]" in done.out
+    assert "D=64 h=4" in done.out
+
+
+def test_arguments_of_one_target_leave_the_others(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    own = ("--arg", "Configured.layer_idx=3", "--device", "none", "--lengths", "64", "--out", out, "--no-page")
+    done = attnprof("sweep", f"{OWN}:Plain", f"{OWN}:Configured", *own, *SMALL)
+    assert done.code == 0, done.err
+    points = [record.point for record in RunFolder.open(out).records()]
+    assert {(point.target, point.call) for point in points} == {
+        ("Plain", "forward(x=[1, n, 64])"),
+        ("Configured", "forward(x=[1, n, 64])"),
+    }
+    assert {str(dict(point.params)) for point in points} == {"{}", "{'layer_idx': 3}"}
+    stranger = attnprof("cost", f"{OWN}:Plain", "--arg", "Item.heads=2")
+    refused(stranger, "--arg Item.heads is of no target here", "--arg Plain.heads=VALUE")
+    refused(attnprof("cost", "dense", "--call", "m(x)"), "dense is no code of yours", "--set NAME.PARAM=VALUE")

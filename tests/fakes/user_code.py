@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
@@ -219,3 +221,81 @@ built = Plain()
 tied = Plain()
 tied.out.weight = nn.Parameter(torch.randn(64, 64))
 tied.register_parameter("again", tied.out.weight)
+
+
+@dataclass
+class PlainConfig:
+    """The config of `Configured`, in the words of nanoGPT."""
+
+    n_embd: int = 32
+    n_head: int = 2
+    bias: bool = False
+
+
+class Configured(Plain):
+    """Made from a config and the number of its layer."""
+
+    def __init__(self, config: PlainConfig, layer_idx: int) -> None:
+        super().__init__(config.n_embd, config.n_head)
+        self.layer_idx = layer_idx
+
+
+class Unannotated(Plain):
+    """Made from a config that nothing but the file names."""
+
+    def __init__(self, config) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(config.n_embd, config.n_head)
+
+
+class Crossed(Plain):
+    """Reads a memory as well, and needs a mask and a rotation that it leaves alone."""
+
+    def forward(
+        self, hidden: Tensor, memory: Tensor, attn_mask: Tensor | None, *, position_ids: Tensor
+    ) -> dict[str, Tensor]:
+        assert attn_mask is None
+        assert position_ids.tolist()[0] == list(range(hidden.shape[1]))
+        return {"length": torch.tensor(1), "first": super().forward(hidden), "second": memory @ self.out.weight}
+
+
+class Named(Plain):
+    """Needs what its name does not say."""
+
+    def forward(self, x: Tensor, gadget: Tensor) -> Tensor:
+        return super().forward(x) + gadget
+
+
+class Embedded(nn.Module):
+    """Takes ids of a vocabulary of 7 words."""
+
+    def __init__(self, dim: int = 64, heads: int = 4) -> None:
+        super().__init__()
+        self.table, self.attention = nn.Embedding(7, dim), Causal(dim, heads)
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, None]:
+        return self.attention(self.table(idx)), None
+
+
+class Unmade(Plain):
+    """Refuses to be made."""
+
+    def __init__(self, dim: int = 64) -> None:
+        raise ValueError("no such width today")
+
+
+class Untrue(Plain):
+    """Takes `causal`, and is not."""
+
+    def __init__(self, dim: int = 64, heads: int = 4, causal: bool = False) -> None:
+        super().__init__(dim, heads)
+
+
+class Cross(nn.Module):
+    """Reads a memory alone: no token moves another."""
+
+    def __init__(self, dim: int = 64, heads: int = 4) -> None:
+        super().__init__()
+        self.inner = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.inner(x, context, context)[0]

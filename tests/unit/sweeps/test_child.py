@@ -20,6 +20,7 @@ from attnprof.shapes import Shape
 from attnprof.sweeps.child import Child, redirect
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died, Worker
+from attnprof.targets.usage import Usage
 
 POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", impl="gather").to_json()
 
@@ -27,7 +28,7 @@ POINT = Point("sliding_window", Shape(n=96, dim=16, heads=2), "train", impl="gat
 def opened(target: str = "sliding_window", **params: Any) -> Child:
     """A child with its target found."""
     child = Child()
-    answer = child.answer({"do": "open", "target": target, "params": params, "impl": None, "arguments": {}})
+    answer = child.answer({"do": "open", "target": target, "params": params, "impl": None, "usage": Usage().to_json()})
     assert answer["ok"], answer
     return child
 
@@ -61,7 +62,9 @@ def test_what_a_scheme_does_not_define_is_unsupported() -> None:
 
 
 def test_an_unknown_target_is_an_unusable_input() -> None:
-    answer = Child().answer({"do": "open", "target": "longformr", "params": {}, "impl": None, "arguments": {}})
+    answer = Child().answer(
+        {"do": "open", "target": "longformr", "params": {}, "impl": None, "usage": Usage().to_json()}
+    )
     assert (answer["ok"], answer["kind"]) == (False, "input")
     assert "longformer" in answer["hint"]
 
@@ -75,7 +78,7 @@ def test_a_module_that_breaks_is_a_failure_with_its_message(tmp_path: Path) -> N
     answer = child.answer({"do": "measure", "point": POINT, "budget_s": 0.1})
     assert answer["kind"] == "failed"
     assert "mine.py:Broken fails, line 4: ValueError: no luck" in answer["message"]
-    assert "called as forward([1, 96, 16])" in answer["message"]
+    assert "called as forward(x=[1, 96, 16])" in answer["message"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def refuse(pipe: Connection, log: str) -> None:
 
 def worker(serve: Any, tmp_path: Path) -> Worker:
     """A worker with a child that is not attnprof's."""
-    return Worker(TargetPoints("dense", {}, None, {}, ()), tmp_path / "log", serve)
+    return Worker(TargetPoints("dense", {}, None, Usage(), ()), tmp_path / "log", serve)
 
 
 def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
 
 
 def test_a_real_child_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    job = TargetPoints("sliding_window", {"window": 16}, None, {}, ())
+    job = TargetPoints("sliding_window", {"window": 16}, None, Usage(), ())
     asked = Worker(job, tmp_path / "log")
     answer = asked.ask({"do": "count", "point": POINT}, 120)
     assert answer["ok"], answer

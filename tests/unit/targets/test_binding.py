@@ -15,6 +15,7 @@ from attnprof.records import Point
 from attnprof.shapes import Shape
 from attnprof.sweeps.points import SweepRequest, plan
 from attnprof.targets import door
+from attnprof.targets.usage import Usage
 from attnprof.usercode import UserCode, fitted
 from attnprof.words import Pass
 
@@ -27,7 +28,7 @@ WEIGHTS = 4 * D**2 * 4  # bytes
 
 
 def found(name: str, **arguments: Any) -> UserCode:
-    target = door.find(f"{OWN}:{name}", arguments=arguments)
+    target = door.find(f"{OWN}:{name}", usage=Usage(arguments=arguments))
     assert isinstance(target, UserCode)
     return target
 

@@ -14,6 +14,7 @@ from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, analyze
 from attnprof.shapes import Shape
 from attnprof.targets import door
+from attnprof.targets.usage import Usage
 from attnprof.usercode import UserCode
 from attnprof.words import Layout, Pass
 
@@ -24,7 +25,7 @@ SMALL = Shape(64, dim=64, heads=4)
 
 
 def found(text: str, layout: Layout | None = None, **arguments: Any) -> UserCode:
-    target = door.find(text if ":" in text else f"{OWN}:{text}", arguments=arguments, layout=layout)
+    target = door.find(text if ":" in text else f"{OWN}:{text}", usage=Usage(arguments=arguments, layout=layout))
     assert isinstance(target, UserCode)
     return target
 

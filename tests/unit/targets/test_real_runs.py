@@ -157,4 +157,4 @@ def test_no_formula_rests_on_fake_tensors_that_mislead() -> None:
 def test_what_a_user_s_code_raises_names_the_line_and_the_call(name: str, pass_: Pass, said: str) -> None:
     with pytest.raises(Failed, match=f"user_code.py:{name} fails, line [0-9]+: ValueError: no {said} today") as caught:
         count(found(name), SHAPE, pass_)
-    assert caught.value.hint == f"it was called as forward([1, {N}, {D}])"
+    assert caught.value.hint == f"it was called as forward(x=[1, {N}, {D}])"

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from attnprof.counting.counted import count
 from attnprof.shapes import Shape
 from attnprof.targets import door
+from attnprof.targets.usage import Usage
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
 
@@ -29,7 +30,7 @@ SHAPE = Shape(128, dim=64)
 
 
 def found(name: str) -> UserCode:
-    target = door.find(f"{OWN}:{name}", arguments={"length": "{n}"})
+    target = door.find(f"{OWN}:{name}", usage=Usage(arguments={"length": "{n}"}))
     assert isinstance(target, UserCode)
     return target
 
@@ -60,7 +61,7 @@ def test_a_causal_model_at_a_length_where_its_mask_would_show() -> None:
     Core: causal, by the CPU kernel's 4 blocks of 256 queries: 2 x 512 + 2 x 1,024 keys, 786,432 pairs of a head, 4 d
     FLOPs each: 4 x 64 x 786,432 x 8 heads x 2 layers. With a mask, which fake tensors bring, it would be all pairs.
     """
-    target = door.find(f"{OWN}:Llama", arguments={"dim": 512, "inner": 1024})
+    target = door.find(f"{OWN}:Llama", usage=Usage(arguments={"dim": 512, "inner": 1024}))
     shape = Shape(1024)
     forward, train = (count(target, shape, pass_).cost for pass_ in (Pass.FORWARD, Pass.TRAIN))
     assert forward.flops_core_executed == 4 * 64 * 786_432 * 8 * 2 == 3_221_225_472
