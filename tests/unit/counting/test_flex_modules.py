@@ -21,6 +21,7 @@ from attnprof.counting.flex_masks import NoValues, captures_fake, counted_flex, 
 from attnprof.errors import TooLarge, Unsupported
 from attnprof.shapes import Shape
 from attnprof.targets.objects import ModuleTarget
+from attnprof.targets.usage import Usage
 
 DIM, HEADS, D = 64, 4, 16
 N, TILE = 512, 128
@@ -185,7 +186,11 @@ PAIRS = {
 def counted(made: type[nn.Module], pass_: str, n: int = N) -> Counted:
     """The count of a module of that kind, made for its length."""
     takes = {"length": "{n}"} if "length" in inspect.signature(made).parameters else {}
-    return count(ModuleTarget(made.__name__, made.__name__, made, takes), Shape(n=n, dim=DIM, heads=HEADS), pass_)  # type: ignore[arg-type]
+    return count(
+        ModuleTarget(made.__name__, made.__name__, made, Usage(arguments=takes)),
+        Shape(n=n, dim=DIM, heads=HEADS),
+        pass_,
+    )
 
 
 @pytest.mark.parametrize("made", PAIRS)
