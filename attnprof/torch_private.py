@@ -127,13 +127,16 @@ def stored(t: Tensor) -> int:
     return t._nnz()
 
 
-def is_wrapper(t: Tensor) -> bool:
-    """Whether a tensor is made of others, which its `__tensor_flatten__` names."""
-    return dispatch.is_traceable_wrapper_subclass(t)
+def made_of(t: Any) -> list[Any]:
+    """What a tensor that wraps others is made of, as a jagged one is; nothing of any other tensor."""
+    if not dispatch.is_traceable_wrapper_subclass(t):
+        return []
+    names, _ = t.__tensor_flatten__()
+    return [getattr(t, name) for name in names]
 
 
 def is_wrapper_type(kind: type) -> bool:
-    """`is_wrapper` of a type."""
+    """Whether tensors of a type are made of others."""
     return dispatch.is_traceable_wrapper_subclass_type(kind)
 
 

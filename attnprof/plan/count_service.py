@@ -63,9 +63,10 @@ class CountService:
         """The answer of a task, counted now unless it is known. Raises whatever counting it raises."""
         if not task.kept:
             return _counted(task)
-        if task.key not in self.values:
-            self._take({task.key: _counted(task)})
-        return self.values[task.key]
+        key = task.key
+        if key not in self.values:
+            self._take({key: _counted(task)})
+        return self.values[key]
 
     def prepare(self, tasks: Iterable[CountTask], watch: ShareWatch = lambda done, total: None) -> None:
         """Count what is not known of some tasks, where several processes can share it; `watch` is told of each share.
