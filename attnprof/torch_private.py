@@ -1,8 +1,8 @@
 """All that attnprof asks of torch beside its public face: private names, and public ones that move between releases.
 
 No other file names them. Each has a canary in `tests/unit/test_torch_private.py`, which says what breaks here when a
-release of torch changes it; the bounds on torch in pyproject.toml are the releases that the canaries pass on. Rooms
-that must load without torch import this file inside functions.
+release of torch changes it, and is the reason for the bounds on torch in pyproject.toml. Rooms that must load without
+torch import this file inside functions.
 """
 
 from __future__ import annotations
