@@ -1,8 +1,8 @@
 """All that attnprof asks of torch beside its public face: private names, and public ones that move between releases.
 
 No other file names them. Each has a canary in `tests/unit/test_torch_private.py`, which says what breaks here when a
-release of torch changes it; the bounds on torch in pyproject.toml are the releases that the canaries pass on. Rooms
-that must load without torch import this file inside functions.
+release of torch changes it, and is the reason for the bounds on torch in pyproject.toml. Rooms that must load without
+torch import this file inside functions.
 """
 
 from __future__ import annotations
@@ -127,13 +127,16 @@ def stored(t: Tensor) -> int:
     return t._nnz()
 
 
-def is_wrapper(t: Tensor) -> bool:
-    """Whether a tensor is made of others, which its `__tensor_flatten__` names."""
-    return dispatch.is_traceable_wrapper_subclass(t)
+def made_of(t: Any) -> list[Any]:
+    """What a tensor that wraps others is made of, as a jagged one is; nothing of any other tensor."""
+    if not dispatch.is_traceable_wrapper_subclass(t):
+        return []
+    names, _ = t.__tensor_flatten__()
+    return [getattr(t, name) for name in names]
 
 
 def is_wrapper_type(kind: type) -> bool:
-    """`is_wrapper` of a type."""
+    """Whether tensors of a type are made of others."""
     return dispatch.is_traceable_wrapper_subclass_type(kind)
 
 

@@ -160,6 +160,8 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
 
 
 def _digits(value: float) -> str:
+    if 0 < abs(value) < 0.0995:
+        return f"{value:.3g}"
     places = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{places}f}"
 

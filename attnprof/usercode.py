@@ -159,7 +159,8 @@ def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shap
                 f"{target.source} has {name} = {size}, and {name} = {asked[name]} is asked for",
                 hint=f"leave {name} out, or make one of that size",
             )
-    unasked = {name: size for name, size in target.defaults.items() if name == "kv_heads" and shape.kv_heads is None}
+    said = {"kv_heads": shape.kv_heads, "head_dim": shape.head_dim}
+    unasked = {name: size for name, size in target.defaults.items() if name in said and said[name] is None}
     return shape.replace(**{**unasked, **target.sizes})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ def exact_log(n: int) -> int | None:
     return n.bit_length() - 1 if n & (n - 1) == 0 else None
 
 
+WrittenTerm = Callable[[tuple[str, ...], Monomial, Fraction], str]
 LATEX_NAMES = {"sqrt(n)": r"\sqrt{n}", "log2(n)": r"\log_2 n"}
 FUNCTIONS = {"sqrt(n)": exact_root, "log2(n)": exact_log}
 
@@ -46,20 +47,22 @@ class ClosedForm:
     @property
     def text(self) -> str:
         """Plain text: `2048*n**2 + 2097152*n`, common factors taken out where that is shorter."""
-        expanded = _sum(self.names, self.terms, _text_product)
-        shared = _shared(self.terms)
-        if len(self.names) == 1 or len(self.terms) < 2 or not any(shared):
-            return expanded
-        return _factored(self.names, self.terms, shared, _text_product, expanded, "*({})")
+        return self._written(_text_product, "*({})")
 
     @property
     def latex(self) -> str:
         """The same for a paper."""
-        expanded = _sum(self.names, self.terms, _latex_product)
+        return self._written(_latex_product, r" \left({}\right)")
+
+    def _written(self, write: WrittenTerm, brackets: str) -> str:
+        expanded = _sum(self.names, self.terms, write)
         shared = _shared(self.terms)
         if len(self.names) == 1 or len(self.terms) < 2 or not any(shared):
             return expanded
-        return _factored(self.names, self.terms, shared, _latex_product, expanded, r" \left({}\right)")
+        factor = _common(list(self.terms.values()))
+        rest = {tuple(e - s for e, s in zip(m, shared, strict=True)): c / factor for m, c in self.terms.items()}
+        text = write(self.names, shared, factor) + brackets.format(_sum(self.names, rest, write))
+        return text if len(text) <= len(expanded) else expanded
 
     def sympy(self) -> sympy.Expr:
         """A sympy expression in positive integer symbols."""
@@ -98,14 +101,7 @@ def _common(values: Sequence[Fraction]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-def _factored(names: tuple[str, ...], terms: Terms, shared: Monomial, write: Any, expanded: str, shape: str) -> str:
-    factor = _common(list(terms.values()))
-    rest = {tuple(e - s for e, s in zip(m, shared, strict=True)): c / factor for m, c in terms.items()}
-    text = write(names, shared, factor) + shape.format(_sum(names, rest, write))
-    return text if len(text) <= len(expanded) else expanded
-
-
-def _sum(names: tuple[str, ...], terms: Terms, write: Any) -> str:
+def _sum(names: tuple[str, ...], terms: Terms, write: WrittenTerm) -> str:
     ordered = sorted(terms.items(), key=lambda item: (tuple(-e for e in item[0]), -item[1]))
     parts = [(coefficient < 0, write(names, monomial, abs(coefficient))) for monomial, coefficient in ordered]
     if not parts:
@@ -114,13 +110,22 @@ def _sum(names: tuple[str, ...], terms: Terms, write: Any) -> str:
     return first + "".join(f" {'-' if negative else '+'} {text}" for negative, text in parts[1:])
 
 
-def _text_product(names: tuple[str, ...], monomial: Monomial, coefficient: Fraction) -> str:
-    above = [_text_power(n, e) for n, e in zip(names, monomial, strict=True) if e > 0]
-    below = [_text_power(n, -e) for n, e in zip(names, monomial, strict=True) if e < 0]
+def _factors(
+    names: tuple[str, ...], monomial: Monomial, coefficient: Fraction, power: Callable[[str, int], str]
+) -> tuple[list[str], list[str]]:
+    """What stands above and below the fraction line of one term, numbers first."""
+    above = [power(n, e) for n, e in zip(names, monomial, strict=True) if e > 0]
+    below = [power(n, -e) for n, e in zip(names, monomial, strict=True) if e < 0]
     if coefficient.denominator != 1:
         below.insert(0, str(coefficient.denominator))
-    head = [str(coefficient.numerator)] if coefficient.numerator != 1 or not above else []
-    return "*".join([*head, *above]) + "".join(f"/{b}" for b in below)
+    if coefficient.numerator != 1 or not above:
+        above.insert(0, str(coefficient.numerator))
+    return above, below
+
+
+def _text_product(names: tuple[str, ...], monomial: Monomial, coefficient: Fraction) -> str:
+    above, below = _factors(names, monomial, coefficient, _text_power)
+    return "*".join(above) + "".join(f"/{b}" for b in below)
 
 
 def _text_power(name: str, exponent: int) -> str:
@@ -128,12 +133,8 @@ def _text_power(name: str, exponent: int) -> str:
 
 
 def _latex_product(names: tuple[str, ...], monomial: Monomial, coefficient: Fraction) -> str:
-    above = [_latex_power(n, e) for n, e in zip(names, monomial, strict=True) if e > 0]
-    below = [_latex_power(n, -e) for n, e in zip(names, monomial, strict=True) if e < 0]
-    if coefficient.denominator != 1:
-        below.insert(0, str(coefficient.denominator))
-    head = [str(coefficient.numerator)] if coefficient.numerator != 1 or not above else []
-    over = r" \, ".join([*head, *above])
+    above, below = _factors(names, monomial, coefficient, _latex_power)
+    over = r" \, ".join(above)
     return rf"\frac{{{over}}}{{{' '.join(below)}}}" if below else over
 
 

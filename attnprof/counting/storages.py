@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from attnprof.torch_private import is_wrapper, key_of, sparse_parts, storage_key
+from attnprof.torch_private import key_of, made_of, sparse_parts, storage_key
 
 V = TypeVar("V")
 
@@ -139,7 +139,5 @@ def parts(t: Tensor) -> Iterator[Tensor]:
         yield from (t.crow_indices(), t.col_indices(), t.values())
     elif t.layout in (torch.sparse_csc, torch.sparse_bsc):
         yield from (t.ccol_indices(), t.row_indices(), t.values())
-    elif is_wrapper(t):
-        made: Any = t
-        names, _ = made.__tensor_flatten__()
-        yield from flat([getattr(t, name) for name in names])
+    else:
+        yield from flat(made_of(t))

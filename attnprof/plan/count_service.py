@@ -21,6 +21,7 @@ from attnprof.words import Pass
 
 CountKind = Literal["row", "forms", "peak", "modules"]
 ShareWatch = Callable[[int, int], object]
+WORTH = 40  # rows: fewer are counted sooner than processes learn how; the forms of a target take as long as so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,21 @@ class CountService:
         """The answer of a task, counted now unless it is known. Raises whatever counting it raises."""
         if not task.kept:
             return _counted(task)
-        if task.key not in self.values:
-            self._take({task.key: _counted(task)})
-        return self.values[task.key]
+        key = task.key
+        if key not in self.values:
+            self._take({key: _counted(task)})
+        return self.values[key]
 
     def prepare(self, tasks: Iterable[CountTask], watch: ShareWatch = lambda done, total: None) -> None:
         """Count what is not known of some tasks, where several processes can share it; `watch` is told of each share.
 
         Processes are forked, and so share all that is imported. What fails in one is left to `answer`, so that its
-        error is raised there; so is everything where there is no fork, no second core, or nothing to share.
+        error is raised there; so is everything where there is no fork, no second core, or little to share.
         """
         missing = [task for task in tasks if task.kept and task.key not in self.values]
         shares = [list(share) for _, share in itertools.groupby(missing, lambda task: (id(task.target), task.kind))]
-        processes = min(usable_cores(), len(shares))
+        work = sum(WORTH if task.kind == "forms" else 1 for task in missing)
+        processes = min(usable_cores(), len(shares)) if work >= WORTH else 1
         if processes < 2 or "fork" not in multiprocessing.get_all_start_methods():
             return
         from concurrent.futures import ProcessPoolExecutor, as_completed

@@ -18,7 +18,7 @@ ROTATION = "position_embeddings"
 NOTHING = ("past_key_values", "past_key_value", "layer_past", "past", "cache", "labels", "targets", "head_mask")
 CONSTANTS: Mapping[str, Term] = {"use_cache": False, "output_attentions": False, "output_hidden_states": False}
 ALWAYS = (ROTATION, "use_cache")  # given although they have a default: without them a call fails, or keeps its keys
-STREAMS_OF_HEADS = (("b", "h", "n", "d"), ("b", "g", "m", "d"), ("b", "g", "m", "d"))
+STREAMS_OF_HEADS = (("b", "h", "n", "d"), ("b", "g", "m", "d"), ("b", "g", "m", "d_v"))
 FEWEST_STREAMS = 3
 
 Parameters = Mapping[str, inspect.Parameter]

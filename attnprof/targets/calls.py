@@ -13,7 +13,13 @@ from attnprof.words import Layout
 AxisSize = str | int
 AXES = "bhgnmdD"
 SWAPPED = {Layout.NBD: (0, 1), Layout.BNHD: (1, 2)}
-TURNING = (("b", "n", "D"), ("b", "m", "D"), ("b", "h", "n", "d"), ("b", "g", "m", "d"))
+TURNING = (
+    ("b", "n", "D"),
+    ("b", "m", "D"),
+    ("b", "h", "n", "d"),
+    ("b", "g", "m", "d"),
+    ("b", "g", "m", "d_v"),
+)
 
 
 class InputKind(Enum):
@@ -67,7 +73,7 @@ class CallInput:
 def size_of(axis: str, shape: Shape) -> int:
     """The size that a letter stands for."""
     sizes = {"b": shape.batch, "h": shape.heads, "g": shape.groups, "n": shape.n, "m": shape.keys}
-    return {**sizes, "d": shape.d, "D": shape.dim}[axis]
+    return {**sizes, "d": shape.d, "d_v": shape.d_v, "D": shape.dim}[axis]
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,11 @@ class ModuleTarget:
 
     @property
     def defaults(self) -> Mapping[str, int]:
-        """The sizes that its constructor has by default, which stand where none is asked for: `kv_heads`."""
+        """The sizes that its constructor has by default, which stand where none is asked for."""
         signature = None if self.built else signature_of(self.code)
         given = signature.parameters if signature else {}
-        named = {word: given[word].default for word in SYNONYMS["kv_heads"] if word in given}
-        return sizes_in(named) if not set(named) & set(self.usage.arguments) else {}
+        words = (word for size in ("kv_heads", "head_dim") for word in SYNONYMS[size])
+        return sizes_in({w: given[w].default for w in words if w in given and w not in self.usage.arguments})
 
     def _bound(self, shape: Shape) -> set[str]:
         given = {} if self.built else self._taken(self.code, self.usage.arguments)
@@ -194,9 +194,9 @@ class ModuleTarget:
         """The module at this shape, to be looked at: without memory."""
         if self.built:
             return self.code
-        from torch._subclasses.fake_tensor import FakeTensorMode
+        from attnprof.torch_private import fake_mode
 
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with fake_mode():
             return self._made(shape)
 
     def build(self, shape: Shape) -> nn.Module:

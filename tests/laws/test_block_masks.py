@@ -16,7 +16,7 @@ HEADS, TILE = 3, 32
 CASES = [
     pytest.param(name, causal, {**small(name), **variant}, id=f"{name}-{causal}-{variant}")
     for name in catalog.names()
-    if "flex" in catalog.able(catalog.card(name))
+    if "flex" in catalog.able(name, catalog.card(name))
     for variant in ({}, *variants(name))
     for causal in catalog.card(name).causality
 ]

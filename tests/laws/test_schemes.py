@@ -172,7 +172,7 @@ def follows_n(case: Case) -> bool:
 
 # A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call.
 MORE_CALLS = "power-block="
-PAPERS = [c for c in cases() if c.runner != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
+PAPERS = [c for c in cases() if c.impl != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
 
 
 @pytest.mark.parametrize("case", as_params(PAPERS))

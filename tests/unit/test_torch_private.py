@@ -149,12 +149,12 @@ def test_sparse_parts_and_stored() -> None:
     assert torch_private.stored(t) == 3, "products with sparse tensors are not counted by their entries"
 
 
-def test_is_wrapper() -> None:
+def test_made_of_and_is_wrapper_type() -> None:
     jagged = torch.nested.nested_tensor([torch.ones(2, 3)], layout=torch.jagged)
     told = "jagged tensors are not followed to what they are made of"
-    assert torch_private.is_wrapper(jagged), told
+    assert [tuple(t.shape) for t in torch_private.made_of(jagged)][:2] == [(2, 3), (2,)], told
     assert torch_private.is_wrapper_type(type(jagged)), told
-    assert not torch_private.is_wrapper(torch.ones(2))
+    assert torch_private.made_of(torch.ones(2)) == []
     assert not torch_private.is_wrapper_type(Tensor)
 
 

@@ -14,6 +14,7 @@ from attnprof.counting import count
 from attnprof.counting.flex_masks import NoValues
 from attnprof.errors import AttnprofError
 from attnprof.machine import usable_cores
+from attnprof.plan import count_service
 from attnprof.plan.accelerators import TABLE, accelerator
 from attnprof.plan.checkpointed import checkpointed
 from attnprof.plan.count_cache import CountCache, code_hash
@@ -112,6 +113,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[CountTask]:
         return {"n": task.shape.n, "process": os.getpid()}
 
     monkeypatch.setitem(MAKERS, "row", count)
+    monkeypatch.setattr(count_service, "WORTH", 1)
     return made
 
 
@@ -192,11 +194,21 @@ def test_several_targets_are_counted_by_several_processes(tmp_path: Path, monkey
     assert service("a", tmp_path).answer(tasks[0]) == answers[0]
 
 
+def test_a_few_rows_are_counted_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = counting(monkeypatch)
+    monkeypatch.setattr(count_service, "WORTH", 4)
+    asked, tasks = CountService(), [*rows(64, 128), *rows(64, name="linear")]
+    asked.prepare(tasks)
+    assert {asked.answer(task)["process"] for task in tasks} == {os.getpid()}
+    assert len(made) == 3
+
+
 def test_what_fails_in_another_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(task: CountTask) -> dict[str, Any]:
         raise NoValues
 
     monkeypatch.setitem(MAKERS, "row", fail)
+    monkeypatch.setattr(count_service, "WORTH", 1)
     asked = CountService()
     asked.prepare([*rows(64), *rows(64, name="linear")])
     with pytest.raises(NoValues):
@@ -213,6 +225,7 @@ def test_a_process_that_is_killed_leaves_its_work_to_this_one(monkeypatch: pytes
         return {"process": os.getpid()}
 
     monkeypatch.setitem(MAKERS, "row", die)
+    monkeypatch.setattr(count_service, "WORTH", 1)
     asked = CountService()
     tasks = [*rows(64), *rows(64, name="linear")]
     asked.prepare(tasks)

@@ -82,8 +82,8 @@ def test_arguments_come_too_late_for_a_built_module() -> None:
 @pytest.mark.parametrize(
     ("name", "unknown"),
     [
-        ("Plain", ("level", "causal", "kv_heads", "head_dim")),
-        ("built", ("level", "causal", "kv_heads", "head_dim")),
+        ("Plain", ("level", "causal", "kv_heads", "head_dim", "v_head_dim")),
+        ("built", ("level", "causal", "kv_heads", "head_dim", "v_head_dim")),
         ("attend", ("level", "causal")),
         ("attend_causally", ("level",)),
     ],
@@ -126,8 +126,8 @@ def points(*texts: str, explicit: tuple[str, ...] = (), **changes: Any) -> list[
 
 def test_a_record_says_null_where_nothing_is_known() -> None:
     data = points(f"{OWN}:Plain")[0].to_json()
-    assert {name: data[name] for name in ("level", "causal", "kv_heads", "head_dim")} == dict.fromkeys(
-        ("level", "causal", "kv_heads", "head_dim")
+    assert {name: data[name] for name in ("level", "causal", "kv_heads", "head_dim", "v_head_dim")} == dict.fromkeys(
+        ("level", "causal", "kv_heads", "head_dim", "v_head_dim")
     )
     assert (data["heads"], data["dim"], data["source"]) == (4, D, f"{OWN}:Plain")
     assert Point.from_json(data).to_json() == data

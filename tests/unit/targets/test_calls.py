@@ -37,7 +37,7 @@ def flops(target: UserCode, shape: Shape = SHAPE) -> int | None:
 def test_a_config_takes_the_sizes_that_are_asked_for(name: str) -> None:
     target = found(name)
     assert flops(target) == PLAIN
-    assert set(target.unknown(SHAPE)) == {"level", "causal", "kv_heads", "head_dim"}
+    assert set(target.unknown(SHAPE)) == {"level", "causal", "kv_heads", "head_dim", "v_head_dim"}
 
 
 def test_a_config_s_own_sizes_are_said_in_a_file_or_one_by_one(tmp_path: Path) -> None:
