@@ -49,6 +49,7 @@ TAKES_SECONDS = frozenset(
         "targets/test_public_classes",
         "targets/test_real_runs",
         "targets/test_transformers",
+        "test_adding",
         "test_imports",
         "test_other_systems",
         "test_quantities",

@@ -12,7 +12,7 @@ from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
 from attnprof.quantities import COMPARED, TABULATED, WALL, Quantity
 from attnprof.records import Record
-from attnprof.render import bibliography, table, templating
+from attnprof.render import bibliography, sections, table, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.cards import cards
 from attnprof.render.claims import Claim, findings
@@ -75,7 +75,7 @@ def page(
     targets = sorted({r.point.target for r in kept})
     known = cards(targets, header)
     facts = findings(found, graphs)
-    context = {
+    context: dict[str, Any] = {
         "header": {"version": None, **header},
         "title_targets": targets,
         "labels": list(style_of),
@@ -100,6 +100,7 @@ def page(
         "plotly": Markup(packed()) if plotly and drawn else "",
         **_table(found),
     }
+    context["sections"] = [section for section in sections.SECTIONS if section.shows(context)]
     return templating.html().get_template("page.html.j2").render(context)
 
 
