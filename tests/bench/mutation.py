@@ -31,18 +31,19 @@ LEFT_OUT = (".git", ".venv", "__pycache__", "attnprof-runs", ".pytest_cache", ".
 CAUGHT, SURVIVED, TIMEOUT = "caught", "survived", "timeout"
 PASSED = 0
 
-COST = ("formulas*.py", "tiles.py", "useful.py", "decode.py", "workspace.py", "operators.py")
+COST = ("formulas*.py", "tiles.py", "useful.py", "decode_step.py", "workspace.py", "operators.py")
 PATTERN = ("primitives.py", "expr.py", "framed.py", "slices.py", "slots.py", "listed.py", "given.py")
 
 # The nearest tests first; all those of a stage run in one go, to the first failure.
 STAGES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "cost": (
-        ("tests/unit/cost/test_values.py", "tests/unit/cost/test_values_beside.py",
-         "tests/unit/cost/test_values_memory.py", "tests/unit/cost/test_values_useful.py",
-         "tests/unit/cost/test_values_decode.py"),
-        ("tests/unit/cost/test_formulas.py", "tests/unit/cost/test_workspaces.py", "tests/unit/cost/test_operators.py",
-         "tests/unit/cost/test_flash_kernel.py", "tests/unit/cost/test_counting.py", "tests/unit/cost/test_reasons.py",
-         "tests/unit/cost/test_peaks.py", "tests/unit/cost/test_memory.py", "tests/laws/test_stated_work.py"),
+    "counting": (
+        ("tests/unit/counting/test_values.py", "tests/unit/counting/test_values_beside.py",
+         "tests/unit/counting/test_values_memory.py", "tests/unit/counting/test_values_useful.py",
+         "tests/unit/counting/test_values_decode.py"),
+        ("tests/unit/counting/test_formulas.py", "tests/unit/counting/test_workspaces.py",
+         "tests/unit/counting/test_operators.py", "tests/unit/counting/test_flash_kernel.py",
+         "tests/unit/counting/test_counting.py", "tests/unit/counting/test_reasons.py",
+         "tests/unit/counting/test_peaks.py", "tests/unit/counting/test_memory.py", "tests/laws/test_stated_work.py"),
     ),
     "pattern": (
         ("tests/unit/pattern/test_every_small_case.py", "tests/unit/pattern/test_slices_small.py",
@@ -103,7 +104,7 @@ def plain(verdict: Verdict) -> dict[str, object]:
 
 def sources(only: str = "") -> list[str]:
     """The files that are changed, as paths from the checkout."""
-    rooms = (("cost", COST), ("pattern", PATTERN))
+    rooms = (("counting", COST), ("pattern", PATTERN))
     files = {file for room, globs in rooms for glob in globs for file in (ROOT / "attnprof" / room).glob(glob)}
     return [name for name in sorted(str(file.relative_to(ROOT)) for file in files) if only in name]
 

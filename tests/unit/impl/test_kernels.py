@@ -17,6 +17,7 @@ from attnprof.records import Point
 from attnprof.shapes import Shape
 from attnprof.sweeps.child import Child
 from attnprof.targets import catalog, door
+from attnprof.targets.usage import Usage
 from attnprof.words import DeviceName, DType, Level, Pass
 from tests.fakes.kernels import PARTS, install, remove
 
@@ -156,7 +157,9 @@ def test_on_another_device_it_is_counted_and_not_run(impl: str, monkeypatch: pyt
 def test_a_sweep_counts_gates_and_measures_it_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "flash_attn", DeviceName.CPU)
     child = Child()
-    opened = child.answer({"do": "open", "target": "dense", "params": {}, "impl": "flash_attn", "arguments": {}})
+    opened = child.answer(
+        {"do": "open", "target": "dense", "params": {}, "impl": "flash_attn", "usage": Usage().to_json()}
+    )
     assert opened == {"ok": True, "name": "dense"}
     point = Point("dense", shape(True, 4, 64), Pass.FORWARD, DeviceName.CPU, "flash_attn").to_json()
     assert child.answer({"do": "count", "point": point})["cost"]["certificate"]["backend"] == "flash_attn"
