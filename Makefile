@@ -26,6 +26,7 @@ oracles: $(VENV)/tested
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/tested

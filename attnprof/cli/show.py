@@ -14,9 +14,9 @@ from attnprof.units import format_value, parse_length, parse_setting
 
 if TYPE_CHECKING:
     from attnprof.pattern import Pattern
-    from attnprof.records import Value
     from attnprof.shapes import Shape
     from attnprof.targets.scheme import CatalogTarget
+    from attnprof.units import Value
 
 MOST_PICTURES = 3
 EXAMPLES = """\b

@@ -14,8 +14,8 @@ from attnprof.counting.built import Built
 from attnprof.counting.decode_step import state_sizes
 from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.units import Value
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 

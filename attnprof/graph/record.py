@@ -12,7 +12,8 @@ from attnprof.graph.metrics import METRICS
 from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
-from attnprof.records import Point, Record, Value, content_hash
+from attnprof.records import Point, Record, content_hash
+from attnprof.units import Value
 from attnprof.words import DeviceName, RecordKind
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from attnprof.graph.relation import Relation
 from attnprof.graph.subject import Subject
-from attnprof.records import Value
+from attnprof.units import Value
 
 
 def reads_all(subject: Subject) -> float:

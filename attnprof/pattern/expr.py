@@ -107,8 +107,9 @@ class Expr:
         lags = self.by_lag(n)
         if lags is None:
             return sum((piece.out_degree() for piece in self.pieces(n)), np.zeros(n, dtype=np.int64))
-        sums = np.concatenate([[0], np.cumsum(lags)])
-        return sums[n:] - sums[:n]
+        sums: Ints = np.concatenate([[0], np.cumsum(lags)])
+        found: Ints = sums[n:] - sums[:n]
+        return found
 
     def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
         """Whether query `i` reads key `j`, elementwise for integer arrays or tensors; None where no rule exists.

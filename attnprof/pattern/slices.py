@@ -121,8 +121,9 @@ class Slices:
     def joined(self, *others: Slices) -> Slices:
         """These slices and the others, edges kept with their multiplicity."""
         parts = [self, *others]
-        columns = (np.concatenate([getattr(p, name) for p in parts]) for name in ("row", "start", "stop", "step"))
-        return Slices.of(self.n, *columns, m=self.m)
+        row, start = np.concatenate([p.row for p in parts]), np.concatenate([p.start for p in parts])
+        stop, step = np.concatenate([p.stop for p in parts]), np.concatenate([p.step for p in parts])
+        return Slices.of(self.n, row, start, stop, step, self.m)
 
     def disjoint(self) -> Slices:
         """The same set of edges with none named twice (a union)."""

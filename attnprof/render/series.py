@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attnprof.quantities import Quantity, Reading
-from attnprof.records import BASELINES, Point, Record, Value, content_hash
+from attnprof.records import BASELINES, Point, Record, content_hash
+from attnprof.units import Value
 from attnprof.words import Pass, RecordKind, Status
 
 

@@ -18,7 +18,7 @@ from attnprof.layers.gathered import flops_core as gathered_flops
 from attnprof.layers.masked_softmax import MaskedCore
 from attnprof.layers.softmax import softmax_attention, unfold
 from attnprof.pattern import Band, Expr, Global, Pattern, Union
-from attnprof.records import Value
+from attnprof.units import Value
 
 
 class Core(nn.Module):

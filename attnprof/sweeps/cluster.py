@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Point, Record, Value, content_hash
+from attnprof.records import Point, Record, content_hash
 from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import PlannedPoint, TargetPoints, label
 from attnprof.sweeps.run import sweep
 from attnprof.targets.usage import Usage
+from attnprof.units import Value
 from attnprof.words import Executor
 
 POLL_S = 0.5

@@ -12,12 +12,13 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, Point, Value, content_hash
+from attnprof.records import BASELINES, Point, content_hash
 from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
 from attnprof.targets.binding import refuse_unbound
 from attnprof.targets.usage import Usage
+from attnprof.units import Value
 from attnprof.usercode import call_of_code, fitted, labels_of
 from attnprof.words import DeviceName, Impl, Pass, Preset
 

@@ -21,8 +21,8 @@ from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.pattern.definition import Parts, check_examples, check_keywords, functions_of, params_of
 from attnprof.pattern.param import Param
-from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.units import Value
 from attnprof.userfiles import line_in, run_file
 from attnprof.words import DeviceName, DType, Impl, Maths
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.records import Value
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
+from attnprof.units import Value
 from attnprof.userfiles import import_module, run_file
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory, place_of
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets.call_names import by_name
 from attnprof.targets.call_text import call_of, input_of
@@ -33,6 +32,7 @@ from attnprof.targets.signatures import (
 )
 from attnprof.targets.token_mixing import ENTRIES, MixingQuestion, probe
 from attnprof.targets.usage import Usage
+from attnprof.units import Value
 from attnprof.usercode import Mixing
 from attnprof.words import DType, Layout, Level, Maths
 
@@ -178,9 +178,11 @@ class ModuleTarget:
 
     def _code_of_call(self, shape: Shape) -> Callable[..., Any]:
         """What is called; a factory's module has to be made to know."""
-        if self.function:
-            return self.code
-        return self.code.forward if self.built or isinstance(self.code, type) else self._small(shape).forward
+        made: Any = self.code
+        if not (self.function or self.built or isinstance(self.code, type)):
+            made = self._small(shape)
+        called: Callable[..., Any] = made if self.function else made.forward
+        return called
 
     def calling(self, shape: Shape) -> Calling:
         """Its call, with what the module says of rotations and ids."""
@@ -193,7 +195,8 @@ class ModuleTarget:
     def _small(self, shape: Shape) -> nn.Module:
         """The module at this shape, to be looked at: without memory."""
         if self.built:
-            return self.code
+            built: nn.Module = self.code
+            return built
         from attnprof.torch_private import fake_mode
 
         with fake_mode():
@@ -263,7 +266,8 @@ class ModuleTarget:
             self.known[family] = probe(
                 MixingQuestion(self._made, self.calling(shape), small, given=self.usage.layout, stated=stated), shape.n
             )
-        return self.known[family]
+        seen: Mixing = self.known[family]
+        return seen
 
     def _check_layout(self, shape: Shape) -> None:
         fitting = [layout for layout in Layout if layout.of_streams is self.takes_streams(shape)]

@@ -12,10 +12,10 @@ from attnprof.contracts import Checked, Scheme, Spec
 from attnprof.errors import AttnprofError, Unsupported, unknown
 from attnprof.pattern import Card, Pattern
 from attnprof.pattern.param import Param, accepted, at_length
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry, able, cannot
 from attnprof.targets.stated import Stated, context_of, crossing
+from attnprof.units import Value
 from attnprof.words import DeviceName, Impl, Level, Maths
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from attnprof.pattern.param import accepted
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry
+from attnprof.units import Value
 
 CROSSING = 4
 

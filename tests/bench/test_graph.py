@@ -13,9 +13,9 @@ from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.randomness import trials
 from attnprof.graph.reach import ReachRequest
 from attnprof.pattern import Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import door
+from attnprof.units import Value
 
 pytestmark = pytest.mark.slow
 N = 65536

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from attnprof.errors import Unsupported
 from attnprof.pattern import Band, Card, Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.units import Value
 
 CARD = Card(title="fake", bib="", survey_class="", complexity="", causality=(True, False), rule="")
 

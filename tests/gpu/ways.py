@@ -17,8 +17,8 @@ from attnprof.layers.attention import random_streams
 from attnprof.layers.masked_softmax import pattern_mask
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.units import Value
 
 
 class Eager(nn.Module):

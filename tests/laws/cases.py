@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.pattern import numbers
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
+from attnprof.units import Value
 
 HEADS = 2
 

@@ -22,10 +22,10 @@ from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.graph.relation import Relation
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
+from attnprof.units import Value
 from tests.laws.cases import small, variants
 
 HEADS = 3

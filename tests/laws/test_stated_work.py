@@ -9,10 +9,10 @@ from attnprof.counting import count
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.useful import useful_flops
 from attnprof.pattern import Slots
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
 from attnprof.targets.scheme import CatalogTarget
+from attnprof.units import Value
 from attnprof.words import Level, Pass
 from tests.laws.cases import Case, as_params, cases
 

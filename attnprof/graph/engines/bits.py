@@ -41,7 +41,7 @@ class Search(NamedTuple):
     """How a search goes about it: the plan of a relation, how new bits are counted, words a row (0: by the cache)."""
 
     plan: Planner
-    count: BitCounter
+    tally: BitCounter
     words: int = 0
 
 

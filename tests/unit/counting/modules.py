@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from attnprof.pattern import Card, Pattern
-from attnprof.records import Value
 from attnprof.shapes import Shape
+from attnprof.units import Value
 
 CARD = Card(title="test", bib="", survey_class="", complexity="", causality=(False, True), rule="")
 

@@ -9,9 +9,9 @@ import pytest
 from attnprof.contracts import Target
 from attnprof.counting import useful
 from attnprof.counting.useful import useful_flops
-from attnprof.records import Value
 from attnprof.shapes import Shape
 from attnprof.targets import door
+from attnprof.units import Value
 from attnprof.words import Level, Pass
 from tests.unit.counting.modules import ModuleTarget
 

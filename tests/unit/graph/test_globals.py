@@ -24,8 +24,8 @@ from attnprof.pattern import (
     Strided,
     Summary,
 )
-from attnprof.records import Value
 from attnprof.targets import door
+from attnprof.units import Value
 
 N = 64
 

@@ -6,7 +6,7 @@ import pytest
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern.param import Param, at_length
-from attnprof.records import Value
+from attnprof.units import Value
 
 
 @pytest.mark.parametrize(
