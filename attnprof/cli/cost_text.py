@@ -34,7 +34,9 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     point = answer["point"]
     known = {name: UNKNOWN if point[name] is None else point[name] for name in ("heads", "kv_heads", "level")}
-    fixed = f"b={point['batch']} D={point['dim']} h={known['heads']} g={known['kv_heads']} {point['dtype']}"
+    fixed = (
+        f"b={point['batch']} D={point['dim']} h={known['heads']} g={known['kv_heads']}{widths(point)} {point['dtype']}"
+    )
     causal = causality(point["causal"], answer["table"])
     impl = f", by {point['impl']}" if point["impl"] else ""
     console.print(f"[bold]{answer['target']}[/bold]  level {known['level']}, {causal}, {fixed}{impl}")
@@ -51,6 +53,13 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         show_memory(console, answer["memory"])
     if "roofline" in answer:
         show_roofline(console, answer["roofline"])
+
+
+def widths(point: Mapping[str, Any]) -> str:
+    """The widths of a head that do not follow from D and h."""
+    d, d_v = point["head_dim"], point["v_head_dim"]
+    own = d is not None and point["heads"] is not None and d * point["heads"] != point["dim"]
+    return (f" d={d}" if own else "") + (f" d_v={d_v}" if d_v is not None and d_v != d else "")
 
 
 def causality(said: bool | None, rows: Sequence[Mapping[str, Any]]) -> str:

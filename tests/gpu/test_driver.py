@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -94,8 +95,8 @@ def test_steps_of_an_earlier_call_stay_in_the_summary(tmp_path: Path) -> None:
 
 def test_a_process_that_stops_when_asked_is_asked_first(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    command = ["python3", "-c", "import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('orderly')"]
-    ended = run_limited(command, log, 2.0, interrupt=True)
+    code = "import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('orderly', flush=True)"
+    ended = run_limited([sys.executable, "-S", "-c", code], log, 6.0, interrupt=True)
     assert ended.timed_out
     assert (ended.code, log.read_text()) == (0, "orderly\n")
 
