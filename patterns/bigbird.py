@@ -1,5 +1,7 @@
 """Blocks: a window, global blocks, and random blocks that differ in every head and layer."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from attnprof.pattern import BlockTable, Card, Expr, Param
@@ -57,6 +59,7 @@ def pattern(
     return BlockTable(block, table, full=tuple(hubs.tolist()))
 
 
+@lru_cache(16)
 def _global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
     """The global blocks: the first ones, or as many of the first as of the last (the first has the odd one)."""
     wanted = min(global_blocks, count)
@@ -64,6 +67,7 @@ def _global_ids(count: int, global_blocks: int, layout: str) -> np.ndarray:
     return np.concatenate([np.arange(first), np.arange(count - (wanted - first), count)])
 
 
+@lru_cache(16)
 def _window(count: int, window_blocks: int) -> np.ndarray:
     """The window of every block, `[count, window_blocks]`, -1 beyond the ends."""
     near = np.arange(count)[:, None] + np.arange(window_blocks) - window_blocks // 2

@@ -22,6 +22,7 @@ from attnprof.pattern import BlockTable, Pattern
 from attnprof.pattern.slices import Ints
 
 Draw = Callable[[int], Pattern]
+SHARED_FROM = 1 << 18  # tokens; of shorter patterns arrays are so small that threads wait for each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +79,16 @@ def trials(
 
     `tell(done, total)` hears of each seed.
     """
-    workers = min(threads or usable_cores(), len(seeds))
+    first = draw(seeds[0])
+    workers = min(threads or (usable_cores() if first.n >= SHARED_FROM else 1), len(seeds))
     found = []
     with ThreadPoolExecutor(workers) as pool:
         for each in pool.map(lambda seed: one_trial(draw(seed), layers), seeds):
             found.append(each)
             if tell is not None:
                 tell(len(found), len(seeds))
-    heads = draw(seeds[0]).heads
-    return Trials(np.stack([shares for shares, _ in found]), np.asarray([unread for _, unread in found]), heads)
+    reached, unread = zip(*found, strict=True)
+    return Trials(np.stack(reached), np.asarray(unread), first.heads)
 
 
 def one_trial(pattern: Pattern, layers: int) -> tuple[NDArray[np.float64], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 from attnprof.errors import AttnprofError, unknown
@@ -78,8 +79,14 @@ class Param:
 
 def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
     """Of the keywords offered, those that the function takes."""
-    known = inspect.signature(function).parameters
+    known = _keywords(function)
     return {k: v for k, v in offered.items() if k in known}
+
+
+@cache
+def _keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """What a function takes; asked once, since a random pattern is drawn thousands of times."""
+    return frozenset(inspect.signature(function).parameters)
 
 
 def at_length(params: Mapping[str, Param], values: Mapping[str, Value], n: int) -> dict[str, Value]:
