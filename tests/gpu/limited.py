@@ -44,7 +44,13 @@ def run_limited(
     inherited = {**env, MARK: f"{env.get(MARK, '')}/{mark}"}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=inherited, cwd=cwd
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=inherited,
+            cwd=cwd,
+            preexec_fn=_hear_interrupts,
         )
         timed_out = not _ends(process, limit_s)
         if timed_out and interrupt:
@@ -53,6 +59,11 @@ def run_limited(
         end_marked(mark)
         code = process.wait()
     return Ended(code, time.monotonic() - began, timed_out)
+
+
+def _hear_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def marked(mark: str) -> list[psutil.Process]:
