@@ -44,7 +44,8 @@ def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int
     within, _ = useful_flops(target, shape.replace(m=None), pass_)
     if source is None or within is None:
         return None, why
-    across = 4 * shape.batch * shape.repeats * target.layers * shape.n * shape.keys * shape.dim
+    pairs = shape.batch * shape.repeats * target.layers * shape.heads * shape.n * shape.keys
+    across = 2 * (shape.d + shape.d_v) * pairs
     return source + within + across * (1 + BACKWARD if pass_ == Pass.TRAIN else 1), ""
 
 

@@ -10,8 +10,6 @@ from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry
 from attnprof.units import Value
 
-CROSSING = 4
-
 
 def context_of(shape: Shape, layer: int, head: int) -> dict[str, Value]:
     """What a pattern function may ask for that is not a parameter of its scheme."""
@@ -104,5 +102,5 @@ class Stated:
 
 
 def crossing(shape: Shape, layers: int) -> int:
-    """FLOPs of the cross-attention of all blocks: 4 n m D each."""
-    return CROSSING * shape.batch * shape.n * shape.keys * shape.dim * layers * shape.repeats
+    """FLOPs of the cross-attention of all blocks: 2 n m (d + d_v) a head, which is 4 n m D where D = h d."""
+    return 2 * shape.batch * shape.n * shape.keys * shape.heads * (shape.d + shape.d_v) * layers * shape.repeats

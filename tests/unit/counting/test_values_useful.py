@@ -107,6 +107,20 @@ def test_an_encoder_and_a_decoder_over_two_lengths_add_up() -> None:
     assert flops(target, 3, Pass.TRAIN, **sizes) == 3 * 2 * A_PAIR * 4 * (25 + 6 + 15)
 
 
+def test_what_is_read_across_is_so_in_every_layer_and_as_wide_as_heads_are() -> None:
+    """Rows and columns of axial are two layers: 3 x 5 pairs in each, 2 * (6 + 6) FLOPs a pair in a head of width 6."""
+    target = found("axial")
+    assert target.layers == 2
+    wide = Shape(3, dim=4, heads=1, m=5, causal=False, level=Level.BLOCK, head_dim=6)
+    across = Shape(3, dim=4, heads=1, m=5, causal=False, level=Level.BLOCK)
+    for shape, width in ((wide, 6), (across, 4)):
+        source, within = (useful_flops(target, shape.replace(n=n, m=None), Pass.FORWARD)[0] for n in (5, 3))
+        assert source is not None
+        assert within is not None
+        both = source + within + 2 * 2 * width * 15 * target.layers
+        assert useful_flops(target, shape, Pass.FORWARD)[0] == both
+
+
 def test_position_scores_are_a_product_as_wide_as_a_key_more() -> None:
     """Transformer-XL, no memory, one segment of 4: ten pairs with scores of content and of position, 2 * 3 * 5 each."""
     target = found("transformer_xl", segment=4, memory=0)
