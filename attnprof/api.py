@@ -58,10 +58,11 @@ def target(
 def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
     """What a target must spend at length n, counted on fake tensors: `.cost`, and `.reasons` for what is missing.
 
-    `pass_` is `forward`, `train` or `decode`. `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, causal,
-    level, dtype, depth, seed; any other keyword is a parameter of the scheme, or of the constructor. FLOPs count a
-    multiply-add as 2; memory is in bytes. Nothing is allocated and no device is needed. Raises `AttnprofError` for a
-    word or a size that cannot be.
+    `pass_` is `forward`, `train` or `decode`. `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, head_dim,
+    v_head_dim, m (keys), causal, level, dtype, depth, seed; any other keyword is a parameter of the scheme, or of the
+    constructor. FLOPs count a multiply-add as 2; memory is in bytes. No device is needed, and no tensor of that length
+    is made, but where code of yours reads values; that is run once for real at a small length. Raises `AttnprofError`
+    for a word or a size that cannot be.
     """
     from attnprof.counting import count as counted
 

@@ -160,7 +160,7 @@ def shape_of(target: Target, request: Request) -> Shape:
     """The sizes that a request stands for."""
     card = target.card
     causal = card.native_causal if request.causal is None else request.causal
-    if causal not in card.causality:
+    if card.rule and causal not in card.causality:  # of a user's own pattern it is a question, answered by its edges
         raise AttnprofError(
             f"{target.name} has no {'causal' if causal else 'bidirectional'} form",
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",

@@ -29,10 +29,12 @@ def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, *
         from attnprof.targets.objects import Provenance, wrapped
 
         return wrapped(thing, Provenance.of_object(thing), impl=impl, usage=with_arguments)
-    code = is_code(thing) or (thing.endswith(".py") and Path(thing).is_file() and only_object(Path(thing)) is not None)
-    if code:
-        return find(thing, impl=impl, usage=with_arguments)
-    return find(thing, impl=impl, usage=said, params=parameters)
+    text = thing
+    if thing.endswith(".py") and (only := only_object(Path(thing))) is not None:
+        text = f"{thing}:{only}"
+    if is_code(text):
+        return find(text, impl=impl, usage=with_arguments)
+    return find(text, impl=impl, usage=said, params=parameters)
 
 
 def find(

@@ -263,14 +263,14 @@ class CatalogTarget(Stated):
         if not self.entry.has_maths:
             hint = self.card.instead or f"attnprof graph {self.name}; `attnprof list` says which schemes have a cost"
             raise Unsupported(f"{self.name} is described as a graph only: its maths is not written", hint=hint)
-        if shape.causal not in self.card.causality:
-            kind = "causal" if shape.causal else "bidirectional"
-            raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
         if shape.causal and self.reads_ahead:
             raise Unsupported(
                 f"{self.name} reads the future, and takes no `causal` that would keep it from that",
                 hint="leave --causal out; `attnprof graph` with --causal names the edges",
             )
+        if shape.causal not in self.card.causality:
+            kind = "causal" if shape.causal else "bidirectional"
+            raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
         if shape.d_v != shape.d and not (self.card.v_head_dim or self.card.maths is Maths.PATTERN):
             raise Unsupported(
                 f"{self.name} is written for values as wide as keys, {shape.d}, not {shape.d_v}",
@@ -313,7 +313,7 @@ Drawable = TypeVar("Drawable", bound=CatalogTarget)
 def as_it_looks(target: Drawable, lengths: Sequence[int] = LOOKED_AT) -> Drawable:
     """A user's pattern with the causality of its own, where its edges have one and it takes no `causal` to choose.
 
-    One that never reads ahead at these lengths is causal unless told otherwise; one that does has no causal form.
+    One that never reads ahead at these lengths has a causal form alone, one that does a bidirectional one alone.
     """
     if target.entry.card.rule or target.entry.draw is None or accepted(target.entry.draw, causal=True):
         return target
@@ -321,7 +321,7 @@ def as_it_looks(target: Drawable, lengths: Sequence[int] = LOOKED_AT) -> Drawabl
         ahead = any(_reads_ahead(target.graph(Shape(n))) for n in lengths)
     except AttnprofError:
         return target  # it is drawn at other lengths only, or not at all: the command that needs it says so
-    card = replace(target.card, causality=(False, True) if ahead else (True, False))
+    card = replace(target.card, causality=(not ahead,))
     return replace(target, entry=replace(target.entry, card=card), reads_ahead=ahead)
 
 

@@ -33,6 +33,7 @@ def _shared_sources() -> bytes:
     """What every target's cost rests on; it does not change while a process runs."""
     digest = hashlib.sha256()
     rooms = ("pattern", "layers", "impl", "targets", "counting")
-    for file in sorted(file for room in rooms for file in (PACKAGE / room).rglob("*.py")):
+    alone = (PACKAGE / f"{name}.py" for name in ("contracts", "shapes", "torch_private", "usercode", "userfiles"))
+    for file in sorted([*alone, *(file for room in rooms for file in (PACKAGE / room).rglob("*.py"))]):
         digest.update(file.read_bytes())
     return digest.digest()

@@ -92,6 +92,10 @@ def test_a_pattern_without_a_causal_form_of_its_own_is_labelled_as_it_looks(tmp_
     file = tmp_path / "masks.py"
     natives = [door.find(text).card.native_causal for text in (f"{file}:past", f"{file}:both", str(file))]
     assert natives == [True, False, True]
+    forms = [door.find(text).card.causality for text in (f"{file}:past", f"{file}:both")]
+    assert forms == [(True,), (False,)], "a form that its edges do not have is claimed"
+    with pytest.raises(attnprof.AttnprofError, match="past has no bidirectional form"):
+        door.find(f"{file}:past").build(Shape(64, causal=False))
     with pytest.raises(attnprof.AttnprofError, match="both reads the future"):
         door.find(f"{file}:both").build(Shape(64, causal=True))
 

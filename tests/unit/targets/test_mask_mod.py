@@ -187,7 +187,7 @@ def test_flex_counts_its_live_tiles(folder: Path, name: str) -> None:
 def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
     for name, blind in (("plain.py:nothing", N), ("plain.py:first_eight_blind", 8)):
         for impl in ("gather", "masked"):
-            core = found(folder, name, impl).build(Shape(n=N, heads=HEADS, dim=DIM, level="core"))  # type: ignore[arg-type]
+            core = found(folder, name, impl).build(Shape(n=N, causal=True, heads=HEADS, dim=DIM, level="core"))  # type: ignore[arg-type]
             q, k, v = (torch.randn(1, HEADS, N, D, requires_grad=True) for _ in range(3))
             mixed = core(q, k, v)
             mixed.sum().backward()
