@@ -11,10 +11,11 @@ from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
 from attnprof.shapes import Shape
 from attnprof.targets import door
-from tests.laws.cases import Case, as_params, built, cases
+from tests.laws.cases import Case, as_params, built, cases, recurrent
 
 DECODING = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
-CASES = as_params([case for case in cases() if case.name in DECODING and case.causal])
+RECURRENT = recurrent()
+CASES = as_params([case for case in cases() if case.name in (*DECODING, *RECURRENT) and case.causal])
 
 
 @pytest.mark.parametrize("known", [0, 16, 76])
