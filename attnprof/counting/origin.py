@@ -92,12 +92,12 @@ class MarkedOrigin(Origin):
         before = module.register_forward_pre_hook(self._enter)
         return before, module.register_forward_hook(self._leave, always_call=True), _Step(self, module)
 
-    def _enter(self, *_: Any) -> None:
+    def _enter(self, *_: object) -> None:
         if self.depth == 0:
             self.opened = next_sequence()
         self.depth += 1
 
-    def _leave(self, *_: Any) -> None:
+    def _leave(self, *_: object) -> None:
         self.depth -= 1
         if self.depth == 0:
             self.spans.append((self.opened, next_sequence()))

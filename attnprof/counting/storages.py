@@ -51,8 +51,8 @@ class Lifetimes:
     """
 
     def __init__(self) -> None:
-        self.live: Any = 0
-        self.peak: Any = 0
+        self.live: int = 0
+        self.peak: int = 0
         self.at_peak: tuple[_Life, ...] = ()
         self.known: dict[int, _Life] = {}
         self.outside: dict[int, _Life] = {}
