@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 from attnprof.counting.registry import OperatorWork, register_by_name
 from attnprof.layers.outside_kernel import OPERATORS

@@ -36,7 +36,13 @@ def lengths(ends: Tensor) -> list[int] | None:
 
 
 def attended(
-    given: SimpleNamespace, work: Any, kernel: str, ends: tuple[Any, Any], window: tuple[Any, Any], bottom_right: bool, token: int
+    given: SimpleNamespace,
+    work: Any,
+    kernel: str,
+    ends: tuple[Any, Any],
+    window: tuple[Any, Any],
+    bottom_right: bool,
+    token: int,
 ) -> OperatorWork | Unknowable:
     """The work of every sequence; `token` is the dimension of tokens in a batch that is not packed."""
     q, k, v = given.query, given.key, given.value

@@ -65,7 +65,7 @@ class Origin:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: object, out: object, flops: Any = None) -> None:
         """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
 
     def given(self, tensors: Iterable[Tensor]) -> None:
@@ -125,7 +125,7 @@ class _Step:
             return
         step = module.step
 
-        def marked(*args: Any) -> Any:
+        def marked(*args: object) -> Any:
             origin._enter()
             try:
                 return step(*args)

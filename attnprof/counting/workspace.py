@@ -18,6 +18,7 @@ from attnprof.counting import casts, tiles
 from attnprof.counting.classify import OperatorKind
 from attnprof.counting.operators import words
 from attnprof.counting.variants import base_name, functional
+from attnprof.torch_private import Overload
 
 aten = torch.ops.aten
 Workspace = Callable[..., int]
@@ -242,13 +243,13 @@ ESTIMATED = words("convolution convolution_backward")
 FREE = (OperatorKind.VIEW, OperatorKind.COMPOSITE)
 
 
-def workspace_of(operator: Any, kind: OperatorKind) -> Workspace | None:
+def workspace_of(operator: Overload, kind: OperatorKind) -> Workspace | None:
     """The workspace of an operator's kernel on a CPU, where it has one that is known."""
     found = workspaces.get(functional(operator).overloadpacket)
     return casts.elementwise if found is None and kind is OperatorKind.POINTWISE else found
 
 
-def is_unseen(operator: Any, kind: OperatorKind) -> bool:
+def is_unseen(operator: Overload, kind: OperatorKind) -> bool:
     """Whether an operator's kernel takes memory in an amount that is not known to the byte."""
     same = functional(operator)
     name = base_name(same)
