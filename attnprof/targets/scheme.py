@@ -182,6 +182,13 @@ class CatalogTarget(Stated):
         known = [flops for flops in found if flops is not None]
         return shape.repeats * sum(known) if len(known) == len(found) else None
 
+    def flops_selection(self, shape: Shape) -> int:
+        """The closed form of what it spends on choosing at the level of the shape, forward, all layers: 0 of most."""
+        way = self.scheme.written.get(self.impl) if self.scheme and self.impl else None
+        if way is None or way.flops_selection is None:
+            return 0
+        return shape.repeats * sum(way.flops_selection(self.spec(shape, layer)) for layer in range(self.layers))
+
     def encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
         asked = shape.level is Level.BLOCK and shape.m is not None and self.entry.has_maths

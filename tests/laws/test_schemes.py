@@ -137,6 +137,7 @@ def test_executed_flops_are_the_stated_closed_form(case: Case, n: int) -> None:
     counted = count(case.target, shape, "forward").cost
     assert closed is not None
     assert counted.flops_core_executed == closed
+    assert counted.selection_flops == case.target.flops_selection(shape)
 
 
 class Watch(TorchDispatchMode):
