@@ -31,6 +31,7 @@ def decodes(case: Case) -> bool:
 DECODING = [case for case in cases() if case.causal and decodes(case)]
 CASES = as_params(DECODING)
 NAMES = sorted({case.name for case in DECODING})
+LAST_ROWS = {name for name in NAMES if catalog.entry(name).card.dead_queries}
 SHARING = [name for name in NAMES if catalog.entry(name).card.kv_heads]
 
 
@@ -49,7 +50,9 @@ def test_each_step_gives_the_row_of_the_full_forward(case: Case, known: int) -> 
         state = module.prefill(x[:, :known])
         for at in range(known, known + 24):
             row, state = module.step(x[:, at : at + 1], state)
-            torch.testing.assert_close(row, full[:, at : at + 1], rtol=1e-10, atol=1e-10)
+            # Where the last tokens alone have a row, each is the last of its own prefix.
+            wanted = module(x[:, : at + 1]) if LAST_ROWS & {case.name} else full
+            torch.testing.assert_close(row, wanted[:, at : at + 1], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("case", CASES)
