@@ -90,7 +90,8 @@ def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
     out = module(x, *rest)
     for row in (0, 15, 50, 98):
         (grad,) = torch.autograd.grad(out[:, row].sum(), x, retain_graph=True)
-        assert row == 0 or grad[:, : row + 1].abs().sum() > 0
+        dead = catalog.entry(case.name).card.dead_queries and not out[:, row].any()
+        assert row == 0 or dead or grad[:, : row + 1].abs().sum() > 0
         assert grad[:, row + 1 :].abs().max() == 0
 
 
