@@ -16,7 +16,7 @@ MACHINE = {"cpu": "Imaginary 9000", "device_name": "Imaginary 9000", "threads": 
 
 def record(wall_s: float | None, target: str = "dense", **shape: object) -> Record:
     sizes = {"n": 1024, **shape}
-    interval = None if wall_s is None else Interval(wall_s, wall_s * 0.99, wall_s * 1.01, (wall_s,))
+    interval = None if wall_s is None else Interval(wall_s, wall_s * 0.99, wall_s * 1.01, ((wall_s,),))
     measured = None if interval is None else Measured(wall_s=interval)
     return Record("cost", f"{target} {sizes}", Point(target, Shape(**sizes)), measured=measured)  # type: ignore[arg-type]
 

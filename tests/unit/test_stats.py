@@ -38,7 +38,7 @@ def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
 
 
 def test_raw_samples_are_kept_in_their_order() -> None:
-    assert interval([3.0, 1.0, 2.0]) == Interval(2.0, 1.0, 3.0, (3.0, 1.0, 2.0))
+    assert interval([3.0, 1.0, 2.0]) == Interval(2.0, 1.0, 3.0, ((3.0, 1.0, 2.0),))
     assert interval(iter([3.0, 1.0])).samples == (3.0, 1.0)
 
 
