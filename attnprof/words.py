@@ -72,6 +72,7 @@ class Status(Word):
     TIMEOUT = "timeout"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 class RecordKind(Word):
