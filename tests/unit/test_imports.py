@@ -27,7 +27,7 @@ GROUPS = (
     ("counting", "device", "store", "stats"),
     ("measure",),
     ("closed_forms", "graph"),
-    ("plan",),
+    ("plan", "checks"),
     ("targets",),
     ("sweeps", "render"),
     ("cli", "api", "testing"),
