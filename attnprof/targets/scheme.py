@@ -271,6 +271,12 @@ class CatalogTarget(Stated):
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
+        self._check_heads(shape)
+        self._check_keys(shape)
+        if why := self.cannot(shape, DeviceName.NONE):
+            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
+
+    def _check_heads(self, shape: Shape) -> None:
         if shape.d_v != shape.d and not (self.card.v_head_dim or self.card.maths is Maths.PATTERN):
             raise Unsupported(
                 f"{self.name} is written for values as wide as keys, {shape.d}, not {shape.d_v}",
@@ -281,6 +287,8 @@ class CatalogTarget(Stated):
                 f"{self.name} is not defined for fewer KV heads than query heads",
                 hint=f"as many of both: --kv-heads {shape.heads}",
             )
+
+    def _check_keys(self, shape: Shape) -> None:
         if self.encodes(shape):
             if False not in self.card.causality:
                 raise Unsupported(
@@ -296,8 +304,6 @@ class CatalogTarget(Stated):
                 f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
                 hint=f"--keys {shape.n} or more, the last of which are the queries' own",
             )
-        if why := self.cannot(shape, DeviceName.NONE):
-            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
 
 
 def torch_dtype(shape: Shape) -> Any:
