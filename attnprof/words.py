@@ -191,6 +191,14 @@ class EngineName(Word):
         return "engine"
 
 
+class Severity(Word):
+    """How serious a finding of a check is: a defect fails it, a warning is to be looked at, a note is to be known."""
+
+    DEFECT = "defect"
+    WARNING = "warning"
+    NOTE = "note"
+
+
 class Certainty(Word):
     """How a fact of a graph is known."""
 

@@ -27,7 +27,7 @@ GROUPS = (
     ("counting", "device", "store", "stats"),
     ("measure", "comparison"),
     ("closed_forms", "graph"),
-    ("plan",),
+    ("plan", "checks"),
     ("targets",),
     ("sweeps", "render"),
     ("cli", "api", "testing"),
