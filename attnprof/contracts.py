@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A scheme's own maths for one implementation: what makes its core, and closed forms of that core's FLOPs.
+    """A scheme's own maths for one implementation: what makes its core, and closed forms of FLOPs.
 
-    `flops_step`: of one token more, where that is the same after any number of them: what a recurrence asks for.
+    `flops_core`: of the core. `flops_selection`: of what it spends on choosing at the level of its shape, which is no
+    part of the core. `flops_step`: of one token more in the core of a recurrence, the same after any number of them.
     """
 
     core: CoreMaker
     flops_core: Callable[[Spec], int] | None = None
+    flops_selection: Callable[[Spec], int] | None = None
     flops_step: Callable[[Spec], int] | None = None
 
 
@@ -35,9 +37,9 @@ class Scheme:
     """What a file of `schemes/` defines; `schemes.scheme(name)` reads it. All but `written` is optional.
 
     The file's own names: `WRITTEN`, a `Written` for each implementation, the default first; or `Core`, with
-    `flops_core` and `flops_step`, which is `eager`. `Layer`: a whole attention layer in place of projections and core.
-    `Projections` and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random inputs of a core, of a
-    layer. `stacked`: its layers as one module.
+    `flops_core`, `flops_selection` and `flops_step`, which is `eager`. `Layer`: a whole attention layer in place of
+    projections and core. `Projections` and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random
+    inputs of a core, of a layer. `stacked`: its layers as one module.
     """
 
     name: str
@@ -250,6 +252,10 @@ class SchemeTarget(Target, Protocol):
 
     def graph(self, shape: Shape, later: int = 0) -> Pattern:
         """Its pattern, slots and kernels included; with `later`, of as many tokens more at the parameters of n."""
+        ...
+
+    def flops_step(self, shape: Shape) -> int | None:
+        """FLOPs of one token more in the core of a recurrence, all layers of the stack; None of what is none."""
         ...
 
     @property

@@ -38,6 +38,17 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 
+def recurrence_flops(target: Target, shape: Shape, pass_: Pass) -> int | None:
+    """What a recurrence asks for, however it is cut into chunks: n of its steps, three times that for `train`.
+
+    One step for `decode`; None of a target that is no recurrence.
+    """
+    step = target.flops_step(shape) if isinstance(target, SchemeTarget) and shape.causal else None
+    if step is None:
+        return None
+    return step if pass_ is Pass.DECODE else shape.n * step * (1 + BACKWARD if pass_ is Pass.TRAIN else 1)
+
+
 def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
     """The encoder over m tokens, the decoder over n, and between them n m pairs a layer and head."""
     source, why = useful_flops(target, shape.replace(n=shape.keys, m=None, causal=False), pass_)

@@ -37,7 +37,7 @@ def stated(target: CatalogTarget, shape: Shape) -> int | None:
 
 
 class Products(TorchDispatchMode):
-    """Adds up 2 x rows x columns x inner of every matrix product, and 4 d a pair of fused attention, as they run."""
+    """Adds up 2 x rows x columns x inner of every product, 4 d a pair of fused attention, filters, transforms."""
 
     flops = 0
 
@@ -54,11 +54,14 @@ class Products(TorchDispatchMode):
             self.flops += 2 * out.numel() * args[0].shape[-1]
         elif name in (aten.addmm, aten.baddbmm):
             self.flops += 2 * out.numel() * args[1].shape[-1]
+        elif name is aten.convolution:
+            self.flops += 2 * out.numel() * args[1][0].numel()
         elif name is aten.linalg_solve_triangular:
             self.flops += args[0].shape[-1] * args[1].numel()
         elif name in (aten._fft_r2c, aten._fft_c2r):  # by convention half of a complex one, 5 N log2 N
-            points = max(args[0].shape[args[1][0]], out.shape[args[1][0]])
-            self.flops += round(2.5 * max(args[0].numel(), out.numel()) * math.log2(points))
+            real = args[0] if name is aten._fft_r2c else out
+            points = math.prod(real.shape[d] for d in args[1])
+            self.flops += round(2.5 * real.numel() * math.log2(points)) if points > 1 else 0
         elif name is aten._scaled_dot_product_flash_attention_for_cpu:
             q, k = args[:2]
             causal = args[4] if len(args) > 4 else (kwargs or {}).get("is_causal", False)
