@@ -116,6 +116,7 @@ def long_short(
 
 
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
+    "delta_product": (complete, []),
     "deltanet": (complete, []),
     "differential": (complete, []),
     "fnet": (complete, []),
@@ -123,7 +124,9 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     "gated_deltanet": (complete, []),
     "gla": (complete, []),
     "gqa": (complete, []),
+    "hgrn2": (complete, []),
     "hyena": (complete, []),
+    "kda": (complete, []),
     "lightning": (complete, []),
     "long_short": (
         long_short,
@@ -151,6 +154,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
         ],
     ),
     "retnet": (complete, []),
+    "rwkv7": (complete, []),
     "rfa": (complete, []),
     "ring": (complete, []),
     "synthesizer": (complete, []),
