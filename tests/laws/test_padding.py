@@ -22,9 +22,11 @@ EXEMPT = {
     "pooled-pooling=conv": "its slots are convolutions of values",
     "memory_compressed": "its slots are convolutions of values",
     "linear": "an epsilon in the denominator, see below",
+    "sink_logits": "a sink takes its share",
     "sinkhorn": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
     "sortcut": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
     "axial_autoregressive": "it adds two decoders, see below",
+    "differential": "its weights are a difference, and its outputs are normalised",
 }
 VALUES = {"reformer": (1,), "compressive": (2, 4), "longformer": (2, 5)}
 

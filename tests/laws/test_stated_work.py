@@ -91,6 +91,7 @@ NOT_COUNTED = {
     "reformer.duplicates": "a correction of scores",
     "reformer.reversible": "of the block, not of the core",
     "reformer.ffn_chunks": "of the block, not of the core",
+    "ring.devices": "all of them together do the same work",
     "set_transformer.variant": "residuals and projections differ, the two attentions do not",
     "sinkhorn.temperature": "scales scores",
     "sinkhorn.iterations": "sums of rows and columns",
