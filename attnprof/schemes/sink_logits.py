@@ -1,4 +1,4 @@
-"""Attention with a learned sink a head: a score under the softmax whose weight is dropped (OpenAI 2025, section 2.2)."""
+"""Attention with a learned sink a head: a score of the softmax whose weight is dropped (OpenAI 2025, section 2.2)."""
 
 from __future__ import annotations
 

@@ -84,6 +84,7 @@ NOT_COUNTED = {
     "longformer.dilation": "as many keys, further apart",
     "mla.kv_latent": "of the projections, not of the core",
     "mla.query_latent": "of the projections, not of the core",
+    "natten.dilation": "as many keys, further apart",
     "nsa.group": "which heads choose together",
     "performer.chunk": "the paper's causal form is a prefix sum",
     "pooled.pooling": "the paper counts attention over slots, not their making",
