@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from attnprof.errors import Unsupported
@@ -298,7 +299,7 @@ class SchemeTarget(Target, Protocol):
         """The closed count of query-key pairs, keys that are slots included; None where none is stated."""
         ...
 
-    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int:
+    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores take beside q k: positions, labels."""
         ...
 
