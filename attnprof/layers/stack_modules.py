@@ -272,7 +272,7 @@ def head_of(shape: Shape, vocab: int) -> nn.Module:
 class BorrowedAttention(ReadingAttention):
     """`ReadingAttention` on its own, over keys and values that live before and after it and take gradients.
 
-    They are buffers, so that nothing of them counts as saved, or as its state; `kv_bytes` is what they take.
+    They are buffers, so that nothing of them counts as saved, or as its state.
     """
 
     k: Tensor
@@ -282,13 +282,8 @@ class BorrowedAttention(ReadingAttention):
         made = owning(shape, plain)
         super().__init__(shape, made.core)
         for name, width in (("k", shape.d), ("v", shape.d_v)):
-            rows = torch.randn(shape.batch, shape.groups, shape.n, width, dtype=dtype_of(shape))
-            self.register_buffer(name, rows.requires_grad_())
-
-    @property
-    def kv_bytes(self) -> int:
-        """Bytes of the keys and values that another layer makes."""
-        return sum(x.numel() * x.element_size() for x in (self.k, self.v))
+            rows = torch.randn(shape.batch, shape.n, shape.groups * width, dtype=dtype_of(shape))
+            self.register_buffer(name, split_heads(rows, shape.groups).requires_grad_())  # as projections lie
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         return self.out(merge_heads(self.core(split_heads(self.project(x), self.heads), self.k, self.v)))

@@ -20,8 +20,9 @@ from attnprof.units import Value, format_value, parse_value
 FORMS = "5 sliding_window window=1024 + 1 dense ; layers=62, or 2 (3 linear + 1 dense kv_heads=2)"
 MOST_LAYERS = 4096
 MARKS = "()+;"
-_TOKEN = re.compile(r"""[()+;]|(?:"[^"]*"|'[^']*'|[^\s()+;"'])+""")
+_TOKEN = re.compile(r"""[()+;]|(?:"[^"]*"|'[^']*'|[^\s()+;"'])+|["']""")
 _SETTING = re.compile(r"([A-Za-z_]\w*)=(.*)", re.S)
+_WORD = re.compile(r"""(?:[A-Za-z_]\w*=)?(?:"[^"]*"|'[^']*'|[^"']*)""", re.S)
 _SPECIAL = re.compile(r"""[\s()+;"'=]""")
 
 
@@ -81,14 +82,12 @@ class _Token(NamedTuple):
 
 def parse_stack(text: str) -> StackText:
     """What a text says, in its canonical form. Raises `AttnprofError` with a caret at the first fault."""
-    tokens, end = [], 0
-    for match in _TOKEN.finditer(text):
-        if text[end : match.start()].strip():
-            raise fault(text, end, "a quote that is not closed")
-        tokens.append(_Token(match[0], match.start()))
-        end = match.end()
-    if text[end:].strip():
-        raise fault(text, end, "a quote that is not closed")
+    tokens = [_Token(match[0], match.start()) for match in _TOKEN.finditer(text)]
+    for token in tokens:
+        if token.text in ("'", '"'):
+            raise fault(text, token.at, "a quote that is not closed")
+        if not _WORD.fullmatch(token.text):
+            raise fault(text, token.at, "quotes stand around all of a name or value, or nowhere in it")
     found, rest = _stack(text, tokens, depth=0)
     if rest:
         raise fault(text, rest[0].at, "no bracket is open here")
@@ -126,7 +125,7 @@ def _group(text: str, tokens: list[_Token], depth: int) -> tuple[tuple[int, Laye
         count, tokens = int(first.text), tokens[1:]
         if not 1 <= count <= MOST_LAYERS:
             raise fault(text, first.at, f"a count is from 1 to {MOST_LAYERS}")
-    if not tokens or (tokens[0].text in MARKS and tokens[0].text != "(") or tokens[0].setting:
+    if not tokens or tokens[0].text in (*"+;)", "''", '""') or tokens[0].setting:
         at = tokens[0].at if tokens else len(text)
         raise fault(text, at, "expected a layer: the name of a scheme, file.py, or file.py:Class")
     head, tokens = tokens[0], tokens[1:]

@@ -65,7 +65,7 @@ def _beside(mixer: str, path: Path) -> str:
     """A mixer's text, its file by the path from here."""
     file, colon, attribute = mixer.rpartition(":")
     found = path.parent / (file if colon else mixer)
-    return f"{found}{colon}{attribute}" if found.suffix == ".py" and found.is_file() else mixer
+    return (f"{found}:{attribute}" if colon else str(found)) if found.suffix == ".py" and found.is_file() else mixer
 
 
 def _settings(table: Mapping[str, Any], besides: tuple[str, ...], where: str) -> dict[str, Value]:
