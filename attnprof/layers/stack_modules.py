@@ -37,16 +37,11 @@ class StackBlock(nn.Module):
         """The state of the mixer."""
         return state_of(self.mixer, n)
 
-    def prefill(self, x: Tensor) -> tuple[Tensor, Any]:
-        """The block's output for the tokens `x [b, n, D]`, which the next block is prefilled with, and the state."""
-        state = None
-        if self.mixer is not None and self.before_mixer is not None:
-            inner = self.before_mixer(x)
-            state = prefilled(self.mixer, inner)
-            x = x + self.mixer(inner)
-        if self.ffn is not None and self.before_ffn is not None:
-            x = x + self.ffn(self.before_ffn(x))
-        return x, state
+    def prefill(self, x: Tensor) -> Any:
+        """The state of the mixer after the tokens `x [b, n, D]`."""
+        if self.mixer is None or self.before_mixer is None:
+            return ()
+        return prefilled(self.mixer, self.before_mixer(x))
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One token more `[b, 1, D]`."""
@@ -154,9 +149,10 @@ class LayerSequence(nn.Module):
     """The layers of a stack on `x [b, n, D]`; behind sinusoids where they are blocks, before a head if there is one."""
 
     def __init__(
-        self, layers: Sequence[nn.Module], positions: Positions | None = None, head: nn.Module | None = None
+        self, n: int, layers: Sequence[nn.Module], positions: Positions | None = None, head: nn.Module | None = None
     ) -> None:
         super().__init__()
+        self.n = n
         self.positions, self.layers, self.head = positions, nn.ModuleList(layers), head
 
     def forward(self, x: Tensor) -> Tensor:
@@ -172,18 +168,16 @@ class LayerSequence(nn.Module):
         return StackState(n, tuple(state_of(layer, n) for layer in self.layers))
 
     def prefill(self, x: Tensor) -> StackState:
-        """The states after the tokens `x [b, n, D]`."""
-        n, states = x.shape[-2], []
+        """The states after some tokens `x [b, <= n, D]`; layers that are made for n are given n, which are causal."""
+        count, states = x.shape[-2], []
+        x = nn.functional.pad(x, (0, 0, 0, self.n - count))
         if self.positions is not None:
-            x = x + self.positions.waves[:n]
+            x = self.positions(x)
         for layer in self.layers:
-            if isinstance(layer, StackBlock):
-                x, state = layer.prefill(x)
-            else:
-                state, x = prefilled(layer, x), layer(x)
-            states.append(state)
+            states.append(prefilled(layer, x[:, :count]))
+            x = layer(x)
         self._release()
-        return StackState(n, tuple(states))
+        return StackState(count, tuple(states))
 
     def step(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
         """One token more `[b, 1, D]`: its output, equal to the last row of the whole forward, and the next state."""
@@ -203,44 +197,23 @@ class LayerSequence(nn.Module):
 
 
 def state_of(layer: nn.Module | None, n: int) -> Any:
-    """The state of a layer after n tokens; of several in a row, theirs. Raises `Unsupported` where it has none."""
-    if layer is None:
-        return ()
-    if isinstance(layer, nn.Sequential):
-        return tuple(state_of(part, n) for part in layer)
-    return _decoding(layer).state(n)
+    """The state of a layer after n tokens. Raises `Unsupported` where it has none."""
+    return () if layer is None else _decoding(layer).state(n)
 
 
 def prefilled(layer: nn.Module, x: Tensor) -> Any:
     """The state of a layer after the tokens `x [b, n, D]`."""
-    if not isinstance(layer, nn.Sequential):
-        return _decoding(layer).prefill(x)
-    states = []
-    for part in layer:
-        states.append(prefilled(part, x))
-        x = part(x)
-    return tuple(states)
+    return _decoding(layer).prefill(x)
 
 
 def stepped(layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """One token more through a layer."""
-    if not isinstance(layer, nn.Sequential):
-        found: tuple[Tensor, Any] = _stepping(layer).step(x, state)
-        return found
-    states = []
-    for part, held in zip(layer, state, strict=True):
-        x, after = stepped(part, x, held)
-        states.append(after)
-    return x, tuple(states)
-
-
-def _stepping(layer: nn.Module) -> Steps:
+    """One token more through a layer. Raises `Unsupported` where it takes no steps."""
     if not isinstance(layer, Steps):
         raise Unsupported(
             f"{type(layer).__name__}, a layer of the stack, defines no decoding step",
             hint="a module decodes with `state(n)` and `step(x, state)`",
         )
-    return layer
+    return layer.step(x, state)
 
 
 def _decoding(layer: nn.Module) -> Continues:

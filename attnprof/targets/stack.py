@@ -214,14 +214,14 @@ class StackTarget(StackStated):
         mixers = built_mixers(self.stack_layers, shapes, self.owners())
         tie([part for each in mixers for part in each])
         if shape.level is Level.ATTENTION:
-            return LayerSequence([part for each in mixers for part in each]).to(torch_dtype(shape))
+            return LayerSequence(shape.n, [part for each in mixers for part in each]).to(torch_dtype(shape))
         made: list[nn.Module] = []
         for layer, inner in zip(self.stack_layers, mixers, strict=True):
             parts: list[nn.Module | None] = [*inner] or [None]
             made += [StackBlock(shape.dim, part, stack_parts.feed_forward(layer, shape)) for part in parts]
         vocab = self.written.settings.get("vocab")
         head = head_of(shape, vocab) if isinstance(vocab, int) else None
-        return LayerSequence(made, Positions(shape.n, shape.dim), head).to(torch_dtype(shape))
+        return LayerSequence(shape.n, made, Positions(shape.n, shape.dim), head).to(torch_dtype(shape))
 
     def inputs(self, shape: Shape) -> tuple[Tensor, ...]:
         """Random rows `x [b, n, D]`."""

@@ -124,8 +124,8 @@ def ends(before: bool, vocab: int | None) -> Target:
         from attnprof.layers.stack_modules import LayerSequence, head_of
 
         if before:
-            return LayerSequence((), Positions(shape.n, shape.dim))
+            return LayerSequence(shape.n, (), Positions(shape.n, shape.dim))
         assert vocab is not None
-        return LayerSequence((), head=head_of(shape, vocab))
+        return LayerSequence(shape.n, (), head=head_of(shape, vocab))
 
     return PartTarget("positions" if before else "head", make)
