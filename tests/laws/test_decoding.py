@@ -12,7 +12,7 @@ from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
-from tests.laws.cases import Case, as_params, built, cases
+from tests.laws.cases import Case, as_params, built, cases, recurrent
 
 # What a step executes is what its edges need; of other schemes it is more (absorbed matrices, whole blocks).
 EXACT = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
