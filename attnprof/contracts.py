@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A scheme's own maths for one implementation: what makes its core, and the closed form of that core's FLOPs."""
+    """A scheme's own maths for one implementation: what makes its core, and the closed form of that core's FLOPs.
+
+    `flops_selection`: that of what it spends on choosing at the level of its shape, which is no part of the core.
+    """
 
     core: CoreMaker
     flops_core: Callable[[Spec], int] | None = None
+    flops_selection: Callable[[Spec], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,9 @@ class Scheme:
     """What a file of `schemes/` defines; `schemes.scheme(name)` reads it. All but `written` is optional.
 
     The file's own names: `WRITTEN`, a `Written` for each implementation, the default first; or `Core`, with
-    `flops_core`, which is `eager`. `Layer`: a whole attention layer in place of projections and core. `Projections`
-    and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random inputs of a core, of a layer.
-    `stacked`: its layers as one module.
+    `flops_core` and `flops_selection`, which is `eager`. `Layer`: a whole attention layer in place of projections and
+    core. `Projections` and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random inputs of a core,
+    of a layer. `stacked`: its layers as one module.
     """
 
     name: str

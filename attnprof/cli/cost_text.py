@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attnprof.quantities import Unit, costed
+from attnprof.quantities import SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.usercode import FLAGS
 
@@ -94,7 +94,7 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    shown = [quantity for quantity in costed() if quantity.column]
+    shown = [q for q in costed() if q.column and (q is not SELECTION or any(row[q.key] for row in rows))]
     for name in ("n", "pass", *(quantity.column for quantity in shown)):
         table.add_column(name, justify="left" if name == "pass" else "right")
     for row in rows:

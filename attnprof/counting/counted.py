@@ -103,7 +103,8 @@ def record(
     complete = not tally.uncounted
     if not complete:
         names = tally.why_uncounted()
-        reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
+        without = uncounted_message(names)
+        reasons |= dict.fromkeys(("flops_executed", "flops_core_executed", "selection_flops"), without)
     useful, why = useful_flops(target, shape, pass_)
     if why:
         reasons["flops_core_useful"] = why
@@ -115,6 +116,7 @@ def record(
     cost = Cost(
         flops_executed=tally.flops if complete else None,
         flops_core_executed=tally.core if complete and core else None,
+        selection_flops=tally.selection if complete else None,
         flops_core_useful=useful,
         flops_paper=paper,
         exp_ops=tally.exp_ops,

@@ -20,7 +20,7 @@ PARTS = {
     "inputs": "inputs",
     "stacked": "stacked",
 }
-MATHS = ("WRITTEN", "Core", "flops_core")
+MATHS = ("WRITTEN", "Core", "flops_core", "flops_selection")
 ALIKE = 0.8
 
 
@@ -41,7 +41,8 @@ def of_module(module: ModuleType) -> Scheme:
     if written is None:
         if "Core" not in defined:
             raise AttnprofError(f"{module.__name__} defines no Core", hint="class Core(nn.Module), made of a Spec")
-        written = {"eager": Written(defined["Core"], defined.get("flops_core"))}
+        forms = defined.get("flops_core"), defined.get("flops_selection")
+        written = {"eager": Written(defined["Core"], *forms)}
     given = {field: defined.get(part) for part, field in PARTS.items()}
     return Scheme(module.__name__.rpartition(".")[2], {Impl(name): way for name, way in written.items()}, **given)
 

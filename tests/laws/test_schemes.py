@@ -90,7 +90,8 @@ def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
     out = module(x, *rest)
     for row in (0, 15, 50, 98):
         (grad,) = torch.autograd.grad(out[:, row].sum(), x, retain_graph=True)
-        assert row == 0 or grad[:, : row + 1].abs().sum() > 0
+        dead = catalog.entry(case.name).card.dead_queries and not out[:, row].any()
+        assert row == 0 or dead or grad[:, : row + 1].abs().sum() > 0
         assert grad[:, row + 1 :].abs().max() == 0
 
 
@@ -137,6 +138,7 @@ def test_executed_flops_are_the_stated_closed_form(case: Case, n: int) -> None:
     counted = count(case.target, shape, "forward").cost
     assert closed is not None
     assert counted.flops_core_executed == closed
+    assert counted.selection_flops == case.target.flops_selection(shape)
 
 
 class Watch(TorchDispatchMode):

@@ -80,6 +80,7 @@ NOT_COUNTED = {
     "entmax.alpha": "the map from scores to weights multiplies nothing",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
     "linear.chunk": "the paper's causal form is a scan",
+    "luna.chunk": "the paper's causal form is a prefix sum",
     "linformer.sharing": "a shared matrix multiplies as often",
     "longformer.dilation": "as many keys, further apart",
     "mla.kv_latent": "of the projections, not of the core",
@@ -88,6 +89,7 @@ NOT_COUNTED = {
     "performer.chunk": "the paper's causal form is a prefix sum",
     "pooled.pooling": "the paper counts attention over slots, not their making",
     "poolingformer.kernel": "a mean over more tokens is no product",
+    "rfa.chunk": "the paper's causal form is a prefix sum",
     "reformer.duplicates": "a correction of scores",
     "reformer.reversible": "of the block, not of the core",
     "reformer.ffn_chunks": "of the block, not of the core",
@@ -145,7 +147,14 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
 
 # Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
 # segments and memories leaves much of them masked.
-FAR = ("routing", "sinkhorn-both", "sinkhorn-causal", "transformer_xl-memory=200,same", "transformer_xl-memory=8,same")
+FAR = (
+    "routing",
+    "sinkhorn-both",
+    "sinkhorn-causal",
+    "transformer_xl-memory=200,same",
+    "transformer_xl-memory=8,same",
+    "synthesizer-variant=factorised",
+)
 
 
 @pytest.mark.parametrize("case", as_params([case for case in cases() if not str(case).startswith(FAR)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log2
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def stated(target: CatalogTarget, shape: Shape) -> int | None:
 
 
 class Products(TorchDispatchMode):
-    """Adds up 2 x rows x columns x inner of every matrix product, and 4 d a pair of fused attention, as they run."""
+    """Adds up 2 x rows x columns x inner of every product, 4 d a pair of fused attention, filters, transforms."""
 
     flops = 0
 
@@ -45,6 +46,10 @@ class Products(TorchDispatchMode):
             self.flops += 2 * out.numel() * args[0].shape[-1]
         elif name in (aten.addmm, aten.baddbmm):
             self.flops += 2 * out.numel() * args[1].shape[-1]
+        elif name is aten.convolution:
+            self.flops += 2 * out.numel() * args[1][0].numel()
+        elif name is aten._fft_r2c:
+            self.flops += round(2.5 * args[0].numel() * log2(args[0][0].numel()))
         elif name is aten._scaled_dot_product_flash_attention_for_cpu:
             q, k = args[:2]
             causal = args[4] if len(args) > 4 else (kwargs or {}).get("is_causal", False)
