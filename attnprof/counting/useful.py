@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
@@ -20,7 +21,7 @@ class EdgeWork(NamedTuple):
     """Query-key pairs of all layers and heads, and the further products as wide as a key that their scores take."""
 
     pairs: int
-    products: int = 0
+    products: int | Fraction = 0
 
 
 def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -34,7 +35,8 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     work, why = _work(target, shape, Pass(pass_))
     if work is None:
         return None, why
-    flops = shape.batch * shape.repeats * 2 * (shape.d * (work.pairs + work.products) + shape.d_v * work.pairs)
+    widths = (shape.d + shape.d_v) * work.pairs + int(shape.d * work.products)
+    flops = shape.batch * shape.repeats * 2 * widths
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 
@@ -133,7 +135,8 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:
     kinds = min(pattern.heads, shape.heads)
-    pairs = products = 0
+    pairs: int = 0
+    products: int | Fraction = 0
     for layer in range(pattern.layers):
         for kind in range(kinds):
             times = len(range(kind, shape.heads, kinds))

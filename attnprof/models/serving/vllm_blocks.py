@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.engines.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "vLLM kv_cache_interface.py 001cabc, models/config.py 0144dd5"
 BLOCK = 16

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.engines.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "TensorRT-LLM _torch/pyexecutor, by search"
 BLOCK = 32

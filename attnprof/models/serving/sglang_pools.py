@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.engines.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "SGLang model_runner_kv_cache_mixin.py 001ccef"
 SWA_RATIO = Fraction(4, 5)
@@ -23,7 +23,9 @@ def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
     """What SGLang's pools take when the full one holds `ask.sequences` sequences of n tokens."""
     if model.model_type == "deepseek_v4":
         return EngineAnswer(name="sglang", bytes=None, source=SOURCE, why="pooled entries are not read at this commit")
-    full, windowed, states = [], [], 0
+    full: list[int] = []
+    windowed: list[int] = []
+    states = 0
     for layer in model:
         for mixer in layer.softmaxes:
             if mixer.kv_width:

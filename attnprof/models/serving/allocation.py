@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 
-Figure = int | float | str
+Assumed = int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class EngineAnswer:
     name: str
     bytes: int | None
     source: str
-    assumptions: Mapping[str, Figure] = field(default_factory=dict)
+    assumptions: Mapping[str, Assumed] = field(default_factory=dict)
     rows: tuple[PoolRow, ...] = ()
     why: str = ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk, layer_kv_bytes, layer_state_bytes
-from attnprof.models.engines.allocation import EngineAnswer, PoolRow
+from attnprof.models.serving.allocation import EngineAnswer, PoolRow
 
 SOURCE = "transformers cache_utils.py 5.24"
 

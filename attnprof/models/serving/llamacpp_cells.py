@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import FLOAT32_BYTES, CacheAsk, bytes_of, token_width
-from attnprof.models.engines.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "llama.cpp llama-kv-cache-iswa.cpp 02c28f5"
 PAD = 256
