@@ -119,6 +119,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     "delta_product": (complete, []),
     "deltanet": (complete, []),
     "differential": (complete, []),
+    "fox": (complete, []),
     "fnet": (complete, []),
     "funnel": (funnel, [{"stride": 3}]),
     "gated_deltanet": (complete, []),

@@ -88,6 +88,11 @@ def rwkv7(r: Tensor, k: Tensor, v: Tensor, removal: Tensor, rate: Tensor, g: Ten
     return naive(r * r.shape[-1] ** 0.5, k, v, -removal, removal * rate, g)[0]
 
 
+@rows_first
+def fox(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Any:
+    return theirs("forgetting_attn", "naive_forgetting_attn")(q, k, v, g)
+
+
 ORACLES: list[tuple[str, Mapping[str, Value], Call]] = [
     ("retnet", {}, retnet),
     ("gla", {}, gla),
@@ -99,6 +104,7 @@ ORACLES: list[tuple[str, Mapping[str, Value], Call]] = [
     ("hgrn2", {}, hgrn2),
     ("delta_product", {}, delta_product),
     ("rwkv7", {}, rwkv7),
+    ("fox", {}, fox),
 ]
 
 
