@@ -101,14 +101,19 @@ def _joined(blocks: Tensor, across: Tensor) -> Tensor:
     return torch.cat([torch.cat([first, torch.zeros_like(across)], -1), torch.cat([across, second], -1)], -2)
 
 
-def decayed(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-    """No rank-one term: `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, to its shape."""
+def decayed(q: Tensor, k: Tensor, v: Tensor, g: Tensor, own: Tensor | None = None) -> Tensor:
+    """No rank-one term: `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, to its shape.
+
+    `own [b, h, N, C]`: what a token weighs for itself, where that is not q_i k_i.
+    """
     repeat = v.shape[1] // k.shape[1]
     since, until = summed_logs(g)
     if g.shape[-1] == 1:
         weights = _repeated(q @ k.mT, repeat) * fading(g).to(q.dtype)
     else:
         ((weights,),) = pair_weights([Reads(q, True)], [k], g)
+    if own is not None:
+        weights = weights.tril(-1) + own.diag_embed()
     q, k = _repeated(q, repeat), _repeated(k, repeat)
     added = (k * until.exp().to(k.dtype)).mT @ v
     states = carry.carried(since[..., -1:, :].mT.exp(), wide(added))

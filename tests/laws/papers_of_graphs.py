@@ -143,6 +143,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     ),
     "luna": (luna, [{"packed": 3}]),
     "mamba2": (complete, []),
+    "mamba3": (complete, []),
     "mla": (complete, []),
     "nystromformer": (nystromformer, [{"landmarks": 5}]),
     "perceiver": (perceiver, [{"latents": 7}]),
