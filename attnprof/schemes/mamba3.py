@@ -47,7 +47,7 @@ class Core(StateCore):
         own = (c * b).sum(-1, keepdim=True) * now
         weighed = b * (now + F.pad(late[:, :, 1:], (0, 0, 0, 1)))
         *parts, own = in_chunks(self.chunk, c, weighed, x, wide(g), own)
-        return decayed(*parts, own.squeeze(-1)).flatten(2, 3)[:, :, : c.shape[2]] + self._skipped(x)
+        return decayed(*parts, own.squeeze(-1)).flatten(2, 3)[:, :, : c.shape[2]] + self.skipped(x)
 
     def reference(self, c: Tensor, b: Tensor, x: Tensor, g: Tensor, now: Tensor, late: Tensor) -> Tensor:
         """The two ends of every step (section 3.1): token by token, with the key and value of the token before."""
@@ -79,9 +79,10 @@ class Core(StateCore):
         weight = state.now + late
         whole = g.exp().mT * (state.state + (state.b * weight).mT @ state.x)
         mixed = c @ whole + (c * b).sum(-1, keepdim=True) * now * x
-        return mixed + self._skipped(x), TrapezoidState(whole, b, x, now)
+        return mixed + self.skipped(x), TrapezoidState(whole, b, x, now)
 
-    def _skipped(self, x: Tensor) -> Tensor:
+    def skipped(self, x: Tensor) -> Tensor:
+        """What the input adds to the output by itself."""
         return self.skip[:, None, None] * x
 
 
