@@ -142,6 +142,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
         ],
     ),
     "luna": (luna, [{"packed": 3}]),
+    "log_linear": (complete, []),
     "mamba2": (complete, []),
     "mamba3": (complete, []),
     "mla": (complete, []),

@@ -176,8 +176,8 @@ def follows_n(case: Case) -> bool:
     return not any(params[name].follows for name in case.params)
 
 
-# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call.
-MORE_CALLS = "power-block="
+# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call; so is each of log n levels.
+MORE_CALLS = ("power-block=", "log_linear")
 PAPERS = [c for c in cases() if c.impl != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
 
 

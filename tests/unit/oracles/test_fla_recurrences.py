@@ -118,6 +118,18 @@ def test_the_core_equals_the_naive_recurrence(name: str, params: Mapping[str, Va
     torch.testing.assert_close(core(*streams), expected.double(), rtol=1e-5, atol=2e-5)
 
 
+def test_log_linear_attention_equals_the_naive_one() -> None:
+    """Levels there are as many as 50 tokens need: 7, of which the weights here hold more."""
+    shape = Shape(N, batch=2, dim=32, heads=4, causal=True, level="core", dtype="float64")
+    target = door.find("log_linear", params={"state": 6, "groups": 2, "chunk": 8})
+    core, (c, b, x, step, scales) = target.build(shape), target.inputs(shape)
+    g = -dict(core.named_parameters())["a_log"].exp()[:, None, None] * step
+    parts = (y.transpose(1, 2).float() for y in (c, b, x * step))
+    naive = theirs("log_linear_attn", "naive_log_linear_attn")
+    mixed = naive(*parts, g.squeeze(-1).mT.float(), scales[..., :7].transpose(1, 2).float())
+    torch.testing.assert_close(core(c, b, x, step, scales), mixed.transpose(1, 2).double() + x, rtol=1e-5, atol=2e-5)
+
+
 def test_mamba2_equals_the_naive_recurrence() -> None:
     shape = Shape(N, batch=2, dim=32, heads=4, causal=True, level="core", dtype="float64")
     target = door.find("mamba2", params={"state": 6, "groups": 2})
