@@ -20,7 +20,9 @@ CARD = Card(
     notes=(
         "the gate takes 2 n (n / block) d a head: quadratic, with the factor 1 / block",
         "the own block counts as one of the topk and is masked causally; blocks not yet complete cannot be chosen",
-        "one softmax over the union, computed as two fused calls merged by their normalisers",
+        "one softmax over the union, computed as two calls merged by their normalisers",
+        "queries are sorted by the block that they chose, and each block's are filled up to whole tiles of 32: what is "
+        "executed is what the fullest tiles would take, whatever is chosen",
         "here q, k ~ N(0, I) of width 64: block means are then nearly equal, so the choice is nearly uniform",
     ),
 )
@@ -28,7 +30,7 @@ PARAMS = {
     "block": Param(512, "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)", least=1, most="n"),
     "topk": Param(3, "3 (Lu et al. 2025, section 3.1)"),
 }
-EXAMPLES = ({}, {"block": 16}, {"block": 8, "topk": 1})
+EXAMPLES = ({"block": 16}, {}, {"block": 8, "topk": 1}, {"block": 8, "topk": 5})
 WIDTH = 64
 
 

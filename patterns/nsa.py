@@ -23,6 +23,9 @@ CARD = Card(
         "the choice is one for all query heads of a KV head: one such group is drawn, and stands for the layer",
         "three softmaxes with keys and values of their own, so tokens of the window are often read twice",
         "a query before the first complete compressed block has no compressed key",
+        "compressed scores are computed twice, as kernels do: fused for the branch, and to weigh the blocks, which is "
+        "booked as selection: 2 D slots of each query, quadratic as the branch itself",
+        "the map that compresses is taken as two layers of width d with a position a token; the paper leaves it open",
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
     ),
     oracle="native_sparse_attention_pytorch SparseAttention",
@@ -39,7 +42,7 @@ PARAMS = {
     ),
     "group": Param(16, "16 query heads a KV head (Yuan et al. 2025, section 4.1: 64 heads, 4 groups)"),
 }
-EXAMPLES = ({}, {"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4})
+EXAMPLES = ({"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4}, {}, {"selected": 1})
 WIDTH = 64
 ROWS = 512
 

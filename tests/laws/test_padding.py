@@ -19,6 +19,7 @@ RAGGED = (1, 2, 3, 7, 9, 17, 23, 31)
 # Not weighted means of values, and why.
 EXEMPT = {
     "linformer": "its slots are sums over all tokens by a learned matrix",
+    "nsa": "three means, each times a gate",
     "pooled-pooling=conv": "its slots are convolutions of values",
     "memory_compressed": "its slots are convolutions of values",
     "linear": "an epsilon in the denominator, see below",
