@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Param, Slices, block_pairs
+from attnprof.pattern import Card, Drawn, Expr, Param, Slices, block_pairs
 
 CARD = Card(
     title="Mixture of block attention",
@@ -36,7 +36,12 @@ WIDTH = 64
 
 def pattern(n: int, *, layer: int, head: int, seed: int, block: int, topk: int) -> Expr:
     """The own block up to the query, and the best past blocks of random queries and keys."""
-    draw = np.random.default_rng([seed, layer, head])
+    return Drawn(lambda: _sample(n, [seed, layer, head], block, topk), lambda: edges(n, block=block, topk=topk))
+
+
+def _sample(n: int, seed: list[int], block: int, topk: int) -> Slices:
+    """The edges of random queries and keys."""
+    draw = np.random.default_rng(seed)
     q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
     i, whole = np.arange(n), n // block
     gate = q @ k[: whole * block].reshape(whole, block, WIDTH).mean(axis=1).T
@@ -45,7 +50,7 @@ def pattern(n: int, *, layer: int, head: int, seed: int, block: int, topk: int) 
     best = np.argpartition(-gate, wanted - 1, axis=1)[:, :wanted] if wanted > 0 else np.zeros((n, 0), dtype=np.int64)
     past = np.where(np.isinf(np.take_along_axis(gate, best, axis=1)), n, best * block)
     start = np.column_stack([past, i // block * block])
-    return Explicit(Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint())
+    return Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint()
 
 
 def edges(n: int, *, block: int, topk: int) -> int:

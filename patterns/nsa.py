@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, Card, Explicit, Expr, Param, Slices, Slots
+from attnprof.pattern import Band, Card, Drawn, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Native sparse attention",
@@ -55,7 +55,15 @@ def pattern(
     slot = np.arange(count)
     reads = Slices.of(count, slot, slot * stride, slot * stride + compress, 1, n)
     writes = Slices.of(n, i, 0, (i + 1 - compress) // stride + 1, 1, max(count, 1))
-    draw = np.random.default_rng([seed, layer])
+    blocks = Drawn(lambda: _sample(n, [seed, layer], block, selected, compress, stride, group))
+    return Slots(count, reads, writes, blocks | Band(max(window, 1) - 1))
+
+
+def _sample(n: int, seed: list[int], block: int, selected: int, compress: int, stride: int, group: int) -> Slices:
+    """The selected blocks of random queries and keys."""
+    count, i = max((n - compress) // stride + 1, 0), np.arange(n)
+    slot = np.arange(count)
+    draw = np.random.default_rng(seed)
     k = draw.standard_normal((n, WIDTH), dtype=np.float32)
     window_of = slot[:, None] * stride + np.arange(compress)
     means = k[window_of].mean(axis=1) if count else np.zeros((0, WIDTH), dtype=np.float32)
@@ -64,8 +72,7 @@ def pattern(
         for rows in np.array_split(i, -(-n // ROWS))
     ]
     start = np.concatenate(chosen)
-    blocks = Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1))
-    return Slots(count, reads, writes, Explicit(blocks.disjoint()) | Band(max(window, 1) - 1))
+    return Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint()
 
 
 def _importance(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
-from attnprof.pattern import Kernel, Pattern
+from attnprof.pattern import Drawn, Kernel, Pattern
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -114,12 +114,23 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
     def work(layer: int, head: int) -> EdgeWork:
         terms = pattern.expr(layer, head).terms()
+        drawn = known is not None and len(terms) == 1 and isinstance(terms[0], Drawn)
+        if drawn and (row := row_of(known, shape, layer, head)) is not None:
+            return EdgeWork(row)
         pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
         return EdgeWork(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
 
     return _over_heads(pattern, shape, work)
+
+
+def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int) -> int | None:
+    """What one token more adds to the stated edges of a causal scheme, without drawing any; None where none are."""
+    if target is None or not shape.causal:
+        return None
+    before, after = target.edges(shape, layer, head), target.edges(shape, layer, head, 1)
+    return None if before is None or after is None else after - before
 
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:

@@ -1,4 +1,4 @@
-"""Native sparse attention: compressed blocks, chosen ones and a window, mixed by gates (Yuan et al. 2025, section 3)."""
+"""Native sparse attention: compressed blocks, chosen ones, a window, mixed by gates (Yuan et al. 2025, section 3)."""
 
 from __future__ import annotations
 
