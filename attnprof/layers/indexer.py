@@ -28,20 +28,6 @@ def index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
     return (weights.transpose(1, 2)[:, :, None] @ products.transpose(1, 2)).squeeze(2)
 
 
-def score_flops(batch: int, heads: int, width: int, rows: int, keys: int) -> int:
-    """2 H (d_I + 1) a pair."""
-    return 2 * batch * heads * (width + 1) * rows * keys
-
-
 def projection_flops(tokens: int, dim: int, heads: int, width: int) -> int:
     """2 D (H d_I + d_I + H) a token."""
     return 2 * tokens * dim * (heads * width + width + heads)
-
-
-def best_of(scores: Tensor, count: int, unseen: Tensor) -> tuple[Tensor, Tensor]:
-    """The keys of the largest scores `[b, n, count]`, and which of them a query does not see.
-
-    Of equal scores the earlier key is taken: rectified products are often all 0.
-    """
-    best = scores.masked_fill(unseen, float("-inf")).sort(dim=-1, descending=True, stable=True)
-    return best.indices[..., :count], best.values[..., :count] == float("-inf")

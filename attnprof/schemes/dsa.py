@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, dtype_of, random_streams
+from attnprof.layers.chosen_keys import choice_pairs, choose_keys, read_chosen
 from attnprof.layers.decisions import decided
-from attnprof.layers.indexer import Indexer, best_of, index_scores, projection_flops, score_flops
+from attnprof.layers.indexer import Indexer, index_scores, projection_flops
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
-from attnprof.layers.row_stretches import attend_chosen, stretches
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.words import Level
@@ -22,24 +22,17 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.shape, self.topk, self.width = spec.shape, spec.number("topk"), spec.number("index_dim")
-        self.rows = plan(spec)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *index: Tensor) -> Tensor:
-        scaled = q * q.shape[-1] ** -0.5
-        chosen = decided(lambda: [self.choose(rows, *index) for rows in self.rows[0]])
-        keys, hidden = (torch.cat([part[at] for part in chosen], 1) for at in range(2))
-        parts = [attend_chosen(scaled[:, :, r], k, v, keys[:, r], hidden[:, r]) for r in self.rows[1]]
-        return torch.cat(parts, 2)
+        chosen, hidden = decided(lambda: self.choose(*index))
+        streams = (x.transpose(1, 2) for x in (q * q.shape[-1] ** -0.5, k, v))
+        return read_chosen(*streams, chosen, hidden)[0].transpose(1, 2)  # type: ignore[no-any-return]
 
     @selecting()
     @torch.no_grad()
-    def choose(self, rows: slice, q: Tensor, k: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens that some queries read `[b, rows, topk]`, and which of these a query has not seen yet."""
-        scores = index_scores(q[:, :, rows], k[:, : rows.stop], weights[:, :, rows])
-        place = torch.arange(rows.stop, device=q.device)
-        keys, hidden = best_of(scores, min(self.topk, rows.stop), place > place[rows, None])
-        missing = self.topk - keys.shape[-1]
-        return nn.functional.pad(keys, (0, missing)), nn.functional.pad(hidden, (0, missing), value=True)
+    def choose(self, q: Tensor, k: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens that each query reads `[b, n, topk]`, and which of these it has not seen yet."""
+        return choose_keys(q, k, weights, self.topk, 1)  # type: ignore[no-any-return]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, *index: Tensor) -> Tensor:
         """One masked softmax over the past tokens that fewer than topk of the past beat, by sum_j w_j relu(q_j . k)."""
@@ -65,7 +58,7 @@ class Core(nn.Module):
         cache, index = appended(cache, k, v), appended(index, k_i[:, None], k_i[:, None, :, :0])
         with selecting():
             scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in pieces(index)[0]], -1)
-            chosen = best_of(scores, min(self.topk, cache.n), scores.isnan())[0][:, 0, :, None]
+            chosen = scores.sort(dim=-1, descending=True, stable=True).indices[:, 0, : self.topk, None]
         taken = []
         for held in pieces(cache):
             whole = torch.cat(held, 2)
@@ -87,13 +80,6 @@ class Projections(nn.Module):
         return (*self.to_qkv(x), *index)
 
 
-def plan(spec: Spec) -> tuple[list[slice], list[slice]]:
-    """Stretches of queries: those that choose, and those that read."""
-    shape, topk = spec.shape, spec.number("topk")
-    choosing = stretches(shape.n, shape.batch * spec.number("index_heads") * shape.n)
-    return choosing, stretches(shape.n, shape.batch * topk * shape.groups * (shape.d + shape.d_v))
-
-
 def streams(spec: Spec) -> tuple[Tensor, ...]:
     """Random inputs of the core."""
     shape, heads, width = spec.shape, spec.number("index_heads"), spec.number("index_dim")
@@ -110,6 +96,6 @@ def flops_core(spec: Spec) -> int:
 def flops_selection(spec: Spec) -> int:
     """2 H (d_I + 1) a pair of a stretch of queries and the tokens up to its end; above the core the projections too."""
     shape, heads, width = spec.shape, spec.number("index_heads"), spec.number("index_dim")
-    scores = sum(score_flops(shape.batch, heads, width, r.stop - r.start, r.stop) for r in plan(spec)[0])
+    pairs = shape.batch * choice_pairs(shape.batch, heads, shape.n)
     made = 0 if shape.level is Level.CORE else projection_flops(shape.batch * shape.n, shape.dim, heads, width)
-    return scores + made
+    return 2 * heads * (width + 1) * pairs + made
