@@ -58,7 +58,7 @@ def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[EdgeWork | None, s
     if pattern is None and isinstance(target, SchemeTarget):
         pattern = target.graph(shape)
         slots = all(target.pairs(shape, layer) is not None for layer in range(pattern.layers))
-        if pass_ is Pass.DECODE or not slots:
+        if not slots or (pass_ is Pass.DECODE and not shape.causal):
             return None, without_edges(pattern)
     assert pattern is not None
     if pattern.bound:
@@ -114,9 +114,9 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
     def work(layer: int, head: int) -> EdgeWork:
         terms = pattern.expr(layer, head).terms()
-        drawn = known is not None and len(terms) == 1 and isinstance(terms[0], Drawn)
-        if drawn and (row := row_of(known, shape, layer, head)) is not None:
-            return EdgeWork(row)
+        stated = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
+        if stated is not None:
+            return EdgeWork(stated)
         pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
@@ -125,11 +125,12 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     return _over_heads(pattern, shape, work)
 
 
-def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int) -> int | None:
-    """What one token more adds to the stated edges of a causal scheme, without drawing any; None where none are."""
+def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, drawn: bool) -> int | None:
+    """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without."""
     if target is None or not shape.causal:
         return None
-    before, after = target.edges(shape, layer, head), target.edges(shape, layer, head, 1)
+    stated = target.edges if drawn and target.pairs(shape, layer, head) is None else target.pairs
+    before, after = stated(shape, layer, head), stated(shape, layer, head, 1)
     return None if before is None or after is None else after - before
 
 

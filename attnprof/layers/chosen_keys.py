@@ -67,14 +67,15 @@ def read_chosen(q: Tensor, k: Tensor, v: Tensor, index: Tensor, hidden: Tensor) 
     for rows in _reading(k, v, index):
         scores, values = _scores(q[:, rows], k, index[:, rows], hidden[:, rows]), _taken(v, index[:, rows])
         sums = scores.logsumexp(-1, keepdim=True)
-        weights = (scores - sums.clamp(min=torch.finfo(sums.dtype).min)).exp()
+        weights = (scores - sums.clamp(min=torch.finfo(sums.dtype).min)).exp().to(v.dtype)
         parts.append(((weights @ values).flatten(2, 3), sums.flatten(2)))
     return torch.cat([mixed for mixed, _ in parts], 1), torch.cat([sums for _, sums in parts], 1)
 
 
 @read_chosen.register_fake
 def _(q: Tensor, k: Tensor, v: Tensor, index: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    return q.new_empty(*q.shape[:3], v.shape[-1]), q.new_empty(q.shape[:3])
+    wide = torch.promote_types(q.dtype, torch.float32)
+    return q.new_empty(*q.shape[:3], v.shape[-1]), q.new_empty(q.shape[:3], dtype=wide)
 
 
 @torch.library.custom_op("attnprof::read_chosen_backward", mutates_args=())
@@ -87,11 +88,11 @@ def read_chosen_backward(
         at, groups = index[:, rows], k.shape[2]
         scores = _scores(q[:, rows], k, at, hidden[:, rows])
         norm = sums[:, rows].unflatten(2, (groups, -1))[..., None]
-        weights = (scores - norm.clamp(min=torch.finfo(norm.dtype).min)).exp()
+        weights = (scores - norm.clamp(min=torch.finfo(norm.dtype).min)).exp().to(v.dtype)
         outer = grad[:, rows].unflatten(2, (groups, -1))
         shares = outer @ _taken(v, at).transpose(-2, -1)
         mean = (weights * shares).sum(-1, keepdim=True) - of_sums[:, rows].unflatten(2, (groups, -1))[..., None]
-        inner = weights * (shares - mean)
+        inner = weights * (shares - mean.to(v.dtype))
         queries.append((inner @ _taken(k, at)).flatten(2, 3))
         _add(keys, inner.transpose(-2, -1) @ q[:, rows].unflatten(2, (groups, -1)), at)
         _add(values, weights.transpose(-2, -1) @ outer, at)
@@ -120,8 +121,9 @@ def _reading(k: Tensor, v: Tensor, index: Tensor) -> list[slice]:
 
 
 def _scores(q: Tensor, k: Tensor, index: Tensor, hidden: Tensor) -> Tensor:
-    """`[b, n, g, h / g, c]`, -inf where a choice is hidden."""
+    """`[b, n, g, h / g, c]`, float32 at least, -inf where a choice is hidden."""
     scores = q.unflatten(2, (k.shape[2], -1)) @ _taken(k, index).transpose(-2, -1)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     return scores.masked_fill_(hidden[:, :, None, None], float("-inf"))
 
 

@@ -46,9 +46,9 @@ class Stated:
         """The closed count of distinct edges of one layer and head; with `later`, of as many tokens more."""
         return self._of_head(self.entry.edges, shape, layer, head, later)
 
-    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """The closed count of query-key pairs of one layer and head, keys that are slots included."""
-        return self._of_head(self.entry.pairs, shape, layer, head)
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
+        """The closed count of query-key pairs of one layer and head, keys that are slots included; `later` as above."""
+        return self._of_head(self.entry.pairs, shape, layer, head, later)
 
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width d of a key that scores take beside q k, in one layer and head: positions, labels.

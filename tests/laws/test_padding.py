@@ -22,6 +22,8 @@ EXEMPT = {
     "nsa": "three means, each times a gate",
     "pooled-pooling=conv": "its slots are convolutions of values",
     "memory_compressed": "its slots are convolutions of values",
+    "hca": "a sink takes its share",
+    "csa": "a sink takes its share",
     "linear": "an epsilon in the denominator, see below",
     "sink_logits": "a sink takes its share",
     "sinkhorn": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
