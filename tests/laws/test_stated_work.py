@@ -105,6 +105,7 @@ NOT_COUNTED = {
     "switch.experts": "of the FFN, not of attention",
     "switch.experts_per_token": "of the FFN, not of attention",
     "switch.capacity": "of the FFN, not of attention",
+    "token_learner.hidden": "of the two layers that make the maps, not of the pooling",
     "transformer_xl.same_length": "the same products under another mask",
 }
 LISTS = {"stack": ("LLM",), "segments": ("1024,2048,4096,4096,4096",), "dilations": ("1,4,4,6,12",)}
@@ -145,8 +146,8 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
     assert set(NOT_COUNTED) <= {f"{name}.{param}" for name, param in PARAMETERS}
 
 
-# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
-# segments and memories leaves much of them masked.
+# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, a band cut out of
+# segments and memories leaves much of them masked, and a learned matrix is of full size.
 FAR = (
     "routing",
     "sinkhorn-both",
