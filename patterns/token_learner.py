@@ -18,6 +18,7 @@ CARD = Card(
         "O(k^2) counts the layers after the pooling only",
         "the maps depend on the input, the graph does not; no causal form",
         "version 1.1: the maps are a softmax over positions of two layers; version 1.0 has convolutions and sigmoids",
+        "the released fuser normalises before and after it mixes the tokens; here it is the paper's equation alone",
         "the way back is the fuser's, where a layer needs all positions again",
     ),
 )

@@ -11,7 +11,7 @@ STEPS = 12
 
 
 class Entmax(torch.autograd.Function):
-    """Weights `[..., n]` of `scores [..., n]`; `alpha` broadcasts to `[..., 1]`, between 1 and 2, None for 2 (sparsemax).
+    """Weights `[..., n]` of `scores [..., n]`; `alpha` broadcasts to `[..., 1]`, between 1 and 2, or None for 2.
 
     It keeps the weights alone for backward: what depends on the scores is in them.
     """
@@ -45,7 +45,7 @@ class Entmax(torch.autograd.Function):
 def above_threshold(scaled: Tensor, power: Tensor | None) -> Tensor:
     """[scaled - tau]_+^power with sum 1, of scores whose largest in a row is 0, so that tau is in [-1, 0).
 
-    The norm ||[scaled - tau]_+||_power falls and is convex in tau: Newton's steps towards norm 1 go up from -1 and never
+    The norm ||[scaled - tau]_+||_power falls and is convex in tau: Newton's steps towards norm 1 go up from -1, never
     beyond it. Twelve leave nothing of a float64 in rows of 16k alike scores, the slowest. `power` is None for 1.
     """
     tau = torch.full_like(scaled[..., :1], -1.0)

@@ -48,9 +48,8 @@ class Mapped(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         dim, hidden, tokens = spec.shape.dim, spec.number("hidden"), spec.number("tokens")
-        self.layers = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, tokens, self.biased)
-        )
+        last = nn.Linear(hidden, tokens, bias=self.biased)
+        self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)  # type: ignore[no-any-return]
@@ -70,12 +69,10 @@ class FuseStreams(Mapped):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        tokens = spec.number("tokens")
-        self.before, self.after = nn.LayerNorm(spec.shape.dim), nn.LayerNorm(spec.shape.dim)
-        self.mix = nn.Linear(tokens, tokens)
+        self.mix = nn.Linear(spec.number("tokens"), spec.number("tokens"))
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        tokens = self.after(self.mix(self.before(context).transpose(1, 2)).transpose(1, 2))
+        tokens = self.mix(context.transpose(1, 2)).transpose(1, 2)
         return self.layers(x).sigmoid()[:, None], tokens[:, None]
 
 
