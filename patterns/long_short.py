@@ -11,6 +11,7 @@ CARD = Card(
     complexity="O(k n)",
     complexity_ours="causal: O(n (w + n r / l)), quadratic with the factor chunk_rank / chunk",
     growth=None,
+    kv_heads=False,
     causality=(False, True),
     decode=True,
     maths="own",
@@ -26,7 +27,7 @@ PARAMS = {
     "window": Param(
         128,
         "128 (Zhu et al. 2021); 512 in its character language models; 0 and 1 leave the token itself alone",
-        most="n",
+        most=lambda n: n + 1,
     ),
     "rank": Param(32, "32 slots, bidirectional (Zhu et al. 2021: Long Range Arena)", least=1),
     "chunk": Param(16, "16, causal (Zhu et al. 2021: character language models)", least=1),

@@ -28,6 +28,7 @@ EXEMPT = {
     "axial_autoregressive": "it adds two decoders, see below",
     "nystromformer": "rows of Z are those of a pseudo-inverse, and a filter of the values is added",
     "luna-chunk=4096-causal": "the weights of a token on the past do not add up to one",
+    "long_short": "its values are normalised, so that values of 1 are 0",
     "token_learner": "gates between 0 and 1 that do not add up to one",
     "perceiver_ar-latents=16": "its rows are those of the latents alone",
     "fnet": "no weights that add up to anything",
