@@ -9,7 +9,7 @@ CARD = Card(
     bib="zhu2021longshort",
     survey_class="fixed pattern + low rank",
     complexity="O(k n)",
-    complexity_ours="causal: O(n (w + n r / l)), quadratic with the factor chunk_rank / chunk",
+    complexity_ours="O(n (w + r)); causal: O(n w + n^2 r / l), r = chunk_rank, l = chunk",
     growth=None,
     kv_heads=False,
     causality=(False, True),

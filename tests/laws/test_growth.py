@@ -8,6 +8,7 @@ from attnprof.counting import count
 from attnprof.shapes import Shape
 from attnprof.stats import exponent
 from attnprof.targets import catalog, door
+from attnprof.words import Level
 
 LENGTHS = (1024, 4096, 16384, 65536)
 # Where a part of constant size, a tower of layers among latents, leads at the shorter lengths.
@@ -16,12 +17,14 @@ WRITTEN = [name for name in catalog.names() if catalog.is_written(name, catalog.
 
 
 def counted(name: str, n: int) -> int:
-    """FLOPs that the core executes."""
+    """FLOPs that the core executes, and those spent on choosing what it reads."""
     card = catalog.card(name)
     causal = card.native_causal or (card.growth is None and "causal: O" in card.complexity_ours)
-    cost = count(door.find(name), Shape(n, causal=causal), "forward").cost
+    shape = Shape(n, causal=causal, level=Level.CORE)
+    cost = count(door.find(name), shape, "forward").cost
     assert cost.flops_core_executed is not None
-    return cost.flops_core_executed
+    assert cost.selection_flops is not None
+    return cost.flops_core_executed + cost.selection_flops
 
 
 @pytest.mark.parametrize("name", WRITTEN)
