@@ -136,7 +136,7 @@ class Plan:
         self.slots = self.n // self.chunk * self.rank if self.causal else self.rank
 
     def hidden(self) -> np.ndarray:
-        """Keys that are not there, `[blocks, 1, width]`; causal, those out of the window too, `[blocks, size, width]`."""
+        """Keys that are not there, `[blocks, 1, width]`; causal, also out of the window, `[blocks, size, width]`."""
         key = np.arange(self.blocks)[:, None, None] * self.size - self.before + np.arange(self.width)
         absent = (key < 0) | (key >= self.n)
         if not self.causal:

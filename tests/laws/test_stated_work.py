@@ -77,6 +77,8 @@ NOT_COUNTED = {
     "clusterformer.iterations": "centres are updated between passes",
     "compressive.rate": "the convolution that compresses is no part of the core; 2 n D^2 at any rate",
     "deltanet.conv": "of the projections, not of the core",
+    "cosformer.chunk": "the paper's causal form is a scan",
+    "cosformer.length": "turns features by other angles",
     "dilated_window.dilation": "as many keys, further apart",
     "entmax.alpha": "the map from scores to weights multiplies nothing",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
