@@ -116,6 +116,7 @@ NOT_COUNTED = {
     "switch.capacity": "of the FFN, not of attention",
     "token_learner.hidden": "of the two layers that make the maps, not of the pooling",
     "transformer_xl.same_length": "the same products under another mask",
+    "yoso.bits": "a power of a weight",
 }
 LISTS = {"stack": ("LLM",), "segments": ("1024,2048,4096,4096,4096",), "dilations": ("1,4,4,6,12",)}
 WITH = {"synthesizer.rank": {"variant": "factorised"}}
