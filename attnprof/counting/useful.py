@@ -119,11 +119,16 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 
 def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
-    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+    """Of the query after n tokens, its own key included; of the last of n where a target cannot say.
+
+    Where data decide about the edges, by the stated pairs: a draw of edges is no count of them.
+    """
     known = target if isinstance(target, SchemeTarget) else None
     pattern = pattern if known is None else known.graph(shape, later=1)
 
     def work(layer: int, head: int) -> EdgeWork:
+        if known is not None and known.card.data_dependent and (before := known.pairs(shape, layer, head)) is not None:
+            return EdgeWork((known.pairs(shape.replace(n=shape.n + 1), layer, head) or before) - before)
         terms = pattern.expr(layer, head).terms()
         stated = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
         if stated is not None:
