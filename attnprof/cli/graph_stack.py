@@ -9,19 +9,26 @@ from typing import Any
 from attnprof.units import counted, format_share
 
 SHOWN = 8
+FAINT = 0.01
 
 
-def stack_lines(stack: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def stack_lines(stack: Mapping[str, Any] | None, n: int) -> list[tuple[str, str]]:
     """Label and text of each fact of a stack."""
     if stack is None:
         return []
     found = [("repeats", period_text(stack["period"])), *layer_rows(stack["layers"])]
-    found += [("distances", distance_text(entry)) for entry in stack["offsets"]]
+    found += [("distances", distance_text(entry, n)) for entry in met_first(stack["offsets"], n)]
     found += [("borders", border_text(entry)) for entry in stack["offsets"] if entry["borders"]]
     if not stack["offsets_exact"]:
         found.append(("", "(distances: over a sample of tokens)"))
     found += [("horizon", text) for text in horizon_texts(stack)]
     return found
+
+
+def met_first(entries: Sequence[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]]:
+    """The entries up to the first at which every pair of tokens has met."""
+    full = next((at for at, entry in enumerate(entries) if entry["every_to"] == n - 1), len(entries))
+    return list(entries[: full + 1])
 
 
 def period_text(period: Mapping[str, int]) -> str:
@@ -59,10 +66,12 @@ def reach_text(run: Sequence[Mapping[str, Any]]) -> str:
     return f"{most}{format_share(end['share'])} of allowed pairs after layer {end['layer']}{through}"
 
 
-def distance_text(entry: Mapping[str, Any]) -> str:
+def distance_text(entry: Mapping[str, Any], n: int) -> str:
     """Which distances are reached after some layers."""
     after = f"after {counted(entry['layer'], 'layer')}: "
     every, some = entry["every_to"], entry["some_to"]
+    if every == some == n - 1:
+        return f"{after}all"
     if every == some:
         return f"{after}every distance up to {every:,}, none beyond"
     holes = f", {entry['unreached']:,} of them not at all" if entry["unreached"] else ""
@@ -77,17 +86,15 @@ def border_text(entry: Mapping[str, Any]) -> str:
 
 
 def horizon_texts(stack: Mapping[str, Any]) -> list[str]:
-    """How far back the influence on an output comes from."""
+    """How far back the influence on an output comes from, after some layers: the distance that 1% comes from beyond."""
     if stack["horizon"] is None:
         return [f"- ({stack['reasons']['horizon']})"]
+    faint = [entry for entry in stack["horizon"] if entry["share"] == FAINT]
     texts = []
-    for share, entries in groupby(sorted(stack["horizon"], key=lambda e: -e["share"]), key=lambda e: e["share"]):
+    for layers, entries in groupby(faint, key=lambda entry: entry["layers"]):
         each = list(entries)
         how = ", ".join(f"{entry['distance']:,} ({_residual(entry['residual'])})" for entry in each)
-        texts.append(
-            f"less than {share:.0%} of output {each[0]['output']:,} comes from beyond a distance of {how}, "
-            f"uniform attention, {counted(each[0]['layers'], 'layer')}"
-        )
+        texts.append(f"after {counted(layers, 'layer')}: {FAINT:.0%} of output {each[0]['output']:,} from beyond {how}")
     return texts
 
 

@@ -70,7 +70,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         *edge_rows(facts),
         ("keys a query reads", degree_text(facts)),
         ("pieces", _pieces(facts)),
-        *stack_lines(facts["stack"]),
+        *stack_lines(facts["stack"], facts["n"]),
         ("reach by layer", _curve(facts)),
         ("bounds", _bounds(facts)),
         ("layers to full reach", _value(facts, "layers_to_full")),

@@ -13,6 +13,7 @@ from attnprof.graph.metrics.mixing import LARGEST, unweighed
 from attnprof.graph.offsets import offsets
 from attnprof.graph.reach import LayerReach
 from attnprof.graph.subject import Subject
+from attnprof.pattern import Kernel
 from attnprof.records import plain
 from attnprof.shapes import Shape
 
@@ -25,22 +26,22 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
     `offsets`: what is reached by distance after some of them; `horizon`: how far back influence comes from.
     """
     names = named_layers(target, shape)[: subject.ask.layers]
-    depth = len(names)
     reach = {entry.layer: entry for entry in subject.reach.layers}
     layers = []
     last: LayerReach | None = None
     for number, (group, through) in enumerate(names, start=1):
         last = reach.get(number, last)
         layers.append(_layer(number, group, through, last))
-    chosen = depths_of([group.label for group, _ in names], subject.reach.layers_to_full)
-    found, whole = offsets(subject.stack, chosen)
+    full = subject.reach.layers_to_full
+    chosen = depths_of([group.label for group, _ in names], full)
+    found, whole = offsets(subject.stack, [at for at in chosen if full is None or at <= full])
     why = unweighed(subject) or (f"computed up to n = {LARGEST}" if subject.n > LARGEST else "")
     return {
         "layers": layers,
         "period": period_of([group.label for group, _ in names]),
         "offsets": plain(found),
         "offsets_exact": whole,
-        "horizon": None if why else plain(horizons(subject.stack, depth)),
+        "horizon": None if why else plain([each for k in chosen for each in horizons(subject.stack, k)]),
         "reasons": {"horizon": why} if why else {},
     }
 
@@ -60,11 +61,18 @@ def named_layers(target: LayeredTarget, shape: Shape) -> list[tuple[StackGroup, 
 
 
 def _state(group: StackGroup, n: int) -> int | None:
-    """The numbers that all past tokens are held in, of a layer that has no edges between tokens; None of any other."""
-    mixer = group.mixer
-    if not isinstance(mixer, SchemeTarget) or mixer.graph(group.shape.replace(n=min(n, 16))).has_edges:
+    """The numbers that all past tokens are held in, of a layer that is a kernel; None of any other.
+
+    As its pattern file states them, or heads x rank x d_v of the matrix that a kernel of bounded rank is carried by.
+    """
+    if not isinstance(group.mixer, SchemeTarget):
         return None
-    return mixer.state_numbers(group.shape, n)
+    kernels = list(map(group.mixer.graph(group.shape).expr, range(group.mixer.layers)))
+    ranks = [expr.rank for expr in kernels if isinstance(expr, Kernel)]
+    if len(ranks) < len(kernels):
+        return None
+    stated = group.mixer.state_numbers(group.shape, n)
+    return group.shape.heads * max(ranks) * group.shape.d_v if stated is None else stated
 
 
 def _layer(number: int, group: StackGroup, through: int | None, reach: LayerReach | None) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def depths_of(labels: Sequence[str], full: int | None) -> list[int]:
     ends = [at for at in range(1, len(labels)) if labels[at] != labels[at - 1]]
     if full is not None:
         ends = [at for at in ends if at < full] + [full]
-    return sorted({*ends[:MOST_DEPTHS], *((len(labels),) if full is None else ())})
+    return sorted({*ends[:MOST_DEPTHS], len(labels)})
 
 
 def period_of(labels: Sequence[str]) -> dict[str, int]:
