@@ -228,7 +228,8 @@ def selecting_n(target: Any, shape: Shape) -> int:
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     """The pattern bound to a shape, with what is asked of it; where it is random, drawn anew for every layer."""
     random = is_random(target)
-    kinds = 0 if not random else request.layers if isinstance(target, LayeredTarget) else target.layers
+    of_stack = request.layers if isinstance(target, LayeredTarget) else None
+    kinds = (of_stack or target.layers) if random else 0
     closed = closed_of(target, shape)
 
     def made(pattern: Pattern, layers: int | None) -> Subject:

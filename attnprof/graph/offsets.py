@@ -111,7 +111,7 @@ def _strangers(state: Words, first: int) -> list[int]:
     n = len(state)
     target = np.arange(first, min(first + CHUNK, n - 1))
     met = (state[target + 1, 0] >> (target - first).astype(np.uint64)) & np.uint64(1)
-    return target[met == 0].tolist()
+    return [int(each) for each in target[met == 0]]
 
 
 def _told(layer: int, reached: Ints, pairs: Ints, apart: list[int], whole: bool) -> OffsetReach:
