@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
 
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from attnprof.layers.outside_kernel import OPERATORS
 
 
 @register_by_name(*OPERATORS)
-def outside(given: Any, out: Any) -> OperatorWork:
+def outside(given: SimpleNamespace, out: object) -> OperatorWork:
     """A kernel's forward, or its backward, with the exponentials and sums of the scores that it computes again."""
     return OperatorWork(given.flops, given.exp_ops, given.arith_ops, backend=given.kernel, tile=given.tile)
 
