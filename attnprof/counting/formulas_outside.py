@@ -19,12 +19,12 @@ def outside(given: SimpleNamespace, out: object) -> OperatorWork:
 
 
 @register(ROWS)
-def rows_by_group(x: Tensor, weight: Tensor, *_: Any, out: Any, **__: Any) -> int:
+def rows_by_group(x: Tensor, weight: Tensor, *_: object, out: object, **__: object) -> int:
     """Every row belongs to one group: one product of `[M, K]` with one `[K, N]`."""
     return applied(x, weight.shape[2])
 
 
 @register(WEIGHTS)
-def weights_by_group(x: Tensor, grad: Tensor, *_: Any, out: Any, **__: Any) -> int:
+def weights_by_group(x: Tensor, grad: Tensor, *_: object, out: object, **__: object) -> int:
     """The gradient of the weights: as much as the forward."""
     return applied(x, grad.shape[1])

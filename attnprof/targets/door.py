@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
@@ -64,7 +64,7 @@ def is_stack(text: str) -> bool:
     return is_stack_text(text) or text.endswith(".toml")
 
 
-def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
+def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:
     from attnprof.targets.stack import stack
 
     if params:

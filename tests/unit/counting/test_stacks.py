@@ -58,6 +58,7 @@ def test_the_sum_over_layers_is_what_the_whole_module_spends(name: str, level: L
         "exp_ops": run.tally.exp_ops,
         "arith_ops": run.tally.arith_ops,
         "select_ops": run.tally.select_ops,
+        "selection_flops": run.tally.selection,
         "saved_bytes": run.saved_bytes,
         "param_grad_bytes": run.param_grad_bytes,
         "param_bytes": built.param_bytes,
