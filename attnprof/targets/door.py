@@ -17,6 +17,7 @@ from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
+from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
 
 
@@ -71,7 +72,13 @@ def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
         raise AttnprofError(
             "a stack has no parameters to --set", hint="say them in its text: 5 sliding_window window=8"
         )
-    return stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    found = stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    if usage != Usage() and not any(isinstance(mixer, UserCode) for mixer in found.mixers):
+        raise AttnprofError(
+            f"no layer of `{found.name}` is code of yours, of which it could be said how it is made or called",
+            hint="parameters of a layer stand in the stack's text: 5 sliding_window window=8",
+        )
+    return found
 
 
 def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Target:

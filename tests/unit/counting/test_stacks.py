@@ -171,7 +171,6 @@ def test_own_code_is_a_layer_beside_schemes(tmp_path: Path) -> None:
         ),
         ("1 reformer", ("reversible",)),
         ("1 (1 dense + 1 2 linear)", ("^ expected KEY=VALUE",)),
-        ("1 gla + 1 hyena", ("in the layer `gla`", "graph only")),
     ],
 )
 def test_what_cannot_be_names_the_layer(text: str, said: tuple[str, ...]) -> None:
