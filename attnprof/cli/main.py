@@ -80,6 +80,7 @@ def cli(ctx: click.Context) -> None:
 
     A TARGET is a scheme of the catalogue (`attnprof list`), your own pattern file (`my_pattern.py`), or your own code:
     `file.py:Class`, `package.module:Class` (an nn.Module), `file.py:function` (a mask_mod or an attention function).
+    Several in order are a stack: "5 sliding_window window=1024 + 1 dense ; layers=62", or a file `stack.toml`.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
+from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
 
 
@@ -64,14 +65,20 @@ def is_stack(text: str) -> bool:
     return is_stack_text(text) or text.endswith(".toml")
 
 
-def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
+def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:
     from attnprof.targets.stack import stack
 
     if params:
         raise AttnprofError(
             "a stack has no parameters to --set", hint="say them in its text: 5 sliding_window window=8"
         )
-    return stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    found = stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    if usage != Usage() and not any(isinstance(mixer, UserCode) for mixer in found.mixers):
+        raise AttnprofError(
+            f"no layer of `{found.name}` is code of yours, of which it could be said how it is made or called",
+            hint="parameters of a layer stand in the stack's text: 5 sliding_window window=8",
+        )
+    return found
 
 
 def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Target:
