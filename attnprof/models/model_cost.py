@@ -74,6 +74,7 @@ def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, Any]:
         "notes": list(model.notes),
         "groups": [facts_of(group) for group in model.groups],
         "seen_after": [str(seen) for seen in seen_after(model)],
+        "executed_as": "eager attention: every pair that is held; recurrences in chunks, but for decoding",
         "crossover": {"core_over_ffn": crossover(model)},
         "flops": [flops_at(model, n, name, ask) for name in ask.passes for n in ask.lengths],
         "caches": [caches_at(model, ask.caches(n), q=ask.q) for n in ask.lengths],

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from attnprof.models.architecture import Architecture, ModelLayer, RecurrentMixer, SoftmaxMixer
+from attnprof.models.caches import kept_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ def index_flops(mixer: SoftmaxMixer, n: int) -> int:
     return scored * indexer.heads * 2 * (indexer.dim + 1)
 
 
-def keys_held(mixer: SoftmaxMixer, n: int) -> int:
-    """Keys and pooled entries that a module scores which masks what is not read: all of them."""
-    return n + (n // mixer.compression.rate if mixer.compression else 0)
+def keys_held(mixer: SoftmaxMixer, n: int, past: int) -> int:
+    """Keys and pooled entries that a module scores which masks what is not read: n new ones, and all that it keeps."""
+    return kept_tokens(mixer, past) + n + ((past + n) // mixer.compression.rate if mixer.compression else 0)
 
 
 def indexed_held(mixer: SoftmaxMixer, n: int) -> int:
@@ -161,7 +162,7 @@ def pair_work(layer: ModelLayer, n: int, *, past: int = 0) -> PairWork:
         total += PairWork(
             useful=read * mixer.pair_flops,
             absorbed=read * mixer.absorbed_pair_flops,
-            eager=n * keys_held(mixer, past + n) * mixer.pair_flops,
+            eager=n * keys_held(mixer, n, past) * mixer.pair_flops,
             index=index_flops(mixer, past + n) - index_flops(mixer, past),
             index_eager=n * indexed_held(mixer, past + n),
         )
