@@ -111,7 +111,7 @@ def check(
     """
     from attnprof.checks import CheckRequest, Unsound, examine
 
-    found, own = _found(thing, sizes)
+    found, own = target_and_sizes(thing, sizes)
     shape = shape_of(found, n, own)
     ask = CheckRequest(shape.causal, None if against is None else target(against), claim, budget_s)
     examination = examine(found, shape, ask)
@@ -181,13 +181,13 @@ def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shap
 
     Raises `AttnprofError` for a size that a user's code takes no notice of.
     """
-    found, sizes = _found(thing, given)
+    found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
     refuse_unbound([(found, shape)], sizes, flags=False)
     return found, shape
 
 
-def _found(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:
