@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, PartRole, StackGroup, Target
+from attnprof.contracts import LayeredTarget, StackGroup, Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
 from attnprof.records import plain
 from attnprof.shapes import Shape
-from attnprof.words import Pass
+from attnprof.words import PartRole, Pass
 
 OF_GROUP = (
     *("flops_executed", "flops_core_executed", "flops_core_useful", "saved_bytes", "param_bytes"),
