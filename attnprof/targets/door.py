@@ -13,6 +13,7 @@ from typing import Any
 
 from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.models.lookup import is_model
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
@@ -32,7 +33,7 @@ def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, *
 
         return wrapped(thing, Provenance.of_object(thing), impl=impl, usage=with_arguments)
     text = thing
-    if is_stack(text):
+    if is_stack(text) or is_model(text):
         return find(text, impl=impl, usage=said, params=parameters)
     if thing.endswith(".py") and (only := only_object(Path(thing))) is not None:
         text = f"{thing}:{only}"
@@ -54,6 +55,8 @@ def find(
     `params` sets parameters of a scheme or pattern file, `usage` says how a module is made and called; `impl` is
     what computes it. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
     """
+    if is_model(text):
+        return _stack(_model_as_stack(text), params or {}, impl, usage or Usage()).renamed(name or text)
     if is_stack(text):
         return _stack(text, params or {}, impl, usage or Usage())
     found = _found(text, params or {}, impl, (usage or Usage()).of_target(text))
@@ -63,6 +66,13 @@ def find(
 def is_stack(text: str) -> bool:
     """Whether a text is that of a stack, or the file of one."""
     return is_stack_text(text) or text.endswith(".toml")
+
+
+def _model_as_stack(text: str) -> str:
+    from attnprof.models.lookup import model_named
+    from attnprof.models.stack_words import stack_text
+
+    return stack_text(model_named(text).architecture)
 
 
 def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:
@@ -88,7 +98,7 @@ def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Targ
 
 def is_code(text: str) -> bool:
     """Whether a text finds a user's code: an attribute of a file or package."""
-    if is_stack(text):
+    if is_stack(text) or is_model(text):
         return False
     file, colon, attribute = text.rpartition(":")
     return bool(file and colon) and attribute.isidentifier()
