@@ -242,8 +242,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a point was expected to take before it was first run, in seconds.
+
+    `run_s`, between `low_s` and `high_s`, is one run; `least_s` what measuring it takes at least.
+    """
+
+    run_s: float
+    low_s: float
+    high_s: float
+    least_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One JSON line of a run: a point with its cost and measurement, or with its graph metrics."""
+    """One JSON line of a run: a point with its cost and measurement, or with its graph metrics.
+
+    `limit` is what decided a status that depends on one: the seconds that the whole run may take (`over_budget`) or an
+    answer (`timeout`), the bytes that were free (`predicted_oom`, `oom`). Where there is more, it is tried again.
+    """
 
     kind: RecordKind
     key: str
@@ -252,6 +269,8 @@ class Record:
     measured: Measured | None = None
     metrics: Mapping[str, Any] | None = None
     status: Status = Status.OK
+    forecast: Forecast | None = None
+    limit: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -269,7 +288,7 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The record that `to_json` wrote; unknown keys of later versions are ignored."""
-        cost, measured = data.get("cost"), data.get("measured")
+        cost, measured, forecast = data.get("cost"), data.get("measured"), data.get("forecast")
         return cls(
             kind=data["kind"],
             key=data["key"],
@@ -278,6 +297,8 @@ class Record:
             measured=None if measured is None else revive(Measured, measured),
             metrics=data.get("metrics"),
             status=data["status"],
+            forecast=None if forecast is None else revive(Forecast, forecast),
+            limit=data.get("limit"),
             reasons=dict(data.get("reasons") or {}),
             flags=tuple(data.get("flags") or ()),
             schema_version=data["schema_version"],

@@ -25,7 +25,7 @@ from attnprof.words import Status
 
 HEADER = "run.json"
 LOCK = "run.lock"
-RETRIED = (Status.FAILED,)
+RETRIED = (Status.FAILED, Status.KILLED)
 BINARY = os.O_BINARY if sys.platform == "win32" else 0  # without it a newline is written as two bytes there
 APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY
 # What an environment says that times nothing, or is another a minute later; the memory differs a little at every boot.
@@ -65,7 +65,7 @@ class RunFolder:
         data = {"schema_version": SCHEMA_VERSION, "created_at": _now(), **plain(header)}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write_whole(path / HEADER, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+            _write_whole(path / HEADER, json.dumps(data, indent=1, ensure_ascii=True) + "\n")
         except OSError as error:
             raise _unwritable(path, error) from error
         return cls(path, data)
@@ -98,6 +98,19 @@ class RunFolder:
                 name = f"records-{_host()}-{os.getpid()}.jsonl"
                 self._shard = os.open(self.path / name, APPENDING, 0o644)
             _write_line(self._shard, line)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def extend(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add an entry to a list in the header."""
+        self.amend(**{name: [*(self.header.get(name) or []), plain(entry)]})
+
+    def amend(self, **entries: Any) -> None:
+        """Change entries of the header; a reader sees the old one or the new one, never half of either."""
+        self.lock()
+        self.header = {**self.header, **plain(entries)}
+        try:
+            _write_whole(self.path / HEADER, json.dumps(self.header, indent=1, ensure_ascii=True) + "\n")
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
