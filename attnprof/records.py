@@ -150,6 +150,8 @@ class Cost:
 
     flops_executed: int | None = None
     flops_core_executed: int | None = None
+    selection_flops: int | None = None
+    recurrence_flops: int | None = None
     flops_core_useful: int | None = None
     flops_paper: int | None = None
     exp_ops: int | None = None

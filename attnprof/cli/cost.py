@@ -29,6 +29,7 @@ Examples:
   attnprof cost sparse_strided --set stride=64 --json  one object for a script
   attnprof cost dense --memory --roofline h100         what the peak is made of; the least time on an H100
   attnprof cost my_model.py:Layer --arg width=256      your own module
+  attnprof cost "5 sliding_window window=1024 + 1 flash ; layers=62" --causal    a stack, group by group
   attnprof cost                                        every scheme's table
 """
 
@@ -38,7 +39,7 @@ Examples:
 @click.option("--lengths", default="1k-64k", show_default=True, help="1k, 1k-64k (doubling), 1k,3k,10k; 1k = 1024.")
 @PASSES
 @IMPL
-@click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
+@click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target, no stack.")
 @click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
 @click.option("--symbols", metavar="b,h,d", default="", help="Batch, heads, head width as symbols of the forms too.")
 @click.option("--modules", is_flag=True, help="FLOPs by submodule.")
@@ -57,11 +58,12 @@ def command(**options: Any) -> int:
     count a multiply-add as 2. With no TARGET, or several, tables only.
     """
     from attnprof.cli.cost_text import show
+    from attnprof.targets.door import is_stack
 
     names = options["targets"] or executed_schemes()
     refuse_untaken(names, {**options, "explicit": explicit()})
     alone = len(options["targets"]) == 1
-    with_forms = alone if options["forms"] is None else options["forms"]
+    with_forms = alone and not is_stack(names[0]) if options["forms"] is None else options["forms"]
     answers = answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"])
     if options["as_json"]:
         emit(answers[0] if alone else {"targets": answers})

@@ -15,7 +15,7 @@ from attnprof.locate import PACKAGE
 GROUPS = (
     ("errors", "torch_private"),
     ("units", "locate", "machine", "file_lock", "words", "naming", "userfiles"),
-    ("shapes",),
+    ("shapes", "golden_counts"),
     ("records",),
     ("quantities",),
     ("pattern",),
@@ -27,14 +27,15 @@ GROUPS = (
     ("counting", "device", "store", "stats"),
     ("measure", "comparison"),
     ("closed_forms", "graph"),
-    ("plan",),
+    ("plan", "checks"),
+    ("models",),
     ("targets",),
     ("sweeps", "render"),
-    ("cli", "api", "testing"),
+    ("cli", "api", "testing", "pytest_plugin"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"api", "testing"},)
+ROOMS = ({"api", "testing", "pytest_plugin"},)
 NO_TORCH = (
     "graph",
     "render",
@@ -44,6 +45,7 @@ NO_TORCH = (
     "device",
     "machine",
     "targets",
+    "models",
     "pattern",
     "contracts",
     "impl",
