@@ -322,9 +322,19 @@ def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
     if cls is Interval and "rounds" not in data:
         data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    """The annotations of a record as types, found once: a run has thousands of records."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 
 
 def _revived(hint: Any, value: Any) -> Any:

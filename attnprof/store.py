@@ -21,6 +21,7 @@ from typing import Any, Self
 from attnprof.errors import AttnprofError
 from attnprof.file_lock import lock_file
 from attnprof.records import SCHEMA_VERSION, Record, plain
+from attnprof.run_files import check_header, check_record
 from attnprof.words import Status
 
 HEADER = "run.json"
@@ -174,21 +175,27 @@ def _parsed(shard: Path, number: int, line: bytes) -> tuple[str, Record]:
     if data is None:
         raise _corrupt(shard, number, "it is not a JSON object")
     _check_version(data.get("schema_version"), f"{shard}, line {number}")
+    if (why := check_record(data)) is not None:
+        raise _corrupt(shard, number, why)
     try:
         record = Record.from_json(data)
     except AttnprofError as error:
         raise _corrupt(shard, number, f"{error.message}, {error.hint}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, OverflowError) as error:
         raise _corrupt(shard, number, f"it is not a record ({type(error).__name__}: {error})") from error
     return str(data.get("recorded_at") or ""), record
 
 
 def _json(line: bytes) -> dict[str, Any] | None:
     try:
-        data = json.loads(line)
-    except ValueError:
+        data = json.loads(line, parse_constant=_not_finite)
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def _not_finite(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _line(record: Record) -> bytes:
@@ -274,11 +281,13 @@ def _header(path: Path) -> dict[str, Any]:
     if data is None:
         raise AttnprofError(f"{file} is corrupt: it is not a JSON object", hint="sweep again with --fresh")
     _check_version(data.get("schema_version"), str(file))
+    if (why := check_header(data)) is not None:
+        raise AttnprofError(f"{file} is corrupt: {why}", hint="restore it, or sweep again with --fresh")
     return data
 
 
 def _check_version(version: object, place: str) -> None:
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise AttnprofError(f"{place}: no schema_version, so it is not attnprof's", hint="delete it, or restore it")
     if version > SCHEMA_VERSION:
         raise AttnprofError(

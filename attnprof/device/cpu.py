@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 
 from attnprof.device.instruments.allocator import AllocatorPeak, host_peak
 from attnprof.device.instruments.clock import Clock, HostClock, Step
-from attnprof.device.instruments.limits import ROOT, bounds
+from attnprof.device.instruments.memory_bounds import ROOT, bounds
 from attnprof.device.instruments.protocol import Presence
 from attnprof.device.instruments.sensors import NullSensors, Sensors
 from attnprof.words import DeviceName, DType

@@ -215,8 +215,9 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
 
 
 def key_of(target: Target, point: Point) -> str:
-    """The content hash of a point, of the sources that the target is made of, and of torch."""
-    return content_hash([point.to_json(), sources.source_hash(target), version("torch")])
+    """The content hash of a point, of the sources that the target is made of, of torch, and of what measures it."""
+    measuring = "" if point.device is DeviceName.NONE else sources.measuring_hash()
+    return content_hash([point.to_json(), sources.source_hash(target), version("torch"), measuring])
 
 
 def label(target: str) -> str:

@@ -80,7 +80,8 @@ def sweep(
             lane.outlook.saw(standing.point, standing.cost, standing.measured)
             if standing.done and retried(standing, budget):
                 standing.renew()
-    course = Course(lanes, run, budget, given, random.Random(seed))
+    graphs = {record.point.target for record in known.values() if record.kind is RecordKind.GRAPH}
+    course = Course(lanes, run, budget, given, random.Random(seed), graphs)
     try:
         course.static(abreast) if static else course.measured()
     finally:
@@ -126,6 +127,7 @@ class Course:
     budget: Budget
     given: Surroundings
     order: random.Random
+    graphs: set[str]
     reserve_s: float = field(init=False)
     visitor: Visitor = field(init=False)
     deadline: float | None = field(init=False)
@@ -279,8 +281,7 @@ class Course:
 
     def _graph(self, lane: Lane) -> None:
         """The graph record of a target, where the run has none."""
-        held = {record.point.target for record in self.run.records() if record.kind is RecordKind.GRAPH}
-        if lane.job.name in held:
+        if lane.job.name in self.graphs:
             return
         longest = max(standing.point.shape.n for standing in lane.points)
         request = {"do": "graph", "point": lane.points[0].point.to_json(), "longest": longest}

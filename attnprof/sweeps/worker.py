@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from attnprof.device.instruments.limits import oom_kills
+from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
 from attnprof.sweeps.child import serve
 

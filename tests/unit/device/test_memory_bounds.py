@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.device.instruments.limits import Bound, bounds, oom_kills
+from attnprof.device.instruments.memory_bounds import Bound, bounds, oom_kills
 
 MIB = 2**20
 
