@@ -11,8 +11,9 @@ from attnprof.sweeps.outlook import Outlook
 from attnprof.sweeps.points import PlannedPoint, TargetPoints
 from attnprof.sweeps.rounds import flags_of, rounds_of
 from attnprof.sweeps.worker import Worker
-from attnprof.words import RecordKind, Status
+from attnprof.words import Pass, RecordKind, Status
 
+ORDER = (Pass.FORWARD, Pass.DECODE, Pass.TRAIN)
 Start = Callable[[TargetPoints, Path], Worker]
 
 
@@ -126,6 +127,6 @@ class Lane:
 
     @property
     def first(self) -> list[Standing]:
-        """The points at the shortest length."""
-        shortest = min(standing.point.shape.n for standing in self.points)
-        return [standing for standing in self.points if standing.point.shape.n == shortest]
+        """The points at the shortest length, of the pass that is run first."""
+        shortest = min((standing.point.shape.n, ORDER.index(standing.point.pass_)) for standing in self.points)
+        return [s for s in self.points if (s.point.shape.n, ORDER.index(s.point.pass_)) == shortest]

@@ -16,6 +16,7 @@ RUNS = 6  # of a first visit: two for the gate, one each to set up, for the memo
 MOST_ROUNDS = 10
 SAMPLED_SHARE = 0.4  # of the whole time, that samples take; the rest goes into building, gates and checks
 LEAST_VISIT_S, MOST_VISIT_S = 0.05, 1.0
+OTHER_PASS = 3.0  # the factor by which the work of another pass may be faster or slower
 FLATTER, STEEPER = 0.7, 1.2  # exponents of executed work between which a time is expected to grow
 
 
@@ -56,14 +57,15 @@ class Outlook:
             self.last[point.pass_] = (cost.flops_executed, measured.wall_s)
 
     def forecast(self, pass_: Pass, cost: Cost | None) -> Forecast | None:
-        """One run of a point, extrapolated from the last that was measured; None where nothing is known."""
-        if cost is None or not cost.flops_executed or pass_ not in self.last:
+        """One run of a point, extrapolated from the last of its pass that was measured, or of another; None without."""
+        if cost is None or not cost.flops_executed or not self.last:
             return None
-        flops, wall = self.last[pass_]
+        apart = 1.0 if pass_ in self.last else OTHER_PASS
+        flops, wall = self.last[pass_] if pass_ in self.last else next(iter(self.last.values()))
         grown = cost.flops_executed / flops
         bounds = (grown**FLATTER, grown**STEEPER)
         middle = wall.median * grown
-        low, high = wall.low * min(bounds), wall.high * max(bounds)
+        low, high = wall.low * min(bounds) / apart, wall.high * max(bounds) * apart
         return Forecast(run_s=middle, low_s=min(low, middle), high_s=max(high, middle), least_s=RUNS * middle)
 
 

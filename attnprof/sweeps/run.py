@@ -1,7 +1,7 @@
 """The parent's loop: rounds of visits until the time is spent or every interval is tight. It is the only writer.
 
-First every target's shortest points, the baselines' before all; then the baselines at every length; then every other
-point once, forward before training and the longest length first, since that is what decides. From then on rounds: in
+First every target's shortest point, the baselines' before all; then the baselines at every length; then every other
+point once, forward before training and the longest length early, since that is what decides. From then on rounds: in
 each a fresh child a target, targets and points in random order, the cheapest points first where not all fit.
 """
 
@@ -17,17 +17,16 @@ from typing import Any
 from attnprof.records import BASELINES, Record
 from attnprof.stats import ROUNDS
 from attnprof.store import RunFolder
-from attnprof.sweeps.lane import Lane, Standing, Start, start
+from attnprof.sweeps.lane import ORDER, Lane, Standing, Start, start
 from attnprof.sweeps.outlook import SAFE_SHARE, Budget, not_reached, too_long
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.rounds import baselines_first, is_tight, shuffled
 from attnprof.sweeps.visit import Roof, Visitor
 from attnprof.sweeps.worker import Died
-from attnprof.words import Pass, RecordKind, Status
+from attnprof.words import RecordKind, Status
 
 OPEN = 8  # children that wait at once in the first round
 PAGE_S, PAGE_SHARE = 10.0, 0.05  # kept back for the page until it is known what that takes
-ORDER = (Pass.FORWARD, Pass.DECODE, Pass.TRAIN)
 AGAIN = (Status.FAILED, Status.KILLED)
 Watch = Callable[[Record], None]
 
@@ -314,6 +313,6 @@ class Course:
 
 
 def _longest_first(lanes: Sequence[Lane]) -> list[int]:
-    """The lengths in the order of what they tell: the longest, then from the shortest up."""
+    """The lengths in the order of what they tell: the shortest, which says what to expect, the longest, the others."""
     lengths = sorted({standing.point.shape.n for lane in lanes for standing in lane.points})
-    return lengths[-1:] + lengths[:-1]
+    return list(dict.fromkeys(lengths[:1] + lengths[-1:] + lengths[1:]))

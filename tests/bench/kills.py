@@ -2,8 +2,8 @@
 
     python -m tests.bench.kills 200
 
-One sweep is started again and again over the same folder until so many kills have been dealt; then it is let finish, and
-its points are held against those of a sweep that nobody disturbed.
+One sweep is started again and again over the same folder until so many kills have been dealt; then it is let finish,
+and its points are held against those of a sweep that nobody disturbed.
 """
 
 from __future__ import annotations

@@ -98,14 +98,17 @@ def test_first_points_come_before_all_and_baselines_before_others(tmp_path: Path
     swept(
         tmp_path / "run", world=world, ask=asked_for("longformer", "flash", "bigbird", "dense", lengths=(64, 128, 256))
     )
-    order = [(r.point.target, r.point.shape.n) for r in world.records]
-    first = [target for target, n in order if n == 64]
-    assert [n for _, n in order[: len(first)]] == [64] * len(first)
-    assert set(first[: 2 * len({"dense", "flash"})]) == {"dense", "flash"}
-    after = [target for target, n in order if n > 64]
-    assert [t in ("dense", "flash") for t in after] == sorted((t in ("dense", "flash") for t in after), reverse=True)
-    others = [(r.point.pass_, n) for r, (t, n) in zip(world.records, order, strict=True) if t == "bigbird" and n > 64]
-    assert others == [("forward", 256), ("forward", 128), ("train", 256), ("train", 128)]
+    order = [(r.point.target, r.point.shape.n, r.point.pass_) for r in world.records]
+    first = [target for target, n, pass_ in order if (n, pass_) == (64, "forward")]
+    assert [(n, pass_) for _, n, pass_ in order[: len(first)]] == [(64, "forward")] * len(first)
+    assert set(first[:2]) == {"dense", "flash"}
+    after = [target in ("dense", "flash") for target, *_ in order[len(first) :]]
+    assert after == sorted(after, reverse=True)
+    others = [(pass_, n) for target, n, pass_ in order if target == "bigbird"]
+    assert others == [
+        *(("forward", 64), ("forward", 256), ("forward", 128)),
+        *(("train", 64), ("train", 256), ("train", 128)),
+    ]
 
 
 def test_each_round_has_a_fresh_child_a_target_and_another_order(tmp_path: Path) -> None:
@@ -173,7 +176,7 @@ def test_a_run_ends_in_time_and_every_point_says_what_became_of_it(tmp_path: Pat
     left_out = [r for r in records if r.status == "over_budget"]
     assert all(r.reasons["measured"].startswith("time: ") and r.cost for r in left_out)
     assert bool(left_out) is (total < 300)
-    assert all(r.measured for r in records if r.point.shape.n == 64)
+    assert all(r.measured for r in records if (r.point.shape.n, r.point.pass_) == (64, "forward"))
 
 
 def test_what_had_no_turn_is_done_by_the_same_command(tmp_path: Path) -> None:
@@ -204,7 +207,10 @@ def test_a_run_longer_than_its_share_is_told_in_seconds_and_tried_with_more_time
 
 def test_a_first_point_always_runs(tmp_path: Path) -> None:
     records, _ = swept(
-        tmp_path / "run", world=Slow(1e3), ask=asked_for("dense", lengths=(64,)), budget=Budget(total_s=1)
+        tmp_path / "run",
+        world=Slow(1e3),
+        ask=asked_for("dense", lengths=(64,), passes=("forward",)),
+        budget=Budget(total_s=1),
     )
     assert {r.status for r in records} == {"ok"}
 
