@@ -38,7 +38,7 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 START = """Start with:
-  attnprof sweep longformer flash --lengths 1k-8k    measure two schemes, half a minute
+  attnprof sweep longformer flash --lengths 1k-8k    measure two schemes, two minutes
   attnprof graph longformer                          what a token can reach, layer by layer
   attnprof list                                      every scheme there is
 """

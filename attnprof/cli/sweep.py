@@ -46,9 +46,10 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 EXAMPLES = """\b
 Examples:
   attnprof sweep --lengths 1k-64k                         every scheme, 1k to 64k, doubling
-  attnprof sweep longformer flash --lengths 1k-8k         two schemes, half a minute
+  attnprof sweep longformer flash --lengths 1k-8k         two schemes, two minutes
   attnprof sweep my_pattern.py dense --lengths 1k,3k,10k  your own pattern beside the baseline
   attnprof sweep longformer --set window=256 --causal     another window, causal
+  attnprof sweep --lengths 1k-64k --time 1h               an hour of it; the same again goes on
   attnprof sweep --lengths 1k-1m --device none            static cost only: nothing is run
 """
 
@@ -114,12 +115,14 @@ def command(**options: Any) -> int:
 
 def budget(options: Mapping[str, Any], ask: Any) -> Any:
     """What the run may spend."""
+    from attnprof.stats import ROUNDS
     from attnprof.sweeps.outlook import MOST_ROUNDS, Budget
 
     few = 0 < len(ask.targets) <= FEW
     total = parse_duration(options["time_"]) if options["time_"] else FEW_S if few else MANY_S
     timeout = parse_duration(options["timeout"]) if options["timeout"] else min(600.0, max(60.0, total / 4))
-    return Budget(total, options["time_budget"], timeout, options["rounds"] or MOST_ROUNDS)
+    rounds = options["rounds"] or (ROUNDS if options["time_budget"] else MOST_ROUNDS)
+    return Budget(total, options["time_budget"], timeout, rounds)
 
 
 def planned(ask: Any, timeout_s: float) -> Any:
@@ -283,6 +286,8 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
         "version": __version__,
         "cards": cards,
         "command": shlex.join(["attnprof", *arguments()]),
+        "executable": sys.executable,
+        "folder": str(Path.cwd()),
         "plan": ask.to_json(),
         "seed": random.SystemRandom().randrange(2**31),
         "environment": around["environment"],

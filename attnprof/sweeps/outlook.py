@@ -16,6 +16,7 @@ RUNS = 6  # of a first visit: two for the gate, one each to set up, for the memo
 MOST_ROUNDS = 10
 SAMPLED_SHARE = 0.4  # of the whole time, that samples take; the rest goes into building, gates and checks
 LEAST_VISIT_S, MOST_VISIT_S = 0.05, 1.0
+RESTLESS = 1.3  # the factor that two runs of one point may lie apart, from process to process
 OTHER_PASS = 3.0  # the factor by which the work of another pass may be faster or slower
 FLATTER, STEEPER = 0.7, 1.2  # exponents of executed work between which a time is expected to grow
 
@@ -60,7 +61,7 @@ class Outlook:
         """One run of a point, extrapolated from the last of its pass that was measured, or of another; None without."""
         if cost is None or not cost.flops_executed or not self.last:
             return None
-        apart = 1.0 if pass_ in self.last else OTHER_PASS
+        apart = RESTLESS if pass_ in self.last else OTHER_PASS
         flops, wall = self.last[pass_] if pass_ in self.last else next(iter(self.last.values()))
         grown = cost.flops_executed / flops
         bounds = (grown**FLATTER, grown**STEEPER)

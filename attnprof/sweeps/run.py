@@ -186,8 +186,8 @@ class Course:
             lane.worker.close()
 
     def _begin(self, lane: Lane) -> None:
-        """A target's first points, which always run, and the cost and the graph of all."""
-        if all(standing.done or standing.rounds for standing in lane.points):
+        """A target's first points, which run whatever is predicted of them, and the cost and the graph of all."""
+        if self.left_s() <= 0 or all(standing.done or standing.rounds for standing in lane.points):
             return
         for standing in lane.first:
             self._once(lane, standing, first=True)
@@ -204,7 +204,7 @@ class Course:
             return
         self.visitor.foresee(lane, standing)
         least = standing.forecast.least_s if standing.forecast else 0.0
-        if not first and (self.left_s() <= 0 or least > self.left_s()):
+        if self.left_s() <= 0 or (least > self.left_s() and not first):
             return
         if self.visitor.count(lane, standing):
             self.visitor.measure(lane, standing, first=first)
