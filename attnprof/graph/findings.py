@@ -18,7 +18,8 @@ class Recovered:
     """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone.
 
     `changed [n, n]` says of every output whether it changed with a token, whether or not its gradient was looked at.
-    Where there is no gradient, for the reason in `silent`, every change stands as one by value.
+    Where there is no gradient, for the reason in `silent`, every change stands as one by value; so it does where no
+    operator chooses by values (`analytic`), and gradients of a few rows agree.
     """
 
     rows: Ints
@@ -27,6 +28,7 @@ class Recovered:
     changed: Bools
     trials: int
     silent: str = ""
+    analytic: bool = False
 
     @classmethod
     def nothing(cls, rows: Ints, n: int) -> Self:
@@ -97,6 +99,10 @@ def _count(found: Recovered) -> ProbeFinding:
     value, chosen = int(found.value.sum()), int(found.selection.sum())
     part = "" if found.whole else f" over {len(found.rows)} of {found.n} rows"
     text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {_inputs(found)}"
+    if found.analytic:
+        text = (
+            f"{value:,} value edges by changes of the output{part}, {_inputs(found)}; nothing in it chooses by values"
+        )
     if found.silent:
         why = f"no gradient tells values from selection: {found.silent}"
         text = f"{value:,} edges by changes of the output{part}, {_inputs(found)}; {why}"

@@ -121,6 +121,8 @@ def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) ->
     new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
     value, selection, silent = known.value.copy(), known.selection.copy(), known.silent
     try:
+        if _is_value_alone(probe, streams, known.rows, changed):
+            return Recovered(known.rows, changed, selection, every, trial + 1, analytic=True)
         value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
     except NotImplementedError as error:  # a kernel without a backward here: what changes is all that can be known
         value[new] |= changed[new]
@@ -159,10 +161,23 @@ def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) 
     Reid 1974). A few rows are asked alone first: where one has a gradient without a change (a straight-through
     estimator), every row is.
     """
-    few = np.unique(np.linspace(0, len(rows) - 1, min(ALONE, len(rows))).astype(np.int64))
-    alone = _attributed(probe, streams, rows[few], np.ones((len(few), probe.n), dtype=np.bool_))
+    few, alone = _alone(probe, streams, rows)
     silent = bool((alone & ~changed[few]).any())
     return _attributed(probe, streams, rows, np.ones_like(changed) if silent else changed)
+
+
+def _alone(probe: Probe, streams: list[Tensor], rows: Ints) -> tuple[Ints, Bools]:
+    """A few rows, spread over all, and the tokens that each has a gradient in."""
+    few = np.unique(np.linspace(0, len(rows) - 1, min(ALONE, len(rows))).astype(np.int64))
+    return few, _attributed(probe, streams, rows[few], np.ones((len(few), probe.n), dtype=np.bool_))
+
+
+def _is_value_alone(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> bool:
+    """Whether every change is one by value: nothing chooses, and in a few rows gradients say the same as changes."""
+    if not probe.settled:
+        return False
+    few, alone = _alone(probe, streams, rows)
+    return bool((alone == changed[few]).all())
 
 
 def _attributed(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
