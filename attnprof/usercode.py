@@ -15,6 +15,7 @@ from attnprof.words import Layout
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LONGEST_TRIED = 1024
 FLAGS = {
     "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
     "layout:bnhd": "a probe found its streams to lie as [b, n, h, d], and they are given so",
@@ -122,6 +123,10 @@ class UserCode(Target, Protocol):
         """Of each of its inputs, whether its tokens are the queries; anything else stays as it is in a test."""
         ...
 
+    def length_near(self, shape: Shape) -> int | None:
+        """The length of a shape where it runs there, else the nearest at which it does; None where there is none."""
+        ...
+
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...
@@ -193,4 +198,14 @@ def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
     place = place_of(error, target.files, target.source)
-    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}")
+    other = _other_length(target, shape, said)
+    advice = "" if other is None else f"; it runs at n = {other}"
+    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}{advice}")
+
+
+def _other_length(target: UserCode, shape: Shape, said: str) -> int | None:
+    """A length at which it does run, where what it said is of sizes."""
+    if not any(word in said for word in ("size", "shape", "length", "divisible", "multiple", "dimension")):
+        return None
+    found = target.length_near(shape.replace(n=min(shape.n, LONGEST_TRIED)))
+    return None if found == shape.n else found
