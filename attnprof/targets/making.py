@@ -54,8 +54,8 @@ def checked_module(source: str, found: Any) -> nn.Module:
 
     if not isinstance(found, nn.Module):
         raise AttnprofError(
-            f"{source} makes a {type(found).__name__}",
-            hint="a target makes an nn.Module; a function of its own takes q, k and v",
+            f"{source} makes something of type {type(found).__name__}, and no nn.Module",
+            hint="a class is one of nn.Module, a factory returns one; a function of its own takes q, k and v",
         )
     return found
 

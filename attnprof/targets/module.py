@@ -188,7 +188,8 @@ class ModuleTarget:
         try:
             return by_name(self._code_of_call(shape), described, function=self.function, projects=projects)
         except AttnprofError as error:
-            raise AttnprofError(f"{self.source}: {error.message}", hint=error.hint) from error
+            own = error.message.startswith(self.source)
+            raise AttnprofError(error.message if own else f"{self.source}: {error.message}", hint=error.hint) from error
 
     def _code_of_call(self, shape: Shape) -> Callable[..., Any]:
         """What is called; a factory's module has to be made to know."""
