@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, Failed, line_of_code, out_of_memory, place_of
 from attnprof.shapes import Shape
 from attnprof.words import Layout
@@ -147,7 +147,12 @@ class UserCode(Target, Protocol):
 
 
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
-    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
+    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours.
+
+    Of a stack, those that are not the same for all its layers.
+    """
+    if isinstance(target, LayeredTarget):
+        return None, target.differing(shape)
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
 
 
@@ -169,6 +174,8 @@ def call_of_code(target: Target, shape: Shape) -> str | None:
 
 def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shape:
     """The shape with the sizes that a user's code has of its own. Raises `AttnprofError` for another one asked for."""
+    if isinstance(target, LayeredTarget):
+        return target.fitted(shape, explicit)
     if not isinstance(target, UserCode):
         return shape
     asked = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups}

@@ -178,7 +178,8 @@ def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
     heads = request.heads or own.get("heads") or PROBED_HEADS
     dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
     shape = Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
-    near = target.length_near(shape) if isinstance(target, UserCode) and request.n is None else None
+    with own_mistakes(target, shape):
+        near = target.length_near(shape) if isinstance(target, UserCode) and request.n is None else None
     return shape if near is None else shape.replace(n=near)
 
 

@@ -128,7 +128,7 @@ def _marks(group: Group, metric: Quantity, styles: Mapping[str, Style]) -> tuple
         for record in series.records:
             if metric.source(record) is None:
                 lacking[_why(record), record.point.shape.n].append(series.label)
-    order = ("oom", "predicted_oom", "over_budget", "timeout", "unsupported", "failed", "missing")
+    order = ("oom", "predicted_oom", "over_budget", "timeout", "unsupported", "failed", "killed", "missing")
     keys = sorted(lacking, key=lambda key: (order.index(key[0]), key[1]))
     return tuple(
         Mark(

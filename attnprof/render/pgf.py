@@ -29,6 +29,7 @@ GLYPHS = {
     "timeout": r"$\bowtie$",
     "unsupported": "--",
     "failed": r"\textbf{!}",
+    "killed": r"$\square$",
     "missing": r"$\varnothing$",
 }
 

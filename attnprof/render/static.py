@@ -21,6 +21,7 @@ GLYPHS = {
     "timeout": "d",
     "unsupported": "_",
     "failed": "|",
+    "killed": "s",
     "missing": "$\\emptyset$",
 }
 STYLE: dict[Any, Any] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
@@ -32,6 +33,8 @@ def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, *
 
         return wrapped(thing, Provenance.of_object(thing), impl=impl, usage=with_arguments)
     text = thing
+    if is_stack(text):
+        return find(text, impl=impl, usage=said, params=parameters)
     if thing.endswith(".py") and (only := only_object(Path(thing))) is not None:
         text = f"{thing}:{only}"
     if is_code(text):
@@ -52,12 +55,36 @@ def find(
     `params` sets parameters of a scheme or pattern file, `usage` says how a module is made and called; `impl` is
     what computes it. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
     """
+    if is_stack(text):
+        return _stack(text, params or {}, impl, usage or Usage())
     found = _found(text, params or {}, impl, (usage or Usage()).of_target(text))
     return found if name in (None, found.name) else found.renamed(name)
 
 
+def is_stack(text: str) -> bool:
+    """Whether a text is that of a stack, or the file of one."""
+    return is_stack_text(text) or text.endswith(".toml")
+
+
+def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
+    from attnprof.targets.stack import stack
+
+    if params:
+        raise AttnprofError(
+            "a stack has no parameters to --set", hint="say them in its text: 5 sliding_window window=8"
+        )
+    return stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+
+
+def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Target:
+    """The mixer of a layer of a stack: whatever a text finds, but another stack."""
+    return _found(name, params, impl, Usage())
+
+
 def is_code(text: str) -> bool:
     """Whether a text finds a user's code: an attribute of a file or package."""
+    if is_stack(text):
+        return False
     file, colon, attribute = text.rpartition(":")
     return bool(file and colon) and attribute.isidentifier()
 

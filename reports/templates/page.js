@@ -81,7 +81,7 @@
   if (!packed || !data || !("DecompressionStream" in window)) return;
   const { figures, styles, names } = JSON.parse(data.textContent);
   const symbols = { circle: "circle", square: "square", diamond: "diamond", up: "triangle-up", down: "triangle-down", cross: "x-thin", plus: "cross-thin" };
-  const glyphs = { oom: "x-thin", predicted_oom: "circle-x-open", over_budget: "circle-cross-open", timeout: "hourglass", unsupported: "line-ew", failed: "line-ns", missing: "circle-open" };
+  const glyphs = { oom: "x-thin", predicted_oom: "circle-x-open", over_budget: "circle-cross-open", timeout: "hourglass", unsupported: "line-ew", failed: "line-ns", killed: "square-open", missing: "circle-open" };
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const hue = (index) => {
