@@ -105,6 +105,9 @@ def main(args: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: what is finished is kept; the same command resumes", err=True)
         sys.exit(130)
+    except SystemExit as error:  # a command gives its code back: this is a target's own code
+        report(f"the code of a target ended the process: SystemExit: {error.code}", "raise an exception in its place")
+        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -21,6 +21,8 @@ from attnprof.units import Value
 from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
 
+NAMED = 6
+
 
 def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
     """Whatever the user holds as a target: see `attnprof.target`."""
@@ -136,6 +138,10 @@ def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
 
 def _unknown(text: str) -> AttnprofError:
     """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
+    file, colon, attribute = text.rpartition(":")
+    if colon and not (file and attribute.isidentifier()):
+        written = f"{file or 'file.py'}:{attribute if attribute.isidentifier() else 'Class'}"
+        return AttnprofError(f"{text!r} is half a name", hint=f"file.py:Class or package.module:Class, so: {written}")
     package, dot, name = text.rpartition(".")
     if dot and name.isidentifier() and package.replace(".", "").isidentifier():
         return AttnprofError(f"unknown scheme {text!r}", hint=f"a class of a package has a colon: {package}:{name}")
@@ -163,6 +169,6 @@ def only_object(path: Path) -> str | None:
     if len(own) > 1:
         raise AttnprofError(
             f"{path} defines no function `pattern`, and {len(own)} classes and functions",
-            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
+            hint=f"name one: {', '.join(f'{path}:{name}' for name in own[:NAMED])}{', ...' if own[NAMED:] else ''}",
         )
     return own[0] if own else None
