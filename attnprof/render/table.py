@@ -107,3 +107,8 @@ def reasons(record: Record) -> tuple[tuple[str, str], ...]:
 def exact(value: float | None) -> str:
     """The number by which a script sorts a cell; empty where there is none."""
     return "" if value is None else f"{value:.12g}"
+
+
+def place(columns: Sequence[Quantity]) -> list[int]:
+    """Where the cell of each column stands in a row."""
+    return [TABULATED.index(metric) for metric in columns]
