@@ -19,6 +19,7 @@ from attnprof.usercode import fitted
 from attnprof.words import DeviceName, Layout, Pass
 
 if TYPE_CHECKING:
+    from attnprof.checks import Examination
     from attnprof.closed_forms.derive import ClosedForms
     from attnprof.counting import Counted
     from attnprof.graph import AnalyzedGraph
@@ -96,10 +97,27 @@ def profile(
     return measure_target(found, shape, asked, device_named(where), budget_s=budget_s)
 
 
-def check(thing: Any, n: int, **sizes: Any) -> None:
-    """Raise `AttnprofError` where a target is not its reference: forward, gradients, causality, sampled rows at n."""
+def check(
+    thing: Any, n: int = 256, *, against: Any = None, claim: str | None = None, budget_s: float = 10.0, **sizes: Any
+) -> Examination:
+    """What a careful colleague would find in a target at length n; raises `Unsound` where that is a defect.
+
+    Causality where it is asked for (`causal=True`) or native; the pattern that it declares, or that of `against`;
+    gradients, batch, padding, other lengths, precisions, determinism, hidden squares, growth against `claim`
+    (`n*log(n)`), what a call leaves alive, decoding; a scheme against its reference. `.findings` of what is returned
+    or raised each say what, where, on what evidence, how serious it is, and what to try. `budget_s` bounds, in seconds,
+    the search for leaking pairs. Raises `AttnprofError` for a word or a size that cannot be, `Failed` where the target
+    does not run.
+    """
+    from attnprof.checks import CheckRequest, Unsound, examine
+
     found, own = _found(thing, sizes)
-    _gated(found, shape_of(found, n, own))
+    shape = shape_of(found, n, own)
+    ask = CheckRequest(shape.causal, None if against is None else target(against), claim, budget_s)
+    examination = examine(found, shape, ask)
+    if examination.defects:
+        raise Unsound(examination)
+    return examination
 
 
 def _gated(found: Target, shape: Shape) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from attnprof.errors import Unsupported
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A scheme's own maths for one implementation: what makes its core, and the closed form of that core's FLOPs."""
+    """A scheme's own maths for one implementation: what makes its core, and closed forms of FLOPs.
+
+    `flops_core`: of the core. `flops_selection`: of what it spends on choosing at the level of its shape, which is no
+    part of the core. `flops_step`: of one token more in the core of a recurrence, the same after any number of them.
+    """
 
     core: CoreMaker
     flops_core: Callable[[Spec], int] | None = None
+    flops_selection: Callable[[Spec], int] | None = None
+    flops_step: Callable[[Spec], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +38,9 @@ class Scheme:
     """What a file of `schemes/` defines; `schemes.scheme(name)` reads it. All but `written` is optional.
 
     The file's own names: `WRITTEN`, a `Written` for each implementation, the default first; or `Core`, with
-    `flops_core`, which is `eager`. `Layer`: a whole attention layer in place of projections and core. `Projections`
-    and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random inputs of a core, of a layer.
-    `stacked`: its layers as one module.
+    `flops_core`, `flops_selection` and `flops_step`, which is `eager`. `Layer`: a whole attention layer in place of
+    projections and core. `Projections` and `FeedForward`: in place of the usual ones. `streams` and `inputs`: random
+    inputs of a core, of a layer. `stacked`: its layers as one module.
     """
 
     name: str
@@ -248,6 +255,10 @@ class SchemeTarget(Target, Protocol):
         """Its pattern, slots and kernels included; with `later`, of as many tokens more at the parameters of n."""
         ...
 
+    def flops_step(self, shape: Shape) -> int | None:
+        """FLOPs of one token more in the core of a recurrence, all layers of the stack; None of what is none."""
+        ...
+
     @property
     def files(self) -> tuple[str, ...]:
         """The file that it comes from."""
@@ -288,7 +299,7 @@ class SchemeTarget(Target, Protocol):
         """The closed count of query-key pairs, keys that are slots included; None where none is stated."""
         ...
 
-    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int:
+    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores take beside q k: positions, labels."""
         ...
 

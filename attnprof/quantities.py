@@ -102,6 +102,10 @@ FORWARD = Quantity("forward_s", Unit.SECONDS, "Forward time", "time of the forwa
 BACKWARD = Quantity("backward_s", Unit.SECONDS, "Backward time", "time of the backward", Side.MEASURED)
 FLOPS = Quantity("flops_executed", Unit.FLOPS, "Executed FLOPs", "executed FLOPs", short="FLOPs", column="executed")
 CORE = Quantity("flops_core_executed", Unit.FLOPS, "Core executed", "executed core FLOPs", column="core")
+SELECTION = Quantity("selection_flops", Unit.FLOPS, "Selection executed", "FLOPs spent on choosing", column="selection")
+RECURRENCE = Quantity(
+    "recurrence_flops", Unit.FLOPS, "Recurrence", "FLOPs of the recurrence, token by token", column="recurrence"
+)
 USEFUL = Quantity("flops_core_useful", Unit.FLOPS, "Core useful", "useful core FLOPs", column="useful")
 PAPER = Quantity("flops_paper", Unit.FLOPS, "Paper's formula", "FLOPs by the paper's formula")
 EXP = Quantity("exp_ops", Unit.OPS, "Exponentials", "exponentials", column="exp")
@@ -128,6 +132,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     BACKWARD,
     FLOPS,
     CORE,
+    SELECTION,
+    RECURRENCE,
     USEFUL,
     PAPER,
     EXP,

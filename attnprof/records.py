@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import statistics
@@ -149,6 +150,8 @@ class Cost:
 
     flops_executed: int | None = None
     flops_core_executed: int | None = None
+    selection_flops: int | None = None
+    recurrence_flops: int | None = None
     flops_core_useful: int | None = None
     flops_paper: int | None = None
     exp_ops: int | None = None
@@ -170,16 +173,19 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A measured quantity: the median of the samples and the bounds of its confidence interval, in seconds."""
+    """A measured quantity, in seconds: what a run typically takes, with the bounds of its 95% confidence interval.
+
+    `rounds` holds the samples, those of one fresh process each together: `stats.over_rounds` makes them an interval.
+    """
 
     median: float
     low: float
     high: float
-    samples: tuple[float, ...] = ()
+    rounds: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of(cls, samples: Iterable[float]) -> Self:
-        """The median and its distribution-free 95% interval, by binomial order statistics (Conover 1999, section 3.2).
+        """One round: the median, its distribution-free 95% interval by binomial order statistics (Conover 1999, 3.2).
 
         With fewer than 6 samples it is their range, for which `coverage` says less. Raises where there is no sample.
         """
@@ -187,7 +193,12 @@ class Interval:
         if not raw:
             raise AttnprofError("an interval needs at least one sample", hint="measure the point first")
         ordered, rank = sorted(raw), _rank(len(raw))
-        return cls(statistics.median(ordered), ordered[rank - 1], ordered[-rank], raw)
+        return cls(statistics.median(ordered), ordered[rank - 1], ordered[-rank], (raw,))
+
+    @property
+    def samples(self) -> tuple[float, ...]:
+        """The samples of all rounds, in order."""
+        return tuple(itertools.chain.from_iterable(self.rounds))
 
     @property
     def half_width(self) -> float:
@@ -288,6 +299,8 @@ def plain(value: Any) -> Any:
 
 def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
+    if cls is Interval and "rounds" not in data:
+        data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
     hints = typing.get_type_hints(cls)
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)

@@ -118,6 +118,10 @@ class UserCode(Target, Protocol):
         """
         ...
 
+    def streams(self, shape: Shape) -> tuple[bool, ...]:
+        """Of each of its inputs, whether its tokens are the queries; anything else stays as it is in a test."""
+        ...
+
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...

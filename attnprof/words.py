@@ -72,6 +72,7 @@ class Status(Word):
     TIMEOUT = "timeout"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 class RecordKind(Word):
@@ -188,6 +189,14 @@ class EngineName(Word):
     @classmethod
     def noun(cls) -> str:
         return "engine"
+
+
+class Severity(Word):
+    """How serious a finding of a check is: a defect fails it, a warning is to be looked at, a note is to be known."""
+
+    DEFECT = "defect"
+    WARNING = "warning"
+    NOTE = "note"
 
 
 class Certainty(Word):

@@ -19,6 +19,7 @@ CARD = Card(
     paper_n=1024,
     notes=(
         "an encoder's scheme: the blocks that are kept are chosen among all",
+        "the sorting network scores every pair of blocks: 2 (n / block)^2 D, a quadratic term outside the core",
         "the sorting is soft: a kept block is a weighted sum of all; hard=true keeps the blocks of the largest weights "
         "by index, with the gradient straight through to those weights; the drawn pattern is that",
         "a short last block holds no keys beyond n: hard, they are absent from the place that keeps it; soft, a "

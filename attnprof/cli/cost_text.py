@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attnprof.quantities import Unit, costed
+from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.usercode import FLAGS
 
 UNKNOWN = "unknown"
+OF_SOME = (SELECTION, RECURRENCE)  # columns that are left out where no row has them
 WRITTEN: Mapping[Unit, Callable[[Any], str]] = {
     Unit.FLOPS: format_flops,
     Unit.OPS: format_count,
@@ -94,7 +95,7 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    shown = [quantity for quantity in costed() if quantity.column]
+    shown = [q for q in costed() if q.column and (q not in OF_SOME or any(row[q.key] for row in rows))]
     for name in ("n", "pass", *(quantity.column for quantity in shown)):
         table.add_column(name, justify="left" if name == "pass" else "right")
     for row in rows:

@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("sweep", "Cost schemes at many lengths; leaves records and a page."),
     Command("graph", "Who can reach whom: reach, hops, bottlenecks of a pattern."),
     Command("cost", "What a scheme must spend, as closed forms and certified numbers."),
+    Command("check", "What a careful colleague would find: leaks, gradients, padding, precision, growth."),
     Command("audit", "What the installed FLOP counters say, beside the exact count."),
     Command("limit", "The longest sequence that fits into a memory."),
     Command("report", "The page of a run; figures, tables and bibliography for a paper."),

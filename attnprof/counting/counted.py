@@ -13,7 +13,7 @@ from attnprof.counting.continued import FIRST, STEP, TILED_STEP, continued, is_t
 from attnprof.counting.decode_step import OF_BLOCKS, refuse_decoding, state_sizes, stated_state
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
-from attnprof.counting.useful import useful_flops
+from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import Unsupported
 from attnprof.records import Cost
 from attnprof.shapes import Shape
@@ -103,7 +103,8 @@ def record(
     complete = not tally.uncounted
     if not complete:
         names = tally.why_uncounted()
-        reasons["flops_executed"] = reasons["flops_core_executed"] = uncounted_message(names)
+        without = uncounted_message(names)
+        reasons |= dict.fromkeys(("flops_executed", "flops_core_executed", "selection_flops"), without)
     useful, why = useful_flops(target, shape, pass_)
     if why:
         reasons["flops_core_useful"] = why
@@ -115,6 +116,8 @@ def record(
     cost = Cost(
         flops_executed=tally.flops if complete else None,
         flops_core_executed=tally.core if complete and core else None,
+        recurrence_flops=recurrence_flops(target, shape, pass_),
+        selection_flops=tally.selection if complete else None,
         flops_core_useful=useful,
         flops_paper=paper,
         exp_ops=tally.exp_ops,

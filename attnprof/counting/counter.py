@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from attnprof.counting.classify import OperatorKind, kind_of, worker
 from attnprof.counting.formulas import Formula, OperatorWork, formula_of
-from attnprof.counting.origin import Origin, engine_node
+from attnprof.counting.origin import ForwardSpans, Origin, engine_node
 from attnprof.counting.registry import Unknowable, rules
 from attnprof.counting.shortcut import shortcut
 from attnprof.counting.storages import Lifetimes, flat
@@ -19,6 +20,7 @@ from attnprof.counting.tally import OperatorTally
 from attnprof.counting.uncounted import reason_of
 from attnprof.counting.variants import factor_positions, out_arguments
 from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
+from attnprof.layers.selecting import watching
 from attnprof.torch_private import (
     DispatchMode,
     FakeTensorMode,
@@ -73,6 +75,8 @@ class OperatorCounter(DispatchMode):
         self.mode = mode
         self.tally, self.lives, self.origin = tally, lives, origin
         self.watched: dict[int, int] = {}
+        self.selection = ForwardSpans()
+        self.listening: list[AbstractContextManager[None]] = []
         self.calls = 0
 
     def short(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -99,8 +103,14 @@ class OperatorCounter(DispatchMode):
             self.origin.made(rule.name, args, out)
         return out
 
+    def __enter__(self) -> Self:
+        self.listening.append(watching(self.selection) if not self.listening else nullcontext())
+        self.listening[-1].__enter__()
+        return super().__enter__()  # type: ignore[no-any-return]
+
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         super().__exit__(exc_type, exc_value, traceback)
+        self.listening.pop().__exit__(exc_type, exc_value, traceback)
         self.tally.core -= self.origin.misjudged()
 
     def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
@@ -133,7 +143,8 @@ class OperatorCounter(DispatchMode):
             return None
         work = work if isinstance(work, OperatorWork) else OperatorWork(work)
         factors = flat(args[at] for at in rule.factors if at < len(args))
-        self.tally.product(rule.name, work, self.origin.is_core(factors), self.origin.name())
+        core, chooses = self.origin.is_core(factors), self.selection.holds_now()
+        self.tally.product(rule.name, work, core and not chooses, self.origin.name(), selection=chooses)
         return work.flops
 
     def _watch(self, args: Any) -> None:

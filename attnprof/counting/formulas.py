@@ -2,6 +2,7 @@
 
 from attnprof.counting import (
     formulas_attention,
+    formulas_carry,
     formulas_convolution,
     formulas_fft,
     formulas_linalg,
@@ -15,6 +16,7 @@ from attnprof.counting.registry import Formula, OperatorWork, formula_of, formul
 
 SHIPPED = (
     formulas_attention,
+    formulas_carry,
     formulas_convolution,
     formulas_fft,
     formulas_linalg,

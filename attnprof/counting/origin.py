@@ -65,7 +65,7 @@ class Origin:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: object, out: object, flops: Any = None) -> None:
         """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
 
     def given(self, tensors: Iterable[Tensor]) -> None:
@@ -79,37 +79,56 @@ class Origin:
         """Take back whatever was hooked into the module."""
 
 
+class ForwardSpans:
+    """Stretches of a forward, by the sequence numbers of the nodes that autograd makes there."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.opened = 0
+        self.spans: list[tuple[int, int]] = []
+
+    def began(self) -> None:
+        """A stretch begins, or one within it."""
+        if self.depth == 0:
+            self.opened = next_sequence()
+        self.depth += 1
+
+    def ended(self) -> None:
+        """It ends."""
+        self.depth -= 1
+        if self.depth == 0:
+            self.spans.append((self.opened, next_sequence()))
+
+    def holds_now(self) -> bool:
+        """Whether the present operator stands in such a stretch, or is the backward of one that does."""
+        if self.depth:
+            return True
+        node = backward_node() if self.spans else None
+        if node is None:
+            return False
+        number = sequence_of(node)
+        return any(first <= number < last for first, last in self.spans)
+
+
 class MarkedOrigin(Origin):
     """Core is what runs inside the marked submodules, and the backward of it."""
 
     def __init__(self, marked: Iterable[nn.Module]) -> None:
-        self.depth = 0
-        self.opened = 0
-        self.spans: list[tuple[int, int]] = []
+        self.spans = ForwardSpans()
         self.handles = [h for m in marked for h in self._hook(m)]
 
     def _hook(self, module: nn.Module) -> tuple[Any, ...]:
         before = module.register_forward_pre_hook(self._enter)
         return before, module.register_forward_hook(self._leave, always_call=True), _Step(self, module)
 
-    def _enter(self, *_: Any) -> None:
-        if self.depth == 0:
-            self.opened = next_sequence()
-        self.depth += 1
+    def _enter(self, *_: object) -> None:
+        self.spans.began()
 
-    def _leave(self, *_: Any) -> None:
-        self.depth -= 1
-        if self.depth == 0:
-            self.spans.append((self.opened, next_sequence()))
+    def _leave(self, *_: object) -> None:
+        self.spans.ended()
 
     def is_core(self, factors: Iterable[Tensor]) -> bool:
-        if self.depth:
-            return True
-        node = backward_node()
-        if node is None:
-            return False
-        number = sequence_of(node)
-        return any(first <= number < last for first, last in self.spans)
+        return self.spans.holds_now()
 
     def close(self) -> None:
         for handle in self.handles:
@@ -125,7 +144,7 @@ class _Step:
             return
         step = module.step
 
-        def marked(*args: Any) -> Any:
+        def marked(*args: object) -> Any:
             origin._enter()
             try:
                 return step(*args)

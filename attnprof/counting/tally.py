@@ -14,7 +14,7 @@ class OperatorLine:
     """One operator: calls and FLOPs so far."""
 
     calls: int = 0
-    flops: Any = 0
+    flops: int = 0
     reason: str = ""
 
 
@@ -22,12 +22,13 @@ class OperatorLine:
 class OperatorTally:
     """What the operators of a pass add up to. Sums may be symbolic."""
 
-    flops: Any = 0
-    core: Any = 0
-    exp_ops: Any = 0
-    arith_ops: Any = 0
-    select_ops: Any = 0
-    moved_bytes: Any = 0
+    flops: int = 0
+    core: int = 0
+    selection: int = 0
+    exp_ops: int = 0
+    arith_ops: int = 0
+    select_ops: int = 0
+    moved_bytes: int = 0
     counted: dict[str, OperatorLine] = field(default_factory=dict)
     uncounted: dict[str, OperatorLine] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
@@ -36,8 +37,10 @@ class OperatorTally:
     unseen: dict[str, None] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
 
-    def product(self, name: str, work: OperatorWork, core: bool, part: str | None = None) -> None:
-        """An operator with a formula, in the core or not, and in which part of the module."""
+    def product(
+        self, name: str, work: OperatorWork, core: bool, part: str | None = None, *, selection: bool = False
+    ) -> None:
+        """An operator with a formula: in the core, of a selection or neither, and in which part of the module."""
         if part is not None:
             self.modules[part] = self.modules.get(part, 0) + work.flops
         line = self.counted.setdefault(name, OperatorLine())
@@ -46,6 +49,8 @@ class OperatorTally:
         self.flops += work.flops
         if core:
             self.core += work.flops
+        if selection:
+            self.selection += work.flops
         if work.backend:
             self.backends[work.backend] = None
         if work.tile:

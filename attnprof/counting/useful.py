@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
@@ -20,7 +21,7 @@ class EdgeWork(NamedTuple):
     """Query-key pairs of all layers and heads, and the further products as wide as a key that their scores take."""
 
     pairs: int
-    products: int = 0
+    products: int | Fraction = 0
 
 
 def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -34,8 +35,20 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     work, why = _work(target, shape, Pass(pass_))
     if work is None:
         return None, why
-    flops = shape.batch * shape.repeats * 2 * (shape.d * (work.pairs + work.products) + shape.d_v * work.pairs)
+    widths = (shape.d + shape.d_v) * work.pairs + int(shape.d * work.products)
+    flops = shape.batch * shape.repeats * 2 * widths
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
+
+
+def recurrence_flops(target: Target, shape: Shape, pass_: Pass) -> int | None:
+    """What a recurrence asks for, however it is cut into chunks: n of its steps, three times that for `train`.
+
+    One step for `decode`; None of a target that is no recurrence.
+    """
+    step = target.flops_step(shape) if isinstance(target, SchemeTarget) and shape.causal else None
+    if step is None:
+        return None
+    return step if pass_ is Pass.DECODE else shape.n * step * (1 + BACKWARD if pass_ is Pass.TRAIN else 1)
 
 
 def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -122,7 +135,8 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:
     kinds = min(pattern.heads, shape.heads)
-    pairs = products = 0
+    pairs: int = 0
+    products: int | Fraction = 0
     for layer in range(pattern.layers):
         for kind in range(kinds):
             times = len(range(kind, shape.heads, kinds))

@@ -166,13 +166,18 @@ def shape_of(target: Target, request: Request) -> Shape:
             hint=f"`attnprof show {target.name}` says why; leave --{'causal' if causal else 'no-causal'} out",
         )
     if not isinstance(target, SchemeTarget):
-        own = target.sizes if isinstance(target, UserCode) else {}
-        heads = request.heads or own.get("heads") or PROBED_HEADS
-        dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
-        return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+        return _shape_of_code(target, request, causal)
     n = request.n or card.paper_n or DEFAULT_N
     shape = Shape(n=n, causal=causal, heads=request.heads or 8, dim=request.dim or 512, seed=request.seed)
     return shape if request.n or not card.data_dependent else shape.replace(n=selecting_n(target, shape))
+
+
+def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
+    """The sizes to probe a user's code at: those that it is made with, where they are known."""
+    own = target.sizes if isinstance(target, UserCode) else {}
+    heads = request.heads or own.get("heads") or PROBED_HEADS
+    dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
+    return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
 
 
 def selecting_n(target: Any, shape: Shape) -> int:

@@ -1,7 +1,7 @@
-"""Neighbourhood attention by NATTEN (Hassani et al. 2024), where its window is a scheme's: causal, in one dimension.
+"""Neighbourhood attention by NATTEN (Hassani et al. 2024), on a line or a grid, and causal windows of other schemes.
 
-Without causality its window never shrinks: at the ends it moves inwards, and every query reads as many keys. The
-schemes here cut it off, so that the two differ in their first and last rows.
+Without causality its window never shrinks: at the ends it moves inwards, and every query reads as many keys. A sliding
+window is cut off there, so that the two are one under causality alone.
 """
 
 from __future__ import annotations
@@ -16,34 +16,59 @@ from attnprof.words import DType
 
 if TYPE_CHECKING:
     from attnprof.layers.outside_kernel import KernelWork
-    from attnprof.pattern import Band
+    from attnprof.pattern import Axis, Band
 
-SCHEMES = ("sliding_window", "dilated_window")
+WINDOWS = ("sliding_window", "dilated_window")
 NARROWEST = 2
 
 
 class Natten(OutsideKernel):
-    """`na1d`: under causality query i reads itself and those before it, `kernel_size` at most, `dilation` apart."""
+    """`na1d` and `na2d`; under causality query i reads itself and those before it on each axis."""
 
     name = package = "natten"
     dtypes = (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 
     def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
-        if scheme.maths not in SCHEMES:
-            return f"it computes {' and '.join(SCHEMES)}"
-        if not shape.causal:
+        if scheme.maths not in (*WINDOWS, self.name):
+            return f"it computes {', '.join(WINDOWS)} and {self.name}"
+        if not shape.causal and scheme.maths in WINDOWS:
             return "without causality its window moves inwards at the ends, where the scheme's is cut off"
         return None if shape.groups == shape.heads else "it takes as many KV heads as query heads"
 
     def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
-        band = band_of(spec)
-        size = kernel_size(band, spec.shape.n)
-        return self.imported().na1d(q, k, v, kernel_size=size, dilation=band.dilation, is_causal=True)
+        lines = axes(spec)
+        sizes = [line.kernel for line in lines], [line.dilation for line in lines], lines[0].causal
+        if len(lines) == 1:
+            return self.imported().na1d(q, k, v, kernel_size=sizes[0][0], dilation=sizes[1][0], is_causal=sizes[2])
+        grid = [x.unflatten(1, tuple(line.length for line in lines)) for x in (q, k, v)]
+        mixed = self.imported().na2d(*grid, kernel_size=tuple(sizes[0]), dilation=tuple(sizes[1]), is_causal=sizes[2])
+        return mixed.flatten(1, 2)
 
     def work(self, spec: Spec) -> KernelWork:
         from attnprof.layers.outside_kernel import softmax_work
 
-        return softmax_work(spec, band_of(spec).slices(spec.shape.n).edges, "unknown: exact band")
+        axes(spec)
+        edges = spec.edges().expr(spec.layer).edges(spec.shape.n)
+        return softmax_work(spec, edges, "unknown: exact window")
+
+
+def axes(spec: Spec) -> tuple[Axis, ...]:
+    """The lines that the kernel's windows lie on, rows first. Raises `Unsupported` where it takes no such window."""
+    from attnprof.pattern import Axis, Neighbourhood
+
+    expr, n = spec.edges().expr(spec.layer), spec.shape.n
+    if not isinstance(expr, Neighbourhood):
+        band = band_of(spec)
+        return (Axis(n, kernel_size(band, n), band.dilation, causal=True),)
+    lines = (expr.columns,) if expr.rows is None else (expr.rows, expr.columns)
+    if expr.rows is not None and expr.rows.length * expr.columns.length != n:
+        raise Unsupported(f"natten takes a whole grid, and {n} tokens leave its last row short", hint="--impl gather")
+    if any(not NARROWEST <= line.kernel <= line.length // line.dilation for line in lines):
+        raise Unsupported(
+            f"natten's window holds {NARROWEST} keys at least, and reaches no further than its axis",
+            hint="another kernel, dilation or n",
+        )
+    return lines
 
 
 def band_of(spec: Spec) -> Band:

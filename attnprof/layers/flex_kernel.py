@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.nn.attention.flex_attention import AuxRequest, BlockMask, flex_attention
 
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
@@ -46,6 +46,14 @@ class FlexCore(BandDecoding, nn.Module):
         mixed = self.fused(q, k, v, block_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
         assert isinstance(mixed, Tensor)
         return mixed
+
+    def with_sinks(self, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor) -> Tensor:
+        """The same where each row's softmax has one more score, `sinks [h]`, of a key without a value."""
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == DeviceName.CPU and not counting():
+            raise Unsupported("FlexAttention on a CPU has no backward", hint="--impl gather, or --pass forward")
+        grouped, aux = q.shape[1] != k.shape[1], AuxRequest(lse=True)
+        mixed, found = self.fused(q, k, v, block_mask=self.mask, enable_gqa=grouped, return_aux=aux)
+        return mixed * (found.lse - sinks[:, None]).sigmoid()[..., None].to(mixed.dtype)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Softmax over the edges of the pattern."""

@@ -36,12 +36,17 @@ class GatherCore(BandDecoding, nn.Module):
         self.plans = nn.ModuleList(PlannedHeads(plans) for _, plans in self.groups)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.with_sinks(q, k, v)
+
+    def with_sinks(self, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None = None) -> Tensor:
+        """The same; with `sinks [h]`, each row's softmax has one more score, of a key without a value."""
         repeat = q.shape[1] // k.shape[1]
         if repeat > 1:
             k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
         if len(self.groups) == 1:
-            return self.plans[0](q, k, v)
-        mixed = [run(q[:, at], k[:, at], v[:, at]) for (at, _), run in zip(self.groups, self.plans, strict=True)]
+            return self.plans[0](q, k, v, sinks)
+        parts = zip(self.groups, self.plans, strict=True)
+        mixed = [run(q[:, at], k[:, at], v[:, at], None if sinks is None else sinks[at]) for (at, _), run in parts]
         order = np.argsort(np.concatenate([at for at, _ in self.groups]))
         return torch.cat(mixed, 1)[:, order.tolist()]
 
@@ -96,9 +101,9 @@ class PlannedHeads(nn.Module):
         pick = plans[0].pick
         self.register_buffer("pick", None if pick is None else table(pick), persistent=True)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None = None) -> Tensor:
         q = q * q.shape[-1] ** -0.5
-        rows = [stack(q, k, v) for stack in self.stacks]
+        rows = [stack(q, k, v, sinks) for stack in self.stacks]
         if self.pick is None:
             return rows[0][:, :, : self.n]
         return (rows[0] if len(rows) == 1 else torch.cat(rows, 2)).index_select(2, self.pick)
@@ -115,16 +120,29 @@ class StackedParts(nn.Module):
             part.live = any(other.whole for other in tiles)
         self.parts = nn.ModuleList(tiles)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None = None) -> Tensor:
         if len(self.parts) == 1:
             part = self.parts[0]
             assert isinstance(part, TileScores)
-            if part.whole:
+            if part.whole and sinks is None:
                 return part.mixed(q, k, v).flatten(2, 3)
-            mixed, total, _ = part(q, k, v)
+            mixed, total, peak = part(q, k, v)
+            if sinks is not None:
+                mixed, total = shared_with(sinks, mixed, total, peak)
             return normalised(mixed, total, q.dtype).flatten(2, 3)
         partials = [_natural(part, q, k, v) for part in self.parts]
-        return normalised(*merged(partials), q.dtype)
+        mixed, total = merged(partials)
+        if sinks is not None:
+            mixed, total = shared_with(sinks, mixed, total, torch.stack([peak for _, _, peak in partials]).amax(0))
+        return normalised(mixed, total, q.dtype)
+
+
+def shared_with(sinks: Tensor, mixed: Tensor, total: Tensor, peak: Tensor) -> tuple[Tensor, Tensor]:
+    """Unnormalised outputs and sums `[b, h, ..., d or 1]` of a softmax that has the score `sinks [h]` besides."""
+    sink = sinks.view(-1, *[1] * (peak.dim() - 2)).to(peak.dtype)
+    top = torch.maximum(peak, sink.detach())
+    scale = (peak - top).exp()
+    return mixed * scale, total * scale + (sink - top).exp()
 
 
 def _natural(part: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Partial:

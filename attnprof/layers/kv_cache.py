@@ -50,28 +50,46 @@ def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: KVCache, stride: int = 1
     With a ring, of the last `ring` tokens every `stride`-th, the newest first.
     """
     cache = appended(cache, k, v)
-    keys, values = [cache.k], [cache.v]
-    if cache.tail_k is not None and cache.tail_v is not None:
-        used = cache.n - cache.k.shape[2]
-        keys.append(cache.tail_k[:, :, :used])
-        values.append(cache.tail_v[:, :, :used])
+    keys, values = pieces(cache)
     if stride > 1:
         read = _every(stride, cache, q.device)
         keys, values = [keys[0].index_select(2, read)], [values[0].index_select(2, read)]
     return mixed_row(q, keys, values), cache
 
 
-def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+def pieces(cache: KVCache) -> tuple[list[Tensor], list[Tensor]]:
+    """The keys and the values of a cache as they lie: the old ones, and what of the tail is filled."""
+    if cache.tail_k is None or cache.tail_v is None:
+        return [cache.k], [cache.v]
+    used = cache.n - cache.k.shape[2]
+    return [cache.k, cache.tail_k[:, :, :used]], [cache.v, cache.tail_v[:, :, :used]]
+
+
+def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor], sink: Tensor | None = None) -> Tensor:
     """One softmax of `q [b, h, 1, d]` over keys and values in several pieces `[b, g, rows, d]`."""
-    groups = keys[0].shape[1]
-    heads = q.shape[1] // groups
-    folded = (q * q.shape[-1] ** -0.5).unflatten(1, (groups, heads)).flatten(2, 3)
-    weights = torch.cat([folded @ piece.transpose(-2, -1) for piece in keys], -1).softmax(-1)
-    shares = weights.split([piece.shape[2] for piece in keys], -1)
+    return weighted(row_weights(q * q.shape[-1] ** -0.5, keys, sink), values, q.shape[1])
+
+
+def row_weights(q: Tensor, keys: list[Tensor], sink: Tensor | None = None) -> Tensor:
+    """Softmax of a scaled `q [b, h, 1, d]` over keys in several pieces `[b, g, rows, d]`: `[b, g, h / g, keys]`.
+
+    `sink [h]`: the score of a key without a value, which takes its share of the weight.
+    """
+    folded = q.unflatten(1, (keys[0].shape[1], -1)).flatten(2, 3)
+    scores = [folded @ piece.transpose(-2, -1) for piece in keys]
+    if sink is None:
+        return torch.cat(scores, -1).softmax(-1)
+    scores.append(sink.to(q.dtype).view(1, keys[0].shape[1], -1, 1).expand(len(q), -1, -1, -1))
+    return torch.cat(scores, -1).softmax(-1)[..., :-1]
+
+
+def weighted(weights: Tensor, values: list[Tensor], heads: int) -> Tensor:
+    """Values in several pieces `[b, g, rows, d]` by their weights `[b, g, h / g, keys]`: `[b, h, 1, d]`."""
+    shares = weights.split([piece.shape[2] for piece in values], -1)
     mixed = shares[0] @ values[0]
     for share, piece in zip(shares[1:], values[1:], strict=True):
         mixed = mixed + share @ piece
-    return unfold(mixed, heads, 1)
+    return unfold(mixed, heads // weights.shape[1], 1)
 
 
 def appended(cache: KVCache, k: Tensor, v: Tensor) -> KVCache:

@@ -12,6 +12,8 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
 from attnprof.layers.decisions import decided
 from attnprof.layers.row_order import rows
+from attnprof.layers.selecting import selecting
+from attnprof.words import Level
 
 NOWHERE = -1e9
 
@@ -45,7 +47,9 @@ class SortedProjections(nn.Module):
         self.sort = SortingNetwork(spec)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return (*self.to_qkv(x), self.sort(x))
+        with selecting():
+            scores = self.sort(x)
+        return (*self.to_qkv(x), scores)
 
 
 class Sorted(NamedTuple):
@@ -81,7 +85,8 @@ class Sorter(nn.Module):
     def forward(self, scores: Tensor, *streams: Tensor) -> Sorted:
         """`scores [b, blocks, blocks]`, streams `[b, h, n, d]`."""
         blocks = [as_blocks(x, self.size) for x in streams]
-        return self._picked(scores, blocks) if self.hard else Sorted(self._mixed(scores, blocks), None)
+        with selecting():
+            return self._picked(scores, blocks) if self.hard else Sorted(self._mixed(scores, blocks), None)
 
     def logs(self, scores: Tensor) -> Tensor:
         """Logarithms of the weights of each block in each place, `[b, places, blocks]`, float32 at least."""
@@ -160,6 +165,12 @@ def as_blocks(x: Tensor, size: int) -> Tensor:
 def mixed_blocks(weights: Tensor, x: Tensor) -> Tensor:
     """Blocks `x [b, h, blocks, size, d]` in their places: sums of whole blocks by `weights [b, p, blocks]`."""
     return (weights[:, None] @ x.flatten(3)).unflatten(3, x.shape[3:])
+
+
+def network_flops(spec: Spec) -> int:
+    """2 b D (D + b) a sequence of b blocks, for both layers of the network; none where the level is the core's."""
+    shape, blocks = spec.shape, blocks_of(spec)
+    return 0 if shape.level is Level.CORE else 2 * shape.batch * blocks * shape.dim * (shape.dim + blocks)
 
 
 def blocks_of(spec: Spec) -> int:

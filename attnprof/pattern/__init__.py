@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
     from attnprof.pattern.grids import grid_side, grid_width, root_power, turn
     from attnprof.pattern.listed import numbers, of_head
+    from attnprof.pattern.neighbourhood import Axis, Neighbourhood
     from attnprof.pattern.param import Param
     from attnprof.pattern.primitives import (
         Band,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from attnprof.pattern.slots import Kernel, Slots, fading_at_start
 
 __all__ = [
+    "Axis",
     "Band",
     "BlockTable",
     "Blocks",
@@ -45,6 +47,7 @@ __all__ = [
     "Halo",
     "Kernel",
     "KeyTable",
+    "Neighbourhood",
     "Offsets",
     "Param",
     "Past",
@@ -70,7 +73,7 @@ __all__ = [
 
 MODULES = (
     *("card", "param", "listed", "grids", "closed_counts"),
-    *("expr", "slices", "primitives", "given", "framed", "slots", "edges"),
+    *("expr", "slices", "primitives", "given", "framed", "neighbourhood", "slots", "edges"),
 )
 
 

@@ -15,9 +15,9 @@ class Card:
     is all there is, and what executes edges computes it; `"own"`: `attnprof/schemes/<name>.py` has it, or that of
     `maths_of`. `impls`: the ways to compute another's maths that an entry stands for. `cross` allows fewer or more
     keys than queries, `v_head_dim` values of another width than keys, as a pattern alone always does. `growth` is
-    the exponent of n that the core's FLOPs follow at the paper's parameters (1.1 stands for n log n); None where a
-    quadratic term overtakes at some length, which `complexity_ours` names. Raises `AttnprofError` for maths or an
-    implementation that is none.
+    the exponent of n that the core's FLOPs, choosing included, follow at the paper's parameters (1.1: n log n);
+    None where a quadratic term overtakes at some length, as `complexity_ours` says. Raises `AttnprofError` for maths
+    or an implementation that is none.
     """
 
     title: str

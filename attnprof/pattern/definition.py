@@ -9,6 +9,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,7 +49,7 @@ class Parts:
     layers: Callable[..., int] | None = None
     edges: Callable[..., int | None] | None = None
     pairs: Callable[..., int] | None = None
-    score_products: Callable[..., int] | None = None
+    score_products: Callable[..., int | Fraction] | None = None
     flops_paper: Callable[..., int] | None = None
     flops_paper_step: Callable[..., int] | None = None
     state_numbers: Callable[..., int] | None = None

@@ -13,6 +13,7 @@ from attnprof.errors import AttnprofError
 from attnprof.layers.attention import dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.row_order import inverse, ordered, restored
+from attnprof.layers.selecting import selecting
 
 SELF = -1e5
 
@@ -93,6 +94,7 @@ class Core(nn.Module):
         order = torch.cat([order, last.expand(*order.shape[:3], -1)], -1) if len(last) else order
         return order, inverse(order)
 
+    @selecting()
     @torch.no_grad()
     def buckets(self, qk: Tensor) -> Tensor:
         """Hash of each token, `[b, h, n, rounds]`: the nearest of random directions and their opposites."""
@@ -190,9 +192,15 @@ def streams(spec: Spec) -> tuple[Tensor, Tensor]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A round: n d columns for hashing, and 4 d a pair of a padded chunk and its two chunks of keys."""
+    """A round: 4 d a pair of a padded chunk and its two chunks of keys."""
     shape, size = spec.shape, spec.number("chunk")
     count = -(-shape.n // size)
-    hashing = 2 * shape.n * sum(f // 2 for f in factors(spec))
     pairs = count * size * size * (2 if count > 1 else 1)
-    return shape.batch * shape.heads * spec.number("hashes") * shape.d * (hashing + 4 * pairs)
+    return shape.batch * shape.heads * spec.number("hashes") * shape.d * 4 * pairs
+
+
+def flops_selection(spec: Spec) -> int:
+    """A round: n d columns for hashing."""
+    shape = spec.shape
+    hashing = 2 * shape.n * sum(f // 2 for f in factors(spec))
+    return shape.batch * shape.heads * spec.number("hashes") * shape.d * hashing

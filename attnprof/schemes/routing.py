@@ -10,6 +10,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, dtype_of, split_heads
 from attnprof.layers.decisions import decided
 from attnprof.layers.row_order import picked, put_back
+from attnprof.layers.selecting import selecting
 
 SELF = -1e5
 DECAY = 0.999
@@ -70,6 +71,7 @@ class Core(nn.Module):
         normed = F.layer_norm(q, width)
         return (normed, normed, rest[0]) if self.shared else (normed, F.layer_norm(rest[0], width), rest[1])
 
+    @selecting()
     @torch.no_grad()
     def members(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens nearest to each centroid, in the order of the sequence, `[b, h, clusters, window]` for q and k."""
@@ -149,7 +151,12 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 2 n k d to route each of queries and keys, 4 k w^2 d to mix."""
-    shape, clusters = spec.shape, spec.number("clusters")
-    routing = 2 * shape.n * clusters * (1 if shared(spec) else 2)
-    return shape.batch * shape.heads * shape.d * (routing + 4 * clusters * spec.number("window") ** 2)
+    """A head: 4 k w^2 d to mix."""
+    shape = spec.shape
+    return 4 * shape.batch * shape.heads * shape.d * spec.number("clusters") * spec.number("window") ** 2
+
+
+def flops_selection(spec: Spec) -> int:
+    """A head: 2 n k d to route each of queries and keys."""
+    shape, sides = spec.shape, 1 if shared(spec) else 2
+    return 2 * shape.batch * shape.heads * shape.d * shape.n * spec.number("clusters") * sides

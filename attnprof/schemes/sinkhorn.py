@@ -11,7 +11,7 @@ from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.index_tables import table
 from attnprof.layers.sinkhorn_definition import in_places, permutation
 from attnprof.layers.softmax import hide, softmax_attention
-from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of
+from attnprof.layers.sorting import SortedProjections, Sorter, as_blocks, blocks_of, network_flops
 
 Projections = SortedProjections
 
@@ -77,11 +77,17 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 b n d to sort keys and values of b blocks softly (0 hard), 4 b B 2 B d to mix.
+    """A head: 4 b B 2 B d to mix."""
+    shape = spec.shape
+    return 8 * shape.batch * shape.heads * shape.d * blocks_of(spec) * spec.number("block") ** 2
+
+
+def flops_selection(spec: Spec) -> int:
+    """The sorting network, and a head 4 b n d to sort keys and values of b blocks softly (0 hard).
 
     Under causality b blocks are whole ones to the sorting: the last, which no place takes, is padded.
     """
     shape, size, blocks = spec.shape, spec.number("block"), blocks_of(spec)
     tokens = blocks * size if shape.causal else shape.n
     sorting = 0 if spec.params["hard"] else 4 * blocks * tokens
-    return shape.batch * shape.heads * shape.d * (sorting + 8 * blocks * size**2)
+    return network_flops(spec) + shape.batch * shape.heads * shape.d * sorting

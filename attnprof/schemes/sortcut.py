@@ -9,7 +9,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams
 from attnprof.layers.sinkhorn_definition import in_places, permutation
 from attnprof.layers.softmax import hide, softmax_attention
-from attnprof.layers.sorting import SortedProjections, Sorter, blocks_of
+from attnprof.layers.sorting import SortedProjections, Sorter, blocks_of, network_flops
 
 Projections = SortedProjections
 
@@ -46,10 +46,16 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 
 
 def flops_core(spec: Spec) -> int:
-    """A head: 4 c B n d to sort keys and values softly into c blocks of B (0 hard), 4 n c B d to mix.
+    """A head: 4 n c B d to mix."""
+    shape, kept = spec.shape, spec.number("sorted_blocks") * spec.number("block")
+    return 4 * shape.batch * shape.heads * shape.d * shape.n * kept
+
+
+def flops_selection(spec: Spec) -> int:
+    """The sorting network, and a head 4 c n d to sort keys and values softly into c blocks (0 hard).
 
     A kept token is a sum over one token of each block, so that n tokens enter each kept block.
     """
-    shape, size, kept = spec.shape, spec.number("block"), spec.number("sorted_blocks")
-    sorting = 0 if spec.params["hard"] else 4 * kept * shape.n
-    return shape.batch * shape.heads * shape.d * (sorting + 4 * shape.n * kept * size)
+    shape = spec.shape
+    sorting = 0 if spec.params["hard"] else 4 * spec.number("sorted_blocks") * shape.n
+    return network_flops(spec) + shape.batch * shape.heads * shape.d * sorting

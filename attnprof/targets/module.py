@@ -290,6 +290,10 @@ class ModuleTarget:
         """What its call is made of, the streams and whatever else; rows and streams lie in its own order."""
         return self.calling(shape).inputs(shape, self.mixing(shape).layout)
 
+    def streams(self, shape: Shape) -> tuple[bool, ...]:
+        """Of each of its inputs, whether its tokens are the queries."""
+        return tuple(it.stream for it in self.form(shape).inputs)
+
     def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
         """The module as one that takes its streams alone, and what draws them. Raises `AttnprofError` for ids."""
         form = self.form(shape)

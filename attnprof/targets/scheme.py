@@ -182,6 +182,20 @@ class CatalogTarget(Stated):
         known = [flops for flops in found if flops is not None]
         return shape.repeats * sum(known) if len(known) == len(found) else None
 
+    def flops_selection(self, shape: Shape) -> int:
+        """The closed form of what it spends on choosing at the level of the shape, forward, all layers: 0 of most."""
+        way = self.scheme.written.get(self.impl) if self.scheme and self.impl else None
+        if way is None or way.flops_selection is None:
+            return 0
+        return shape.repeats * sum(way.flops_selection(self.spec(shape, layer)) for layer in range(self.layers))
+
+    def flops_step(self, shape: Shape) -> int | None:
+        """The closed form of one token more in the core of a recurrence, all layers; None of what is none."""
+        way = self.scheme.written.get(Impl("eager")) if self.scheme else None
+        if way is None or way.flops_step is None or self.encodes(shape):
+            return None
+        return shape.repeats * sum(way.flops_step(self.spec(shape, layer)) for layer in range(self.layers))
+
     def encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
         asked = shape.level is Level.BLOCK and shape.m is not None and self.entry.has_maths
@@ -271,6 +285,12 @@ class CatalogTarget(Stated):
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
+        self._check_heads(shape)
+        self._check_keys(shape)
+        if why := self.cannot(shape, DeviceName.NONE):
+            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
+
+    def _check_heads(self, shape: Shape) -> None:
         if shape.d_v != shape.d and not (self.card.v_head_dim or self.card.maths is Maths.PATTERN):
             raise Unsupported(
                 f"{self.name} is written for values as wide as keys, {shape.d}, not {shape.d_v}",
@@ -281,6 +301,8 @@ class CatalogTarget(Stated):
                 f"{self.name} is not defined for fewer KV heads than query heads",
                 hint=f"as many of both: --kv-heads {shape.heads}",
             )
+
+    def _check_keys(self, shape: Shape) -> None:
         if self.encodes(shape):
             if False not in self.card.causality:
                 raise Unsupported(
@@ -296,8 +318,6 @@ class CatalogTarget(Stated):
                 f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
                 hint=f"--keys {shape.n} or more, the last of which are the queries' own",
             )
-        if why := self.cannot(shape, DeviceName.NONE):
-            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
 
 
 def torch_dtype(shape: Shape) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from attnprof.pattern.param import accepted
@@ -49,12 +50,12 @@ class Stated:
         """The closed count of query-key pairs of one layer and head, keys that are slots included."""
         return self._of_head(self.entry.pairs, shape, layer, head)
 
-    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int:
+    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width d of a key that scores take beside q k, in one layer and head: positions, labels.
 
-        With `later`, those of as many tokens more, at the parameters of n.
+        A narrower one is a part of one. With `later`, those of as many tokens more, at the parameters of n.
         """
-        found = self._of_head(self.entry.score_products, shape, layer, head, later)
+        found: int | Fraction | None = self._of_head(self.entry.score_products, shape, layer, head, later)
         return 0 if found is None else found
 
     def _of_head(

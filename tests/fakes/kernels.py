@@ -17,6 +17,7 @@ from torch import Tensor
 
 from attnprof.impl import implementation
 from attnprof.words import DeviceName
+from tests.laws.papers_selecting import neighbours
 
 
 def softmax(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
@@ -69,11 +70,27 @@ def memory_efficient_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: Any =
 
 
 def na1d(q: Tensor, k: Tensor, v: Tensor, kernel_size: int, dilation: int = 1, is_causal: bool = False) -> Tensor:
-    """NATTEN under causality: the query itself and those before it, `dilation` apart."""
-    assert is_causal
-    assert 2 <= kernel_size <= q.shape[1] // dilation
-    lag = lags(q, k)
-    return softmax(q, k, v, (lag >= 0) & (lag % dilation == 0) & (lag < kernel_size * dilation))
+    """NATTEN on a line: the nearest of one residue, moved inwards at the ends; causal, the last ones."""
+    return softmax(q, k, v, near(q.shape[1], kernel_size, dilation, is_causal))
+
+
+def na2d(
+    q: Tensor, k: Tensor, v: Tensor, kernel_size: tuple[int, int], dilation: tuple[int, int], is_causal: bool = False
+) -> Tensor:
+    """NATTEN on a grid `[b, H, W, h, d]`: what both axes read."""
+    axes = zip(q.shape[1:3], kernel_size, dilation, strict=True)
+    rows, columns = (near(size, kernel, step, is_causal) for size, kernel, step in axes)
+    seen = torch.kron(rows.int(), columns.int()).bool()
+    return softmax(*(x.flatten(1, 2) for x in (q, k, v)), seen).view_as(q)
+
+
+def near(size: int, kernel: int, dilation: int, causal: bool) -> Tensor:
+    """Which places of a line read which, `[size, size]`."""
+    assert 2 <= kernel <= size // dilation
+    found = torch.zeros(size, size, dtype=torch.bool)
+    for place, keys in enumerate(neighbours(size, kernel, dilation, causal)):
+        found[place, keys] = True
+    return found
 
 
 def chunk_linear_attn(
@@ -88,7 +105,7 @@ def chunk_linear_attn(
 
 PARTS: dict[str, dict[str, dict[str, Callable[..., Any]]]] = {
     "flash_attn": {"flash_attn": {"flash_attn_func": flash_attn_func}},
-    "natten": {"natten": {"na1d": na1d}},
+    "natten": {"natten": {"na1d": na1d, "na2d": na2d}},
     "fla": {"fla": {}, "fla.ops.linear_attn": {"chunk_linear_attn": chunk_linear_attn}},
     "xformers": {
         "xformers": {},

@@ -43,5 +43,5 @@ class FakeWorker:
             return {"cost": plain(COST) | {"flops_executed": 1000 * n}}
         if what == "measure":
             seconds = n * 1e-6
-            return {"measured": plain(Measured(wall_s=Interval(seconds, seconds, seconds, (seconds,) * 3)))}
+            return {"measured": plain(Measured(wall_s=Interval(seconds, seconds, seconds, ((seconds,) * 3,))))}
         return {}

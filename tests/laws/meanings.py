@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from attnprof.pattern import (
+    Axis,
     Band,
     Blocks,
     BlockTable,
@@ -24,6 +25,7 @@ from attnprof.pattern import (
     GridWindows,
     Halo,
     KeyTable,
+    Neighbourhood,
     Offsets,
     Segments,
     Slices,
@@ -135,6 +137,27 @@ def grids(draw: st.DrawFn, n: int) -> Meant:
 
 
 @st.composite
+def neighbourhoods(draw: st.DrawFn, n: int) -> Meant:
+    """Windows that move inwards at the ends of a line, or of a grid whose last row may be short."""
+    causal, kernel, step = draw(st.booleans()), draw(st.integers(1, n + 2)), draw(st.integers(1, 4))
+
+    def on_line(length: int, i: int, j: int) -> bool:
+        alike = list(range(i % step, length, step))
+        start = alike.index(i) - kernel + 1 if causal else min(alike.index(i) - kernel // 2, len(alike) - kernel)
+        stop = alike.index(i) + 1 if causal else max(start, 0) + kernel
+        return j in alike[max(start, 0) : stop]
+
+    if draw(st.booleans()):
+        return Meant(Neighbourhood(Axis(n, kernel, step, causal)), lambda i, j: on_line(n, i, j))
+    width = draw(st.integers(1, n + 1))
+    down = -(-n // width)
+    return Meant(
+        Neighbourhood(Axis(width, kernel, step, causal), Axis(down, kernel, step, causal)),
+        lambda i, j: on_line(down, i // width, j // width) and on_line(width, i % width, j % width),
+    )
+
+
+@st.composite
 def hubs(draw: st.DrawFn, n: int) -> Meant:
     """Global tokens: none, all, beyond the sequence, rows or columns alone."""
     last, first = draw(st.integers(0, n + 3)), draw(st.integers(-2, n + 3))
@@ -201,6 +224,7 @@ PRIMITIVES = (
     halos,
     frames,
     grids,
+    neighbourhoods,
     hubs,
     block_tables,
     key_tables,

@@ -14,11 +14,11 @@ from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.units import Value
-from tests.laws import papers_of_graphs
+from tests.laws import papers_of_graphs, papers_selecting
 from tests.laws.papers import DEFINITIONS, HEADS, Through
 
 LENGTHS = (1, 2, 5, 16, 37, 64, 101)
-PAPERS = {**DEFINITIONS, **papers_of_graphs.DEFINITIONS}
+PAPERS = {**DEFINITIONS, **papers_of_graphs.DEFINITIONS, **papers_selecting.DEFINITIONS}
 # Given by a draw: the definition has a known part, and one that is held to its statistics and its form below.
 DRAWN = {"bigbird"}
 CASES = [

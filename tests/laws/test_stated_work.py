@@ -76,21 +76,30 @@ NOT_COUNTED = {
     "clustered.iterations": "Lloyd's steps compare bits",
     "clusterformer.iterations": "centres are updated between passes",
     "compressive.rate": "the convolution that compresses is no part of the core; 2 n D^2 at any rate",
+    "deltanet.conv": "of the projections, not of the core",
     "dilated_window.dilation": "as many keys, further apart",
     "entmax.alpha": "the map from scores to weights multiplies nothing",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
+    "gated_deltanet.conv": "of the projections, not of the core",
+    "gated_deltanet.key_heads": "the paper has as many of both",
     "linear.chunk": "the paper's causal form is a scan",
+    "luna.chunk": "the paper's causal form is a prefix sum",
     "linformer.sharing": "a shared matrix multiplies as often",
     "longformer.dilation": "as many keys, further apart",
+    "mamba2.groups": "the paper counts C B^T a head",
+    "mamba2.conv": "of the projections, not of the core",
     "mla.kv_latent": "of the projections, not of the core",
     "mla.query_latent": "of the projections, not of the core",
+    "natten.dilation": "as many keys, further apart",
     "nsa.group": "which heads choose together",
     "performer.chunk": "the paper's causal form is a prefix sum",
     "pooled.pooling": "the paper counts attention over slots, not their making",
     "poolingformer.kernel": "a mean over more tokens is no product",
+    "rfa.chunk": "the paper's causal form is a prefix sum",
     "reformer.duplicates": "a correction of scores",
     "reformer.reversible": "of the block, not of the core",
     "reformer.ffn_chunks": "of the block, not of the core",
+    "ring.devices": "all of them together do the same work",
     "set_transformer.variant": "residuals and projections differ, the two attentions do not",
     "sinkhorn.temperature": "scales scores",
     "sinkhorn.iterations": "sums of rows and columns",
@@ -145,7 +154,14 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
 
 # Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
 # segments and memories leaves much of them masked.
-FAR = ("routing", "sinkhorn-both", "sinkhorn-causal", "transformer_xl-memory=200,same", "transformer_xl-memory=8,same")
+FAR = (
+    "routing",
+    "sinkhorn-both",
+    "sinkhorn-causal",
+    "transformer_xl-memory=200,same",
+    "transformer_xl-memory=8,same",
+    "synthesizer-variant=factorised",
+)
 
 
 @pytest.mark.parametrize("case", as_params([case for case in cases() if not str(case).startswith(FAR)]))

@@ -33,6 +33,8 @@ FORMS = [
     ("xformers", "dense", True, 2, {}),
     ("xformers", "sliding_window", True, 4, {"window": 6}),
     ("natten", "sliding_window", True, 4, {"window": 6}),
+    ("natten", "natten", False, 4, {"kernel": 5, "layout": "line", "dilation": 2}),
+    ("natten", "natten", False, 4, {"kernel": 3}),
     ("natten", "dilated_window", True, 4, {"window": 6, "dilation": 3}),
     ("fla", "linear", True, 2, {}),
     ("fla", "linear", True, 4, {"feature": "relu"}),
@@ -40,7 +42,7 @@ FORMS = [
 each = pytest.mark.parametrize(("impl", "name", "causal", "kv_heads", "params"), FORMS)
 
 
-def shape(causal: bool, kv_heads: int, n: int = 40) -> Shape:
+def shape(causal: bool, kv_heads: int, n: int = 42) -> Shape:
     return Shape(n, batch=2, dim=32, heads=4, kv_heads=kv_heads, causal=causal, dtype=DType.BFLOAT16)
 
 
@@ -79,7 +81,7 @@ def test_it_is_counted_by_the_pairs_that_it_says_it_computes(monkeypatch: pytest
     install(monkeypatch, "flash_attn")
     for (name, causal), seen in pairs.items():
         target = door.find(name, params={"window": 6} if name == "sliding_window" else {}, impl="flash_attn")
-        core = shape(causal, 2).replace(level=Level.CORE)
+        core = shape(causal, 2, 40).replace(level=Level.CORE)
         forward, train = (count(target, core, pass_).cost for pass_ in (Pass.FORWARD, Pass.TRAIN))
         assert forward.flops_core_executed == 2 * 4 * 4 * 8 * seen
         assert train.flops_core_executed == 2 * 4 * 14 * 8 * seen

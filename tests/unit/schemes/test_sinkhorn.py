@@ -32,7 +32,8 @@ def test_causal_weights_take_earlier_blocks_only_and_never_look_ahead() -> None:
 
 def test_sorting_blocks_costs_a_quadratic_term() -> None:
     target, n, dim = door.find("sinkhorn"), 4096, 512
-    assert target.flops_core(Shape(n)) == 8 * n * 64 * dim + 4 * n * n * dim // 64
+    shape = Shape(n, level="core")
+    assert target.flops_core(shape) + target.flops_selection(shape) == 8 * n * 64 * dim + 4 * n * n * dim // 64
 
 
 def test_a_hard_permutation_reads_one_block_besides_the_own() -> None:
@@ -116,7 +117,8 @@ def test_hard_sorting_puts_the_block_of_the_largest_weight_beside_each(causal: b
 @pytest.mark.parametrize("name", ["sinkhorn", "sortcut"])
 def test_hard_sorting_has_no_quadratic_term_and_teaches_the_network(name: str) -> None:
     target = door.find(name, params={"hard": True})
-    assert target.flops_core(Shape(65536)) == 64 * target.flops_core(Shape(1024))
+    at = {n: target.flops_core(Shape(n)) + target.flops_selection(Shape(n, level="core")) for n in (1024, 65536)}
+    assert at[65536] == 64 * at[1024]
     module, (q, k, v, scores) = made(name, hard=True)
     scores.requires_grad_()
     (gradient,) = torch.autograd.grad(module(q, k, v, scores).square().sum(), scores)
