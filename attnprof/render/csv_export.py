@@ -10,7 +10,7 @@ from typing import Any
 from attnprof.quantities import costed, vars_of
 from attnprof.records import Record
 from attnprof.render.claims.evidence import PointState
-from attnprof.render.pages.view import CurveKind, View
+from attnprof.render.pages.view import CurveKind, PageView
 from attnprof.render.series import Group, Series
 from attnprof.words import Timing
 
@@ -20,19 +20,20 @@ MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mh
 TIMES = tuple(timing.value for timing in Timing)
 
 
-def curve_csv(view: View, kind: CurveKind, series: Sequence[Series]) -> str:
-    """The data of one panel: a row for every point, with its state, its flags, and the reason where there is no value."""
+def curve_csv(view: PageView, kind: CurveKind, series: Sequence[Series]) -> str:
+    """The data of one panel: a row for every point, with its state, its flags, and why there is no value."""
     head = ("scheme", "impl", "n", "quantity", "unit", "value", "low", "high", "state", "flags", "reason")
     return _text(head, [row for s in series for row in _curve_rows(view, kind, s)])
 
 
-def _curve_rows(view: View, kind: CurveKind, series: Series) -> Iterator[list[Any]]:
+def _curve_rows(view: PageView, kind: CurveKind, series: Series) -> Iterator[list[Any]]:
     for n, at in kind.points(view, series).items():
         reason = at.reason
         if at.state is PointState.PREDICTED:
             reason = f"scaled by executed FLOPs from n = {at.reason}" if at.reason else "scaled by executed FLOPs"
         bounds = [at.value, at.low, at.high]
-        yield [series.label, series.impl, n, kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), reason]
+        about = [kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), reason]
+        yield [series.label, series.computed_by, n, *about]
 
 
 def points_csv(groups: Sequence[Group]) -> str:

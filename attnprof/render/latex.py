@@ -68,6 +68,13 @@ def tex(value: object) -> str:
     return "".join(_character(c) for c in str(value))
 
 
+def breakable(value: object) -> str:
+    """The same, with places to break in what is longer than a narrow column."""
+    words = str(value).split(" ")
+    parts = [[word[k : k + 12] for k in range(0, len(word), 12)] if len(word) > 20 else [word] for word in words]
+    return " ".join(r"\allowbreak{}".join(tex(part) for part in word) for word in parts)
+
+
 def _character(c: str) -> str:
     if c in ESCAPES:
         return ESCAPES[c]
@@ -98,6 +105,7 @@ def latex() -> Environment:
     )
     found.globals.update(templating.SHARED)
     found.filters["tex"] = tex
+    found.filters["breakable"] = breakable
     found.filters["pt"] = lambda value: f"{value:.1f}pt"
     found.filters["raw"] = str
     return found

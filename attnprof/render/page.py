@@ -29,7 +29,7 @@ from attnprof.render.pages.cells import head_of
 from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
 from attnprof.render.pages.ran import states, strip
 from attnprof.render.pages.scheme_cards import scheme_card
-from attnprof.render.pages.view import View, curves_of, opening, views
+from attnprof.render.pages.view import PageView, curves_of, opening, views
 from attnprof.render.palette import Style, families, family_of, styles
 from attnprof.render.patterns import Pictures
 from attnprof.render.plotly_js import packed
@@ -145,14 +145,14 @@ def _style(*names: str) -> Any:
     return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
-def _data(seen: Sequence[View], style_of: Mapping[str, Style], link: packing.Link) -> Any:
+def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> Any:
     if not seen:
         return ""
     bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
-def _first(seen: Sequence[View], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
+def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
     """The first paint: the view to open with, drawn whole."""
     view = opening(seen)
     if view is None or view.usual is None:

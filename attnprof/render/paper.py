@@ -1,4 +1,4 @@
-"""The files of a paper: figures, tables, data, numbers, bibliography, methods, appendix, and a document that compiles."""
+"""The files of a paper: figures, tables, data, numbers, references, methods, appendix, and a document around them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from attnprof.render.layout.sheet import PanelPlan, sheet
 from attnprof.render.macros import macros
 from attnprof.render.pages.chosen import length_of, panels_named, panels_of, refuse_unknown, series_of
 from attnprof.render.pages.paper_table import PaperTable, paper_table
-from attnprof.render.pages.view import CurveKind, View, views
+from attnprof.render.pages.view import CurveKind, PageView, views
 from attnprof.render.palette import Style, styles
 from attnprof.render.runs import runs
 from attnprof.render.series import Conditions, Group, Series, groups, latest
@@ -48,7 +48,7 @@ def venues() -> dict[str, dict[str, Any]]:
 class PaperFigure:
     """One figure: a view with the series and panels chosen of it, at the n of its table, drawn at the venue's width."""
 
-    view: View
+    view: PageView
     name: str
     series: tuple[Series, ...]
     kinds: tuple[CurveKind, ...]
@@ -71,7 +71,7 @@ class Paper:
     at: int | None = None
 
     @cached_property
-    def views(self) -> list[View]:
+    def views(self) -> list[PageView]:
         """A view for each group that has a value in anything."""
         return [v for v in views(self.groups, self.graphs) if v.metrics]
 
@@ -96,18 +96,15 @@ class Paper:
         found = [self._figure(view) for view in self.views]
         return tuple(f for f in found if f is not None)
 
-    def _figure(self, view: View) -> PaperFigure | None:
+    def _figure(self, view: PageView) -> PaperFigure | None:
         n = length_of(view, self.at)
         series = series_of(view, self.schemes, n)
         kinds = panels_of(view, self.panel_names)
+        found = [(kind, [(s, kind.points(view, s)) for s in series]) for kind in kinds]
         plans = [
-            PanelPlan(kind.title, kind.unit, [Curve(s.label, self.styles[s.label], p) for s, p in pairs])
-            for kind in kinds
-            if any(
-                p.state.valued
-                for _, points in (pairs := [(s, kind.points(view, s)) for s in series])
-                for p in points.values()
-            )
+            PanelPlan(kind.title, kind.unit, [Curve(s.label, self.styles[s.label], points) for s, points in pairs])
+            for kind, pairs in found
+            if any(p.state.valued for _, points in pairs for p in points.values())
         ]
         if not plans:
             return None
@@ -198,7 +195,7 @@ def images(paper: Paper) -> Files:
 def tables(paper: Paper) -> Files:
     """A booktabs table for every figure."""
     for f, table in paper.tables:
-        context = {"table": table, "setting": setting(f)}
+        context = {"table": table, "setting": setting(f), "narrow": paper.venue["text_pt"] < 400}
         yield f"tab-{f.name}.tex", latex().get_template("table.tex.j2").render(context)
 
 
@@ -236,7 +233,7 @@ def setting(f: PaperFigure) -> str:
 
 
 def caption(f: PaperFigure) -> str:
-    """A caption that needs nothing else: what is shown, under which conditions, what every mark means, what is doubtful."""
+    """A caption that needs nothing else: what is shown, where, what every mark means, what is doubtful."""
     points = [p for kind in f.kinds for s in f.series for p in kind.points(f.view, s).values()]
     there = {p.state for p in points}
     measured = [p for p in points if p.state in (PointState.MEASURED, PointState.FLAGGED)]
@@ -247,7 +244,7 @@ def caption(f: PaperFigure) -> str:
         "flagged": sum(p.state is PointState.FLAGGED for p in measured),
         "measured": len(measured),
         "bounded": any(p.low is not None for p in points),
-        "series": [(s.label, s.impl) for s in f.series],
+        "series": [(s.label, s.computed_by) for s in f.series],
         "conditions": f.view.conditions,
     }
     return told.latex_text(told.word("figure_caption", facts))
@@ -281,7 +278,7 @@ def _methods(paper: Paper) -> dict[str, Any]:
         "samples": {"least": min(samples), "most": max(samples)} if samples else None,
         "rounds": {"least": min(rounds), "most": max(rounds)} if rounds else None,
         "claims": [told.latex_text(told.said(c)) for c in claims],
-        "impls": [(label, told.word("by", s.impl)) for label, s in used.items()],
+        "impls": [(label, told.word("by", s.computed_by)) for label, s in used.items()],
         "params": [(label, _params(s)) for label, s in used.items() if _params(s)],
     }
 

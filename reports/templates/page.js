@@ -192,6 +192,7 @@ function versus(a, b) {
   const low = (b[2] ?? b[1]) / (a[3] ?? a[1]), high = (b[3] ?? b[1]) / (a[2] ?? a[1]), edge = counted ? 1.01 : 1;
   return { r, state, low: counted ? null : low, high: counted ? null : high, side: low > edge ? "less" : high < 1 / edge ? "more" : "even" };
 }
+const bound = v => v < 2 ? v.toFixed(2) : factor(v);
 const factor = v => v >= 9.95 ? Math.round(v).toLocaleString("en") : v.toFixed(1);
 const valueKey = { wall_s: "t", flops_executed: "f", peak_bytes: "p", saved_bytes: "s", state_bytes: "st", decode_read_bytes: "r", energy_j: "e" };
 function pair() {
@@ -200,7 +201,7 @@ function pair() {
   const coloured = s => `<b class="s${s}" style="color:var(--c)">${esc(name(s))}</b>`, quantity = (view.metrics.find(m => m[0] === S.metric) || ["", ""])[1];
   let said = two.map(coloured).join(" and ");
   if (v) {
-    const less = v.side !== "more", band = v.low == null ? "" : ` [${factor(less ? v.low : 1 / v.high)}, ${factor(less ? v.high : 1 / v.low)}]`;
+    const less = v.side !== "more", band = v.low == null ? "" : ` [${bound(less ? v.low : 1 / v.high)}, ${bound(less ? v.high : 1 / v.low)}]`;
     said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${V.states[v.state] === "predicted" ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
     said += ` (${esc(D.doubts[v.state])}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;

@@ -1,4 +1,4 @@
-"""A display list as PDF and SVG by matplotlib, for authors without TikZ: an extra, left out where it is not installed."""
+"""A display list as PDF and SVG by matplotlib, an extra that is left out where it is not installed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALIGNED: Mapping[Anchor, str] = {Anchor.START: "left", Anchor.MIDDLE: "center", 
 
 
 def drawn(display: Display, styles: Mapping[int, Style]) -> Iterator[tuple[str, bytes]]:
-    """The figure as `pdf` and `svg`, as many points wide as it says, the same bytes each time; nothing without matplotlib."""
+    """The figure as `pdf` and `svg`, as wide as it says, the same bytes each time; nothing without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         return
     import matplotlib

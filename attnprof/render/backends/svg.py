@@ -40,9 +40,10 @@ def svg(
 ) -> str:
     """The figure as one element; `tips` and `links` by the number of the series."""
     tips, links = tips or {}, links or {}
+    width, height = num(display.width), num(display.height)
     head = (
-        f'<svg class="fig {kind}" viewBox="0 0 {num(display.width)} {num(display.height)}" width="{num(display.width)}" '
-        f'height="{num(display.height)}" role="img" aria-label="{escape(display.title)}">'
+        f'<svg class="fig {kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(display.title)}">'
     )
     body = [stroke(s) for s in display.strokes]
     apart = bool(links)

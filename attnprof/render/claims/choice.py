@@ -19,7 +19,7 @@ MOST_TIES = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """One series at one n: its cost, what it sees, how it stands to the baseline, and its memory beside the baseline's."""
+    """One series at one n: its cost, what it sees, how it and its memory stand to the baseline."""
 
     series: Series
     cost: Evidence
@@ -136,7 +136,7 @@ def _overlap(a: Evidence, b: Evidence) -> bool:
 
 
 def _wider(best: Candidate | None, sure: Sequence[Candidate]) -> Candidate | None:
-    """Of those that need less than the baseline too, the one whose queries read most keys themselves, if most by far."""
+    """Of those that need less than the baseline too, the one whose queries read most keys, if most by far."""
     if best is None:
         return None
     counted = [c for c in sure if c is not best and c.sight.keys is not None]

@@ -15,7 +15,7 @@ CrossingShape = Literal["from", "until", "always", "never", "unclear", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class CrossingClaim:
-    """`from`: more up to `low`, less from `high` on; `until` the other way. `always`, `never`: at each length that voted.
+    """`from`: more up to `low`, less from `high` on; `until` the other way. `always`, `never`: wherever it is sure.
 
     `low` and `high` are the ends of the bracket, or the shortest and longest length that voted. `sure` is false where
     one of the points that decide it is flagged. `unclear`: the votes change sides more than once; `unknown`: none.

@@ -61,7 +61,7 @@ class Evidence:
     """
 
     label: str
-    impl: str | None
+    impl: str
     n: int
     metric: Quantity
     state: PointState
@@ -79,8 +79,11 @@ class Evidence:
         return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)
 
 
+ByLength = Mapping[int, Evidence]
+
+
 def evidence(series: Series, metric: Quantity) -> dict[int, Evidence]:
-    """Every length of a series with what it says of a quantity, by rising n; a skipped time is predicted if it can be."""
+    """What a series says of a quantity, by rising n; a skipped time is predicted if it can be."""
     found = {record.point.shape.n: _of(series, record, metric) for record in series.records}
     return _predicted(series, metric, found) if metric.unit is Unit.SECONDS else found
 
@@ -89,12 +92,17 @@ def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
     n, reading = record.point.shape.n, metric.read(record)
     if reading is None:
         return Evidence(
-            series.label, series.impl, n, metric, state_of(record), reason=reason_of(record, metric.key) or why(record)
+            series.label,
+            series.computed_by,
+            n,
+            metric,
+            state_of(record),
+            reason=reason_of(record, metric.key) or why(record),
         )
     flags = bearing(record.flags, metric)
     measured = metric.side is not Side.COST and record.measured is not None and not reading.predicted
     state = PointState.COUNTED if not measured else PointState.FLAGGED if flags else PointState.MEASURED
-    return Evidence(series.label, series.impl, n, metric, state, reading.value, reading.low, reading.high, flags)
+    return Evidence(series.label, series.computed_by, n, metric, state, reading.value, reading.low, reading.high, flags)
 
 
 def state_of(record: Record) -> PointState:

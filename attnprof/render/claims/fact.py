@@ -37,4 +37,4 @@ class Claim:
     @property
     def impls(self) -> tuple[str, ...]:
         """The implementations whose numbers it tells, each once."""
-        return tuple(dict.fromkeys(p.impl or "eager" for p in self.points))
+        return tuple(dict.fromkeys(p.impl for p in self.points))

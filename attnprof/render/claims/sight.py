@@ -104,7 +104,7 @@ def _allowed(record: Record | None, n: int, causal: bool | None) -> float:
 
 
 def keys_read(record: Record) -> float | None:
-    """Edges a query, head and layer, from the useful FLOPs of the core: 2 (d + d_v) for each, three times in training."""
+    """Edges a query, head and layer, from the useful FLOPs of the core: 2 (d + d_v) each, three times in training."""
     useful, shape = USEFUL.read(record), record.point.shape
     if useful is None or not shape.d or record.point.unknown:
         return None

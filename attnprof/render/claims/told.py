@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attnprof import units
-from attnprof.render import templating, wording
+from attnprof.render import numbers, templating, wording
 from attnprof.render.claims.evidence import doubts
 from attnprof.render.claims.fact import Claim
 from attnprof.render.latex import tex
@@ -33,7 +33,7 @@ UNIT_PHRASES = {
 }
 
 
-class Piece(NamedTuple):
+class MarkedPart(NamedTuple):
     """A part of a sentence: `kind` is `text`, `name`, `strong` or `quiet`."""
 
     kind: str
@@ -52,6 +52,7 @@ def _environment() -> Environment:
     found.globals.update(
         {
             "listed": listed,
+            "bound": lambda value: f"{value:.2f}" if value < 2 else numbers.factor(value),
             "both": lambda against: doubts((against.ours, against.theirs)),
             "few": lambda keys: f"{keys:,.0f}" if keys >= 10 else f"{keys:.2g}",
             "phrase": lambda metric: PHRASES.get(metric.key, metric.phrase),
@@ -89,17 +90,17 @@ def said(claim: Claim) -> str:
     return word(claim.kind, claim)
 
 
-def pieces(text: str) -> Iterator[Piece]:
+def pieces(text: str) -> Iterator[MarkedPart]:
     """A marked text in parts."""
     kinds = {NAME: "name", STRONG: "strong", QUIET: "quiet"}
     at = 0
     for found in MARKS.finditer(text):
         if found.start() > at:
-            yield Piece("text", text[at : found.start()])
-        yield Piece(kinds[found[1]], found[2])
+            yield MarkedPart("text", text[at : found.start()])
+        yield MarkedPart(kinds[found[1]], found[2])
         at = found.end()
     if at < len(text):
-        yield Piece("text", text[at:])
+        yield MarkedPart("text", text[at:])
 
 
 def plain(text: str) -> str:

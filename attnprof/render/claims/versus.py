@@ -1,4 +1,4 @@
-"""One series against another at one length: a ratio with its interval, and which of the two needs less, if that is sure."""
+"""One series against another at one length: a ratio with its interval, and who needs less, if that is sure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Literal
 
 from attnprof.render.claims.evidence import Evidence, PointState, worst
 
-ALIKE = 1.01  # counted values within a percent are told as equal
+ALIKE = 1.01  # values without an interval that are within a percent are told as equal
 GUESSED = 1.5  # a predicted ratio must be this far from 1 before a side is taken
-Outcome = Literal["less", "more", "even"]
+SideTaken = Literal["less", "more", "even"]
 
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """`ratio` is theirs over ours: above 1 where ours needs less. `low` and `high` bound it; a prediction has neither."""
+    """`ratio` is theirs over ours, above 1 where ours needs less. `low` and `high` bound it; a prediction has none."""
 
     ours: Evidence
     theirs: Evidence
     ratio: float
     low: float | None
     high: float | None
-    outcome: Outcome
+    outcome: SideTaken
 
     @property
     def state(self) -> PointState:
@@ -40,10 +40,10 @@ def versus(ours: Evidence, theirs: Evidence) -> Versus | None:
     ratio = theirs.value / ours.value
     a, b = ours.bounds, theirs.bounds
     if a is None or b is None:
-        outcome: Outcome = "less" if ratio >= GUESSED else "more" if ratio <= 1 / GUESSED else "even"
+        outcome: SideTaken = "less" if ratio >= GUESSED else "more" if ratio <= 1 / GUESSED else "even"
         return Versus(ours, theirs, ratio, None, None, outcome)
     low, high = b[0] / a[1], b[1] / a[0]
-    counted = ours.state is PointState.COUNTED and theirs.state is PointState.COUNTED
-    edge = ALIKE if counted else 1.0
+    exact = all(p.low is None and p.high is None for p in (ours, theirs))
+    edge = ALIKE if exact else 1.0
     outcome = "less" if low > edge else "more" if high < 1 / edge else "even"
-    return Versus(ours, theirs, ratio, None if counted else low, None if counted else high, outcome)
+    return Versus(ours, theirs, ratio, None if exact else low, None if exact else high, outcome)

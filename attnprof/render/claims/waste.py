@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from attnprof.quantities import ARITH, CORE, EXP, SELECT, USEFUL, Quantity
+from attnprof.quantities import ARITH, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Quantity
 from attnprof.render.claims.evidence import evidence
 from attnprof.render.claims.fact import Claim
 from attnprof.render.exponents import steps
@@ -13,7 +13,7 @@ from attnprof.render.series import Group, Series
 
 SPARSE_IN_NAME = 2.5
 QUADRATIC, SLOW = 1.7, 1.3
-COUNTED: tuple[Quantity, ...] = (CORE, EXP, ARITH, SELECT)
+COUNTED: tuple[Quantity, ...] = (CORE, EXP, ARITH, SELECT, SAVED, PEAK)
 
 
 def in_name_only(groups: Sequence[Group]) -> list[Claim]:
@@ -27,7 +27,7 @@ def in_name_only(groups: Sequence[Group]) -> list[Claim]:
             if n is None or not useful.get(n):
                 continue
             judged.add(series.label)
-            fact = {"label": series.label, "impl": series.impl, "ratio": executed[n] / useful[n], "n": n}
+            fact = {"label": series.label, "impl": series.computed_by, "ratio": executed[n] / useful[n], "n": n}
             if fact["ratio"] > SPARSE_IN_NAME and fact["ratio"] > _ratio(worst, series.label):
                 worst[series.label] = (fact, series)
     if not judged:
@@ -62,7 +62,7 @@ def _quadratic(series: Series) -> Iterator[dict[str, Any]]:
         growth = steps(series.values(metric))
         if growth and growth[-1].slope > QUADRATIC:
             last = growth[-1]
-            facts = {"label": series.label, "impl": series.impl, "metric": metric}
+            facts = {"label": series.label, "impl": series.computed_by, "metric": metric}
             yield {**facts, "exponent": last.slope, "low": last.n_low, "high": last.n_high}
 
 

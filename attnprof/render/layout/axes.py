@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from attnprof import units
 from attnprof.render.layout.display import Anchor, Caption, Lettering, Role, Scale, Stroke
 from attnprof.render.layout.lettering import text_width
 from attnprof.render.numbers import quantity
@@ -13,6 +14,10 @@ from attnprof.units import format_length
 BYTES = (2, 4, 16, 64, 256, 1024, 4096)
 DECIMAL = (10, 100, 1000, 10_000, 100_000)
 NARROWEST = 6.0
+RATES: Mapping[str, Callable[[float], str]] = {  # their titles name the unit
+    "tokens/s": units.format_count,
+    "flop/s": lambda value: units.format_flops(value).replace("FLOP", ""),
+}
 FACTORS = (1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000)
 
 
@@ -37,7 +42,7 @@ def thinned(ticks: Sequence[tuple[float, str]], scale: Scale, size: float) -> li
 
 
 def value_scale(values: Iterable[float], unit: str, start: float, end: float, most: int = 6) -> Scale:
-    """The logarithmic scale of a quantity upwards: round ticks, powers of two for bytes, a factor `NARROWEST` at least."""
+    """The log scale of a quantity upwards: round ticks, powers of two for bytes, a factor `NARROWEST` at least."""
     found = [v for v in values if v > 0]
     low, high = min(found), max(found)
     margin = max(1.15, math.sqrt(NARROWEST * low / high))
@@ -102,7 +107,7 @@ def _powers(low: float, high: float, step: int) -> list[float]:
 
 def short(value: float, unit: str) -> str:
     """The label of a round tick, without needless decimals: `100 ms`, `4 GiB`."""
-    text = quantity(value, unit) if unit else f"{value:,g}"
+    text = RATES[unit](value) if unit in RATES else quantity(value, unit) if unit else f"{value:,g}"
     number, _, symbol = text.partition(" ")
     return f"{float(number.replace(',', '')):,.12g} {symbol}" if symbol else text
 

@@ -19,7 +19,7 @@ VOCABULARY = {
 
 
 def compact(display: Display) -> list[Any]:
-    """Width, height, title, scales, strokes, dots, texts; words as their places in `VOCABULARY`, a series' label as 0."""
+    """Width, height, title, scales, strokes, dots, texts; words as places in `VOCABULARY`, a series' label as 0."""
     strokes = [
         [ROLES.index(s.role), -1 if s.series is None else s.series, *(_short(v) for p in s.places for v in p)]
         for s in display.strokes

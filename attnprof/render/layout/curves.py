@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from attnprof.render.claims.evidence import Evidence, PointState
+from attnprof.render.claims.evidence import ByLength, PointState
 from attnprof.render.layout.axes import length_scale, linear_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.display import Anchor, Box, Caption, Display, Dot, Lettering, Place, Role, Scale, Stroke
 from attnprof.render.layout.labels import along, place, spread
@@ -15,7 +16,6 @@ from attnprof.render.layout.lettering import text_width
 from attnprof.render.palette import Style
 
 MOST_LINES = 8
-Points = Mapping[int, Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Curve:
 
     label: str
     style: Style
-    points: Points
+    points: ByLength
 
 
 def parts(curves: Sequence[Curve], most: int = MOST_LINES) -> list[Sequence[Curve]]:
@@ -66,11 +66,11 @@ def panel(
     does not fit in memory. A line that ends before the frame is labelled where it ends, the others at the right.
     """
     drawn = [c for c in (*base, *own) if any(p.state.valued for p in c.points.values())]
-    right = box.width - (box.room + 16 if box.labels else 10)
+    right = box.width - (box.room + 16 if box.labels else box.size * 1.2)
     make = linear_scale if box.linear else value_scale
     y = make(values, unit, box.height - box.foot, box.head)
     left = margin(y, box)
-    x = length_scale(lengths, left + box.size / 2, right - box.size / 2, box.size)
+    x = length_scale(lengths, left + 2 * box.dot, right - (2 * box.dot if box.labels else 0), box.size)
     grid, ticks = ticks_beside(y, left, right, box.size)
     texts = [Caption(2, box.size * 0.65, title, Lettering.HEAD, size=box.size * 1.1)] if title else []
     texts += [*ticks, *ticks_below(x, box.height - box.foot, box.size)]
@@ -91,16 +91,14 @@ def panel(
 
 
 def line(curve: Curve, x: Scale, y: Scale, r: float) -> tuple[list[Stroke], list[Dot]]:
-    """The strokes and dots of one curve: whiskers, what was measured or counted, what was predicted, what does not fit."""
+    """The strokes and dots of one curve: what was measured or counted, what was predicted, what does not fit."""
     index = curve.style.index
     known = [(n, p) for n, p in sorted(curve.points.items()) if p.state.valued and p.value]
     places = {n: (round(2 * x.at(n)) / 2, round(2 * y.at(p.value or 1.0)) / 2) for n, p in known}
     strokes: list[Stroke] = []
-    for solid in runs(curve.points, predicted=False):
-        if len(solid) > 1:
-            strokes.append(Stroke(tuple(places[n] for n in solid), Role.LINE, index))
-    for dashed in runs(curve.points, predicted=True):
-        strokes.append(Stroke(tuple(places[n] for n in dashed), Role.DASHED, index))
+    for predicted, role in ((False, Role.LINE), (True, Role.DASHED)):
+        found = [run for run in runs(curve.points, predicted=predicted) if len(run) > 1]
+        strokes += [Stroke(tuple(places[n] for n in run), role, index) for run in found]
     for n, p in known:
         if p.low is not None and p.high is not None and p.state is not PointState.PREDICTED:
             low, high = (round(2 * y.at(max(v, y.low * 1.0001))) / 2 for v in (p.low, p.high))
@@ -114,12 +112,12 @@ def line(curve: Curve, x: Scale, y: Scale, r: float) -> tuple[list[Stroke], list
     return strokes, dots
 
 
-def runs(points: Points, *, predicted: bool) -> list[list[int]]:
+def runs(points: ByLength, *, predicted: bool) -> list[list[int]]:
     """Neighbouring lengths that a stroke joins: all that are sure, or each pair of which one is predicted."""
     found: list[list[int]] = [[]]
     ordered = sorted(points)
     if predicted:
-        pairs = zip(ordered, ordered[1:], strict=False)
+        pairs = pairwise(ordered)
         return [
             [a, b]
             for a, b in pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def _meet(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
 def along(places: Sequence[Place], step: float = 7.0, half: float = 2.0) -> list[Box]:
     """Small boxes along a line, for labels to keep off."""
     found: list[Box] = []
-    for (x0, y0), (x1, y1) in zip(places, places[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(places):
         count = max(int(math.hypot(x1 - x0, y1 - y0) / step), 1)
         for k in range(count + 1):
             x, y = x0 + (x1 - x0) * k / count, y0 + (y1 - y0) * k / count

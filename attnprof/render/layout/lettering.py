@@ -1,4 +1,4 @@
-"""How wide a text is, without a font at hand: a table of advances, wide enough for the sans faces that pages fall back to."""
+"""How wide a text is, without a font at hand: advances wide enough for the sans faces that pages fall back to."""
 
 from __future__ import annotations
 

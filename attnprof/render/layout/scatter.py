@@ -147,10 +147,8 @@ def _spot(
     value = c.cost.value or 1.0
     share = value if at.baseline is None or not at.baseline.cost.value else value / at.baseline.cost.value
     seen = c.sight.layers if sees is Sees.LAYERS else None if c.sight.through else c.sight.keys
-    if seen:
-        height = y.at(seen)
-    else:
-        height = bands[0] if sees is Sees.KEYS and c.sight.through else bands[1]
+    band = bands[0] if sees is Sees.KEYS and c.sight.through else bands[1]
+    height = y.at(seen) if seen else band
     most = max((k.memory_at.value or 0.0) for k in at.everyone if k.memory_at) if c.memory_at else 0.0
     area = (c.memory_at.value or 0.0) / most if c.memory_at and most else 0.0
     r = max(canvas.largest * math.sqrt(area), SMALLEST)

@@ -10,7 +10,7 @@ from attnprof.render.layout.curves import Curve, PanelBox, bounds, panel
 from attnprof.render.layout.display import Caption, Display, Dot, Lettering, Role, Scale, Stroke
 from attnprof.render.layout.lettering import text_width
 
-NARROWEST = 108.0
+NARROWEST = 124.0
 GAP = 8.0
 SIZE = 6.4
 
@@ -42,7 +42,7 @@ def sheet(
     legend, height = _legend(list(known.values()), width)
     columns = columns_for(width, len(plans))
     across = (width - GAP * (columns - 1)) / columns
-    down = min(max(across * 0.72, 84.0), 150.0)
+    down = min(max(across * 0.8, 108.0), 150.0)
     box = PanelBox(across, down, SIZE, 1.35, labels=False, linear=linear, head=SIZE * 1.9, foot=SIZE * 1.75)
     made = []
     for k, plan in enumerate(plans):

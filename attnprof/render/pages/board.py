@@ -15,7 +15,7 @@ from attnprof.render.layout.axes import length_scale, value_scale
 from attnprof.render.layout.display import Scale
 from attnprof.render.pages import cells
 from attnprof.render.pages.cells import SPARK, BoardCell
-from attnprof.render.pages.view import View
+from attnprof.render.pages.view import PageView
 from attnprof.render.palette import Style
 from attnprof.render.series import Series
 from attnprof.words import Pass
@@ -48,7 +48,7 @@ class BoardRow:
 class Board:
     """The rows of one view in one quantity."""
 
-    view: View
+    view: PageView
     metric: Quantity
     styles: Mapping[str, Style]
 
@@ -138,6 +138,6 @@ class Board:
         return cell
 
 
-def memory_heads(view: View) -> tuple[str, str]:
+def memory_heads(view: PageView) -> tuple[str, str]:
     """What the two columns of memory hold: decoding has no peak worth ranking, it is scratch."""
     return ("" if view.conditions.pass_ is Pass.DECODE else "Peak", "State")

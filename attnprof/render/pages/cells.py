@@ -11,12 +11,11 @@ from attnprof.quantities import Quantity
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Standing
 from attnprof.render.claims.crossings import CrossingClaim
-from attnprof.render.claims.evidence import Evidence, PointState
+from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Sight
 from attnprof.render.claims.versus import Versus
 from attnprof.render.layout.display import Scale
 from attnprof.render.numbers import interval, quantity
-from attnprof.render.pages.view import Points
 from attnprof.render.wording import state_text, state_word
 from attnprof.units import format_length, format_value
 
@@ -85,7 +84,7 @@ def _bar(v: Versus) -> str:
     return f'<i class="bar {v.state.value}" style="--l:{left}px;--w:{max(right - left, 1)}px{ends}"></i>'
 
 
-def spark(points: Points, base: Points | None, scale: Scale, across: Scale) -> str:
+def spark(points: ByLength, base: ByLength | None, scale: Scale, across: Scale) -> str:
     """Cost against n on the scale of the table, the baseline behind it, a cross where the next length does not fit."""
     width, height = SPARK
     body = "" if base is None else f'<path class="b" d="{_path(base, scale, across)}"/>'
@@ -101,7 +100,7 @@ def spark(points: Points, base: Points | None, scale: Scale, across: Scale) -> s
     return f'<svg class="spark" viewBox="0 0 {width:g} {height:g}" aria-hidden="true">{body}</svg>'
 
 
-def _path(points: Points, scale: Scale, across: Scale) -> str:
+def _path(points: ByLength, scale: Scale, across: Scale) -> str:
     places = [(across.at(n), scale.at(p.value)) for n, p in sorted(points.items()) if p.state.valued and p.value]
     return "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in places) if places else ""
 

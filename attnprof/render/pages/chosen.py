@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.render.claims.choice import WITHIN, choice
-from attnprof.render.pages.view import CURVES, CurveKind, View, curves_of
+from attnprof.render.pages.view import CURVES, CurveKind, PageView, curves_of
 from attnprof.render.series import Series
 from attnprof.units import format_length
 from attnprof.words import Pass
@@ -45,7 +45,7 @@ def panels_named(names: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def panels_of(view: View, names: Sequence[str]) -> list[CurveKind]:
+def panels_of(view: PageView, names: Sequence[str]) -> list[CurveKind]:
     """The panels of a view: those named, else the usual ones of its pass, as far as any series has a value there."""
     there = {kind.key for kind, _ in curves_of(view)}
     wanted = names or (USUAL_DECODE if view.conditions.pass_ is Pass.DECODE else USUAL)
@@ -55,7 +55,7 @@ def panels_of(view: View, names: Sequence[str]) -> list[CurveKind]:
     return kinds
 
 
-def length_of(view: View, asked: int | None) -> int:
+def length_of(view: PageView, asked: int | None) -> int:
     """The n of tables and numbers. Raises `AttnprofError` where no baseline has a value at the n that is asked for."""
     if asked is None:
         return view.usual or max(view.lengths)
@@ -71,7 +71,7 @@ def length_of(view: View, asked: int | None) -> int:
     return asked
 
 
-def series_of(view: View, names: Sequence[str], n: int) -> list[Series]:
+def series_of(view: PageView, names: Sequence[str], n: int) -> list[Series]:
     """The series named, else the baselines, what a choice tells of, and the front. At most nine, baselines first.
 
     Raises `AttnprofError` for more than nine names, and for one that no record of these runs has.
@@ -98,7 +98,7 @@ def series_of(view: View, names: Sequence[str], n: int) -> list[Series]:
     return [s for label, s in by_name.items() if label in kept]
 
 
-def refuse_unknown(views: Sequence[View], names: Sequence[str]) -> None:
+def refuse_unknown(views: Sequence[PageView], names: Sequence[str]) -> None:
     """Raise `AttnprofError` for a name that no series of these views has."""
     known = {name for v in views for s in v.group.series for name in (s.label, s.target)}
     for name in names:

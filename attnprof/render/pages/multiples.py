@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from attnprof.render.claims.evidence import PointState
+from attnprof.render.claims.evidence import ByLength, PointState
 from attnprof.render.claims.sight import reach_curve
 from attnprof.render.layout.axes import length_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.curves import Curve, PanelBox, bounds, line, panel, parts, room_for
 from attnprof.render.layout.display import Display, Dot, Role, Scale, Stroke
-from attnprof.render.pages.view import CURVES, CurveKind, Points, View
+from attnprof.render.pages.view import CURVES, CurveKind, PageView
 from attnprof.render.palette import EXACT, Style, families
 
 PAIR = PanelBox(428, 230, labels=False, head=12)
@@ -18,7 +18,11 @@ LEFT = 54.0
 
 
 def multiples(
-    view: View, kind: CurveKind, points: Mapping[str, Points], styles: Mapping[str, Style], box: PanelBox | None = None
+    view: PageView,
+    kind: CurveKind,
+    points: Mapping[str, ByLength],
+    styles: Mapping[str, Style],
+    box: PanelBox | None = None,
 ) -> list[Display]:
     """One panel a family, all on one scale; a family of many lines in several. The exact ones stand in each."""
     curves = [Curve(label, styles[label], found) for label, found in points.items()]
@@ -41,7 +45,7 @@ def _valued(curve: Curve) -> bool:
     return any(p.state.valued for p in curve.points.values())
 
 
-def pair_panel(view: View, styles: Mapping[str, Style]) -> Display | None:
+def pair_panel(view: PageView, styles: Mapping[str, Style]) -> Display | None:
     """Every series' cost over the baseline's with its band, in one frame: the page shows the two that are pinned."""
     kind = next(k for k in CURVES if k.key == "rel")
     if not view.metrics:
@@ -75,7 +79,7 @@ def _bands(curve: Curve, x: Scale, y: Scale) -> list[Stroke]:
     return [Stroke((*low, *reversed(high)), Role.BAND, curve.style.index)]
 
 
-def reach_panel(view: View, styles: Mapping[str, Style]) -> Display | None:
+def reach_panel(view: PageView, styles: Mapping[str, Style]) -> Display | None:
     """The share of allowed pairs within reach, layer by layer, of every series whose pattern was analysed."""
     if view.conditions.causal is None:
         return None

@@ -15,7 +15,7 @@ from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
 from attnprof.render.numbers import quantity
 from attnprof.render.pages.board import Board
 from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
-from attnprof.render.pages.view import View, curves_of
+from attnprof.render.pages.view import PageView, curves_of
 from attnprof.render.palette import Style
 from attnprof.render.plotly_js import packed_text
 from attnprof.units import format_length
@@ -30,13 +30,13 @@ def packed(data: Any) -> str:
     return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def payload(views: Sequence[View], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
     """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
     series = {s.label: s for v in views for s in v.group.series}
     return {
         "vocabulary": VOCABULARY,
         "series": [
-            [label, styles[label].family, styles[label].marker, series[label].impl or "eager", series[label].target]
+            [label, styles[label].family, styles[label].marker, series[label].computed_by, series[label].target]
             for label in sorted(styles, key=lambda name: styles[name].index)
         ],
         "names": {str(n): format_length(n) for v in views for n in v.lengths},
@@ -63,12 +63,12 @@ def within_key(within: int | None) -> str:
     return "ever" if within is None else str(within)
 
 
-def base_text(view: View) -> str:
+def base_text(view: PageView) -> str:
     """The conditions of a view beside pass and mask."""
     return told.plain(told.word("conditions_text", view.conditions))
 
 
-def _view(view: View, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
     c = view.conditions
     boards = {m.key: Board(view, m, styles) for m in view.metrics}
     return {
@@ -101,7 +101,7 @@ def _title(metric: Quantity) -> str:
     return short.get(metric.key, metric.title.lower())
 
 
-def _choices(view: View, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, Any]:
+def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, Any]:
     at = view.standing(metric, n)
     return {within_key(k): chosen(at, k, styles, link) for k in WITHIN} if at.everyone else {}
 
@@ -141,7 +141,7 @@ def _cost(board: Board) -> dict[str, Any]:
     }
 
 
-def _scatters(view: View, metric: Quantity, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+def _scatters(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
     at = view.standing(metric, n)
     first = first_labels(at)
     found = {}
@@ -175,7 +175,7 @@ def _short(value: float | None) -> float | None:
     return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
-def _ops(view: View, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+def _ops(view: PageView, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
     """The operators that a count rests on, most work first."""
     found = {}
     for series in view.group.series:

@@ -13,7 +13,7 @@ from attnprof.render.claims.sight import Sight
 from attnprof.render.claims.versus import Versus, versus
 from attnprof.render.latex import tex
 from attnprof.render.numbers import interval, quantity
-from attnprof.render.pages.view import View
+from attnprof.render.pages.view import PageView
 from attnprof.render.series import Series
 from attnprof.units import format_value
 
@@ -22,16 +22,16 @@ DAGGER, DOUBLE = r"$^\dagger$", r"$^\ddagger$"
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Rows of LaTeX cells under heads, the marks that occur in them, and the implementations."""
+    """Rows of LaTeX cells under heads, each with its parameters, the marks that occur, and the implementations."""
 
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[tuple[str, ...], str], ...]
     predicted: bool
     flagged: bool
     impls: tuple[tuple[str, str], ...]
 
 
-def paper_table(view: View, series: Sequence[Series], n: int, cites: Mapping[str, str]) -> PaperTable:
+def paper_table(view: PageView, series: Sequence[Series], n: int, cites: Mapping[str, str]) -> PaperTable:
     """The rows of these series at n, the baseline first, then by cost."""
     metric = view.metrics[0]
     at = view.standing(metric, n)
@@ -40,22 +40,21 @@ def paper_table(view: View, series: Sequence[Series], n: int, cites: Mapping[str
     best = next((c for c in at.rest if c in shown and c.against is not None and c.against.outcome == "less"), None)
     memory = next((c.memory_at.metric for c in shown if c.memory_at is not None), None)
     heads = (
-        "Scheme",
-        "Parameters",
+        "Scheme, parameters",
         tex(_title(metric)),
         r"$\times$",
         *((tex(_title(memory)), r"$\times$") if memory is not None else ()),
         "Keys",
         "Layers",
     )
-    rows = tuple(_row(c, at, memory, c is best and _alone(c, shown), cites) for c in shown)
+    rows = tuple((_row(c, at, memory, c is best and _alone(c, shown), cites), _params(c, at.n)) for c in shown)
     costs = [c.cost for c in shown]
     return PaperTable(
         heads,
         rows,
         any(p.state is PointState.PREDICTED for p in costs),
         any(p.state is PointState.FLAGGED for p in costs),
-        tuple((c.series.label, told.word("by", c.series.impl)) for c in shown),
+        tuple((c.series.label, c.series.computed_by) for c in shown),
     )
 
 
@@ -74,7 +73,6 @@ def _row(c: Candidate, at: Standing, memory: Quantity | None, bold: bool, cites:
     name = tex(c.series.label) + (rf"~\cite{{{cites[c.series.target]}}}" if c.series.target in cites else "")
     return (
         name,
-        _params(c, at.n),
         _cost(c.cost, bold),
         r"1.00$\times$" if base else _ratio(c.against),
         *((_bytes(c.memory_at), r"1.00$\times$" if base else _ratio(c.memory)) if memory is not None else ()),
@@ -86,7 +84,7 @@ def _row(c: Candidate, at: Standing, memory: Quantity | None, bold: bool, cites:
 def _params(c: Candidate, n: int) -> str:
     record = next((r for r in c.series.records if r.point.shape.n == n), None)
     params = {} if record is None else record.point.params
-    return ", ".join(f"{tex(k)} {tex(format_value(v))}" for k, v in params.items()) or "--"
+    return ", ".join(f"{tex(k)} {tex(format_value(v))}" for k, v in params.items())
 
 
 def _cost(at: Evidence, bold: bool) -> str:
@@ -94,7 +92,7 @@ def _cost(at: Evidence, bold: bool) -> str:
         return rf"\textit{{{tex(told.word('state_name', at.state))}}}"
     text = tex(quantity(at.value, at.metric.unit))
     if at.low is not None and at.high is not None and at.state is not PointState.PREDICTED:
-        text += rf" {{\scriptsize[{tex(interval(at.low, at.high, at.metric.unit))}]}}"
+        text += rf" {{\tiny[{tex(interval(at.low, at.high, at.metric.unit))}]}}"
     mark = DAGGER if at.state is PointState.PREDICTED else DOUBLE if at.state is PointState.FLAGGED else ""
     return (rf"\textbf{{{text}}}" if bold else text) + mark
 
@@ -106,7 +104,7 @@ def _ratio(v: Versus | None) -> str:
     value = 1 / v.ratio
     text = f"{value:.2f}" if value < 99.5 else f"{value:,.0f}"
     if v.low is not None and v.high is not None:
-        text += rf" {{\scriptsize[{1 / v.high:.2f}, {1 / v.low:.2f}]}}"
+        text += rf" {{\tiny[{1 / v.high:.2f}, {1 / v.low:.2f}]}}"
     mark = DAGGER if v.state is PointState.PREDICTED else ""
     return text + mark
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attnprof.quantities import WALL
 from attnprof.render.claims.evidence import PointState
-from attnprof.render.pages.view import View
+from attnprof.render.pages.view import PageView
 from attnprof.render.palette import Style
 from attnprof.render.wording import state_glyph
 
@@ -21,13 +21,13 @@ class StripRow:
     marks: tuple[str, ...]
 
 
-def strip(views: Sequence[View], styles: Mapping[str, Style]) -> list[StripRow]:
+def strip(views: Sequence[PageView], styles: Mapping[str, Style]) -> list[StripRow]:
     """The rows of the strip, in the order of the report's series."""
     ordered = sorted(styles, key=lambda label: styles[label].index)
     return [StripRow(label, styles[label], tuple(_marks(v, label) for v in views)) for label in ordered]
 
 
-def _marks(view: View, label: str) -> str:
+def _marks(view: PageView, label: str) -> str:
     series = next((s for s in view.group.series if s.label == label), None)
     if series is None:
         return ""
@@ -35,7 +35,7 @@ def _marks(view: View, label: str) -> str:
     return "".join(state_glyph(points[n].state.value) if n in points else " " for n in view.lengths)
 
 
-def states(views: Sequence[View]) -> list[PointState]:
+def states(views: Sequence[PageView]) -> list[PointState]:
     """The states that occur, for a key."""
     there = {p.state for v in views for s in v.group.series for p in v.points(s, WALL).values()}
     return [state for state in PointState if state in there]

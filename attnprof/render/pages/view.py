@@ -9,13 +9,11 @@ from functools import cached_property
 
 from attnprof.quantities import BACKWARD, ENERGY, FLOPS, FORWARD, PEAK, READS, SAVED, STATE, WALL, Quantity
 from attnprof.render.claims.choice import Evidences, Standing, baseline_of, evidences, standing
-from attnprof.render.claims.evidence import Evidence, PointState
+from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Graphs
 from attnprof.render.claims.versus import versus
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.words import Pass
-
-Points = Mapping[int, Evidence]
 
 
 def offered(pass_: Pass) -> tuple[Quantity, ...]:
@@ -26,7 +24,7 @@ def offered(pass_: Pass) -> tuple[Quantity, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PageView:
     """One group with everything that is known of it."""
 
     group: Group
@@ -42,7 +40,7 @@ class View:
         """What each series says of each quantity."""
         return evidences(self.group, (WALL, FORWARD, BACKWARD, FLOPS, PEAK, SAVED, STATE, READS, ENERGY))
 
-    def points(self, series: Series, metric: Quantity) -> Points:
+    def points(self, series: Series, metric: Quantity) -> ByLength:
         """What a series says of a quantity, by n."""
         return self.known[series.label, metric.key]
 
@@ -78,7 +76,7 @@ class View:
 
     @cached_property
     def usual(self) -> int | None:
-        """The longest n at which a baseline was counted or measured in the first quantity; else the longest with a value."""
+        """The longest n at which a baseline was counted or measured; without one the longest with a value."""
         if not self.metrics:
             return None
         metric = self.metrics[0]
@@ -87,7 +85,7 @@ class View:
         return max(exact, default=max(some, default=None))
 
 
-def opening(views: Sequence[View]) -> View | None:
+def opening(views: Sequence[PageView]) -> PageView | None:
     """The view to open with: the one whose baseline was measured or counted at the longest n, the first of these."""
     usable = [v for v in views if v.usual is not None]
     return max(usable, key=lambda v: (v.usual or 0, -views.index(v)), default=None)
@@ -103,16 +101,16 @@ class CurveKind:
     key: str
     title: str
     unit: str
-    points: Callable[[View, Series], Points]
+    points: Callable[[PageView, Series], ByLength]
     passes: tuple[Pass, ...] = tuple(Pass)
     derived: bool = False
 
 
-def _plain(metric: Quantity) -> Callable[[View, Series], Points]:
+def _plain(metric: Quantity) -> Callable[[PageView, Series], ByLength]:
     return lambda view, series: view.points(series, metric)
 
 
-def _relative(view: View, series: Series) -> Points:
+def _relative(view: PageView, series: Series) -> ByLength:
     """The cost over the baseline's at the same n, with the interval of both."""
     metric = view.metrics[0]
     found: dict[int, Evidence] = {}
@@ -127,10 +125,10 @@ def _relative(view: View, series: Series) -> Points:
     return found
 
 
-def _per_second(amount: Callable[[Series], Mapping[int, float]]) -> Callable[[View, Series], Points]:
+def _per_second(amount: Callable[[Series], Mapping[int, float]]) -> Callable[[PageView, Series], ByLength]:
     """A rate: the amount of a point over its time."""
 
-    def made(view: View, series: Series) -> Points:
+    def made(view: PageView, series: Series) -> ByLength:
         work, found = amount(series), dict[int, Evidence]()
         for n, at in view.points(series, WALL).items():
             if at.value and n in work:
@@ -169,7 +167,7 @@ CURVES: tuple[CurveKind, ...] = (
 )
 
 
-def curves_of(view: View) -> list[tuple[CurveKind, dict[str, Points]]]:
+def curves_of(view: PageView) -> list[tuple[CurveKind, dict[str, ByLength]]]:
     """The kinds of curves that have a value in this view, with the points of each series."""
     found = []
     for kind in CURVES:
@@ -180,6 +178,6 @@ def curves_of(view: View) -> list[tuple[CurveKind, dict[str, Points]]]:
     return found
 
 
-def views(found: Iterable[Group], graphs: Graphs) -> list[View]:
+def views(found: Iterable[Group], graphs: Graphs) -> list[PageView]:
     """A view for each group."""
-    return [View(group, graphs) for group in found]
+    return [PageView(group, graphs) for group in found]
