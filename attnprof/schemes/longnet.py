@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.errors import Unsupported
 from attnprof.layers.index_tables import table
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
 from attnprof.layers.partial_softmax import SoftmaxPart, joined, softmax_part
@@ -57,6 +58,8 @@ class Core(nn.Module):
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: LongNetState) -> tuple[Tensor, LongNetState]:
         """One token more: each head over the tokens of its present segments, once for each level that it is in."""
         longest, at = self.levels[-1][0], state.n
+        if at >= longest and any(longest % length for length, _ in self.levels):
+            raise Unsupported("longnet goes on where segments are nested", hint="each a multiple of those before")
         cache = appended(state.cache, k, v)
         keys, values = (torch.cat(kept, 2) for kept in pieces(cache))
         mixed = [torch.zeros_like(q[:, :1]) for _ in range(q.shape[1])]

@@ -17,7 +17,7 @@ from attnprof.words import Pass
 from tests.laws.cases import Case, as_params, cases
 
 EVERY = [case for case in cases() if case.impl != "masked"]
-CHOOSING = ("csa", "dsa", "moba", "nsa", "reformer", "routing", "sinkhorn", "sortcut")
+CHOOSING = ("block_selected", "csa", "dsa", "moba", "nsa", "reformer", "routing", "sinkhorn", "sortcut")
 
 
 class Marked:
