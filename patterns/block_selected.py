@@ -20,11 +20,11 @@ CARD = Card(
         "later tokens are masked",
     ),
     notes=(
-        "without training, for the prompt alone: tokens that follow read all keys, so that decoding is dense attention's",
+        "without training, for the prompt alone: tokens that follow read all keys, as in dense attention",
         "the gate takes 2 (n / B)^2 d a head: quadratic, with the factor 1 / B^2",
         "MInference finds per head which of three patterns it has, and keeps 100 blocks of 64 where it is this one; "
-        "XAttention (Xu et al. 2025) scores blocks by their antidiagonals, for n^2 d / stride, and keeps as many as hold "
-        "a share of the weight",
+        "XAttention (Xu et al. 2025) scores blocks by their antidiagonals, for n^2 d / stride, and keeps as many as "
+        "hold a share of the weight",
         "here q, k ~ N(0, I) of width 64: block means are then nearly equal, so the choice is nearly uniform",
     ),
     oracle="a dense mask by the definition",

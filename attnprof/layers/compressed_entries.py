@@ -107,7 +107,7 @@ def window_pairs(n: int, size: int) -> int:
     return blocks * size * size * (2 if blocks > 1 else 1)
 
 
-def entry_row(q: Tensor, chosen: Tensor, recent: KVCache, sinks: Tensor) -> Tensor:
-    """One query `[b, h, 1, d]` over chosen entries `[b, 1, c, d]` and the recent tokens."""
-    keys = [chosen, *pieces(recent)[0]]
+def entry_row(q: Tensor, entries: list[Tensor], recent: KVCache, sinks: Tensor) -> Tensor:
+    """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
+    keys = [*entries, *pieces(recent)[0]]
     return mixed_row(q, keys, keys, sinks)

@@ -1,4 +1,4 @@
-"""Block-sparse prefill: blocks of queries read blocks of keys by the products of their means (Jiang et al. 2024, 3.2)."""
+"""Block-sparse prefill: blocks read blocks, by the products of their means (Jiang et al. 2024, section 3.2)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Core(nn.Module):
     @selecting()
     @torch.no_grad()
     def choose(self, q: Tensor, k: Tensor) -> Tensor:
-        """The past blocks that each block of queries reads, `[b, h, blocks, choices]`; `blocks` where there are fewer."""
+        """The past blocks that each block reads, `[b, h, blocks, choices]`; `blocks` where there are fewer."""
         of_q, of_k = (self.means(x) for x in (q, k))
         gate = (of_q.unflatten(1, (k.shape[1], -1)) @ of_k.transpose(-2, -1)[:, :, None]).flatten(1, 2)
         place = torch.arange(self.blocks, device=q.device)
@@ -65,7 +65,7 @@ class Core(nn.Module):
         return torch.cat([sums[:, :, :-1] / self.size, sums[:, :, -1:] / short], 2)
 
     def taken(self, x: Tensor, chosen: Tensor) -> Tensor:
-        """The chosen blocks of keys or values `[b, g, n, d]` of each block of queries, `[b, h, blocks, choices B, d]`."""
+        """What each block of queries chose of keys or values `[b, g, n, d]`: `[b, h, blocks, choices B, d]`."""
         heads, blocks = chosen.shape[1] // x.shape[1], chunked(x, self.size)
         index = chosen.unflatten(1, (-1, heads)).flatten(2)
         found = rows(blocks.flatten(3), index).unflatten(-1, blocks.shape[3:])

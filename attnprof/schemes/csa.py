@@ -22,7 +22,7 @@ from attnprof.layers.compressed_entries import (
 )
 from attnprof.layers.decisions import decided
 from attnprof.layers.indexer import index_scores
-from attnprof.layers.kv_cache import KVCache, appended, cached, pieces
+from attnprof.layers.kv_cache import KVCache, appended, cached, pieces, taken
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
 from attnprof.layers.selecting import selecting
 from attnprof.words import Level
@@ -71,13 +71,13 @@ class Core(nn.Module):
 
     def step(self, q: Tensor, index: tuple[Tensor, Tensor], state: CSAState) -> tuple[Tensor, CSAState]:
         """One query over the recent tokens, its own among them, and the best entries."""
-        entries = torch.cat(pieces(state.own.entries)[0], 2)
-        if entries.shape[2]:
+        entries = state.own.entries.k
+        if state.own.entries.n:
             with selecting():
-                scores = index_scores(index[0], torch.cat(pieces(state.index)[0], 2)[:, 0], index[1])
-                chosen = scores.sort(dim=-1, descending=True, stable=True).indices[:, 0, : self.topk]
-            entries = entries.gather(2, chosen[:, None, :, None].expand(-1, -1, -1, entries.shape[-1]))
-        return entry_row(q, entries, state.own.recent, self.sinks), state
+                scores = [index_scores(index[0], piece[:, 0], index[1]) for piece in pieces(state.index)[0]]
+                chosen = torch.cat(scores, -1).sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
+            entries = taken(state.own.entries, chosen)[0]
+        return entry_row(q, [entries], state.own.recent, self.sinks), state
 
 
 class CSAState(NamedTuple):

@@ -17,7 +17,7 @@ from attnprof.layers.compressed_entries import (
     window_pairs,
     window_part,
 )
-from attnprof.layers.kv_cache import appended, cached
+from attnprof.layers.kv_cache import appended, cached, pieces
 from attnprof.layers.partial_softmax import joined, softmax_part
 
 
@@ -55,8 +55,7 @@ class Core(nn.Module):
 
     def step(self, q: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One query over the recent tokens, its own among them, and every entry."""
-        held = torch.cat([x for x in (state.entries.k, state.entries.tail_k) if x is not None], 2)
-        return entry_row(q, held[:, :, : state.entries.n], state.recent, self.sinks), state
+        return entry_row(q, pieces(state.entries)[0], state.recent, self.sinks), state
 
 
 class Projections(nn.Module):
