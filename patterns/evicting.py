@@ -15,14 +15,14 @@ CARD = Card(
     edges_text="n (n + 1) / 2 of the prompt",
     leaks=("a token that follows the prompt reads what the cache has kept: not the row that the forward would give",),
     notes=(
-        "policy=heavy (H2O, Zhang et al. 2023): the heavy tokens with the most weight so far, and the recent ones; each "
+        "policy=heavy (H2O, Zhang et al. 2023): the heavy tokens with the most weight so far, and the recent ones; a "
         "step adds its weights and drops the lightest that is not recent, for good",
         "policy=votes (SnapKV, Li et al. 2024): the last `recent` queries of the prompt vote, maxima over 7 neighbours "
         "are taken, the heavy tokens with the most votes stay; what is generated is kept",
         "policy=pages (Quest, Tang et al. 2024): all is kept; pages of 16 tokens are ranked by the most that a query "
         "can give to any key between their smallest and largest channels; heavy / 16 of them are read, and the present",
-        "heads that share a KV head decide together, by their sum; heavy and votes hold less and read less, pages reads "
-        "less and holds 1 / 16 more",
+        "heads that share a KV head decide together, by their sum; heavy and votes hold and read less, pages "
+        "reads less and holds 1 / 16 more",
         "heavy needs the weights of the whole prompt, which no fused kernel gives",
     ),
     oracle="a loop over tokens that masks what was dropped",

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces
 from attnprof.layers.partial_softmax import SoftmaxPart, softmax_part
 from attnprof.layers.scan import chunked
@@ -86,6 +87,11 @@ def random_entries(compressor: Compressor, shape: Shape, width: int, n: int) -> 
     entries = torch.randn(shape.batch, 1, n // compressor.rate, width, dtype=like.dtype, device=like.device)
     waiting = entries.new_zeros(shape.batch, compressor.waiting(n), 2 * compressor.series * width)
     return KVCache(entries, entries[..., :0], n // compressor.rate), waiting
+
+
+def reach(spec: Spec) -> int:
+    """Tokens that a query reads one by one, itself among them."""
+    return max(spec.number("window"), 1)
 
 
 def window_part(q: Tensor, kv: Tensor, size: int) -> SoftmaxPart:

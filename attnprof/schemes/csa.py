@@ -16,6 +16,7 @@ from attnprof.layers.compressed_entries import (
     continued,
     entry_row,
     random_entries,
+    reach,
     started,
     window_pairs,
     window_part,
@@ -33,7 +34,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.window, self.rate, self.topk = (spec.number(name) for name in ("window", "rate", "topk"))
+        self.window, self.rate, self.topk = reach(spec), spec.number("rate"), spec.number("topk")
         self.sinks = nn.Parameter(torch.randn(spec.shape.heads))
 
     def forward(self, q: Tensor, kv: Tensor, entries: Tensor, *index: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ class Layer(Attention):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.shape, Projections(spec), Core(spec))
-        self.shape, self.window, self.width = spec.shape, spec.number("window"), spec.number("index_dim")
+        self.shape, self.window, self.width = spec.shape, reach(spec), spec.number("index_dim")
 
     def state(self, n: int) -> CSAState:
         """The last tokens, entries and index keys, and the tokens of the next ones, of random content."""
@@ -163,7 +164,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """4 d a head and pair: of blocks of the window with themselves and the one before, and of chosen entries."""
     shape, entries = spec.shape, spec.shape.n // spec.number("rate")
-    pairs = window_pairs(shape.n, spec.number("window")) + shape.n * min(spec.number("topk"), entries)
+    pairs = window_pairs(shape.n, reach(spec)) + shape.n * min(spec.number("topk"), entries)
     return 4 * shape.batch * shape.heads * shape.d * pairs
 
 

@@ -13,6 +13,7 @@ from attnprof.layers.compressed_entries import (
     continued,
     entry_row,
     random_entries,
+    reach,
     started,
     window_pairs,
     window_part,
@@ -26,7 +27,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.window, self.rate = spec.number("window"), spec.number("rate")
+        self.window, self.rate = reach(spec), spec.number("rate")
         self.sinks = nn.Parameter(torch.randn(spec.shape.heads))
 
     def forward(self, q: Tensor, kv: Tensor, entries: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ class Layer(Attention):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.shape, Projections(spec), Core(spec))
-        self.shape, self.window = spec.shape, spec.number("window")
+        self.shape, self.window = spec.shape, reach(spec)
 
     def state(self, n: int) -> EntryState:
         """The last tokens, an entry for every `rate`, and the tokens of the next one, of random content."""
@@ -116,5 +117,5 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """4 d a head and pair: of blocks of the window with themselves and the one before, and of all entries."""
     shape, rate = spec.shape, spec.number("rate")
-    pairs = window_pairs(shape.n, spec.number("window")) + shape.n * (shape.n // rate)
+    pairs = window_pairs(shape.n, reach(spec)) + shape.n * (shape.n // rate)
     return 4 * shape.batch * shape.heads * shape.d * pairs

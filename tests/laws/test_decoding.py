@@ -76,7 +76,8 @@ def test_fewer_kv_heads_decode_as_they_run_forward_with_a_smaller_state(name: st
     few, all_ = (count(case.target, shape.replace(kv_heads=g), "decode").cost.state_bytes for g in (heads, 4))
     assert few is not None
     assert all_ is not None
-    assert few == all_ * heads // 4 if name != "transformer_xl" else few <= all_
+    # A memory that holds segments, and index keys that all heads share, are no smaller.
+    assert few == all_ * heads // 4 if name not in ("dsa", "transformer_xl") else few <= all_
 
 
 def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:

@@ -11,6 +11,7 @@ from attnprof.targets import catalog, door
 from attnprof.words import Level
 
 LENGTHS = (1024, 4096, 16384, 65536)
+BEYOND = {"longnet": (32768, 65536, 131072)}
 WRITTEN = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 
 
@@ -25,13 +26,16 @@ def counted(name: str, n: int) -> int:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_the_core_grows_as_claimed(name: str) -> None:
-    values = [counted(name, n) for n in LENGTHS]
-    fitted = exponent(LENGTHS, values)
+    # At 1k a choice is of all there is; the segments of LongNet grow up to 32k.
+    lengths = LENGTHS[1:] if catalog.card(name).data_dependent else BEYOND.get(name, LENGTHS)
+    values = [counted(name, n) for n in lengths]
+    fitted = exponent(lengths, values)
     assert fitted is not None
     found, claimed = fitted.slope, catalog.card(name).growth
     if claimed is None:
         assert 1.2 < found < 2
         assert "n^2" in catalog.card(name).complexity_ours
-        assert values[-1] / values[-2] > 8, "the quadratic term leads at 64k"
+        # A linear term four times the quadratic one at 16k is as large at 64k: (4 * 4 + 16) / 5 = 6.4.
+        assert values[-1] / values[-2] > 6.4, "the quadratic term leads at 64k"
     else:
         assert found == pytest.approx(claimed, abs=0.07)
