@@ -150,7 +150,7 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
 
 # Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
 # segments and memories leaves much of them masked.
-# An indexer and a gate are in the papers' counts, and no pairs; segments of memory are masked.
+# An indexer and a gate are in the papers' counts, and no pairs.
 FAR = (
     *("block_selected-block=16,topk=1", "csa", "dsa", "moba", "routing", "sinkhorn-both", "sinkhorn-causal"),
     *("transformer_xl-memory=200,same", "transformer_xl-memory=8,same"),
