@@ -19,6 +19,7 @@ from attnprof.usercode import fitted
 from attnprof.words import DeviceName, Layout, Pass
 
 if TYPE_CHECKING:
+    from attnprof.checks import Examination
     from attnprof.closed_forms.derive import ClosedForms
     from attnprof.counting import Counted
     from attnprof.graph import AnalyzedGraph
@@ -40,7 +41,8 @@ def target(
     """Whatever can be profiled, as a target.
 
     `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
-    `package.module:object`; or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
+    `package.module:object`; a stack of such layers ("5 sliding_window window=1024 + 1 dense ; layers=62", or a
+    `stack.toml`); or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
     a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
     `[n, n]`. A target is returned as it is.
 
@@ -96,10 +98,27 @@ def profile(
     return measure_target(found, shape, asked, device_named(where), budget_s=budget_s)
 
 
-def check(thing: Any, n: int, **sizes: Any) -> None:
-    """Raise `AttnprofError` where a target is not its reference: forward, gradients, causality, sampled rows at n."""
-    found, own = _found(thing, sizes)
-    _gated(found, shape_of(found, n, own))
+def check(
+    thing: Any, n: int = 256, *, against: Any = None, claim: str | None = None, budget_s: float = 10.0, **sizes: Any
+) -> Examination:
+    """What a careful colleague would find in a target at length n; raises `Unsound` where that is a defect.
+
+    Causality where it is asked for (`causal=True`) or native; the pattern that it declares, or that of `against`;
+    gradients, batch, padding, other lengths, precisions, determinism, hidden squares, growth against `claim`
+    (`n*log(n)`), what a call leaves alive, decoding; a scheme against its reference. `.findings` of what is returned
+    or raised each say what, where, on what evidence, how serious it is, and what to try. `budget_s` bounds, in seconds,
+    the search for leaking pairs. Raises `AttnprofError` for a word or a size that cannot be, `Failed` where the target
+    does not run.
+    """
+    from attnprof.checks import CheckRequest, Unsound, examine
+
+    found, own = target_and_sizes(thing, sizes)
+    shape = shape_of(found, n, own)
+    ask = CheckRequest(shape.causal, None if against is None else target(against), claim, budget_s)
+    examination = examine(found, shape, ask)
+    if examination.defects:
+        raise Unsound(examination)
+    return examination
 
 
 def _gated(found: Target, shape: Shape) -> None:
@@ -163,13 +182,13 @@ def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shap
 
     Raises `AttnprofError` for a size that a user's code takes no notice of.
     """
-    found, sizes = _found(thing, given)
+    found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
     refuse_unbound([(found, shape)], sizes, flags=False)
     return found, shape
 
 
-def _found(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:

@@ -103,6 +103,9 @@ BACKWARD = Quantity("backward_s", Unit.SECONDS, "Backward time", "time of the ba
 FLOPS = Quantity("flops_executed", Unit.FLOPS, "Executed FLOPs", "executed FLOPs", short="FLOPs", column="executed")
 CORE = Quantity("flops_core_executed", Unit.FLOPS, "Core executed", "executed core FLOPs", column="core")
 SELECTION = Quantity("selection_flops", Unit.FLOPS, "Selection executed", "FLOPs spent on choosing", column="selection")
+RECURRENCE = Quantity(
+    "recurrence_flops", Unit.FLOPS, "Recurrence", "FLOPs of the recurrence, token by token", column="recurrence"
+)
 USEFUL = Quantity("flops_core_useful", Unit.FLOPS, "Core useful", "useful core FLOPs", column="useful")
 PAPER = Quantity("flops_paper", Unit.FLOPS, "Paper's formula", "FLOPs by the paper's formula")
 EXP = Quantity("exp_ops", Unit.OPS, "Exponentials", "exponentials", column="exp")
@@ -130,6 +133,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     FLOPS,
     CORE,
     SELECTION,
+    RECURRENCE,
     USEFUL,
     PAPER,
     EXP,

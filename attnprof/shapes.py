@@ -89,14 +89,7 @@ def checked(shape: Shape) -> Shape:
 
     Heads with a width of their own (`head_dim`) need not divide that of the model.
     """
-    sizes = {name: getattr(shape, name) for name in ("n", "batch", "dim", "heads", "depth")}
-    sizes |= {"keys": shape.keys, "kv_heads": shape.groups}
-    sizes |= {name: size for name in ("head_dim", "v_head_dim") if (size := getattr(shape, name)) is not None}
-    for label, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
-        if size < 1:
-            raise AttnprofError(f"{label} is {size}, but a size is at least 1", hint=f"e.g. --{label} 8")
+    _check_whole(shape)
     if not isinstance(shape.causal, bool):
         raise AttnprofError(
             f"causal is {shape.causal!r}, but it is True or False", hint="leave it out for the native one"
@@ -115,3 +108,15 @@ def checked(shape: Shape) -> Shape:
             hint=f"KV heads that do: {', '.join(map(str, near))}",
         )
     return shape
+
+
+def _check_whole(shape: Shape) -> None:
+    sizes = {"n": shape.n, "batch": shape.batch, "dim": shape.dim, "heads": shape.heads, "depth": shape.depth}
+    sizes |= {"keys": shape.keys, "kv_heads": shape.groups, "head_dim": shape.head_dim, "v_head_dim": shape.v_head_dim}
+    for label, size in sizes.items():
+        if size is None and label.endswith("head_dim"):
+            continue
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise AttnprofError(f"{label} is {size!r}, but a size is a whole number", hint=f"e.g. {label} = 8")
+        if size < 1:
+            raise AttnprofError(f"{label} is {size}, but a size is at least 1", hint=f"e.g. --{label} 8")

@@ -1,38 +1,26 @@
-"""Numbers computed from records: intervals, growth exponents, crossovers, comparisons.
+"""Numbers computed from records: intervals, the noise of a machine, growth exponents, crossovers.
 
-Intervals are of the median and distribution-free: timings are skewed, so nothing is assumed of their shape, and no
-sample is dropped. Exponents are least-squares slopes of log value on log n.
+The interval of one process is of its median and distribution-free: timings are skewed, and no sample is dropped. That
+of several is Student's over the logarithms of their medians: it speaks of the next process, not of the last. Exponents
+are least-squares slopes of log value on log n.
 """
 
 from __future__ import annotations
 
-import enum
 import itertools
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from attnprof.errors import AttnprofError
-from attnprof.records import CONFIDENCE, Interval, Point, Record, coverage
-from attnprof.words import RecordKind, Status, Timing
+from attnprof.records import CONFIDENCE, Interval
 
 Ordinate = float | Interval
-FEWEST_RANKED = 4  # the fewest samples on each side with which a rank sum can reach 95%
-BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED)
-ALIKE = ("target", "impl", "n", "pass")
-
-
-class Verdict(enum.Enum):
-    """How b stands to a."""
-
-    SAME = "SAME"
-    FASTER = "FASTER"
-    SLOWER = "SLOWER"
-    AMBIGUOUS = "AMBIGUOUS"
+ROUNDS = (
+    3  # the fewest processes from which an interval over them says anything useful: t is 12.7 for two, 4.3 for three
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +56,55 @@ class Crossover:
     high: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One point in two runs: its intervals in seconds, the ratio b/a with its interval, and the verdict."""
-
-    point: Point
-    a: Interval
-    b: Interval
-    ratio: Interval
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two runs point by point; `broken`: measured before, ends badly now; `unmatched`: left over in a and b."""
-
-    rows: tuple[Compared, ...]
-    broken: tuple[Record, ...]
-    refused: tuple[str, ...]
-    unmatched: tuple[int, int]
-
-    @property
-    def regressed(self) -> bool:
-        """Whether a point is slower for sure, or no longer ends well."""
-        return bool(self.broken) or any(row.verdict is Verdict.SLOWER for row in self.rows)
-
-
 def interval(samples: Iterable[float]) -> Interval:
     """The median and its 95% interval (`Interval.of`)."""
     return Interval.of(samples)
+
+
+def over_rounds(rounds: Iterable[Iterable[float]]) -> Interval:
+    """The median of the rounds' medians, and the 95% interval of what half of all processes exceed.
+
+    Each round holds the samples of one process; what its own samples scatter is part of how far the medians lie apart.
+    Three rounds or more: Student's t on the logarithms of their medians (Georges, Buytaert and Eeckhout 2007, section
+    3, with processes as the unit of repetition). Fewer: what the rounds' own intervals span, which knows little of
+    another process; t is no use there (12.7 times the deviation of two). Raises where there is no sample.
+    """
+    held = tuple(samples for given in rounds if (samples := tuple(given)))
+    each = [Interval.of(samples) for samples in held]
+    medians = [found.median for found in each]
+    if len(held) < ROUNDS or min(medians) <= 0:
+        middle = statistics.median(medians) if medians else Interval.of(()).median
+        return Interval(middle, min(found.low for found in each), max(found.high for found in each), held)
+    logs = [math.log(value) for value in medians]
+    half = _t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    middle, low, high = statistics.median(logs), statistics.fmean(logs) - half, statistics.fmean(logs) + half
+    return Interval(math.exp(middle), math.exp(min(low, middle)), math.exp(max(high, middle)), held)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How far apart two processes of the same code lie on a machine: the standard deviation of the logarithm of a
+    round's median, pooled over points, and the degrees of freedom that it rests on."""
+
+    deviation: float
+    freedom: int
+
+    def factor(self, rounds_a: int, rounds_b: int) -> float:
+        """The factor, less 1, that two measurements of the same code stay within with 95% confidence."""
+        if not self.freedom:
+            return 0.0
+        return math.expm1(_t_quantile(self.freedom) * self.deviation * math.sqrt(1 / rounds_a + 1 / rounds_b))
+
+
+def noise(intervals: Iterable[Interval]) -> Noise:
+    """The noise between processes, of everything that was measured in two rounds or more."""
+    squares, freedom = 0.0, 0
+    for found in intervals:
+        medians = [statistics.median(samples) for samples in found.rounds if samples]
+        if len(medians) > 1 and min(medians) > 0:
+            squares += statistics.variance(map(math.log, medians)) * (len(medians) - 1)
+            freedom += len(medians) - 1
+    return Noise(math.sqrt(squares / freedom) if freedom else 0.0, freedom)
 
 
 def exponent(ns: Sequence[int], values: Sequence[float | None]) -> Exponent | None:
@@ -144,103 +152,6 @@ def crossover(ns: Sequence[int], a: Sequence[Ordinate | None], b: Sequence[Ordin
     return Crossover(_meeting(points[last], points[last + 1]), points[maybe][0], high)
 
 
-def ratio(a: Interval, b: Interval) -> Interval:
-    """The ratio b/a of the medians, with the 95% interval of the factor that takes the one set of samples to the other.
-
-    The interval is that of a shift of the logarithms by the rank-sum test (Hollander, Wolfe and Chicken 2014, section
-    4.3). With fewer than 4 samples on a side it is that of the two intervals divided, which is wider.
-    """
-    middle = b.median / a.median
-    if min(len(a.samples), len(b.samples)) < FEWEST_RANKED or min(*a.samples, *b.samples) <= 0:
-        return Interval(middle, b.low / a.high, b.high / a.low)
-    shifts = np.sort(np.subtract.outer(np.log(b.samples), np.log(a.samples)), axis=None)
-    rank = _rank_sum_rank(*sorted((len(a.samples), len(b.samples))))
-    return Interval(middle, math.exp(shifts[rank - 1]), math.exp(shifts[-rank]))
-
-
-def compare(a: Interval, b: Interval, tolerance: float = 0.05) -> Verdict:
-    """How b stands to a, by the interval of `ratio`.
-
-    SAME: all of it lies within a factor `1 + tolerance` of 1. FASTER, SLOWER: all of it lies beyond. Else AMBIGUOUS.
-    """
-    if min(a.low, b.low) <= 0:
-        return Verdict.AMBIGUOUS
-    found, edge = ratio(a, b), math.log1p(tolerance)
-    low, high = math.log(found.low), math.log(found.high)
-    if low > edge:
-        return Verdict.SLOWER
-    if high < -edge:
-        return Verdict.FASTER
-    return Verdict.SAME if max(-low, high) <= edge else Verdict.AMBIGUOUS
-
-
-def compare_runs(
-    before: Iterable[Record], after: Iterable[Record], metric: Timing = Timing.WALL_S, tolerance: float = 0.05
-) -> Comparison:
-    """Compare two runs on the points that are the same in every condition, by a measured interval such as `wall_s`.
-
-    Points of one target, implementation, length and pass that differ in anything else are refused, not compared. Raises
-    `AttnprofError` where nothing is left, and for a metric that is none.
-    """
-    metric = Timing(metric)
-    olds, news = _measured_points(before), _measured_points(after)
-    common = [key for key in olds if key in news]
-    rows, broken = [], []
-    for key in common:
-        a, b = _interval_of(olds[key], metric), _interval_of(news[key], metric)
-        if a is not None and b is not None:
-            rows.append(Compared(news[key].point, a, b, ratio(a, b), compare(a, b, tolerance)))
-        elif a is not None and news[key].status in BROKEN:
-            broken.append(news[key])
-    refused = _refusals(olds, news)
-    if not rows and not broken:
-        why = "; ".join(refused) or "no point is measured in both"
-        raise AttnprofError(f"nothing to compare: {why}", hint="sweep both with the same targets, lengths and options")
-    unmatched = (sum(key not in news for key in olds), sum(key not in olds for key in news))
-    return Comparison(tuple(rows), tuple(broken), refused, unmatched)
-
-
-def _measured_points(records: Iterable[Record]) -> dict[str, Record]:
-    return {json.dumps(r.point.to_json(), sort_keys=True): r for r in records if r.kind is RecordKind.COST}
-
-
-def _interval_of(record: Record, metric: Timing) -> Interval | None:
-    return None if record.measured is None else getattr(record.measured, metric)
-
-
-def _refusals(olds: Mapping[str, Record], news: Mapping[str, Record]) -> tuple[str, ...]:
-    """One sentence for each target and way of differing, of points whose like in the other run has other conditions."""
-    found: dict[str, None] = {}
-    others = [record.point.to_json() for key, record in news.items() if key not in olds]
-    for mine in (record.point.to_json() for key, record in olds.items() if key not in news):
-        for other in others:
-            if all(mine[name] == other[name] for name in ALIKE):
-                fields = [name for name in mine if mine[name] != other[name]]
-                parts = (f"{name} {mine[name]} and {other[name]}" for name in fields)
-                found[f"{mine['target']} ({mine['pass']}) differs in {', '.join(parts)}"] = None
-    return tuple(found)
-
-
-@cache
-def _rank_sum_rank(few: int, many: int) -> int:
-    """The largest order statistic of all pairwise differences, from either end, whose interval covers 95%; at least 1.
-
-    By the exact distribution of the rank sum up to 400 pairs, beyond that by its normal limit.
-    """
-    pairs = few * many
-    if pairs > 400:
-        return max(1, math.floor(pairs / 2 - 1.959964 * math.sqrt(pairs * (few + many + 1) / 12)))
-    ways = [1] + [0] * pairs
-    for i in range(1, few + 1):
-        for u in range(pairs, many + i - 1, -1):
-            ways[u] -= ways[u - many - i]
-        for u in range(i, pairs + 1):
-            ways[u] += ways[u - i]
-    below = list(itertools.accumulate(ways))
-    allowed = (1 - CONFIDENCE) / 2 * below[-1]
-    return max(1, sum(count <= allowed for count in below))
-
-
 def _logs(ns: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
     points = [(n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0]
     pairs = np.log(np.array(points, dtype=np.float64).reshape(-1, 2))
@@ -270,21 +181,3 @@ def _low(value: Ordinate) -> float:
 
 def _high(value: Ordinate) -> float:
     return value.high if isinstance(value, Interval) else value
-
-
-__all__ = [
-    "Compared",
-    "Comparison",
-    "Crossover",
-    "Exponent",
-    "LocalExponent",
-    "Verdict",
-    "compare",
-    "compare_runs",
-    "coverage",
-    "crossover",
-    "exponent",
-    "interval",
-    "local_exponents",
-    "ratio",
-]

@@ -35,6 +35,9 @@ class DispatchMode(dispatch.TorchDispatchMode):
 
     supports_higher_order_operators = True
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False
@@ -158,17 +161,21 @@ def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
 # Operators.
 
 
-def is_overload(operator: Any) -> bool:
+Operator = torch._ops.OperatorBase  # what a dispatch mode is given: an overload, or a higher-order operator
+Overload = torch._ops.OpOverload
+
+
+def is_overload(operator: object) -> TypeGuard[Overload]:
     """Whether an operator has a schema: not a higher-order one, such as FlexAttention."""
-    return isinstance(operator, torch._ops.OpOverload)
+    return isinstance(operator, Overload)
 
 
-def schema(operator: Any) -> torch.FunctionSchema:
+def schema(operator: Overload) -> torch.FunctionSchema:
     """The name, the arguments and the returns of an overload."""
     return operator._schema
 
 
-def has_kernel(operator: Any, key: str) -> bool:
+def has_kernel(operator: Overload, key: str) -> bool:
     """Whether an overload has a kernel of its own for a dispatch key."""
     return torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), key)
 

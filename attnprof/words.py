@@ -72,6 +72,7 @@ class Status(Word):
     TIMEOUT = "timeout"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 class RecordKind(Word):
@@ -190,6 +191,14 @@ class EngineName(Word):
         return "engine"
 
 
+class Severity(Word):
+    """How serious a finding of a check is: a defect fails it, a warning is to be looked at, a note is to be known."""
+
+    DEFECT = "defect"
+    WARNING = "warning"
+    NOTE = "note"
+
+
 class Certainty(Word):
     """How a fact of a graph is known."""
 
@@ -229,3 +238,38 @@ class GraphFormat(Word):
     CSR = "csr"
     GRAPHML = "graphml"
     GEXF = "gexf"
+
+
+class FfnKind(Word):
+    """What stands after the mixer of a block."""
+
+    OWN = "own"
+    PLAIN = "plain"
+    GLU = "glu"
+    MOE = "moe"
+    NONE = "none"
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "kind of FFN"
+
+
+class StackTail(Word):
+    """What the layers beyond the last whole period are: its first ones again, or all like its last one."""
+
+    CUT = "cut"
+    FILL = "fill"
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "tail of a stack"
+
+
+class PartRole(Word):
+    """What a part of a stack is: what mixes tokens, the rest of its block, or what stands before and after all."""
+
+    MIXER = "mixer"
+    REST = "rest"
+    ENDS = "ends"

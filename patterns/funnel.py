@@ -12,24 +12,26 @@ CARD = Card(
     complexity_ours="O(n^2), of which a block pooled s times pays 1 / stride^(2s)",
     growth=2.0,
     causality=(False,),
-    decode=True,
     maths="own",
     rule="level s: a pooled position reads all of level s - 1 (0: every token); a token reads floor(i / stride^s)",
     edges_text="none between tokens: at level s, ceil(n / stride^s) slots that read level s - 1 completely",
     paper_n=512,
     notes=(
+        "the survey calls it decodable; a pooled position reads its own future, so no token-by-token form exists",
         "layer kind s is the first layer of block s: only its queries are pooled (pool-query-only), keys are not",
         "the way back to tokens is the decoder's: each pooled position repeated stride^s times",
         "no causal form: a pooled position mixes tokens of both sides",
-        "the relative position terms of the released code double the score products; [CLS] is kept out of the pooling",
+        "the relative position terms of the released code double the score products; [CLS] is kept out of the pooling: "
+        "neither is here",
         "quadratic in every block: only the constant falls",
     ),
     oracle="transformers FunnelBaseModel",
 )
 PARAMS = {
-    "blocks": Param(3, "3 (Dai et al. 2020: B4-4-4H768)"),
+    "blocks": Param(3, "3 (Dai et al. 2020: B4-4-4H768)", least=1),
     "stride": Param(2, "2 (Dai et al. 2020)", least=1),
 }
+EXAMPLES = ({}, {"blocks": 2, "stride": 3}, {"blocks": 1})
 
 
 def layers(*, blocks: int) -> int:

@@ -10,6 +10,7 @@ CARD = Card(
     causality=(True,),
     decode=True,
     kv_heads=False,
+    v_head_dim=True,
     maths="own",
     rule="S_t = diag(alpha_t) S_(t-1) + k_t^T v_t, o_t = q_t S_t, alpha_t = sigmoid(x_t W1 W2)^(1/16)",
     edges_text="none: every past token has a weight; their matrix has rank d / 2, and fades with the input",
@@ -17,18 +18,27 @@ CARD = Card(
     notes=(
         "the decay depends on the data: drawn here as that of a gate at 0, 0.5^(1/16) = 0.958 a token",
         "keys are half as wide as values, so the state has d / 2 rows of d",
-        "decays within a chunk span many magnitudes: a second level of chunks of 16, in log space, keeps them finite",
+        "decays within a chunk span many magnitudes: here blocks of 1, 2, 4, ... rows meet at their borders, and no "
+        "exponent is positive; the paper's second level of chunks of 16 computes the diagonal ones pair by pair",
+        "chunks are powers of two: any other size is rounded up to one",
     ),
     oracle="fla.ops.gla.naive",
 )
 PARAMS = {
     "chunk": Param(64, "64, with sub-chunks of 16 (Yang et al. 2024)", least=1, most="n"),
 }
+EXAMPLES = ({"chunk": 16}, {"chunk": 1024})
 
 
 def pattern(n: int, *, causal: bool, head_dim: int) -> Expr:
     """The past, through a state of d / 2 rows that fades as a gate at 0 makes it."""
     return Kernel(max(head_dim // 2, 1), causal, 0.5 ** (1 / 16))
+
+
+def flops_paper_step(n: int, *, dim: int, heads: int) -> int:
+    """4 d_k d_v a head with d_k = d / 2 (Yang et al. 2024, equation 3)."""
+    d = dim // heads
+    return heads * 4 * (d // 2) * d
 
 
 def flops_paper(n: int, *, dim: int, heads: int, chunk: int) -> int:

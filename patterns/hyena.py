@@ -16,15 +16,18 @@ CARD = Card(
     edges_text="none: every past token has a weight; Toeplitz, of full rank",
     paper_n=2048,
     notes=(
-        "no matrix product in it: a counter of products sees nothing; three transforms of length 2 n a convolution",
+        "no matrix product mixes tokens: a counter of products sees the small network that writes the filters alone; "
+        "three real transforms a convolution, of the power of two from 2 n on",
+        "the released code leaves the first of the convolutions out",
         "the filters fade over a share of the whole length, so no decay a token can be named",
         "decoding has no finite state: each step reads all of the past",
     ),
     oracle="direct convolution",
 )
 PARAMS = {
-    "order": Param(2, "2 (Poli et al. 2023)"),
+    "order": Param(2, "2 (Poli et al. 2023)", least=1),
 }
+EXAMPLES = ({}, {"order": 1})
 
 
 def pattern(n: int, *, causal: bool) -> Expr:

@@ -12,16 +12,21 @@ CARD = Card(
     maths="own",
     rule="`packed` vectors read every token, each token reads every vector; causal: running sums over j <= i",
     edges_text="none between tokens: n packed from tokens to the packed sequence, n packed back",
+    complexity_ours="O(n l d); causal by chunks of C: O(n C (d + l)) more, all of it products",
+    kv_heads=False,
     paper_n=4096,
     notes=(
-        "the packed sequence goes on to the next layer: a memory that persists over depth",
-        "causal packing has no softmax over tokens (elu + 1 or softplus): a kernel of rank `packed` over the past",
+        "the packed sequence goes on to the next layer, a memory over depth; here each layer learns its own",
+        "causal packing has no softmax over tokens but softplus to base 2, as released (or elu + 1): a kernel of rank "
+        "`packed` over the past",
         "two attentions, so two sets of projections: 16 n D^2 and not 8 n D^2 a layer",
     ),
 )
 PARAMS = {
     "packed": Param(16, "16 (Ma et al. 2021); 128 and 256 too on the Long Range Arena", least=1),
+    "chunk": Param(64, "64: ours; the released code takes prefix sums token by token", least=1, most="n"),
 }
+EXAMPLES = ({"packed": 6, "chunk": 16}, {"packed": 6, "chunk": 4096})
 
 
 def pattern(n: int, *, causal: bool, packed: int) -> Expr:

@@ -8,7 +8,7 @@ CARD = Card(
     survey_class="memory + downsampling",
     complexity="O(k n)",
     causality=(False,),
-    decode=True,
+    complexity_ours="O(n N + N^2): a constant tower of layers among latents beside what grows with n",
     maths="own",
     rule="every latent reads every token; latents read latents; an output query reads every latent",
     edges_text="none between tokens: n latents from tokens to latents, n latents back (one output query a token)",
@@ -16,7 +16,8 @@ CARD = Card(
     notes=(
         "the Perceiver ends at the latents; the way back is that of Perceiver IO, one output query a token",
         "the tower among latents costs latent_layers latents^2 whatever n is, and dominates for short sequences",
-        "no causal form: perceiver_ar is the autoregressive one",
+        "no causal form: perceiver_ar is the autoregressive one; the survey's Decode column means that",
+        "here the queries of the way back are those of the tokens, and each block has an MLP as wide as the latents",
     ),
     oracle="transformers PerceiverModel",
 )
@@ -24,6 +25,7 @@ PARAMS = {
     "latents": Param(512, "512 (Jaegle et al. 2021)", least=1),
     "latent_layers": Param(6, "6 after each reading of the input (Jaegle et al. 2021)"),
 }
+EXAMPLES = ({"latents": 16, "latent_layers": 2},)
 
 
 def pattern(n: int, *, latents: int) -> Expr:

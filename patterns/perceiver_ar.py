@@ -8,7 +8,7 @@ CARD = Card(
     title="Perceiver AR",
     bib="hawthorne2022perceiverar",
     survey_class="memory + downsampling",
-    complexity_ours="O(n k)",
+    complexity_ours="O(n z + z^2), z latents",
     causality=(True,),
     decode=True,
     maths="own",
@@ -18,6 +18,7 @@ CARD = Card(
     dead_queries="all but the last `latents` positions: they are keys only, and have no output",
     notes=(
         "layer kind 0 is the cross-attention, kind 1 the stack of layers among latents, which the paper repeats",
+        "decoding with more layers above than one keeps keys that were made from tokens which are no latents any more",
         "only the latents predict, so a training step learns from min(latents, n) positions",
     ),
 )

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attnprof.quantities import SELECTION, Unit, costed
+from attnprof.cli.cost_groups import show_groups
+from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.usercode import FLAGS
 
 UNKNOWN = "unknown"
+OF_SOME = (SELECTION, RECURRENCE)  # columns that are left out where no row has them
 WRITTEN: Mapping[Unit, Callable[[Any], str]] = {
     Unit.FLOPS: format_flops,
     Unit.OPS: format_count,
@@ -44,6 +46,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         console.print(f"  called as {point['call']}", style="dim", markup=False, soft_wrap=True)
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
+    if "groups" in answer:
+        show_groups(console, answer)
     show_table(console, answer["table"])
     if options["certificate"]:
         show_certificates(console, answer["table"])
@@ -94,7 +98,7 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    shown = [q for q in costed() if q.column and (q is not SELECTION or any(row[q.key] for row in rows))]
+    shown = [q for q in costed() if q.column and (q not in OF_SOME or any(row[q.key] for row in rows))]
     for name in ("n", "pass", *(quantity.column for quantity in shown)):
         table.add_column(name, justify="left" if name == "pass" else "right")
     for row in rows:

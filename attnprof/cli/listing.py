@@ -55,20 +55,31 @@ def command(
     have, ours. `data` says whether the pattern depends on the data; `run by` what can compute it on this
     machine, the default first, or nothing yet (its graph alone is known).
     """
-    found = {name: card(name) for name in names()}
-    if class_ is not None:
-        found = {name: it for name, it in found.items() if class_.lower() in it.survey_class.lower()} or _no(
-            class_, found
-        )
-    kept = {
-        name: it
-        for name, it in found.items()
-        if (causal is None or causal in it.causality)
-        and (it.decode or not decode)
-        and (data_dependent is None or it.data_dependent == data_dependent)
-        and (executed is None or is_written(name, it) == executed)
-        and (impl is None or cannot(name, it, impl) is None)
-    }
+    kept = _of_class({name: card(name) for name in names()}, class_)
+    kept = _with_forms(kept, causal, decode)
+    if data_dependent is not None:
+        kept = {name: it for name, it in kept.items() if it.data_dependent == data_dependent}
+    if executed is not None:
+        kept = {name: it for name, it in kept.items() if is_written(name, it) == executed}
+    if impl is not None:
+        kept = {name: it for name, it in kept.items() if cannot(name, it, impl) is None}
+    _print(kept, as_json)
+
+
+def _of_class(found: dict[str, Card], words: str | None) -> dict[str, Card]:
+    kept = {name: it for name, it in found.items() if words is None or words.lower() in it.survey_class.lower()}
+    if words is not None and not kept:
+        raise unknown("class", words, {it.survey_class for it in found.values() if it.survey_class})
+    return kept
+
+
+def _with_forms(found: dict[str, Card], causal: bool | None, decode: bool) -> dict[str, Card]:
+    if decode:
+        found = {name: it for name, it in found.items() if it.decode}
+    return {name: it for name, it in found.items() if causal is None or causal in it.causality}
+
+
+def _print(kept: dict[str, Card], as_json: bool) -> None:
     if as_json:
         emit({"schemes": [facts(name, it) for name, it in kept.items()]})
     elif sys.stdout.isatty():
@@ -76,10 +87,6 @@ def command(
     else:
         for row in (COLUMNS, *(cells(name, it) for name, it in kept.items())):
             click.echo("\t".join(row))
-
-
-def _no(class_: str, found: dict[str, Card]) -> dict[str, Card]:
-    raise unknown("class", class_, {it.survey_class for it in found.values() if it.survey_class})
 
 
 def facts(name: str, it: Card) -> dict[str, Any]:

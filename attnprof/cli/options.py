@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -185,6 +186,17 @@ def shape_of(n: int, *, causal: bool, dtype: DType | None = None, **sizes: Any) 
 def emit(data: Mapping[str, Any]) -> None:
     """Print one JSON object with its schema version on standard output."""
     click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **plain(data)}, indent=2, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Print a line on standard error as it is: texts that are not ours hold no markup, and paths are never wrapped."""
+    click.echo(printable(text, sys.stderr), err=True)
+
+
+def printable(text: str, stream: Any) -> str:
+    """A text as a stream can show it: what its encoding lacks, and bytes of a path that are no text, escaped."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def notes() -> Console:

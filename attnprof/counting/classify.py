@@ -6,9 +6,8 @@ parts; anything else has weight that nobody has counted, and a total that would 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +26,7 @@ from attnprof.counting.operators import (
 from attnprof.counting.registry import OperatorWork, numel
 from attnprof.counting.storages import flat
 from attnprof.counting.variants import base_name, functional, is_composite
-from attnprof.torch_private import schema
+from attnprof.torch_private import Overload, schema
 
 
 class OperatorKind(Enum):
@@ -46,7 +45,7 @@ class OperatorKind(Enum):
 EACH = "_foreach_"
 
 
-def kind_of(operator: Any) -> OperatorKind:
+def kind_of(operator: Overload) -> OperatorKind:
     """The kind of an overload that has no formula."""
     name = base_name(operator)
     if operator.namespace in ("prim", "profiler") or name in ANSWERS:
@@ -57,7 +56,7 @@ def kind_of(operator: Any) -> OperatorKind:
     return OperatorKind.VIEW if name in VIEWS or _is_view(same) else _kind_of_functional(same)
 
 
-def _kind_of_functional(operator: Any) -> OperatorKind:
+def _kind_of_functional(operator: Overload) -> OperatorKind:
     name = base_name(operator)
     found = _kind_of_name(operator, name)
     if found is None and name.startswith(EACH):
@@ -65,7 +64,7 @@ def _kind_of_functional(operator: Any) -> OperatorKind:
     return found or OperatorKind.UNKNOWN
 
 
-def _kind_of_name(operator: Any, name: str) -> OperatorKind | None:
+def _kind_of_name(operator: Overload, name: str) -> OperatorKind | None:
     if name in ANSWERS or name in VIEWS:
         return OperatorKind.VIEW
     if name in COPIES or not _takes_tensors(operator) or name.startswith(("new_", "empty", "to_padded")):
@@ -81,21 +80,21 @@ def _kind_of_name(operator: Any, name: str) -> OperatorKind | None:
     return OperatorKind.COPY if torch.Tag.view_copy in operator.tags else None
 
 
-def _kind_of_single(operator: Any) -> OperatorKind | None:
+def _kind_of_single(operator: Overload) -> OperatorKind | None:
     """The kind of what `_foreach_abs` does to each of its tensors."""
     packet = getattr(torch.ops.aten, base_name(operator).removeprefix(EACH).removesuffix("_"), None)
     return None if packet is None else _kind_of_functional(getattr(packet, packet.overloads()[0]))
 
 
-def _is_view(operator: Any) -> bool:
+def _is_view(operator: Overload) -> bool:
     return any(r.alias_info is not None and not r.alias_info.is_write for r in schema(operator).returns)
 
 
-def _takes_tensors(operator: Any) -> bool:
+def _takes_tensors(operator: Overload) -> bool:
     return any("Tensor" in str(argument.type) for argument in schema(operator).arguments)
 
 
-def worker(operator: Any, kind: OperatorKind) -> Callable[[Any, Any], OperatorWork | None]:
+def worker(operator: Overload, kind: OperatorKind) -> Callable[[Sequence[object], object], OperatorWork | None]:
     """A function of an operator's arguments and result that gives its work apart from FLOPs."""
     name = base_name(functional(operator)).removeprefix(EACH)
     if kind is OperatorKind.POINTWISE:
@@ -114,7 +113,7 @@ def _pointwise(elements: int, heavy: bool) -> OperatorWork:
     return OperatorWork(0, elements, 0) if heavy else OperatorWork(0, 0, elements)
 
 
-def _elements(out: Any) -> int:
+def _elements(out: object) -> int:
     """Elements of the first result; of all tensors of a list."""
     if isinstance(out, list):
         return sum(numel(t.shape) for t in flat(out))
@@ -122,11 +121,11 @@ def _elements(out: Any) -> int:
     return 0 if first is None else numel(first.shape)
 
 
-def _largest(args: Any) -> int:
+def _largest(args: Sequence[object]) -> int:
     return sum(numel(t.shape) for t in flat(args[:1])) if args else 0
 
 
-def _moved(args: Any, out: Any) -> int:
+def _moved(args: Sequence[object], out: object) -> int:
     """Elements that an indexed read or write moves: the result of a gather, the source of a scatter."""
     given = [t for t in args[1:] if isinstance(t, Tensor)]
     sources = [t for t in given if t.is_floating_point() or t.is_complex()]

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import LayeredTarget, SchemeTarget, Target
+from attnprof.counting.added import Counted, count_layers
 from attnprof.counting.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.counting.built import Built
 from attnprof.counting.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
 from attnprof.counting.decode_step import OF_BLOCKS, refuse_decoding, state_sizes, stated_state
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
-from attnprof.counting.useful import useful_flops
+from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import Unsupported
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, own_mistakes, remarks
 from attnprof.words import Level, Pass
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A cost, the reason for each figure that is missing, and what a reader should know of the run."""
-
-    cost: Cost
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
 
 
 def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, second_opinion: bool = False) -> Counted:
@@ -39,6 +31,8 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     count. Raises `Unsupported` where the target has no such pass.
     """
     pass_ = Pass(pass_)
+    if isinstance(target, LayeredTarget):
+        return count_layers(target, shape, pass_, partial(count, core=core))
     if pass_ is Pass.DECODE:
         refuse_decoding(target, shape)
     try:
@@ -116,6 +110,7 @@ def record(
     cost = Cost(
         flops_executed=tally.flops if complete else None,
         flops_core_executed=tally.core if complete and core else None,
+        recurrence_flops=recurrence_flops(target, shape, pass_),
         selection_flops=tally.selection if complete else None,
         flops_core_useful=useful,
         flops_paper=paper,

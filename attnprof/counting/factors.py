@@ -14,6 +14,9 @@ from attnprof.torch_private import current_node, next_sequence, sequence_of, sto
 # What adds a gradient to others, or sets it beside them, leaves it that gradient, whatever the others are made of.
 SUMS = frozenset({"add", "sub", "cat", "stack", "copy"})
 
+# What takes some of its first argument's elements, which of them the others say: rows of a bank of weights, by data.
+SELECTIONS = frozenset({"index", "_unsafe_index", "index_select", "gather", "embedding", "take"})
+
 
 class Product:
     """One product of a backward that is written by hand, called core until its result turns up as a gradient."""
@@ -23,10 +26,15 @@ class Product:
 
 
 class FactorHistory(NamedTuple):
-    """What a storage was made of: parameters (None where the input is among them too), and products as they came."""
+    """What a storage was made of: parameters (None where the input is among them too), and products as they came.
+
+    `selected`: data chose which elements of the parameters: an expert's weights, or the embeddings of some ids. They
+    are a factor like any weight, but what a product makes of them is of the input.
+    """
 
     parameters: frozenset[int] | None = None
     products: frozenset[Product] = frozenset()
+    selected: bool = False
 
 
 OF_INPUT = FactorHistory()
@@ -37,7 +45,8 @@ class FactorOrigin(Origin):
     """Core is every product that has no parameter among its factors, and the backward of such a product.
 
     What is computed from parameters and constants alone (a transposed, cast, masked or normalised weight) counts as a
-    parameter; what is added to a product or masks it (a bias) is no factor.
+    parameter, and so does a selection of one by data (gathered experts, a bank of adapters); what is added to a product
+    or masks it (a bias) is no factor.
     """
 
     follows = True
@@ -72,15 +81,21 @@ class FactorOrigin(Origin):
     def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
         self.since = next_sequence()
         given = [self.past.get(t) or OF_INPUT for t in flat(args)]
+        if operator in SELECTIONS and given[0].parameters:
+            self._keep(out, given[0]._replace(selected=True))
+            return
         known = [past.parameters for past in given if past.parameters is not None]
         parameters = frozenset().union(*known) if len(known) == len(given) else None
         if operator == "lift_fresh":
             parameters = frozenset()
+        selected = any(past.selected for past in given)
+        if selected and flops is not None:
+            parameters = None
         if flops is None:
             products = self._carried(operator.removesuffix("_"), given)
         else:
             products = frozenset({Product(flops)}) if self.by_hand else frozenset()
-        self._keep(out, FactorHistory(parameters, products))
+        self._keep(out, FactorHistory(parameters, products, selected and parameters is not None))
 
     def _carried(self, operator: str, given: list[FactorHistory]) -> frozenset[Product]:
         """The products whose results are still gradients as they came after this operator."""

@@ -2,6 +2,7 @@
 
 from attnprof.counting import (
     formulas_attention,
+    formulas_carry,
     formulas_chosen,
     formulas_convolution,
     formulas_fft,
@@ -16,6 +17,7 @@ from attnprof.counting.registry import Formula, OperatorWork, formula_of, formul
 
 SHIPPED = (
     formulas_attention,
+    formulas_carry,
     formulas_chosen,
     formulas_convolution,
     formulas_fft,

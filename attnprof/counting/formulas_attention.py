@@ -7,6 +7,7 @@ Forward: scores and weighted sum, 2 (d_k + d_v) a pair. Backward: scores again, 
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -47,32 +48,32 @@ def backward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backe
     )
 
 
-def heads_first(given: Any) -> tuple[Any, Any]:
+def heads_first(given: SimpleNamespace) -> tuple[int, int]:
     """Queries and keys of `[b, h, n, d]`."""
     return given.query.shape[-2], given.key.shape[-2]
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_for_cpu)
-def flash_cpu(given: Any, out: Any) -> OperatorWork:
+def flash_cpu(given: SimpleNamespace, out: object) -> OperatorWork:
     """torch's CPU flash kernel, by the tiles that it visits."""
     return forward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_for_cpu_backward)
-def flash_cpu_backward(given: Any, out: Any) -> OperatorWork:
+def flash_cpu_backward(given: SimpleNamespace, out: object) -> OperatorWork:
     """Its backward, over the same tiles."""
     return backward_work(given.query, given.value, tiles.flash_cpu(*heads_first(given), given.is_causal), "flash (CPU)")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention)
-def flash(given: Any, out: Any) -> OperatorWork:
+def flash(given: SimpleNamespace, out: object) -> OperatorWork:
     """FlashAttention on an accelerator; it aligns the causal mask bottom right."""
     seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
     return forward_work(given.query, given.value, seen, "flash")
 
 
 @register_by_name(aten._scaled_dot_product_flash_attention_backward)
-def flash_backward(given: Any, out: Any) -> OperatorWork:
+def flash_backward(given: SimpleNamespace, out: object) -> OperatorWork:
     """Its backward."""
     seen = tiles.triangle(*heads_first(given), given.is_causal, bottom_right=True)
     return backward_work(given.query, given.value, seen, "flash")
@@ -88,7 +89,7 @@ TOP_LEFT = {
 }
 
 
-def top_left(given: Any, out: Any, kernel: str) -> OperatorWork:
+def top_left(given: SimpleNamespace, out: object, kernel: str) -> OperatorWork:
     """A kernel that SDPA calls with a mask aligned top left, forward or (given a gradient) backward."""
     seen = tiles.triangle(*heads_first(given), given.is_causal)
     work = backward_work if hasattr(given, "out") else forward_work
@@ -100,20 +101,20 @@ for _operator, _kernel in TOP_LEFT.items():
 
 
 @register_by_name(aten._scaled_dot_product_attention_math_for_mps)
-def metal(given: Any, out: Any) -> OperatorWork:
+def metal(given: SimpleNamespace, out: object) -> OperatorWork:
     """Explicit attention in one operator: every pair, whatever the mask."""
     return forward_work(given.query, given.value, tiles.triangle(*heads_first(given), False), "math (Metal)")
 
 
 @register(aten._triton_scaled_dot_attention)
-def triton(q: Tensor, k: Tensor, v: Tensor, *_: Any, out: Any, **__: Any) -> OperatorWork:
+def triton(q: Tensor, k: Tensor, v: Tensor, *_: object, out: object, **__: object) -> OperatorWork:
     """A Triton kernel that keeps every pair."""
     return forward_work(q, v, tiles.triangle(q.shape[-2], k.shape[-2], False), "triton")
 
 
 @register(aten._native_multi_head_attention, aten._triton_multi_head_attention)
 def fast_path(
-    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: Any, out: Any, **__: Any
+    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: object, out: Any, **__: object
 ) -> OperatorWork:
     """`nn.MultiheadAttention` in inference, in one operator: four projections and the mixing, a pair of each head."""
     batch, n, m = q.shape[0], q.shape[1], k.shape[1]
@@ -123,7 +124,7 @@ def fast_path(
 
 
 @register_by_name(aten._transformer_encoder_layer_fwd)
-def encoder_fast_path(given: Any, out: Any) -> OperatorWork:
+def encoder_fast_path(given: SimpleNamespace, out: object) -> OperatorWork:
     """`nn.TransformerEncoderLayer` in inference, in one operator: the attention and the two products of its FFN."""
     x, width = given.src, given.embed_dim
     attention = fast_path(x, x, x, width, given.num_heads, given.qkv_weight, out=out)
@@ -133,7 +134,7 @@ def encoder_fast_path(given: Any, out: Any) -> OperatorWork:
 
 @register(FLEX)
 def flex(
-    q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: Any, out: Any, **__: Any
+    q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: object, out: Any, **__: object
 ) -> OperatorWork:
     """FlexAttention: the tiles that its BlockMask leaves alive, each of them whole."""
     return forward_work(q, v, live_tiles(q, k, block_mask), "flex")
@@ -142,7 +143,7 @@ def flex(
 @register(FLEX_BACKWARD)
 def flex_backward(
     q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
-    block_mask: Any, *_: Any, out: Any, **__: Any,
+    block_mask: Any, *_: object, out: Any, **__: object,
 ) -> OperatorWork:  # fmt: skip
     """FlexAttention's backward, over the same tiles."""
     return backward_work(q, v, live_tiles(q, k, block_mask), "flex")

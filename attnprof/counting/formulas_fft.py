@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,21 +18,21 @@ def transform_flops(points: int, batch: int, per_point: float) -> int:
 
 
 @register(aten._fft_c2c)
-def complex_to_complex(x: Tensor, dims: list[int], *_: Any, out: Any, **__: Any) -> int:
+def complex_to_complex(x: Tensor, dims: list[int], *_: object, out: object, **__: object) -> int:
     """5 N log2 N for N complex points."""
     points = numel(x.shape[d] for d in dims)
     return transform_flops(points, numel(x.shape) // points, 5)
 
 
 @register(aten._fft_r2c)
-def real_to_complex(x: Tensor, dims: list[int], *_: Any, out: Any, **__: Any) -> int:
+def real_to_complex(x: Tensor, dims: list[int], *_: object, out: object, **__: object) -> int:
     """Half of a complex transform: 2.5 N log2 N for N real points."""
     points = numel(x.shape[d] for d in dims)
     return transform_flops(points, numel(x.shape) // points, 2.5)
 
 
 @register(aten._fft_c2r)
-def complex_to_real(x: Tensor, dims: list[int], *_: Any, out: Any, **__: Any) -> int:
+def complex_to_real(x: Tensor, dims: list[int], *_: object, out: Tensor, **__: object) -> int:
     """Half of a complex transform: 2.5 N log2 N for N real points."""
     points = numel(out.shape[d] for d in dims)
     return transform_flops(points, numel(out.shape) // points, 2.5)

@@ -6,6 +6,7 @@ not on fake ones.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -35,7 +36,13 @@ def lengths(ends: Tensor) -> list[int] | None:
 
 
 def attended(
-    given: Any, work: Any, kernel: str, ends: tuple[Any, Any], window: tuple[Any, Any], bottom_right: bool, token: int
+    given: SimpleNamespace,
+    work: Any,
+    kernel: str,
+    ends: tuple[Any, Any],
+    window: tuple[Any, Any],
+    bottom_right: bool,
+    token: int,
 ) -> OperatorWork | Unknowable:
     """The work of every sequence; `token` is the dimension of tokens in a batch that is not packed."""
     q, k, v = given.query, given.key, given.value
@@ -50,34 +57,34 @@ def attended(
     return work(q.shape[-2], q, v, seen, kernel)
 
 
-def flash_window(given: Any) -> tuple[Any, Any]:
+def flash_window(given: SimpleNamespace) -> tuple[Any, Any]:
     """How far a query of FlashAttention looks back and ahead, None for without end."""
     behind, ahead = (None if w in (None, NO_WINDOW) else w for w in (given.window_size_left, given.window_size_right))
     return behind, 0 if given.is_causal else ahead
 
 
 @register_by_name(aten._flash_attention_forward, aten._flash_attention_forward_no_dropout_inplace)
-def flash(given: Any, out: Any) -> OperatorWork | Unknowable:
+def flash(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """FlashAttention on `[b, n, h, d]`, or on packed `[tokens, h, d]`."""
     ends = given.cum_seq_q, given.cum_seq_k
     return attended(given, forward_of, "flash", ends, flash_window(given), True, 1)
 
 
 @register_by_name(aten._flash_attention_backward)
-def flash_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
+def flash_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = (None, None) if given.query.dim() == 4 else (given.cum_seq_q, given.cum_seq_k)
     return attended(given, backward_of, "flash", ends, flash_window(given), True, 1)
 
 
-def efficient_window(given: Any) -> tuple[Any, Any]:
+def efficient_window(given: SimpleNamespace) -> tuple[Any, Any]:
     """The same of the memory-efficient kernel; its window ends at the query."""
     behind = given.window_size - 1 if given.window_size else None
     return behind, None if given.custom_mask_type == NO_MASK else 0
 
 
 @register_by_name(aten._efficient_attention_forward)
-def efficient(given: Any, out: Any) -> OperatorWork | Unknowable:
+def efficient(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """The memory-efficient kernel on `[b, n, h, d]`, or on sequences packed into a batch of one."""
     ends = given.cu_seqlens_q, given.cu_seqlens_k
     right = given.custom_mask_type > TOP_LEFT
@@ -85,7 +92,7 @@ def efficient(given: Any, out: Any) -> OperatorWork | Unknowable:
 
 
 @register_by_name(aten._efficient_attention_backward)
-def efficient_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
+def efficient_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = given.cu_seqlens_q, given.cu_seqlens_k
     right = given.custom_mask_type > TOP_LEFT
@@ -93,14 +100,14 @@ def efficient_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
 
 
 @register_by_name(aten._cudnn_attention_forward)
-def cudnn(given: Any, out: Any) -> OperatorWork | Unknowable:
+def cudnn(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """cuDNN's kernel on `[b, h, n, d]`, or on packed sequences."""
     ends = given.cum_seq_q, given.cum_seq_k
     return attended(given, forward_of, "cudnn", ends, (None, 0 if given.is_causal else None), False, -2)
 
 
 @register_by_name(aten._cudnn_attention_backward)
-def cudnn_backward(given: Any, out: Any) -> OperatorWork | Unknowable:
+def cudnn_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknowable:
     """Its backward."""
     ends = (None, None) if given.query.dim() == 4 else (given.cum_seq_q, given.cum_seq_k)
     return attended(given, backward_of, "cudnn", ends, (None, 0 if given.is_causal else None), False, -2)

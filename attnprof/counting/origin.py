@@ -65,7 +65,7 @@ class Origin:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: object, out: object, flops: Any = None) -> None:
         """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
 
     def given(self, tensors: Iterable[Tensor]) -> None:
@@ -121,10 +121,10 @@ class MarkedOrigin(Origin):
         before = module.register_forward_pre_hook(self._enter)
         return before, module.register_forward_hook(self._leave, always_call=True), _Step(self, module)
 
-    def _enter(self, *_: Any) -> None:
+    def _enter(self, *_: object) -> None:
         self.spans.began()
 
-    def _leave(self, *_: Any) -> None:
+    def _leave(self, *_: object) -> None:
         self.spans.ended()
 
     def is_core(self, factors: Iterable[Tensor]) -> bool:
@@ -144,7 +144,7 @@ class _Step:
             return
         step = module.step
 
-        def marked(*args: Any) -> Any:
+        def marked(*args: object) -> Any:
             origin._enter()
             try:
                 return step(*args)

@@ -38,8 +38,8 @@ class CountedRun:
     param_grad_bytes: int = 0
     state: dict[str, int] = field(default_factory=dict)
     recomputes: bool = False
-    forward_flops: Any = 0
-    forward_core: Any = 0
+    forward_flops: int = 0
+    forward_core: int = 0
     calls: int = 0
     output_bytes: int = 0
     kept: dict[int, Any] = field(default_factory=dict)

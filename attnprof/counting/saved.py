@@ -38,7 +38,7 @@ def nodes(outputs: list[Tensor]) -> Iterator[Any]:
                 pending.append(following)
 
 
-def _inside(value: Any) -> Iterator[Tensor]:
+def _inside(value: object) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield from flat((value,))
     elif isinstance(value, (tuple, list)):

@@ -51,8 +51,8 @@ class Lifetimes:
     """
 
     def __init__(self) -> None:
-        self.live: Any = 0
-        self.peak: Any = 0
+        self.live: int = 0
+        self.peak: int = 0
         self.at_peak: tuple[_Life, ...] = ()
         self.known: dict[int, _Life] = {}
         self.outside: dict[int, _Life] = {}
@@ -113,7 +113,7 @@ def unique_bytes(tensors: Iterable[Tensor]) -> int:
     return sum({storage_key(t): t.untyped_storage().nbytes() for t in flat(tensors)}.values())
 
 
-def flat(values: Any) -> Iterator[Tensor]:
+def flat(values: Iterable[object]) -> Iterator[Tensor]:
     """The tensors among arguments or results, lists included; a sparse or nested one by what it is made of."""
     for value in values:
         if isinstance(value, Tensor):

@@ -14,7 +14,7 @@ class OperatorLine:
     """One operator: calls and FLOPs so far."""
 
     calls: int = 0
-    flops: Any = 0
+    flops: int = 0
     reason: str = ""
 
 
@@ -22,13 +22,13 @@ class OperatorLine:
 class OperatorTally:
     """What the operators of a pass add up to. Sums may be symbolic."""
 
-    flops: Any = 0
-    core: Any = 0
-    selection: Any = 0
-    exp_ops: Any = 0
-    arith_ops: Any = 0
-    select_ops: Any = 0
-    moved_bytes: Any = 0
+    flops: int = 0
+    core: int = 0
+    selection: int = 0
+    exp_ops: int = 0
+    arith_ops: int = 0
+    select_ops: int = 0
+    moved_bytes: int = 0
     counted: dict[str, OperatorLine] = field(default_factory=dict)
     uncounted: dict[str, OperatorLine] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)

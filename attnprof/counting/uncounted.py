@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attnprof.counting.operators import words
 from attnprof.counting.variants import base_name, functional
+from attnprof.torch_private import Overload
 
 REASONS: dict[str, frozenset[str]] = {
     "its work is that of the stored elements, whose number a sparse tensor's shape does not tell": words(
@@ -28,7 +27,7 @@ REASONS: dict[str, frozenset[str]] = {
 }
 
 
-def reason_of(operator: Any) -> str:
+def reason_of(operator: Overload) -> str:
     """Why one of torch's operators has no formula; empty for one that nobody has looked at, as a user's own."""
     if operator.namespace != "aten":
         return ""

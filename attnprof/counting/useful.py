@@ -40,6 +40,17 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
     return flops * (1 + BACKWARD) if pass_ == Pass.TRAIN else flops, ""
 
 
+def recurrence_flops(target: Target, shape: Shape, pass_: Pass) -> int | None:
+    """What a recurrence asks for, however it is cut into chunks: n of its steps, three times that for `train`.
+
+    One step for `decode`; None of a target that is no recurrence.
+    """
+    step = target.flops_step(shape) if isinstance(target, SchemeTarget) and shape.causal else None
+    if step is None:
+        return None
+    return step if pass_ is Pass.DECODE else shape.n * step * (1 + BACKWARD if pass_ is Pass.TRAIN else 1)
+
+
 def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
     """The encoder over m tokens, the decoder over n, and between them n m pairs a layer and head."""
     source, why = useful_flops(target, shape.replace(n=shape.keys, m=None, causal=False), pass_)
@@ -108,11 +119,16 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 
 def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
-    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+    """Of the query after n tokens, its own key included; of the last of n where a target cannot say.
+
+    Where data decide about the edges, by the stated pairs: a draw of edges is no count of them.
+    """
     known = target if isinstance(target, SchemeTarget) else None
     pattern = pattern if known is None else known.graph(shape, later=1)
 
     def work(layer: int, head: int) -> EdgeWork:
+        if known is not None and known.card.data_dependent and (before := known.pairs(shape, layer, head)) is not None:
+            return EdgeWork((known.pairs(shape.replace(n=shape.n + 1), layer, head) or before) - before)
         terms = pattern.expr(layer, head).terms()
         stated = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
         if stated is not None:

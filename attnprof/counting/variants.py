@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 
-from attnprof.torch_private import has_kernel, schema
+from attnprof.torch_private import Overload, has_kernel, schema
 
 
-def base_name(operator: Any) -> str:
+def base_name(operator: Overload) -> str:
     """An overload's name without its namespace: `addmm_` of `aten::addmm_`."""
     return schema(operator).name.split("::")[1]
 
 
-def out_arguments(operator: Any) -> frozenset[str]:
+def out_arguments(operator: Overload) -> frozenset[str]:
     """Names of the arguments that results are written to: `out`, `grad_input`, `values` and `indices`."""
     return frozenset(a.name for a in schema(operator).arguments if a.kwarg_only and _is_written(a))
 
 
-def writes_first(operator: Any) -> bool:
+def writes_first(operator: Overload) -> bool:
     """Whether it is an in-place variant: `addmm_` of `addmm`."""
     arguments = schema(operator).arguments
     return base_name(operator).endswith("_") and bool(arguments) and _is_written(arguments[0])
 
 
-def functional(operator: Any) -> Any:
+def functional(operator: Overload) -> Overload:
     """The overload that does the same and returns a new tensor; the operator itself where it is that, or has none."""
     written = bool(out_arguments(operator))
     if not written and not writes_first(operator):
@@ -41,21 +40,21 @@ def functional(operator: Any) -> Any:
     return operator
 
 
-def _overloads(namespace: str, name: str) -> Iterator[Any]:
+def _overloads(namespace: str, name: str) -> Iterator[Overload]:
     packet = getattr(getattr(torch.ops, namespace), name, None)
     if packet is not None:
         yield from (getattr(packet, overload) for overload in packet.overloads())
 
 
-def _named(operator: Any) -> list[tuple[str, str]]:
+def _named(operator: Overload) -> list[tuple[str, str]]:
     return [(a.name, str(a.type)) for a in _read(operator)]
 
 
-def _typed(operator: Any) -> list[str]:
+def _typed(operator: Overload) -> list[str]:
     return [str(a.type) for a in _read(operator) if str(a.type) not in ("Generator", "Optional[Generator]")]
 
 
-def _read(operator: Any) -> Iterator[Any]:
+def _read(operator: Overload) -> Iterator[torch.Argument]:
     outs = out_arguments(operator)
     return (a for a in schema(operator).arguments if a.name not in outs and a.name not in ALLOCATION)
 
@@ -64,11 +63,11 @@ def _read(operator: Any) -> Iterator[Any]:
 ALLOCATION = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format"})
 
 
-def _is_written(argument: Any) -> bool:
+def _is_written(argument: torch.Argument) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
-def factor_positions(operator: Any) -> tuple[int, ...]:
+def factor_positions(operator: Overload) -> tuple[int, ...]:
     """Which of a product's positional arguments may be factors: not what is added to it, nor a bias or a mask.
 
     What has a `beta` adds its first argument.
@@ -82,7 +81,7 @@ def _is_added(name: str) -> bool:
     return "bias" in name or "mask" in name
 
 
-def is_composite(operator: Any) -> bool:
+def is_composite(operator: Overload) -> bool:
     """Whether torch writes an operator in terms of others, which are counted one by one.
 
     Not where a CPU has a kernel for it all the same, as for `silu_backward`: that one runs, and makes no intermediates.

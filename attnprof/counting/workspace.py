@@ -18,6 +18,7 @@ from attnprof.counting import casts, tiles
 from attnprof.counting.classify import OperatorKind
 from attnprof.counting.operators import words
 from attnprof.counting.variants import base_name, functional
+from attnprof.torch_private import Overload
 
 aten = torch.ops.aten
 Workspace = Callable[..., int]
@@ -32,7 +33,7 @@ def _accumulators(q: Tensor) -> int:
     return 4 if q.element_size() <= 4 else 8
 
 
-def flash_cpu(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
+def flash_cpu(q: Tensor, k: Tensor, v: Tensor, *_: object, **__: object) -> int:
     """Each thread of the CPU flash kernel holds one tile of scores, its row statistics and its output rows."""
     n, m, d = q.shape[-2], k.shape[-2], q.shape[-1]
     rows, keys = min(tiles.flash_cpu_split(n), n), min(tiles.FLASH_CPU_KEYS, m)
@@ -41,7 +42,7 @@ def flash_cpu(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
     return threads * (_accumulators(q) * (rows * keys + 2 * rows + rows * d) + reduced)
 
 
-def flash_cpu_backward(grad: Tensor, q: Tensor, k: Tensor, *_: Any, **__: Any) -> int:
+def flash_cpu_backward(grad: Tensor, q: Tensor, k: Tensor, *_: object, **__: object) -> int:
     """Two tiles a thread, the row sums, and the gradient in the kernel's own layout `[b, n, h, d]`."""
     n, m = q.shape[-2], k.shape[-2]
     rows, keys = min(tiles.flash_cpu_split(n), n), min(tiles.FLASH_CPU_KEYS, m)
@@ -58,28 +59,28 @@ def gemm_ready(t: Tensor) -> bool:
     return (across == 1 and down >= max(1, columns)) or (down == 1 and across >= max(1, rows))
 
 
-def product(a: Tensor, b: Tensor, **__: Any) -> int:
+def product(a: Tensor, b: Tensor, **__: object) -> int:
     """A product copies an operand that BLAS cannot read, a batched one item by item, and conjugates one that waits."""
     copied = sum(nbytes(t) // (max(1, t.shape[0]) if t.dim() == 3 else 1) for t in (a, b) if not gemm_ready(t))
     return copied + sum(nbytes(t) for t in (a, b) if t.is_conj())
 
 
-def added_product(_: Tensor, a: Tensor, b: Tensor, **__: Any) -> int:
+def added_product(_: Tensor, a: Tensor, b: Tensor, **__: object) -> int:
     """The same, with a tensor that is added."""
     return product(a, b)
 
 
-def contiguous_copy(x: Tensor, *_: Any, **__: Any) -> int:
+def contiguous_copy(x: Tensor, *_: object, **__: object) -> int:
     """Kernels that read along rows copy an input that is not contiguous."""
     return 0 if x.is_contiguous() else nbytes(x)
 
 
-def contiguous_copies(grad: Tensor, result: Tensor, *_: Any, **__: Any) -> int:
+def contiguous_copies(grad: Tensor, result: Tensor, *_: object, **__: object) -> int:
     """The backward of such a kernel copies either of its inputs."""
     return contiguous_copy(grad) + contiguous_copy(result)
 
 
-def transform(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
+def transform(x: Tensor, dims: list[int], *_: object, **__: object) -> int:
     """A Fourier transform copies its input unless the transformed dimensions lie innermost, one batch before them."""
     order = sorted((d for d in range(x.dim()) if d not in dims), key=lambda d: -x.stride(d)) + list(dims)
     expected = 1
@@ -90,7 +91,7 @@ def transform(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
     return 0
 
 
-def roll(x: Tensor, shifts: list[int], dims: list[int] | None = None, **__: Any) -> int:
+def roll(x: Tensor, shifts: list[int], dims: list[int] | None = None, **__: object) -> int:
     """One dimension is rolled after the other: all but the last leave a copy."""
     return nbytes(x) if dims is not None and len(dims) > 1 else 0
 
@@ -98,7 +99,7 @@ def roll(x: Tensor, shifts: list[int], dims: list[int] | None = None, **__: Any)
 MKLDNN_ELEMENTS = 20480
 
 
-def log_sum_exp(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
+def log_sum_exp(x: Tensor, dims: list[int], *_: object, **__: object) -> int:
     """The exponentials of the input beside their maxima."""
     reduced = math.prod(x.shape[d] for d in dims) if dims and x.dim() else x.numel()
     return nbytes(x) + nbytes(x) // max(1, reduced)
@@ -106,7 +107,7 @@ def log_sum_exp(x: Tensor, dims: list[int], *_: Any, **__: Any) -> int:
 
 def convolution(
     x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, outer: Any,
-    groups: int, *_: Any, made: Tensor, **__: Any,
+    groups: int, *_: object, made: Tensor, **__: object,
 ) -> int:  # fmt: skip
     """oneDNN copies input and weight into its own layout, then the result out of it; small ones unfold the input.
 
@@ -128,12 +129,12 @@ def blocked(channels: int) -> int:
     return -(-channels // lanes) * lanes
 
 
-def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *_: object, **__: object) -> int:
     """oneDNN's copies of the gradient, the input and the weight."""
     return nbytes(grad) + nbytes(x) + nbytes(weight)
 
 
-def safe_softmax(x: Tensor, *_: Any, **__: Any) -> int:
+def safe_softmax(x: Tensor, *_: object, **__: object) -> int:
     """Which scores are minus infinity, which rows are nothing else, and the zero that those rows get."""
     return contiguous_copy(x) + x.numel() + x.numel() // max(1, x.shape[-1]) + x.element_size()
 
@@ -144,27 +145,27 @@ def sort(x: Tensor, *args: Any, **kwargs: Any) -> int:
     return 8 * x.shape[dim] if x.dim() else 8
 
 
-def kth_value(x: Tensor, *_: Any, **__: Any) -> int:
+def kth_value(x: Tensor, *_: object, **__: object) -> int:
     """A copy to be ordered in place, and the places."""
     return x.numel() * (x.element_size() + 8)
 
 
-def layer_norm_backward(grad: Tensor, x: Tensor, shape: list[int], *_: Any, **__: Any) -> int:
+def layer_norm_backward(grad: Tensor, x: Tensor, shape: list[int], *_: object, **__: object) -> int:
     """Each thread sums the gradients of scale and shift on its own."""
     return 2 * torch.get_num_threads() * math.prod(shape) * grad.element_size()
 
 
-def group_norm_backward(grad: Tensor, *_: Any, **__: Any) -> int:
+def group_norm_backward(grad: Tensor, *_: object, **__: object) -> int:
     """Two sums over the places of each channel."""
     return 2 * math.prod(grad.shape[:2]) * grad.element_size()
 
 
-def batch_norm(x: Tensor, *_: Any, **__: Any) -> int:
+def batch_norm(x: Tensor, *_: object, **__: object) -> int:
     """Scale and shift of each channel."""
     return 2 * x.shape[1] * x.element_size()
 
 
-def unfold_backward(grad: Tensor, sizes: list[int], dim: int, size: int, step: int, **__: Any) -> int:
+def unfold_backward(grad: Tensor, sizes: list[int], dim: int, size: int, step: int, **__: object) -> int:
     """The places along the dimension, where windows overlap."""
     return 8 * sizes[dim] if step < size else 0
 
@@ -242,13 +243,13 @@ ESTIMATED = words("convolution convolution_backward")
 FREE = (OperatorKind.VIEW, OperatorKind.COMPOSITE)
 
 
-def workspace_of(operator: Any, kind: OperatorKind) -> Workspace | None:
+def workspace_of(operator: Overload, kind: OperatorKind) -> Workspace | None:
     """The workspace of an operator's kernel on a CPU, where it has one that is known."""
     found = workspaces.get(functional(operator).overloadpacket)
     return casts.elementwise if found is None and kind is OperatorKind.POINTWISE else found
 
 
-def is_unseen(operator: Any, kind: OperatorKind) -> bool:
+def is_unseen(operator: Overload, kind: OperatorKind) -> bool:
     """Whether an operator's kernel takes memory in an amount that is not known to the byte."""
     same = functional(operator)
     name = base_name(same)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from attnprof.contracts import Implementation, SchemeFacts
+from attnprof.contracts import Implementation, SchemeFacts, Spec
 from attnprof.errors import AttnprofError
 from attnprof.shapes import Shape
 from attnprof.userfiles import run_file
 from attnprof.words import DeviceName, Impl
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PREFERRED = ("eager", "gather", "masked", "flex", "sdpa")
 
@@ -27,6 +31,12 @@ def implementation(name: str) -> Implementation:
             hint="IMPLEMENTATION = Mine(), of a class Mine(Implementation)",
         )
     return found
+
+
+def core(spec: Spec) -> nn.Module:
+    """The core of a layer that a scheme writes as a whole, by the implementation that was asked for."""
+    assert spec.impl is not None, "a layer is built to be computed"
+    return implementation(spec.impl).build(spec)
 
 
 def names() -> tuple[str, ...]:

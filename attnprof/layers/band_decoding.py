@@ -10,7 +10,7 @@ from torch import Tensor
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.kv_cache import KVCache, appended, cached, decode_step, mixed_row, random_cache
-from attnprof.pattern import Band, Global, Union
+from attnprof.pattern import Band, Expr, Global, Union
 
 
 class SinkCache(NamedTuple):
@@ -63,16 +63,22 @@ def window(spec: Spec) -> tuple[Band, int]:
     assert spec.pattern is not None
     expr = spec.pattern.expr(spec.layer)
     parts = expr.parts if isinstance(expr, Union) else (expr,)
-    bands = [part for part in parts if isinstance(part, Band) and not part.after]
-    sinks = [part for part in parts if isinstance(part, Global) and part.columns and not (part.rows or part.first)]
-    plain = spec.pattern.heads == 1 and len(bands) == 1 and len(sinks) <= 1 and len(bands) + len(sinks) == len(parts)
-    if not plain or (sinks and bands[0].dilation > 1):
-        raise Unsupported(
-            f"no step token by token is written for the pattern of {spec.pattern.name}: one is for a causal "
-            f"band, with or without the first tokens",
-            hint="sliding_window --causal",
-        )
-    return bands[0], sinks[0].last if sinks else 0
+    sinks = [part for part in parts if _is_first_tokens(part)]
+    others = [part for part in parts if not _is_first_tokens(part)]
+    match others, sinks:
+        case [Band(after=0) as band], [] if spec.pattern.heads == 1:
+            return band, 0
+        case [Band(after=0, dilation=1) as band], [Global(last=last)] if spec.pattern.heads == 1:
+            return band, last
+    raise Unsupported(
+        f"no step token by token is written for the pattern of {spec.pattern.name}: one is for a causal "
+        f"band, with or without the first tokens",
+        hint="sliding_window --causal",
+    )
+
+
+def _is_first_tokens(part: Expr) -> bool:
+    return isinstance(part, Global) and part.columns and not (part.rows or part.first)
 
 
 def reach(band: Band) -> int:

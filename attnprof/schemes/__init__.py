@@ -20,7 +20,8 @@ PARTS = {
     "inputs": "inputs",
     "stacked": "stacked",
 }
-MATHS = ("WRITTEN", "Core", "flops_core", "flops_selection")
+FORMS = ("flops_core", "flops_selection", "flops_step")
+MATHS = ("WRITTEN", "Core", *FORMS)
 ALIKE = 0.8
 
 
@@ -41,8 +42,7 @@ def of_module(module: ModuleType) -> Scheme:
     if written is None:
         if "Core" not in defined:
             raise AttnprofError(f"{module.__name__} defines no Core", hint="class Core(nn.Module), made of a Spec")
-        forms = defined.get("flops_core"), defined.get("flops_selection")
-        written = {"eager": Written(defined["Core"], *forms)}
+        written = {"eager": Written(defined["Core"], *(defined.get(form) for form in FORMS))}
     given = {field: defined.get(part) for part, field in PARTS.items()}
     return Scheme(module.__name__.rpartition(".")[2], {Impl(name): way for name, way in written.items()}, **given)
 

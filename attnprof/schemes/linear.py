@@ -74,3 +74,9 @@ def flops_core(spec: Spec) -> int:
     rows = -(-shape.n // chunk) * chunk if shape.causal else shape.n
     near = 2 * rows * chunk * (m + d) if shape.causal else 0
     return shape.batch * (shape.heads * (near + 2 * rows * m * (d + 1)) + shape.groups * 2 * rows * m * d)
+
+
+def flops_step(spec: Spec) -> int:
+    """2 m d a KV head, 2 m (d + 1) a query head."""
+    shape, m = spec.shape, width(spec)
+    return shape.batch * (shape.heads * 2 * m * (shape.d + 1) + shape.groups * 2 * m * shape.d)

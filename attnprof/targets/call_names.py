@@ -70,14 +70,12 @@ def by_name(
     binder = Binder(described, "tgt" in parameters)
     first = tuple(p.name for p in needed[:FEWEST_STREAMS])
     if len(first) == FEWEST_STREAMS and _are_streams(first, described):
-        named = all(name.lower() in kind for name, kind in zip(first, STREAMS, strict=True))
-        rows = not function and named and projects()
+        rows = not function and _are_named(first) and projects()
         binder.streams(_rows(first) if rows else _heads(first))
     for parameter in needed:
         binder.needed(parameter)
-    for name, parameter in parameters.items():
-        if name in described or name in ALWAYS:
-            binder.optional(parameter)
+    for name in filter({*described, *ALWAYS}.__contains__, parameters):
+        binder.optional(parameters[name])
     if not binder.has_stream:
         binder.main(parameters)
     return binder.form(parameters)
@@ -104,6 +102,11 @@ def _check_taken(described: Iterable[str], parameters: Parameters) -> None:
 def _needed(parameter: inspect.Parameter) -> bool:
     named = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return parameter.default is parameter.empty and parameter.kind not in named
+
+
+def _are_named(names: tuple[str, ...]) -> bool:
+    """Whether three parameters are called query, key and value, in this order."""
+    return all(name.lower() in kind for name, kind in zip(names, STREAMS, strict=True))
 
 
 def _are_streams(names: tuple[str, ...], described: Mapping[str, CallInput]) -> bool:

@@ -67,10 +67,7 @@ def call_of(text: str, said: Iterable[CallInput]) -> CallForm:
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
         _refuse(text, "is no call")
     arguments = [CallArgument("", _term(text, node)) for node in tree.args]
-    for keyword in tree.keywords:
-        if keyword.arg is None:
-            _refuse(text, "has **")
-        arguments.append(CallArgument(keyword.arg, _term(text, keyword.value), keyword=True))
+    arguments += [_keyword(text, keyword) for keyword in tree.keywords]
     described = {it.name: it for it in said}
     names = dict.fromkeys(name for argument in arguments for name in names_in(argument.term))
     unused = [name for name in described if name not in names]
@@ -80,6 +77,12 @@ def call_of(text: str, said: Iterable[CallInput]) -> CallForm:
     if not any(it.stream for it in inputs):
         _refuse(text, "is given no tokens")
     return CallForm(tuple(arguments), inputs, text.strip())
+
+
+def _keyword(text: str, keyword: ast.keyword) -> CallArgument:
+    if keyword.arg is None:
+        _refuse(text, "has **")
+    return CallArgument(keyword.arg, _term(text, keyword.value), keyword=True)
 
 
 def _term(text: str, node: ast.expr) -> Term:

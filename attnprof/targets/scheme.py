@@ -116,7 +116,7 @@ class CatalogTarget(Stated):
 
     def build(self, shape: Shape) -> nn.Module:
         """The core, the attention layer, or the block, of all layers that the scheme repeats."""
-        self._check(shape)
+        self.check(shape)
         if shape.level is Level.BLOCK:
             return self._blocks(shape).to(torch_dtype(shape))
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
@@ -189,6 +189,13 @@ class CatalogTarget(Stated):
             return 0
         return shape.repeats * sum(way.flops_selection(self.spec(shape, layer)) for layer in range(self.layers))
 
+    def flops_step(self, shape: Shape) -> int | None:
+        """The closed form of one token more in the core of a recurrence, all layers; None of what is none."""
+        way = self.scheme.written.get(Impl("eager")) if self.scheme else None
+        if way is None or way.flops_step is None or self.encodes(shape):
+            return None
+        return shape.repeats * sum(way.flops_step(self.spec(shape, layer)) for layer in range(self.layers))
+
     def encodes(self, shape: Shape) -> bool:
         """Whether this is an encoder over m tokens and a decoder over n, attention within each by the scheme."""
         asked = shape.level is Level.BLOCK and shape.m is not None and self.entry.has_maths
@@ -222,11 +229,11 @@ class CatalogTarget(Stated):
             inner = shape.replace(m=None)
             encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
         layers, after = self._repeated(inner)
-        ffn = self._feed_forward(inner)
+        ffn = self.feed_forward(inner)
         chosen = accepted(blocks, **self.resolve(shape.n))
         return blocks(inner, layers, ffn, encoder=encoder, reads_context=self.reads_context, after=after, **chosen)
 
-    def _feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
+    def feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
         """What makes the FFN of a block: the experts of `switch` where they are asked for; None for the plain one."""
         asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
         if asked == "plain":
@@ -239,19 +246,23 @@ class CatalogTarget(Stated):
 
     def _repeated(self, shape: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
         """The attention layers of a stack of blocks, each to stand in one, and what the scheme puts after them."""
-        from torch import nn
-
-        stack = self.scheme and self.scheme.stacked
         layers, after = [], []
         for first in range(0, shape.depth * self.layers, self.layers):
-            group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
-            whole = stack(group, Level.ATTENTION) if stack else nn.Sequential(*group)
-            parts = list(whole) if isinstance(whole, nn.Sequential) else [whole]
+            parts = self.attention_layers(shape, first)
             layers += parts[: self.layers]
             after += parts[self.layers :]
         if after and shape.depth > 1:
             raise Unsupported(f"{self.name} merges tokens after its layers: they cannot be repeated", hint="--depth 1")
         return layers, after
+
+    def attention_layers(self, shape: Shape, first: int = 0) -> list[nn.Module]:
+        """The layers of its smallest stack, numbered from `first`, and what the scheme puts after them."""
+        from torch import nn
+
+        stack = self.scheme and self.scheme.stacked
+        group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
+        whole = stack(group, Level.ATTENTION) if stack else nn.Sequential(*group)
+        return list(whole) if isinstance(whole, nn.Sequential) else [whole]
 
     def _layer(self, shape: Shape, layer: int) -> nn.Module:
         from attnprof.layers.attention import QKV, Attention
@@ -266,7 +277,8 @@ class CatalogTarget(Stated):
         project = scheme.projections(spec) if scheme and scheme.projections else QKV(shape)
         return Attention(shape, project, core)
 
-    def _check(self, shape: Shape) -> None:
+    def check(self, shape: Shape) -> None:
+        """Raise `Unsupported` for a shape that the scheme is not defined for, or that is not written."""
         if not self.entry.has_maths:
             hint = self.card.instead or f"attnprof graph {self.name}; `attnprof list` says which schemes have a cost"
             raise Unsupported(f"{self.name} is described as a graph only: its maths is not written", hint=hint)
@@ -278,6 +290,12 @@ class CatalogTarget(Stated):
         if shape.causal not in self.card.causality:
             kind = "causal" if shape.causal else "bidirectional"
             raise Unsupported(f"{self.name} has no {kind} form", hint=f"`attnprof show {self.name}` says why")
+        self._check_heads(shape)
+        self._check_keys(shape)
+        if why := self.cannot(shape, DeviceName.NONE):
+            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
+
+    def _check_heads(self, shape: Shape) -> None:
         if shape.d_v != shape.d and not (self.card.v_head_dim or self.card.maths is Maths.PATTERN):
             raise Unsupported(
                 f"{self.name} is written for values as wide as keys, {shape.d}, not {shape.d_v}",
@@ -288,6 +306,8 @@ class CatalogTarget(Stated):
                 f"{self.name} is not defined for fewer KV heads than query heads",
                 hint=f"as many of both: --kv-heads {shape.heads}",
             )
+
+    def _check_keys(self, shape: Shape) -> None:
         if self.encodes(shape):
             if False not in self.card.causality:
                 raise Unsupported(
@@ -303,8 +323,6 @@ class CatalogTarget(Stated):
                 f"{shape.n} causal queries over {shape.keys} keys: the first {shape.n - shape.keys} would read nothing",
                 hint=f"--keys {shape.n} or more, the last of which are the queries' own",
             )
-        if why := self.cannot(shape, DeviceName.NONE):
-            raise Unsupported(f"{self.impl} cannot compute {self.name}: {why}", hint="another --impl")
 
 
 def torch_dtype(shape: Shape) -> Any:

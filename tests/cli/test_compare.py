@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from attnprof.cli import main
-from attnprof.records import Interval, Measured, Point, Record
+from attnprof.records import Measured, Point, Record
 from attnprof.shapes import Shape
+from attnprof.stats import over_rounds
 from attnprof.store import RunFolder
 
 Write = Callable[..., Path]
@@ -16,7 +17,7 @@ MACHINE = {"cpu": "Imaginary 9000", "device_name": "Imaginary 9000", "threads": 
 
 def record(wall_s: float | None, target: str = "dense", **shape: object) -> Record:
     sizes = {"n": 1024, **shape}
-    interval = None if wall_s is None else Interval(wall_s, wall_s * 0.99, wall_s * 1.01, (wall_s,))
+    interval = None if wall_s is None else over_rounds([[wall_s * k] for k in (0.999, 1, 1.001)])
     measured = None if interval is None else Measured(wall_s=interval)
     return Record("cost", f"{target} {sizes}", Point(target, Shape(**sizes)), measured=measured)  # type: ignore[arg-type]
 
@@ -40,7 +41,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return ended.value.code, said.out, said.err
 
 
-VERDICTS = {"SAME": (1.01, 0), "FASTER": (0.8, 0), "SLOWER": (1.3, 4), "AMBIGUOUS": (1.05, 0)}
+VERDICTS = {"SAME": (1.01, 0), "FASTER": (0.8, 0), "SLOWER": (1.3, 4), "AMBIGUOUS": (1.0505, 0)}
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -49,8 +50,41 @@ def test_each_verdict_has_its_exit_code(write: Write, capsys: pytest.CaptureFixt
     a, b = write("a", record(0.01)), write("b", record(0.01 * factor))
     ended, out, _ = run(capsys, a, b)
     assert ended == code
-    assert out.splitlines()[-1] == f"1 {verdict}"
-    assert "10.0 ms [9.90 ms, 10.1 ms] -> " in out
+    assert out.splitlines()[0] == f"1 {verdict} of 1 points"
+    assert out.splitlines()[1].startswith(f"on average x{factor:.3g} [")
+    assert "10.0 ms [9.98 ms, 10.0 ms] -> " in out.splitlines()[-1]
+
+
+def test_flagged_points_have_no_verdict_and_say_why(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    busy = dataclasses.replace(record(9.5), flags=("busy_machine",))
+    ended, out, _ = run(capsys, write("a", record(0.01)), write("b", busy))
+    assert ended == 0
+    assert out.splitlines()[0] == "1 AMBIGUOUS of 1 points"
+    assert "x950 [" in out
+    assert out.rstrip().endswith("AMBIGUOUS: the machine was busy")
+
+
+def test_a_machine_that_was_slower_itself_widens_the_tolerance(
+    write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sides = []
+    for name, seconds, speed in (("a", 0.01, 1e11), ("b", 0.013, 0.75e11)):
+        yardstick = {"matmul_flops_per_s": speed, "copy_bytes_per_s": 1e10}
+        header = {"environment": MACHINE, "yardsticks": [yardstick] * 3}
+        with RunFolder.create(tmp_path / name, header) as made:
+            made.append(record(seconds))
+        sides.append(tmp_path / name)
+    ended, out, _ = run(capsys, *sides)
+    assert ended == 0
+    assert "within 38.3% counts as the same" in out
+
+
+def test_the_largest_difference_stands_first(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write("a", *(record(0.01, name) for name in ("x", "y", "z")))
+    b = write("b", record(0.013, "x"), record(0.004, "y"), record(0.01, "z"))
+    _, out, _ = run(capsys, a, b)
+    assert out.splitlines()[0] == "1 SLOWER, 1 FASTER, 1 SAME of 3 points"
+    assert [line.split()[0] for line in out.splitlines()[3:]] == ["y", "x", "z"]
 
 
 def test_json_holds_the_intervals(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,8 +97,10 @@ def test_json_holds_the_intervals(write: Write, capsys: pytest.CaptureFixture[st
     assert (found["only_in_a"], found["only_in_b"]) == (1, 1)
     (point,) = found["points"]
     assert point["verdict"] == "SLOWER"
-    assert point["ratio"] == pytest.approx({"median": 2, "low": 0.0198 / 0.0101, "high": 0.0202 / 0.0099})
-    assert point["a"] == pytest.approx({"median": 0.01, "low": 0.0099, "high": 0.0101})
+    assert point["ratio"]["median"] == pytest.approx(2)
+    assert point["ratio"]["low"] < 2 < point["ratio"]["high"]
+    assert point["a"]["median"] == pytest.approx(0.01)
+    assert (point["why"], point["flags"]) == ("", [])
     assert point["point"]["target"] == "dense"
 
 

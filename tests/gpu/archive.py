@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def _smaller(files: dict[str, bytes], packed: Packed) -> bool:
 
 
 def thinned(lines: bytes) -> bytes:
-    """JSON lines in which every list `samples` keeps a few, evenly taken, the first and the last among them."""
+    """JSON lines in which each list of samples keeps a few, evenly taken, the first and the last among them."""
     return b"".join(_line(line) + b"\n" for line in lines.splitlines())
 
 
@@ -81,9 +80,15 @@ def _line(line: bytes) -> bytes:
 
 def _few(value: Any) -> Any:
     if isinstance(value, dict):
-        keep: Callable[[str, Any], Any] = lambda k, v: _even(v) if k == "samples" and isinstance(v, list) else _few(v)  # noqa: E731
-        return {k: keep(k, v) for k, v in value.items()}
+        return {
+            k: _thin(v) if k in ("samples", "rounds") and isinstance(v, list) else _few(v) for k, v in value.items()
+        }
     return [_few(v) for v in value] if isinstance(value, list) else value
+
+
+def _thin(samples: list[Any]) -> list[Any]:
+    """A list of samples, or of rounds of them."""
+    return [_thin(each) for each in samples] if samples and isinstance(samples[0], list) else _even(samples)
 
 
 def _even(samples: list[Any]) -> list[Any]:

@@ -107,7 +107,7 @@ def test_the_largest_samples_are_thinned_and_the_largest_files_left_before_the_a
     folder.mkdir()
     noise = __import__("random").Random(0)
     samples = [noise.random() for _ in range(20_000)]
-    (folder / "rows.jsonl").write_text(json.dumps({"wall_s": {"median": 0.5, "samples": samples}}) + "\n")
+    (folder / "rows.jsonl").write_text(json.dumps({"wall_s": {"median": 0.5, "rounds": [samples]}}) + "\n")
     (folder / "trace.bin").write_bytes(noise.randbytes(300_000))
     (folder / "result.json").write_text("{}")
     packed = pack(folder, tmp_path / "all.tar.gz", most_bytes=20_000)
@@ -121,8 +121,8 @@ def test_the_largest_samples_are_thinned_and_the_largest_files_left_before_the_a
         assert rows is not None
         kept = json.loads(rows.read())["wall_s"]
     assert names == {"rows.jsonl", "result.json", "archive.json"}
-    assert kept["samples"] == [samples[round(i * 19_999 / 4)] for i in range(KEPT_SAMPLES)]
-    assert len(json.loads((folder / "rows.jsonl").read_text())["wall_s"]["samples"]) == 20_000
+    assert kept["rounds"] == [[samples[round(i * 19_999 / 4)] for i in range(KEPT_SAMPLES)]]
+    assert len(json.loads((folder / "rows.jsonl").read_text())["wall_s"]["rounds"][0]) == 20_000
 
 
 def test_thinning_leaves_short_lists_and_broken_lines_as_they_are() -> None:

@@ -72,6 +72,11 @@ def executable() -> list[str]:
     return list(catalog.distinct_schemes())
 
 
+def recurrent() -> list[str]:
+    """The linear recurrences among them: what reads the past through a state of one size."""
+    return [name for name in executable() if catalog.card(name).survey_class == "linear recurrence"]
+
+
 def cases(varied: bool = True) -> list[Case]:
     """Every executable scheme in every causal setting and variant, and patterns by gather and masked."""
     found = []

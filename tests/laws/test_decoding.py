@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
+from attnprof.contracts import Continues
 from attnprof.counting import count
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import Attention
 from attnprof.shapes import Shape
 from attnprof.targets import catalog, door
-from tests.laws.cases import Case, as_params, built, cases
+from tests.laws.cases import Case, as_params, built, cases, recurrent
 
 # What a step executes is what its edges need; of other schemes it is more (absorbed matrices, whole blocks).
 EXACT = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
@@ -29,27 +30,36 @@ def decodes(case: Case) -> bool:
 
 # A cache that drops tokens gives other rows than the forward, and says so among its leaks.
 DECODING = [case for case in cases() if case.causal and not case.target.card.leaks and decodes(case)]
-KV_HEADS = sorted({case.name for case in DECODING if catalog.card(case.name).kv_heads})
 CASES = as_params(DECODING)
+NAMES = sorted({case.name for case in DECODING})
+LAST_ROWS = {name for name in NAMES if catalog.entry(name).card.dead_queries}
+SHARING = [name for name in NAMES if catalog.entry(name).card.kv_heads]
+
+
+def test_what_decoded_before_still_does() -> None:
+    written = "dense dilated_window flash linear luna performer rfa sinks sliding_window synthesizer transformer_xl"
+    assert set(written.split()) <= set(NAMES)
 
 
 @pytest.mark.parametrize("known", [0, 16, 76])
 @pytest.mark.parametrize("case", CASES)
 def test_each_step_gives_the_row_of_the_full_forward(case: Case, known: int) -> None:
     module, _, (x,) = built(case, case.shape(100))
-    assert isinstance(module, Attention)
+    assert isinstance(module, Continues)
     with torch.no_grad():
         full = module(x)
         state = module.prefill(x[:, :known])
         for at in range(known, known + 24):
             row, state = module.step(x[:, at : at + 1], state)
-            torch.testing.assert_close(row, full[:, at : at + 1], rtol=1e-10, atol=1e-10)
+            # Where the last tokens alone have a row, each is the last of its own prefix.
+            wanted = module(x[:, : at + 1]) if LAST_ROWS & {case.name} else full
+            torch.testing.assert_close(row, wanted[:, at : at + 1], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_state_of_n_tokens_is_as_large_as_the_one_that_n_tokens_leave(case: Case) -> None:
     module, _, (x,) = built(case, case.shape(100))
-    assert isinstance(module, Attention)
+    assert isinstance(module, Continues)
     with torch.no_grad():
         for n in (1, 17, 40, 100):
             drawn, left = module.state(n), module.prefill(x[:, :n])
@@ -62,11 +72,11 @@ def sizes(state: object) -> list[torch.Size]:
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-@pytest.mark.parametrize("name", KV_HEADS)
+@pytest.mark.parametrize("name", SHARING)
 def test_fewer_kv_heads_decode_as_they_run_forward_with_a_smaller_state(name: str, heads: int) -> None:
     case = Case(name, True)
     module, _, (x,) = built(case, case.shape(40, dim=32, heads=4, kv_heads=heads))
-    assert isinstance(module, Attention)
+    assert isinstance(module, Continues)
     with torch.no_grad():
         left = module.prefill(x[:, :39])
         assert sizes(left) == sizes(module.state(39))
@@ -76,8 +86,8 @@ def test_fewer_kv_heads_decode_as_they_run_forward_with_a_smaller_state(name: st
     few, all_ = (count(case.target, shape.replace(kv_heads=g), "decode").cost.state_bytes for g in (heads, 4))
     assert few is not None
     assert all_ is not None
-    # A memory that holds segments, and index keys that all heads share, are no smaller.
-    assert few == all_ * heads // 4 if name not in ("dsa", "transformer_xl") else few <= all_
+    # Positions of transformer_xl and gates of fox are of query heads, index keys of dsa of all of them.
+    assert few == all_ * heads // 4 if name not in ("transformer_xl", "fox", "dsa") else few <= all_
 
 
 def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:
@@ -85,8 +95,8 @@ def test_the_useful_work_of_a_step_is_that_of_the_token_after_n() -> None:
     for name in EXACT:
         for n in (1, 100, 511, 512, 513, 1000, 1024):
             cost = count(door.find(name), Shape(n, dim=64, heads=2, causal=True), "decode").cost
-            if name in ("linear", "performer"):
-                assert cost.flops_core_useful is None
+            if cost.flops_core_useful is None:
+                assert door.find(name).pattern(Shape(n, dim=64, heads=2, causal=True)) is None, name
                 continue
             assert cost.flops_core_executed is not None
             assert cost.flops_core_useful == cost.flops_core_executed, (name, n)
@@ -123,3 +133,21 @@ def test_a_scheme_without_a_step_says_so() -> None:
     assert isinstance(module, Attention)
     with pytest.raises(Unsupported, match="token by token"):
         module.state(8)
+
+
+EVEN = [name for name in recurrent() if Case(name, True).target.flops_step(Case(name, True).shape(8)) is not None]
+
+
+def test_all_but_one_recurrence_go_on_at_the_same_cost_at_every_length() -> None:
+    assert set(recurrent()) - set(EVEN) == {"log_linear"}
+
+
+@pytest.mark.parametrize("name", EVEN)
+def test_a_recurrence_asks_for_n_of_its_steps(name: str) -> None:
+    case = Case(name, True)
+    shape = case.shape(37, "float32", dim=32)
+    one = case.target.flops_step(shape)
+    assert one is not None
+    decode, forward, train = (count(case.target, shape, pass_).cost for pass_ in ("decode", "forward", "train"))
+    assert [cost.recurrence_flops for cost in (decode, forward, train)] == [one, 37 * one, 3 * 37 * one]
+    assert decode.flops_core_executed == one

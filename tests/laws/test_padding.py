@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from attnprof.shapes import Shape
-from tests.laws.cases import Case, as_params, built, cases
+from attnprof.units import Value
+from tests.laws.cases import Case, as_params, built, cases, recurrent
 
 # One and two tokens, primes, and a token more or less than blocks of 4, 8 and 16.
 RAGGED = (1, 2, 3, 7, 9, 17, 23, 31)
@@ -28,16 +29,36 @@ EXEMPT = {
     "sink_logits": "a sink takes its share",
     "sinkhorn": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
     "sortcut": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
+    "hyena": "its filters are no weights that sum to one",
     "axial_autoregressive": "it adds two decoders, see below",
     "differential": "its weights are a difference, and its outputs are normalised",
+    "nystromformer": "rows of Z are those of a pseudo-inverse, and a filter of the values is added",
+    "luna-chunk=4096-causal": "the weights of a token on the past do not add up to one",
+    "long_short": "its values are normalised, so that values of 1 are 0",
+    "poolingformer": "it adds both windows, see below",
+    "token_learner": "gates between 0 and 1 that do not add up to one",
+    "perceiver_ar-latents=16": "its rows are those of the latents alone",
+    "fnet": "no weights that add up to anything",
+    "funnel-both": "it adds the first block and the last, see below",
+    "funnel-blocks=2": "it adds the first block and the last, see below",
+    "luna-causal": "the weights of a token on the past do not add up to one",
+    "cosformer": "relu can leave a row no weight at all",
+    "yoso": "its outputs are scaled to unit length",
+    "rfa": "estimates of weights whose sum is kept from 0: tests/unit/schemes/test_rfa.py",
 }
-VALUES = {"reformer": (1,), "compressive": (2, 4), "longformer": (2, 5)}
+VALUES = {
+    "reformer": (1,),
+    "compressive": (2, 4),
+    "longformer": (2, 5),
+}
 
 
 def is_exempt(case: Case) -> bool:
     """Whether the case is not a mean of values."""
     if case.params.get("hard"):
         return False
+    if case.name in recurrent():  # what a state gives is no mean
+        return True
     return any(str(case).startswith(name) for name in EXEMPT)
 
 
@@ -55,7 +76,7 @@ def at_ones(case: Case, shape: Shape) -> Tensor:
 
 def value_streams(case: Case, streams: tuple[Tensor, ...]) -> tuple[int, ...]:
     """Which streams are values."""
-    return VALUES.get(case.name, (1,) if len(streams) == 2 else (2,))
+    return VALUES.get(case.name, (min(len(streams) - 1, 2),))
 
 
 def reading(case: Case, shape: Shape) -> np.ndarray:
@@ -127,3 +148,20 @@ def test_the_two_decoders_of_axial_attention_add_a_one_each() -> None:
         width = case.target.resolve(n)["stride"]
         expected = 1.0 + (torch.arange(n) >= width).to(out.dtype)[:, None]
         torch.testing.assert_close(out, expected.expand_as(out), rtol=0, atol=1e-12)
+
+
+TWO: list[tuple[str, dict[str, Value]]] = [
+    ("funnel", {}),
+    ("funnel", {"blocks": 2, "stride": 3}),
+    ("poolingformer", {}),
+    ("poolingformer", {"window": 8, "pooled_window": 32}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), TWO)
+def test_two_attentions_that_are_added_give_a_one_each(name: str, params: dict[str, Value]) -> None:
+    """The first and the last block of a funnel, the near and the far window of a Poolingformer."""
+    case = Case(name, False, params)
+    for n in RAGGED:
+        out = at_ones(case, case.shape(n).replace(level="core"))
+        torch.testing.assert_close(out, torch.full_like(out, 2.0), rtol=0, atol=1e-12)

@@ -11,7 +11,7 @@ from attnprof.counting.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
 from attnprof.targets import catalog, door
 from attnprof.words import Level
-from tests.laws.cases import Case, as_params, built, cases, gradients, is_quadratic
+from tests.laws.cases import Case, as_params, built, cases, gradients, is_quadratic, recurrent
 from tests.laws.work import stated
 
 ALL = as_params(cases())
@@ -19,6 +19,8 @@ CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entr
 PLAIN = as_params([case for case in cases(varied=False) if case.impl != "masked"])
 EAGER = as_params([case for case in cases() if case.impl != "masked"])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 0.1}
+# A Fourier transform rounds over the whole length, so that what is zero is only nearly so.
+ROUNDED = {"hyena": 1e-14}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,8 +92,9 @@ def test_a_causal_output_has_no_gradient_from_the_future(case: Case) -> None:
     out = module(x, *rest)
     for row in (0, 15, 50, 98):
         (grad,) = torch.autograd.grad(out[:, row].sum(), x, retain_graph=True)
-        assert row == 0 or grad[:, : row + 1].abs().sum() > 0
-        assert grad[:, row + 1 :].abs().max() == 0
+        dead = catalog.entry(case.name).card.dead_queries and not out[:, row].any()
+        assert row == 0 or dead or grad[:, : row + 1].abs().sum() > 0
+        assert grad[:, row + 1 :].abs().max() <= ROUNDED.get(case.name, 0)
 
 
 @pytest.mark.parametrize("level", ["core", "attention"])
@@ -109,9 +112,11 @@ def test_module_and_reference_make_nothing_on_another_device(case: Case, level: 
 def test_lower_precision_stays_within_its_tolerance(case: Case, dtype: str) -> None:
     """What tokens choose (buckets, clusters) is held: rounding may choose otherwise, which is no worse.
 
-    In bfloat16 a unit of the network that sorts blocks may fall to the other side of its ReLU: one of its 32.
+    In bfloat16 a unit of the network that sorts blocks may fall to the other side of its ReLU: one of its 32. And the
+    norm behind a recurrence magnifies the rounding of a row that is nearly zero: one of a hundred numbers.
     """
-    allowed = 1 / 32 if case.name == "sinkhorn" and dtype == "bfloat16" else 0
+    apart = {"sinkhorn": 1 / 32, **dict.fromkeys(recurrent(), 1 / 100)}
+    allowed = apart.get(case.name, 0) if dtype == "bfloat16" else 0
     exact, _, inputs = built(case, case.shape(100, "float32", dim=32))
     exact = exact.double()
     rounded = case.target.build(case.shape(100, dtype, dim=32)).eval()
@@ -171,8 +176,8 @@ def follows_n(case: Case) -> bool:
     return not any(params[name].follows for name in case.params)
 
 
-# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call.
-MORE_CALLS = "power-block="
+# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call; so is each of log n levels.
+MORE_CALLS = ("power-block=", "log_linear")
 STREAMED = ("nsa",)
 PAPERS = [c for c in cases() if c.impl != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
 

@@ -76,15 +76,23 @@ NOT_COUNTED = {
     "clustered.iterations": "Lloyd's steps compare bits",
     "clusterformer.iterations": "centres are updated between passes",
     "compressive.rate": "the convolution that compresses is no part of the core; 2 n D^2 at any rate",
+    "deltanet.conv": "of the projections, not of the core",
+    "cosformer.chunk": "the paper's causal form is a scan",
+    "cosformer.length": "turns features by other angles",
     "dilated_window.dilation": "as many keys, further apart",
     "entmax.alpha": "the map from scores to weights multiplies nothing",
     "evicting.policy": "of the tokens after the prompt",
     "evicting.heavy": "of the tokens after the prompt",
     "evicting.recent": "of the tokens after the prompt",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
+    "gated_deltanet.conv": "of the projections, not of the core",
+    "gated_deltanet.key_heads": "the paper has as many of both",
     "linear.chunk": "the paper's causal form is a scan",
+    "luna.chunk": "the paper's causal form is a prefix sum",
     "linformer.sharing": "a shared matrix multiplies as often",
     "longformer.dilation": "as many keys, further apart",
+    "mamba2.groups": "the paper counts C B^T a head",
+    "mamba2.conv": "of the projections, not of the core",
     "mla.kv_latent": "of the projections, not of the core",
     "mla.query_latent": "of the projections, not of the core",
     "natten.dilation": "as many keys, further apart",
@@ -92,6 +100,7 @@ NOT_COUNTED = {
     "performer.chunk": "the paper's causal form is a prefix sum",
     "pooled.pooling": "the paper counts attention over slots, not their making",
     "poolingformer.kernel": "a mean over more tokens is no product",
+    "rfa.chunk": "the paper's causal form is a prefix sum",
     "reformer.duplicates": "a correction of scores",
     "reformer.reversible": "of the block, not of the core",
     "reformer.ffn_chunks": "of the block, not of the core",
@@ -108,7 +117,9 @@ NOT_COUNTED = {
     "switch.experts": "of the FFN, not of attention",
     "switch.experts_per_token": "of the FFN, not of attention",
     "switch.capacity": "of the FFN, not of attention",
+    "token_learner.hidden": "of the two layers that make the maps, not of the pooling",
     "transformer_xl.same_length": "the same products under another mask",
+    "yoso.bits": "a power of a weight",
 }
 LISTS = {"stack": ("LLM",), "segments": ("1024,2048,4096,4096,4096",), "dilations": ("1,4,4,6,12",)}
 WITH = {"synthesizer.rank": {"variant": "factorised"}}
@@ -148,12 +159,12 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
     assert set(NOT_COUNTED) <= {f"{name}.{param}" for name, param in PARAMETERS}
 
 
-# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
-# segments and memories leaves much of them masked.
-# An indexer and a gate are in the papers' counts, and no pairs.
+# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, a band cut out of
+# segments and memories leaves much of them masked, a learned matrix is of full size, and an indexer or a gate is in the
+# papers' counts and no pair.
 FAR = (
     *("block_selected-block=16,topk=1", "csa", "dsa", "moba", "routing", "sinkhorn-both", "sinkhorn-causal"),
-    *("transformer_xl-memory=200,same", "transformer_xl-memory=8,same"),
+    *("transformer_xl-memory=200,same", "transformer_xl-memory=8,same", "synthesizer-variant=factorised"),
 )
 
 

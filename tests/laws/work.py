@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attnprof.layers.carry import PLAIN
 from attnprof.shapes import Shape
 from attnprof.targets.scheme import CatalogTarget
 
@@ -35,16 +37,31 @@ def stated(target: CatalogTarget, shape: Shape) -> int | None:
 
 
 class Products(TorchDispatchMode):
-    """Adds up 2 x rows x columns x inner of every matrix product, and 4 d a pair of fused attention, as they run."""
+    """Adds up 2 x rows x columns x inner of every product, 4 d a pair of fused attention, filters, transforms."""
 
     flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out, name = func(*args, **(kwargs or {})), func.overloadpacket
+        name = func.overloadpacket
+        if func.namespace == "attnprof":  # an operator of ours: the products that it is made of
+            with self:
+                return PLAIN[name.__name__](*args, **(kwargs or {}))
+        if name is aten.matmul:  # inside of such an operator nothing has taken it apart before
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
+        out = func(*args, **(kwargs or {}))
         if name in (aten.mm, aten.bmm):
             self.flops += 2 * out.numel() * args[0].shape[-1]
         elif name in (aten.addmm, aten.baddbmm):
             self.flops += 2 * out.numel() * args[1].shape[-1]
+        elif name is aten.convolution:
+            self.flops += 2 * out.numel() * args[1][0].numel()
+        elif name is aten.linalg_solve_triangular:
+            self.flops += args[0].shape[-1] * args[1].numel()
+        elif name in (aten._fft_r2c, aten._fft_c2r):  # by convention half of a complex one, 5 N log2 N
+            real = args[0] if name is aten._fft_r2c else out
+            points = math.prod(real.shape[d] for d in args[1])
+            self.flops += round(2.5 * real.numel() * math.log2(points)) if points > 1 else 0
         elif name is aten._scaled_dot_product_flash_attention_for_cpu:
             q, k = args[:2]
             causal = args[4] if len(args) > 4 else (kwargs or {}).get("is_causal", False)

@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 
 from attnprof import stats
 from attnprof.errors import AttnprofError
-from attnprof.records import Interval
-from attnprof.stats import Crossover, Verdict, compare, coverage, crossover, exponent, interval, local_exponents
+from attnprof.records import Interval, coverage
+from attnprof.stats import Crossover, crossover, exponent, interval, local_exponents, noise, over_rounds
 
 NS = (1024, 2048, 4096, 8192, 16384)
 
@@ -38,7 +39,7 @@ def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
 
 
 def test_raw_samples_are_kept_in_their_order() -> None:
-    assert interval([3.0, 1.0, 2.0]) == Interval(2.0, 1.0, 3.0, (3.0, 1.0, 2.0))
+    assert interval([3.0, 1.0, 2.0]) == Interval(2.0, 1.0, 3.0, ((3.0, 1.0, 2.0),))
     assert interval(iter([3.0, 1.0])).samples == (3.0, 1.0)
 
 
@@ -121,58 +122,39 @@ def test_overlapping_intervals_widen_the_bracket() -> None:
     assert crossover(NS, [*a[:3], Interval(1.9, 1.8, 2.0), a[2]], b) == Crossover(pytest.approx(MEETING), 1024, None)
 
 
-VERDICTS = [
-    (Interval(1, 0.99, 1.01), Interval(1.01, 1.0, 1.02), Verdict.SAME),
-    (Interval(1, 0.99, 1.01), Interval(1.2, 1.15, 1.25), Verdict.SLOWER),
-    (Interval(1, 0.99, 1.01), Interval(0.8, 0.75, 0.85), Verdict.FASTER),
-    (Interval(1, 0.9, 1.1), Interval(1.1, 1.0, 1.2), Verdict.AMBIGUOUS),
-    (Interval(1, 0.5, 1.5), Interval(1, 0.5, 1.5), Verdict.AMBIGUOUS),
-    (Interval(0, 0, 0), Interval(1, 1, 1), Verdict.AMBIGUOUS),
-]
+def test_one_round_has_the_interval_of_its_samples_and_none_is_an_error() -> None:
+    assert over_rounds([[3.0, 1.0, 2.0]]) == interval([3.0, 1.0, 2.0])
+    assert over_rounds([[], [3.0]]).rounds == ((3.0,),)
+    with pytest.raises(AttnprofError, match="at least one sample"):
+        over_rounds([[]])
 
 
-@pytest.mark.parametrize(("a", "b", "verdict"), VERDICTS)
-def test_verdicts(a: Interval, b: Interval, verdict: Verdict) -> None:
-    assert compare(a, b, 0.05) is verdict
+def test_the_interval_over_rounds_is_students_on_the_logarithms_of_their_medians() -> None:
+    rounds = [[1.0, 1.0, 9.0], [1.1, 1.1], [1.3]]
+    logs = [math.log(x) for x in (1.0, 1.1, 1.3)]
+    half = 4.302653 * statistics.stdev(logs) / math.sqrt(3)  # t at 97.5% with 2 degrees of freedom, by the tables
+    found = over_rounds(rounds)
+    assert found.median == pytest.approx(1.1)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx(
+        (statistics.fmean(logs) - half, statistics.fmean(logs) + half)
+    )
+    assert found.rounds == tuple(map(tuple, rounds))
 
 
-@pytest.mark.parametrize(
-    ("few", "many", "rank"), [(4, 4, 1), (5, 5, 3), (6, 6, 6), (5, 8, 7), (8, 8, 14), (10, 10, 24)]
-)
-def test_the_rank_sum_rank_is_that_of_the_tables(few: int, many: int, rank: int) -> None:
-    assert stats._rank_sum_rank(few, many) == rank
+@given(st.lists(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=4), min_size=1, max_size=12))
+def test_an_interval_over_rounds_holds_its_median(rounds: list[list[float]]) -> None:
+    found = over_rounds(rounds)
+    assert found.low <= found.median <= found.high
 
 
-def test_the_normal_limit_joins_the_exact_distribution() -> None:
-    exact, limit = stats._rank_sum_rank(20, 20), stats._rank_sum_rank(20, 21)
-    assert exact == 128
-    assert limit == pytest.approx(exact * 21 / 20, abs=2)
-
-
-def test_the_ratio_covers_the_true_factor_as_often_as_it_says() -> None:
-    random = np.random.default_rng(1)
-    hits = 0
-    for _ in range(1000):
-        a, b = random.lognormal(size=9), 1.3 * random.lognormal(size=12)
-        found = stats.ratio(interval(a), interval(b))
-        hits += found.low <= 1.3 <= found.high
-    assert 0.94 <= hits / 1000 <= 0.98
-
-
-def test_the_same_noisy_samples_are_the_same() -> None:
-    samples = interval([1.0, 1.03, 0.99, 1.02, 1.01, 0.98, 1.0, 1.01, 0.99, 1.02])
-    assert compare(samples, samples) is Verdict.SAME
-    assert compare(samples, interval([s * 1.1 for s in samples.samples])) is Verdict.SLOWER
-
-
-def test_three_samples_are_judged_by_their_ranges() -> None:
-    found = stats.ratio(interval([1.0, 1.1, 1.2]), interval([2.0, 2.2, 2.4]))
-    assert (found.low, found.high) == pytest.approx((2 / 1.2, 2.4))
-
-
-@given(st.floats(0.5, 2), st.floats(0, 0.3), st.floats(0.5, 2), st.floats(0, 0.3))
-def test_swapping_the_two_swaps_the_verdict(a: float, da: float, b: float, db: float) -> None:
-    first, second = Interval(a, a * (1 - da), a * (1 + da)), Interval(b, b * (1 - db), b * (1 + db))
-    swapped = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
-    forward, back = compare(first, second, 0.07), compare(second, first, 0.07)
-    assert back is swapped.get(forward, forward)
+def test_the_noise_is_pooled_over_points_of_any_size() -> None:
+    draw = np.random.default_rng(3)
+    points = [
+        over_rounds([[scale * math.exp(draw.normal(0, 0.05))] for _ in range(3)])
+        for scale in np.geomspace(1e-3, 10, 300)
+    ]
+    found = noise([*points, interval([1.0, 5.0])])
+    assert found.freedom == 600
+    assert found.deviation == pytest.approx(0.05, rel=0.1)
+    assert found.factor(3, 3) == pytest.approx(math.expm1(1.96 * 0.05 * math.sqrt(2 / 3)), rel=0.12)
+    assert noise([]).factor(3, 3) == 0

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def record(key: str = "a", n: int = 1024, **changes: object) -> Record:
     point = Point("dense", Shape(n, causal=True), params={"window": 3, "kind": "relu", "none": None})
-    measured = Measured(wall_s=Interval(0.5, 0.4, 0.6, (0.4, 0.5, 0.6)), peak_bytes=12, threads=2)
+    measured = Measured(wall_s=Interval(0.5, 0.4, 0.6, ((0.4, 0.5, 0.6),)), peak_bytes=12, threads=2)
     cost = Cost(
         flops_executed=10, certificate=Certificate(counted=(OpCount("mm", 2, 10),)), second_opinion={"fvcore": None}
     )
@@ -48,6 +48,17 @@ def test_records_come_back_whole(tmp_path: Path) -> None:
     assert again.header["command"] == "attnprof sweep"
     assert again.keys() == {"a", "b"}
     assert [f.name for f in again.shards()] == [f"records-{store._host()}-{os.getpid()}.jsonl"]
+
+
+def test_samples_come_back_by_round(tmp_path: Path) -> None:
+    rounds = ((0.4, 0.5), (0.6,), (0.5, 0.5, 0.4))
+    with RunFolder.create(tmp_path / "run", {}) as run:
+        run.append(record(measured=Measured(wall_s=Interval(0.5, 0.4, 0.6, rounds))))
+    (again,) = RunFolder.open(tmp_path / "run").records()
+    assert again.measured is not None
+    assert again.measured.wall_s is not None
+    assert again.measured.wall_s.rounds == rounds
+    assert again.measured.wall_s.samples == (0.4, 0.5, 0.6, 0.5, 0.5, 0.4)
 
 
 def test_the_newest_record_of_a_key_wins_across_shards(tmp_path: Path) -> None:

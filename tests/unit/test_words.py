@@ -13,12 +13,12 @@ import pytest
 
 import attnprof
 from attnprof import words
+from attnprof.comparison import compare_runs
 from attnprof.errors import AttnprofError
 from attnprof.locate import PACKAGE
 from attnprof.pattern import Card
 from attnprof.records import Point, Record
 from attnprof.shapes import Shape
-from attnprof.stats import compare_runs
 from attnprof.store import RunFolder
 from attnprof.words import DType, Level, Pass, Status, Word
 from tests.cli.console import attnprof as command

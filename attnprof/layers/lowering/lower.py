@@ -77,19 +77,28 @@ def _by_structure(terms: tuple[Expr, ...], n: int) -> TilePlan | None:
     rest = [t for t in terms if not isinstance(t, Global)]
     if len(hubs) > 1 or not _separable(rest) or not all(contains(hub, rest) for hub in hubs):
         return None
-    rest.sort(key=lambda term: not _is_wide(term, n))
-    parts = [part for at, term in enumerate(rest) for part in tiles(term, n, tuple(rest[:at])) if part.executed]
-    if len(rest) == 1 and not hubs and _apart(parts):
-        return TilePlan(n, tuple(TileStack((part,)) for part in parts))
+    parts = _parts(rest, n)
     if _apart(parts):
-        return None
-    parts = parts if parts or any(hub.columns for hub in hubs) else [_nothing(n)]
-    full: tuple[TileStack, ...] = ()
-    for hub in hubs:
-        parts = [without_columns(part, hub) for part in parts] if hub.columns else parts
-        parts += [global_columns(hub, n)] if hub.columns else []
-        full = (TileStack((global_rows(hub, n),)),) if hub.rows else ()
-    return TilePlan(n, (TileStack(tuple(parts)), *full))
+        return _one_each(parts, n) if len(rest) == 1 and not hubs else None
+    return _with_hub(parts, hubs[0], n) if hubs else TilePlan(n, (TileStack(tuple(parts or [_nothing(n)])),))
+
+
+def _one_each(parts: list[TilePart], n: int) -> TilePlan:
+    return TilePlan(n, tuple(TileStack((part,)) for part in parts))
+
+
+def _parts(terms: list[Expr], n: int) -> list[TilePart]:
+    """The tiles of terms, wide ones first, each without what those before it have."""
+    terms = sorted(terms, key=lambda term: not _is_wide(term, n))
+    return [part for at, term in enumerate(terms) for part in tiles(term, n, tuple(terms[:at])) if part.executed]
+
+
+def _with_hub(parts: list[TilePart], hub: Global, n: int) -> TilePlan:
+    """The parts of the other terms beside the tokens that all read, and that read all."""
+    if hub.columns:
+        parts = [*(without_columns(part, hub) for part in parts), global_columns(hub, n)]
+    full = (TileStack((global_rows(hub, n),)),) if hub.rows else ()
+    return TilePlan(n, (TileStack(tuple(parts or [_nothing(n)])), *full))
 
 
 def _nothing(n: int) -> TilePart:
@@ -104,15 +113,17 @@ def _apart(parts: list[TilePart]) -> bool:
 
 def _separable(terms: list[Expr]) -> bool:
     """Whether the overlap of these primitives is known from lags, or from a common block, alone."""
-    lags = [t for t in terms if isinstance(t, LAGS)]
-    others = [t for t in terms if not isinstance(t, LAGS)]
-    if not others:
+    if all(isinstance(term, LAGS) for term in terms):
         return True
-    blocks = [t for t in others if isinstance(t, Blocks)]
     if len(terms) == 1:
         return isinstance(terms[0], (Blocks, BlockTable, FramedBlocks, GridWindows, Halo, KeyTable, Summary))
-    own = len(blocks) == 1 and terms[0] is blocks[0] and blocks[0].before == blocks[0].after == 0
-    strides = all(isinstance(t, Strided) and t.stride == blocks[0].size for t in lags) if own else False
-    sums = [t for t in others if isinstance(t, Summary)]
-    matching = all(s.stride == blocks[0].size and s.causal == blocks[0].causal for s in sums) if own else False
-    return own and strides and matching and len(sums) <= 1 and len(others) == len(sums) + 1 and not (lags and sums)
+    own, *others = terms
+    if not isinstance(own, Blocks) or own.before or own.after:
+        return False
+    strides = all(isinstance(term, Strided) and term.stride == own.size for term in others)
+    return strides or (len(others) == 1 and _sums_up(others[0], own))
+
+
+def _sums_up(term: Expr, own: Blocks) -> bool:
+    """Whether a term is the summaries of these blocks."""
+    return isinstance(term, Summary) and term.stride == own.size and term.causal == own.causal

@@ -115,7 +115,7 @@ def test_a_size_that_binds_is_taken() -> None:
 
 def test_what_is_asked_of_a_check_is_a_question_not_a_label() -> None:
     attnprof.check(f"{OWN}:Causal", N, dim=D, heads=4, causal=True)
-    with pytest.raises(AttnprofError, match="alters earlier outputs"):
+    with pytest.raises(AttnprofError, match="pairs read the future"):
         attnprof.check(f"{OWN}:Plain", N, dim=D, heads=4, causal=True)
 
 

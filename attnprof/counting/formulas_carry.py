@@ -1,0 +1,38 @@
+"""Formulas of the operators that carry states from chunk to chunk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from attnprof.counting.registry import OperatorWork, numel, register_by_name
+from attnprof.layers import carry
+
+ours = torch.ops.attnprof
+assert carry.PLAIN, "it defines the operators"
+
+
+@register_by_name(ours.carried)
+def carried(given: Any, out: Any) -> OperatorWork:
+    """A multiplication and an addition an element of every state."""
+    return OperatorWork(0, 0, 2 * numel(out.shape))
+
+
+@register_by_name(ours.carried_back)
+def carried_back(given: Any, out: Any) -> OperatorWork:
+    """The same backward, and a product and a sum for the gates."""
+    return OperatorWork(0, 0, 4 * numel(given.states.shape))
+
+
+@register_by_name(ours.corrected)
+def corrected(given: Any, out: Any) -> OperatorWork:
+    """Two products of C x d_k with d_v columns a chunk: what the keys read, and what is written."""
+    states, _ = out
+    return OperatorWork(4 * numel(given.reads.shape) * given.fresh.shape[-1], 0, 3 * numel(states.shape))
+
+
+@register_by_name(ours.corrected_back)
+def corrected_back(given: Any, out: Any) -> OperatorWork:
+    """Four such products: two for the states before, two for what was read and written."""
+    return OperatorWork(8 * numel(given.reads.shape) * given.fixed.shape[-1], 0, 5 * numel(given.states.shape))

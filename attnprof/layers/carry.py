@@ -1,0 +1,128 @@
+"""States carried from chunk to chunk: the one part of a linear recurrence that goes step by step.
+
+An operator each for what kernels of recurrences also do in one launch: n / C steps on states of d_k x d_v, everything
+else of a chunk scan being batched products over all chunks. Autograd keeps the states, and walks back through them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Two = tuple[Tensor, Tensor]
+
+
+def carry(decay: Tensor, added: Tensor) -> Tensor:
+    """S_(i+1) = decay_i * S_i + added_i from S_0 = 0: all the S_i, `[b, h, N + 1, d_k, d_v]`.
+
+    `decay [b or 1, h, N or 1, d_k or 1, 1]`, `added [b, h, N, d_k, d_v]`.
+    """
+    steps, decay = added.shape[2], _each(decay, added.shape[2])
+    states = added.new_zeros(*added.shape[:2], steps + 1, *added.shape[3:])
+    for i in range(steps):
+        torch.addcmul(added[:, :, i], states[:, :, i], decay[:, :, i], out=states[:, :, i + 1])
+    return states
+
+
+def correct(decay: Tensor, added: Tensor | None, reads: Tensor, writes: Tensor, fresh: Tensor) -> Two:
+    """Y_i = fresh_i + reads_i S_i and S_(i+1) = decay_i * S_i + writes_i^T Y_i + added_i: the S_i, and the Y_i.
+
+    `reads, writes [b, h, N, C, d_k]`, `fresh` and Y `[b, h, N, C, d_v]`; states have the dtype of `decay`.
+    """
+    steps, decay = fresh.shape[2], _each(decay, fresh.shape[2])
+    size = (*fresh.shape[:2], steps + 1, reads.shape[4], fresh.shape[4])
+    states, fixed = decay.new_zeros(size), torch.empty_like(fresh)
+    for i in range(steps):
+        state = states[:, :, i]
+        made = torch.add(fresh[:, :, i], reads[:, :, i] @ state.to(reads.dtype), out=fixed[:, :, i])
+        later = (writes[:, :, i].mT @ made).to(state.dtype)
+        if added is not None:
+            later = later + added[:, :, i]
+        torch.addcmul(later, state, decay[:, :, i], out=states[:, :, i + 1])
+    return states, fixed
+
+
+def carry_back(decay: Tensor, states: Tensor, grad: Tensor) -> Two:
+    """Gradients of `decay` and `added`, given those of the states."""
+    steps, each = states.shape[2] - 1, _each(decay, states.shape[2] - 1)
+    later = grad.clone(memory_format=torch.contiguous_format)
+    for i in range(steps - 1, 0, -1):
+        later[:, :, i].addcmul_(later[:, :, i + 1], each[:, :, i])
+    return (later[:, :, 1:] * states[:, :, :-1]).sum_to_size(decay.shape), later[:, :, 1:].clone()
+
+
+def correct_back(
+    decay: Tensor, reads: Tensor, writes: Tensor, states: Tensor, fixed: Tensor, grad: Tensor, grad_fixed: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of `decay`, `added`, `reads`, `writes` and `fresh`, given those of the states and of Y."""
+    steps, each = fixed.shape[2], _each(decay, fixed.shape[2])
+    later = grad.clone(memory_format=torch.contiguous_format)
+    fresh = torch.empty_like(fixed)
+    for i in range(steps - 1, -1, -1):
+        after = later[:, :, i + 1]
+        made = torch.add(grad_fixed[:, :, i], writes[:, :, i] @ after.to(writes.dtype), out=fresh[:, :, i])
+        later[:, :, i].addcmul_(after, each[:, :, i]).add_((reads[:, :, i].mT @ made).to(after.dtype))
+    before, after = states[:, :, :-1], later[:, :, 1:]
+    read = fresh @ before.mT.to(fresh.dtype)
+    return (after * before).sum_to_size(decay.shape), after.clone(), read, fixed @ after.mT.to(fixed.dtype), fresh
+
+
+def _each(decay: Tensor, steps: int) -> Tensor:
+    return decay.expand(-1, -1, steps, -1, -1)
+
+
+carried = torch.library.custom_op("attnprof::carried", carry, mutates_args=())
+carried_back = torch.library.custom_op("attnprof::carried_back", carry_back, mutates_args=())
+corrected = torch.library.custom_op("attnprof::corrected", correct, mutates_args=())
+corrected_back = torch.library.custom_op("attnprof::corrected_back", correct_back, mutates_args=())
+# What each operator runs, for whoever counts a real run product by product.
+PLAIN = {"carried": carry, "carried_back": carry_back, "corrected": correct, "corrected_back": correct_back}
+
+
+@carried.register_fake
+def _(decay: Tensor, added: Tensor) -> Tensor:
+    return added.new_empty(*added.shape[:2], added.shape[2] + 1, *added.shape[3:])
+
+
+@carried_back.register_fake
+def _(decay: Tensor, states: Tensor, grad: Tensor) -> Two:
+    return torch.empty_like(decay), states.new_empty(states[:, :, 1:].shape)
+
+
+@corrected.register_fake
+def _(decay: Tensor, added: Tensor | None, reads: Tensor, writes: Tensor, fresh: Tensor) -> Two:
+    size = (*fresh.shape[:2], fresh.shape[2] + 1, reads.shape[4], fresh.shape[4])
+    return decay.new_empty(size), torch.empty_like(fresh)
+
+
+@corrected_back.register_fake
+def _(
+    decay: Tensor, reads: Tensor, writes: Tensor, states: Tensor, fixed: Tensor, grad: Tensor, grad_fixed: Tensor
+) -> tuple[Tensor, ...]:
+    added = states.new_empty(states[:, :, 1:].shape)
+    return torch.empty_like(decay), added, torch.empty_like(reads), torch.empty_like(writes), torch.empty_like(fixed)
+
+
+def _keep_carried(ctx: Any, inputs: Two, output: Tensor) -> None:
+    ctx.save_for_backward(inputs[0], output)
+
+
+def _back_carried(ctx: Any, grad: Tensor) -> Two:
+    return carried_back(*ctx.saved_tensors, grad)
+
+
+def _keep_corrected(ctx: Any, inputs: tuple[Any, ...], output: Two) -> None:
+    decay, added, reads, writes, _ = inputs
+    ctx.adds = added is not None
+    ctx.save_for_backward(decay, reads, writes, *output)
+
+
+def _back_corrected(ctx: Any, grad: Tensor, grad_fixed: Tensor) -> tuple[Tensor | None, ...]:
+    decay, added, *rest = corrected_back(*ctx.saved_tensors, grad, grad_fixed)
+    return decay, added if ctx.adds else None, *rest
+
+
+carried.register_autograd(_back_carried, setup_context=_keep_carried)
+corrected.register_autograd(_back_corrected, setup_context=_keep_corrected)

@@ -1,0 +1,4 @@
+"""Whole models as numbers: from a configuration to layers, and from layers to FLOPs, parameters, caches and limits.
+
+Nothing here imports torch or transformers by itself, builds a module or allocates.
+"""
