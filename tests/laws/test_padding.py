@@ -20,8 +20,11 @@ RAGGED = (1, 2, 3, 7, 9, 17, 23, 31)
 # Not weighted means of values, and why.
 EXEMPT = {
     "linformer": "its slots are sums over all tokens by a learned matrix",
+    "nsa": "three means, each times a gate",
     "pooled-pooling=conv": "its slots are convolutions of values",
     "memory_compressed": "its slots are convolutions of values",
+    "hca": "a sink takes its share",
+    "csa": "a sink takes its share",
     "linear": "an epsilon in the denominator, see below",
     "sink_logits": "a sink takes its share",
     "sinkhorn": "soft sorting: rows of S sum to one up to what the iterations leave, see below",

@@ -17,7 +17,7 @@ from attnprof.words import Pass
 from tests.laws.cases import Case, as_params, cases
 
 EVERY = [case for case in cases() if case.impl != "masked"]
-CHOOSING = ("clustered", "clusterformer", "reformer", "routing", "sinkhorn", "sortcut")
+CHOOSING = ("clustered", "clusterformer", "csa", "dsa", "moba", "nsa", "reformer", "routing", "sinkhorn", "sortcut")
 
 
 class Marked:
