@@ -51,7 +51,7 @@ class StackStated:
                 tuple(at + 1 for at, other in enumerate(self.stack_layers) if other is layer),
                 layer.mixer,
                 self.shape_of(layer, shape),
-                stack_parts.facts_of_ffn(layer.ffn, shape.dim),
+                stack_parts.facts_of_ffn(layer, shape),
                 layer.shares_kv,
             )
             for layer in dict.fromkeys(self.stack_layers)
