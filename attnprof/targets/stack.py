@@ -14,7 +14,7 @@ from attnprof.pattern import Card
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts
 from attnprof.targets.scheme import CatalogTarget, torch_dtype
-from attnprof.targets.stack_build import built_mixers
+from attnprof.targets.stack_build import blocks_of, built_mixers
 from attnprof.targets.stack_layers import SIZES, Find, StackLayer, layers_of, owner_of
 from attnprof.targets.stack_stated import StackStated
 from attnprof.targets.stack_text import StackText, format_stack, parse_stack
@@ -142,8 +142,8 @@ class StackTarget(StackStated):
                 found.append(StackPart(target, own, count, PartRole.MIXER, group, layer.label, states))
             if at_block:
                 rest = stack_parts.rest_of_block(layer)
-                blocks = count * (1 if layer.mixer is None else layer.mixer.layers)
-                found.append(StackPart(rest, whole, blocks, PartRole.REST, group, layer.label))
+                blocks = 1 if layer.mixer is None else blocks_of(layer.mixer, self.shape_of(layer, shape))
+                found.append(StackPart(rest, whole, count * blocks, PartRole.REST, group, layer.label))
         vocab = self.written.settings.get("vocab")
         if at_block and isinstance(vocab, int):
             found.append(StackPart(stack_parts.ends(False, vocab), whole, 1, PartRole.ENDS, label="head"))
@@ -193,6 +193,10 @@ class StackTarget(StackStated):
                 raise AttnprofError(
                     f"the layer `{layer.label}` is {layer.sizes['dim']} wide in a stack of width {shape.dim}",
                     hint="dim=... after ; is that of all layers, which add to one stream",
+                )
+            if isinstance(layer.mixer, CatalogTarget) and layer.mixer.reads_context:
+                raise Unsupported(
+                    f"the layer `{layer.label}` reads a second sequence, and a stack has one", hint="leave it out"
                 )
             if layer.mixer is not None and shape.level is Level.BLOCK and layer.mixer.parameters.get("reversible"):
                 raise Unsupported(
