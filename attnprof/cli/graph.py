@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from attnprof.cli.main import report
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
+from attnprof.errors import AttnprofError
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -27,7 +29,7 @@ Examples:
 """
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMATS = ("csr", "graphml", "gexf")
-LEAK = 4
+LEAK, UNUSABLE = 4, 1
 PATIENCE_S = 2.0
 
 
@@ -66,10 +68,20 @@ def command(**options: Any) -> int:
     from attnprof.graph.analysis import analyze
 
     console = notes()
-    found = []
-    for target, request in asked(options):
+    found, kept, targets = [], [], asked(options)
+    for text, (target, request) in zip(options["targets"], targets, strict=True):
         with console.status(f"{target.name}: who reaches whom") as status:
-            found.append(analyze(target, request, progress(target.name, status.update)))
+            try:
+                found.append(analyze(target, request, progress(target.name, status.update)))
+                kept.append(text)
+            except AttnprofError as error:
+                if len(targets) == 1:
+                    raise
+                report(error.message, error.hint)
+    if not found:
+        return UNUSABLE
+    options["targets"] = tuple(kept)
+    fell_out = UNUSABLE if len(found) < len(targets) else 0
     leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
     written = exported(found, options)
     path, page = leave(found, options)
@@ -77,7 +89,7 @@ def command(**options: Any) -> int:
         results = [analysis.facts for analysis in found]
         whole = results[0] if len(results) == 1 else {"targets": results}
         emit({**whole, "run": str(path), "page": page, **written})
-        return LEAK if leaks else 0
+        return LEAK if leaks else fell_out
     for line in leaks:
         click.echo(click.style(line, fg="red", bold=True))
     for analysis in found:
@@ -89,7 +101,7 @@ def command(**options: Any) -> int:
             console.print(f"{kind}: {file['path']}: {file['edges']:,} edges of {file['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
     console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
-    return LEAK if leaks else 0
+    return LEAK if leaks else fell_out
 
 
 def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, int], None]:
