@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -148,7 +149,8 @@ def _resolved(written: LayerText, settled: LayerText, find: Find) -> StackLayer:
         return _found(written, settled, find)
     except AttnprofError as error:
         kind = Unsupported if isinstance(error, Unsupported) else AttnprofError
-        raise kind(f"in the layer `{format_layer(written)}`: {error.message}", hint=error.hint) from error
+        hint = re.sub(r"--set \w+\.", "", error.hint)  # parameters stand in the text here
+        raise kind(f"in the layer `{format_layer(written)}`: {error.message}", hint=hint) from error
 
 
 def _found(written: LayerText, settled: LayerText, find: Find) -> StackLayer:
