@@ -71,7 +71,11 @@ class StackTarget(StackStated):
         """What all its layers have in common."""
         cards = [mixer.card for mixer in self.mixers]
         first = cards[0].causality
-        causality = tuple(c for c in first if all(c in card.causality for card in cards))
+        said = self.written.settings.get("causal")
+        if said is not None and not isinstance(said, bool):
+            raise AttnprofError(f"causal is {said!r}, but it is true or false", hint="causal=true after ;")
+        own = first if said is None else (said,)
+        causality = tuple(c for c in own if all(c in card.causality for card in cards))
         if not causality:
             forms = ", ".join(f"{m.name} {'causal' if m.card.native_causal else 'bidirectional'}" for m in self.mixers)
             raise AttnprofError(f"no causality that all layers have: {forms}", hint="layers of one kind of attention")
@@ -186,6 +190,11 @@ class StackTarget(StackStated):
         """Raise `AttnprofError` for a shape that no stack has, `Unsupported` for one that a layer has no form for."""
         if shape.depth > 1:
             raise Unsupported("a stack says itself how many layers it has", hint="layers=24 in its text, no --depth")
+        if shape.causal not in self.card.causality:
+            form = "causal" if shape.causal else "bidirectional"
+            raise Unsupported(
+                f"the stack has no {form} form", hint=f"leave --{'' if shape.causal else 'no-'}causal out"
+            )
         if shape.m is not None:
             raise Unsupported("the layers of a stack attend within one sequence", hint="leave --keys out")
         for layer in dict.fromkeys(self.stack_layers):

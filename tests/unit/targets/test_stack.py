@@ -118,6 +118,18 @@ def test_no_causality_in_common_is_refused() -> None:
         attnprof.count("1 swin + 1 gated_deltanet", 64)
 
 
+def test_a_stack_may_say_that_it_is_causal() -> None:
+    said, open_ = stack("2 dense ; causal=true"), stack("2 dense")
+    assert (said.card.native_causal, said.card.causality) == (True, (True,))
+    assert open_.card.native_causal is False
+    with pytest.raises(AttnprofError, match="the stack has no bidirectional form"):
+        attnprof.count(said, 64, causal=False)
+    with pytest.raises(AttnprofError, match="causal is 1, but it is true or false"):
+        attnprof.count("2 dense ; causal=1", 64)
+    with pytest.raises(AttnprofError, match="no causality that all layers have"):
+        attnprof.count("1 gla ; causal=false", 64)
+
+
 def test_the_pattern_of_a_stack_is_that_of_each_layer() -> None:
     found = stack("1 sliding_window window=4 + 1 dense + 1 none ffn=plain + 1 sinks window=2")
     pattern = found.graph(Shape(n=12, causal=True))
