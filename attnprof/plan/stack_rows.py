@@ -43,7 +43,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
     figures, reasons = _figures(found)
     rest = [each for each in found if each.part.role is PartRole.REST]
     mixing = [each for each in found if each.part.role is PartRole.MIXER]
-    of_mixer, of_rest = summed(mixing)[0].get("flops_executed", 0), summed(rest)[0].get("flops_executed", 0)
+    of_mixer, of_rest = (summed(each)[0].get("flops_executed") if each else 0 for each in (mixing, rest))
     spare = group.ffn.get("kind") == "switch"
     if rest and spare:
         reasons = {**reasons, "ffn_flops_active": "its experts compute their capacity, whatever tokens they are sent"}
