@@ -10,8 +10,6 @@ import pytest
 from attnprof.models.framework_audit import exact_figures, framework_rows
 from attnprof.models.lookup import model_named
 
-pytestmark = pytest.mark.quick
-
 DENSE = "hf:llama3_8b"
 # Each formula's core on a dense causal model, n large; the whole model's where the core is left away.
 LIMIT = {

@@ -35,9 +35,14 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "deepseek_v32": {"head_dim": 8},
-    "glm_moe_dsa": {"head_dim": 8},
-    "hy_v4": {"head_dim": 8},
+    "deepseek_v3": {"num_key_value_heads": 4},
+    "deepseek_v32": {"head_dim": 8, "num_key_value_heads": 4},
+    "glm_moe_dsa": {"head_dim": 8, "num_key_value_heads": 4},
+    "bailing_hybrid": {"num_key_value_heads": 4},
+    "hy_v4": {"head_dim": 8, "num_key_value_heads": 4},
+    "ministral": {"head_dim": 16},
+    "hunyuan_v1_dense": {"head_dim": 16},
+    "hunyuan_v1_moe": {"head_dim": 16, "moe_topk": 2},
     "deepseek_v4": {"num_key_value_heads": 1, "head_dim": 32},
     "granitemoehybrid": {"num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"]},
     "bamba": {"attn_layer_indices": [1]},
