@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.contracts import LayeredTarget, Target
-from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
+from attnprof.errors import AttnprofError, Failed, line_of_code, out_of_memory, place_of
 from attnprof.shapes import Shape
 from attnprof.words import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LONGEST_TRIED = 1024
+OF_SIZES = ("AssertionError", "size", "shape", "length", "divisible", "multiple", "dimension", "einops")
+NO_GPU = ("active drivers", "not compiled with CUDA", "no NVIDIA driver", "no kernel image", "CUDA error", "HIP error")
+ADVICE = (
+    (
+        NO_GPU,
+        "its kernel needs a GPU: choose its path in plain torch, by a `naive_...` function of the same package, "
+        "attn_implementation=eager or sdpa, or a flag of its constructor",
+    ),
+    (('missing the required "forward"',), "define forward(self, x)"),
+)
 FLAGS = {
     "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
     "layout:bnhd": "a probe found its streams to lie as [b, n, h, d], and they are given so",
@@ -122,6 +133,10 @@ class UserCode(Target, Protocol):
         """Of each of its inputs, whether its tokens are the queries; anything else stays as it is in a test."""
         ...
 
+    def length_near(self, shape: Shape) -> int | None:
+        """The length of a shape where it runs there, else the nearest at which it does; None where there is none."""
+        ...
+
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...
@@ -187,10 +202,12 @@ def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
     """Whatever a user's code raises as one `Failed` that says how it was called; memory that runs out stays that."""
     try:
         yield
-    except (AttnprofError, MemoryError):
-        raise
-    except Exception as error:
-        if not isinstance(target, UserCode) or out_of_memory(error):
+    except AttnprofError as error:
+        if type(error) is not AttnprofError or not isinstance(target, UserCode) or target.name in error.message:
+            raise
+        raise AttnprofError(f"{target.source}: {error.message}", hint=error.hint, exit_code=error.exit_code) from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MemoryError) or not isinstance(target, UserCode) or out_of_memory(error):
             raise
         raise failure(target, shape, error) from error
 
@@ -198,6 +215,18 @@ def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
 def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     """The error for what a user's code raised when it was called at a shape, with the line of its own file."""
     lines = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    said = f"{type(error).__name__}: {lines[0] if lines else line_of_code(error, target.files) or 'no message'}"
     place = place_of(error, target.files, target.source)
-    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}")
+    other = _other_length(target, shape, said)
+    advice = [] if other is None else [f"it runs at n = {other}"]
+    advice += [what for words, what in ADVICE if any(word in said for word in words)]
+    called = f"it was called as {target.called(shape)}"
+    return Failed(f"{target.source} fails{place}: {said}", hint="; ".join([called, *advice]))
+
+
+def _other_length(target: UserCode, shape: Shape, said: str) -> int | None:
+    """A length at which it does run, where what it said is of sizes."""
+    if not any(word in said for word in OF_SIZES):
+        return None
+    found = target.length_near(shape.replace(n=min(shape.n, LONGEST_TRIED)))
+    return None if found == shape.n else found

@@ -79,6 +79,8 @@ def examined(name: str, options: dict[str, Any]) -> Examination:
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
     shape = shape_of(parse_length(options["length"]), causal=causal, **{size: options[size] for size in SIZES})
     shape = fitted(target, shape, explicit())
+    if isinstance(target, UserCode) and "length" not in explicit():
+        shape = shape.replace(n=target.length_near(shape) or shape.n)
     against = None
     if options["against"] is not None:
         against = asked_target(options["against"], {**options, "impl": None, "targets": (options["against"],)})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.main import report
 from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.cli.progress import counting_bar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from attnprof.plan.count_service import CountService
 
 R = TypeVar("R")
+UNUSABLE = 1
 
 EXAMPLES = """\b
 Examples:
@@ -81,7 +83,7 @@ def command(**options: Any) -> int:
     else:
         for answer in answers:
             show(answer, options)
-    return 0
+    return UNUSABLE if options["targets"] and len(answers) < len(names) else 0
 
 
 def executed_schemes() -> list[str]:
@@ -98,20 +100,27 @@ def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> li
 
     cache = CountCache(code_hash(pattern_files())) if options["cache"] else None
     with contextlib.closing(CountService(cache)) as service:
-        asked = [made for name in names if (made := tried(partial(question, name, options, service), skip=skip))]
+        alone = len(names) == 1
+        made = [tried(partial(question, name, options, service), skip=skip, alone=alone) for name in names]
+        asked = [each for each in made if each]
         with counting_bar() as watch:
             service.prepare([task for each in asked for task in each.tasks()], watch)
-        answers = [tried(partial(answer, each, options["roofline"]), skip=skip) for each in asked]
+        answers = [tried(partial(answer, each, options["roofline"]), skip=skip, alone=alone) for each in asked]
     return [made for made in answers if made]
 
 
-def tried(make: Callable[[], R], *, skip: bool) -> R | None:
-    """What is made; None where that is refused, if it is to be skipped."""
+def tried(make: Callable[[], R], *, skip: bool, alone: bool) -> R | None:
+    """What is made; None where that is refused: nothing is said of it if it is to be skipped, and others are answered.
+
+    The error of a target that stands alone is the command's.
+    """
     try:
         return make()
-    except AttnprofError:
-        if not skip:
+    except AttnprofError as error:
+        if alone:
             raise
+        if not skip:
+            report(error.message, error.hint)
         return None
 
 

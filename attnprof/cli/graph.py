@@ -11,7 +11,10 @@ from typing import Any
 
 import click
 
+from attnprof.cli.main import report
+from attnprof.cli.of_model import of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
+from attnprof.errors import AttnprofError
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -27,7 +30,7 @@ Examples:
 """
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMATS = ("csr", "graphml", "gexf")
-LEAK = 4
+LEAK, UNUSABLE = 4, 1
 PATIENCE_S = 2.0
 
 
@@ -66,10 +69,20 @@ def command(**options: Any) -> int:
     from attnprof.graph.analysis import analyze
 
     console = notes()
-    found = []
-    for target, request in asked(options):
+    found, kept, targets = [], [], asked(options)
+    for text, (target, request) in zip(options["targets"], targets, strict=True):
         with console.status(f"{target.name}: who reaches whom") as status:
-            found.append(analyze(target, request, progress(target.name, status.update)))
+            try:
+                found.append(analyze(target, request, progress(target.name, status.update)))
+                kept.append(text)
+            except AttnprofError as error:
+                if len(targets) == 1:
+                    raise
+                report(error.message, error.hint)
+    if not found:
+        return UNUSABLE
+    options["targets"] = tuple(kept)
+    fell_out = UNUSABLE if len(found) < len(targets) else 0
     leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
     written = exported(found, options)
     path, page = leave(found, options)
@@ -77,7 +90,7 @@ def command(**options: Any) -> int:
         results = [analysis.facts for analysis in found]
         whole = results[0] if len(results) == 1 else {"targets": results}
         emit({**whole, "run": str(path), "page": page, **written})
-        return LEAK if leaks else 0
+        return LEAK if leaks else fell_out
     for line in leaks:
         click.echo(click.style(line, fg="red", bold=True))
     for analysis in found:
@@ -89,7 +102,7 @@ def command(**options: Any) -> int:
             console.print(f"{kind}: {file['path']}: {file['edges']:,} edges of {file['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
     console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
-    return LEAK if leaks else 0
+    return LEAK if leaks else fell_out
 
 
 def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, int], None]:
@@ -116,11 +129,14 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     targets = options["targets"]
     settings = settings_of(options["settings"], targets)
     names = ("causal", "layers", "heads", "dim", "seed", "seeds", "engine", "without_globals", "trials")
+    said = {name: options[name] for name in names}
+    if said["causal"] is None and of_models(targets):
+        said["causal"] = True  # the models that `hf:` reads are decoders
     request = Request(
         n=parse_length(options["length"]) if options["length"] else None,
         side=0 if options["no_page"] else 256,
         against=_against(options["against"], settings),
-        **{name: options[name] for name in names},
+        **said,
     )
     called = distinguished(targets, catalog.names())
     usage = usage_of(options, targets)
@@ -185,12 +201,15 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
     """
+    from attnprof.models.lookup import is_model
     from attnprof.targets.catalog import CAPTURED
 
     name, facts = options["targets"][0], found[0].facts
     if len(found) == 1 and _has_others(facts):
         kept = ("--n", "--layers", "--heads", "--dim", "--seed")
         return _again(["attnprof", "graph", name], options, kept, "--without-globals")
+    if is_model(name):
+        return f"attnprof cost {name}"
     if _runs(name):
         beside = [] if name == "dense" else ["dense"]
         return _again(["attnprof", "sweep", name, *beside], options, (), "--lengths 1k-8k")

@@ -62,7 +62,7 @@ def reach_text(run: Sequence[Mapping[str, Any]]) -> str:
     if end["share"] == 1.0:
         full = next(layer["layer"] for layer in run if layer["share"] == 1.0)
         return f"all after layer {full}{through}"
-    most = "" if end["max"] is None else f"at most {end['max']:,} tokens, "
+    most = "" if end["max"] is None else f"at most {counted(end['max'], 'token')}, "
     return f"{most}{format_share(end['share'])} of allowed pairs after layer {end['layer']}{through}"
 
 

@@ -213,7 +213,10 @@ def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
     own = target.sizes if isinstance(target, UserCode) else {}
     heads = request.heads or own.get("heads") or PROBED_HEADS
     dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
-    return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+    shape = Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+    with own_mistakes(target, shape):
+        near = target.length_near(shape) if isinstance(target, UserCode) and request.n is None else None
+    return shape if near is None else shape.replace(n=near)
 
 
 def selecting_n(target: Any, shape: Shape) -> int:

@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.models.lookup import is_model
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
+from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
+
+NAMED = 6
 
 
 def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
@@ -74,14 +77,20 @@ def _model_as_stack(text: str) -> str:
     return stack_text(model_named(text).architecture)
 
 
-def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
+def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:
     from attnprof.targets.stack import stack
 
     if params:
         raise AttnprofError(
             "a stack has no parameters to --set", hint="say them in its text: 5 sliding_window window=8"
         )
-    return stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    found = stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    if usage != Usage() and not any(isinstance(mixer, UserCode) for mixer in found.mixers):
+        raise AttnprofError(
+            f"no layer of `{found.name}` is code of yours, of which it could be said how it is made or called",
+            hint="parameters of a layer stand in the stack's text: 5 sliding_window window=8",
+        )
+    return found
 
 
 def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Target:
@@ -129,6 +138,10 @@ def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
 
 def _unknown(text: str) -> AttnprofError:
     """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
+    file, colon, attribute = text.rpartition(":")
+    if colon and not (file and attribute.isidentifier()):
+        written = f"{file or 'file.py'}:{attribute if attribute.isidentifier() else 'Class'}"
+        return AttnprofError(f"{text!r} is half a name", hint=f"file.py:Class or package.module:Class, so: {written}")
     package, dot, name = text.rpartition(".")
     if dot and name.isidentifier() and package.replace(".", "").isidentifier():
         return AttnprofError(f"unknown scheme {text!r}", hint=f"a class of a package has a colon: {package}:{name}")
@@ -156,6 +169,6 @@ def only_object(path: Path) -> str | None:
     if len(own) > 1:
         raise AttnprofError(
             f"{path} defines no function `pattern`, and {len(own)} classes and functions",
-            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
+            hint=f"name one: {', '.join(f'{path}:{name}' for name in own[:NAMED])}{', ...' if own[NAMED:] else ''}",
         )
     return own[0] if own else None
