@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from attnprof.cli.main import report
-from attnprof.cli.of_model import of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
 from attnprof.errors import AttnprofError
 from attnprof.words import EngineName
@@ -121,6 +120,7 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
     from attnprof.graph.analysis import Request
+    from attnprof.models.lookup import is_model
     from attnprof.naming import distinguished
     from attnprof.sweeps.points import label, settings_of
     from attnprof.targets import catalog, door
@@ -130,7 +130,7 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     settings = settings_of(options["settings"], targets)
     names = ("causal", "layers", "heads", "dim", "seed", "seeds", "engine", "without_globals", "trials")
     said = {name: options[name] for name in names}
-    if said["causal"] is None and of_models(targets):
+    if said["causal"] is None and all(is_model(text) for text in targets):
         said["causal"] = True  # the models that `hf:` reads are decoders
     request = Request(
         n=parse_length(options["length"]) if options["length"] else None,

@@ -16,6 +16,7 @@ from attnprof.models.installed import class_aliases, class_defaults
 from attnprof.models.lookup import class_facts, model_named
 from attnprof.models.module_check import checked_module, cut
 from attnprof.models.readers import READERS
+from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
 
 # Small values of every key that a family may have; what a family wants besides stands below.
 SMALL: dict[str, Any] = {
@@ -104,6 +105,35 @@ def test_a_formula_that_is_off_is_seen() -> None:
     assert check.flops[0] < check.flops[1]
 
 
+def test_the_certificate_says_what_it_was_held_against() -> None:
+    from attnprof.cli.model_text import certified
+    from attnprof.cli.of_model import certificate
+
+    check = certificate(model_named(small("gpt_oss")))
+    assert check["formula_equals_module"] is True
+    assert (check["kernels"], check["dtype"]) == ("torch reference path, eager attention", "bfloat16")
+    assert certified(check).startswith("formula = module: FLOPs, parameters and cache equal those of GptOss")
+    absent = certificate(model_named("hf:mistral4"))
+    assert absent["formula_equals_module"] is None
+    assert "was not checked" in certified(absent)
+
+
+def test_what_is_patched_is_taken_back() -> None:
+    from transformers import masking_utils
+    from transformers.models.qwen3_next import modeling_qwen3_next as file
+
+    def fails_within() -> None:
+        with contiguous_sequences(), reference_path(file):
+            assert masking_utils.find_packed_sequence_indices is not before[0]
+            raise RuntimeError
+
+    before = masking_utils.find_packed_sequence_indices, dict(vars(file))
+    with pytest.raises(RuntimeError):
+        fails_within()
+    assert masking_utils.find_packed_sequence_indices is before[0]
+    assert dict(vars(file)) == before[1]
+
+
 def counted(name: str, *, real: bool) -> tuple[int, int]:
     """FLOPs of a forward, and of the core, with real or with fake tensors."""
     import contextlib
@@ -117,7 +147,6 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
     from attnprof.counting.storages import Lifetimes
     from attnprof.counting.tally import OperatorTally
     from attnprof.models.installed import config_kind
-    from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
     from attnprof.torch_private import fake_mode
 
     named = model_named(small(name))
