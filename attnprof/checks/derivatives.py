@@ -26,6 +26,8 @@ NAMED = 4
 def look(examined: Examined) -> Iterator[Finding]:
     """Gradients of one weighted sum of the outputs, in float64, beside central differences along one direction."""
     asked = examined.asked()
+    if asked.module_dtype is not torch.float64:
+        raise Skipped("it takes no float64, in which differences can be told from rounding")
     if not torch.isfinite(asked.run()).all():
         raise Skipped("its output is not finite")
     named = {name: p for name, p in asked.module.named_parameters() if p.requires_grad}

@@ -23,7 +23,6 @@ PADDING = (
     "input_mask",
     "mask",
 )
-MOVED = 1e-9
 PADS = 3
 
 MaskForm = Callable[[Tensor, torch.dtype], Tensor]
@@ -52,7 +51,7 @@ def look(examined: Examined) -> Iterator[Finding]:
     if not moved:
         raise Skipped(f"it runs with none of {len(FORMS)} ways to write {name}")
     best = min(moved, key=lambda form: moved[form])
-    if moved[best] > MOVED:
+    if moved[best] > 10 * asked.rounding:
         yield Finding(
             "padding_leaks",
             Severity.DEFECT,
@@ -80,7 +79,7 @@ def _influence(asked: Asked, name: str, make: MaskForm) -> float | None:
         keep[:, pads] = False
         try:
             before, after = (
-                _masked(asked, name, make(keep, torch.float64), inputs)
+                _masked(asked, name, make(keep, asked.module_dtype), inputs)
                 for inputs in (asked.inputs, asked.replaced(pads))
             )
         except Exception:  # this way to write a mask is not the one that it takes
@@ -116,7 +115,7 @@ def _all_masked(asked: Asked, name: str, form: str) -> Iterator[Finding]:
         return
     keep = torch.ones(2, asked.n, dtype=torch.bool)
     keep[1] = False
-    out = _masked(asked, name, FORMS[form](keep, torch.float64), asked.beside())
+    out = _masked(asked, name, FORMS[form](keep, asked.module_dtype), asked.beside())
     if not torch.isfinite(out).all():
         whole = bool(torch.isfinite(out[0]).all())
         yield Finding(

@@ -52,7 +52,7 @@ def _low(examined: Examined, dtype: torch.dtype) -> Iterator[Finding]:
             else "fill with torch.finfo(x.dtype).min, not -1e9; make tables in x.dtype, not float32",
         )
         return
-    exact = rounded.to(torch.float64).run()
+    exact = rounded.to(examined.widest).run()
     if not torch.isfinite(out).all():
         yield _not_finite(name, "random inputs of unit size", out)
     elif out.dtype is dtype and (far := apart(out, exact)) > FAR:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attnprof.checks.examined import Examined
 from attnprof.layers.outputs import tensors_in
 
-MOVED = 1e-10
+MOVED, ROUNDED = 1e-10, 1e-5
 GivenAndGave = tuple[list[Tensor], list[Tensor]]
 
 
@@ -92,6 +92,7 @@ def _moved(old: Tensor, new: Tensor, start: int, n: int) -> bool:
         return False
     axis = axes[-1]
     first, second = (t.narrow(axis, 0, start) for t in (old, new))
-    return bool(((first - second).abs() > MOVED * float(old.abs().max())).any()) or not bool(
+    least = MOVED if old.dtype is torch.float64 else ROUNDED
+    return bool(((first - second).abs() > least * float(old.abs().max())).any()) or not bool(
         torch.isfinite(second).all()
     )
