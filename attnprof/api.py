@@ -41,7 +41,8 @@ def target(
     """Whatever can be profiled, as a target.
 
     `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
-    `package.module:object`; or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
+    `package.module:object`; a stack of such layers ("5 sliding_window window=1024 + 1 dense ; layers=62", or a
+    `stack.toml`); or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
     a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
     `[n, n]`. A target is returned as it is.
 

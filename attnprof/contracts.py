@@ -291,11 +291,11 @@ class SchemeTarget(Target, Protocol):
         """Whether the shape asks for an encoder over m tokens and a decoder over n."""
         ...
 
-    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """The closed count of distinct edges of one layer and head; None where none is stated."""
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
+        """The closed count of distinct edges of one layer and head, of so many tokens more; None without."""
         ...
 
-    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of query-key pairs, keys that are slots included; None where none is stated."""
         ...
 

@@ -12,6 +12,7 @@ import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.main import report
+from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.cli.progress import counting_bar
 from attnprof.errors import AttnprofError, unknown
@@ -32,6 +33,8 @@ Examples:
   attnprof cost dense --memory --roofline h100         what the peak is made of; the least time on an H100
   attnprof cost my_model.py:Layer --arg width=256      your own module
   attnprof cost "5 sliding_window window=1024 + 1 flash ; layers=62" --causal    a stack, group by group
+  attnprof cost hf:gpt_oss_20b --lengths 8k,128k       a whole model: by kind of layer, caches as engines allocate
+  attnprof cost hf:qwen3_next:num_hidden_layers=24 --check   held against its module in transformers
   attnprof cost                                        every scheme's table
 """
 
@@ -49,6 +52,10 @@ Examples:
 @click.option("--roofline", metavar="DEVICE", help="Least time on a device: h100, a100, ..., or here (measured now).")
 @click.option("--certificate", is_flag=True, help="Every operator behind the numbers.")
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Reuse counts of the very same code.")
+@click.option("--check", "check_module", is_flag=True, help="hf: hold formulas against the module in transformers.")
+@click.option("--drafts", type=click.IntRange(1), default=1, show_default=True, help="hf: tokens of a decoding step.")
+@click.option("--sequences", type=click.IntRange(1), default=1, show_default=True, help="hf: caches of so many.")
+@cache_options
 @sizes
 @SETTINGS
 @ARGUMENTS
@@ -62,6 +69,10 @@ def command(**options: Any) -> int:
     from attnprof.cli.cost_text import show
     from attnprof.targets.door import is_stack
 
+    if of_models(options["targets"]):
+        from attnprof.cli import of_model
+
+        return of_model.cost(options)
     names = options["targets"] or executed_schemes()
     refuse_untaken(names, {**options, "explicit": explicit()})
     alone = len(options["targets"]) == 1

@@ -12,6 +12,8 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("projections", "proj_flops", format_flops),
     ("core", "flops_core_executed", format_flops),
     ("useful", "flops_core_useful", format_flops),
+    ("recurrence", "recurrence_flops", format_flops),
+    ("selection", "selection_flops", format_flops),
     ("FFN", "ffn_flops_executed", format_flops),
     ("in all", "flops_executed", format_flops),
     ("saved", "saved_bytes", format_bytes),
@@ -44,7 +46,9 @@ def show_groups(console: Any, answer: Mapping[str, Any]) -> None:
 
 
 def shown(key: str, answer: Mapping[str, Any]) -> bool:
-    """Whether a column has anything to show: FFNs at level block, bytes that wait for backward in training."""
+    """Whether a column has anything to show: FFNs at level block, bytes that wait for backward in training, ..."""
+    if key in ("recurrence_flops", "selection_flops"):
+        return any(row[key] for row in answer["table"])
     if key == "ffn_flops_executed":
         return bool(answer["point"]["level"] == Level.BLOCK)
     return key != "saved_bytes" or any(row["pass"] == Pass.TRAIN for row in answer["table"])

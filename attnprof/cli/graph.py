@@ -22,6 +22,8 @@ Examples:
   attnprof graph bigbird --n 64k --seeds 1000        what the window, the random blocks and the globals each give
   attnprof graph longformer sliding_window --n 16k   side by side, with cost per reached pair
   attnprof graph my_pattern.py --set window=64       your own pattern file
+  attnprof graph "5 sliding_window window=1024 + 1 dense" --causal --n 8k    a stack, layer by layer
+  attnprof graph longformer --against bigbird        which pairs one of them reaches only, after each layer
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
@@ -37,7 +39,7 @@ PATIENCE_S = 2.0
 @click.option("--layers", type=click.IntRange(1), help="Stop after so many layers. Default: until nothing is new.")
 @click.option("--heads", type=click.IntRange(1), help="Heads whose edges are united. Default: 8, or 2 for a module.")
 @click.option("--dim", type=click.IntRange(1), help="Model width, D. Default: 512, or 16 a head for a module.")
-@click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
+@click.option("--against", metavar="TARGET", help="A pattern to compare with: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
 @click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
 @click.option("--engine", type=WordParam(EngineName), default="auto", show_default=True, help="Who answers.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from attnprof.contracts import LayeredTarget, StackPart, Target
 from attnprof.counting.believed import observe, why_not_traced
 from attnprof.counting.paper_formula import paper_flops
-from attnprof.counting.useful import useful_flops
+from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.records import Certificate, Cost, OpCount
 from attnprof.shapes import Shape
@@ -18,11 +18,12 @@ from attnprof.words import Level, PartRole, Pass
 MOST_WHOLE = 512  # layers: more are not built as one module, at about 15 ms each
 
 SUMS = (
-    *("flops_executed", "flops_core_executed", "exp_ops", "arith_ops", "select_ops", "saved_bytes"),
+    *("flops_executed", "flops_core_executed", "exp_ops", "arith_ops", "select_ops"),
+    *("selection_flops", "saved_bytes"),
     *("param_grad_bytes", "param_bytes", "buffer_bytes"),
 )
 OF_MIXERS = ("flops_core_useful", "flops_paper", "state_bytes", "state_growth_bytes")
-READS = "decode_read_bytes"
+READS, RECURRENCE = "decode_read_bytes", "recurrence_flops"
 OF_CORES = "the cores of a stack are run one by one: no module has them all"
 
 
@@ -71,6 +72,7 @@ def _borrowed(part: StackPart, states: Target, pass_: Pass, counted: Counted) ->
         counted.cost,
         flops_core_useful=useful,
         flops_paper=paper,
+        recurrence_flops=recurrence_flops(states, part.shape, pass_),
         buffer_bytes=buffers,
         state_bytes=0,
         state_growth_bytes=0,
@@ -111,6 +113,9 @@ def summed(found: Sequence[CountedPart]) -> tuple[dict[str, Any], dict[str, str]
             total += part.times * one
         else:
             values[name] = total if of else None
+    steps = [(each.part.times, each.counted.cost.recurrence_flops) for each in found]
+    known = [times * flops for times, flops in steps if flops is not None]  # attention has none, and lacks none
+    values[RECURRENCE] = sum(known) if known else None
     return values, reasons
 
 

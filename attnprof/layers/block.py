@@ -114,7 +114,8 @@ class Positions(nn.Module):
 
     def one(self, at: int) -> Tensor:
         """What is added to the token at a position, `[D]`, also beyond the n that it was made for."""
-        return self._of(torch.tensor([float(at)], dtype=torch.float64, device=self.waves.device))[0].to(self.waves)
+        place = torch.tensor([float(at)], dtype=torch.float64, device=self.waves.device)
+        return self._of(place)[0].float().to(self.waves)  # rounded as the others were
 
     def _of(self, at: Tensor) -> Tensor:
         angles = at[:, None] * 10000.0 ** (

@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, PartRole, StackGroup, Target
+from attnprof.contracts import LayeredTarget, StackGroup, Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
 from attnprof.records import plain
 from attnprof.shapes import Shape
-from attnprof.words import Pass
+from attnprof.words import PartRole, Pass
 
 OF_GROUP = (
-    *("flops_executed", "flops_core_executed", "flops_core_useful", "saved_bytes", "param_bytes"),
+    *("flops_executed", "flops_core_executed", "flops_core_useful", "recurrence_flops", "selection_flops"),
+    *("saved_bytes", "param_bytes"),
     *("state_bytes", "state_growth_bytes", "decode_read_bytes"),
 )
 
@@ -21,8 +22,8 @@ OF_GROUP = (
 def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, Any]:
     """The groups of a stack in one pass, bottom first, and its ends: figures over all layers of a group.
 
-    `proj_flops` is what the mixers execute outside their core, `ffn_flops_executed` the rest of their blocks (at level
-    `block`); a figure that is missing is null, and `reasons` says why.
+    `proj_flops` is what the mixers execute outside their core and their selection, `ffn_flops_executed` the rest of
+    their blocks (at level `block`); a figure that is missing is null, and `reasons` says why.
     """
     found = count_parts(target, shape, pass_, partial(count, core=True))
     ends = [{"label": each.part.label, **_figures([each])[0]} for each in found if each.part.role is PartRole.ENDS]
@@ -42,7 +43,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
     rest = [each for each in found if each.part.role is PartRole.REST]
     mixing = [each for each in found if each.part.role is PartRole.MIXER]
     of_mixer, of_rest = summed(mixing)[0].get("flops_executed", 0), summed(rest)[0].get("flops_executed", 0)
-    core = figures["flops_core_executed"]
+    core, chosen = figures["flops_core_executed"], figures["selection_flops"] or 0
     return {
         "label": group.label,
         "kind": None if mixer is None else mixer.name,
@@ -56,7 +57,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
         "v_head_dim": shape.d_v,
         "ffn": dict(group.ffn),
         "shares_kv": [owners[at] for at in group.layers if at in owners] or None,
-        "proj_flops": None if of_mixer is None or core is None else of_mixer - core,
+        "proj_flops": None if of_mixer is None or core is None else of_mixer - core - chosen,
         "ffn_flops_executed": of_rest if rest else None,
         **figures,
         "reasons": reasons,

@@ -2,5 +2,6 @@
 
 from attnprof.render.page import write_page
 from attnprof.render.paper import venues, write_paper
+from attnprof.render.single import drawn_figure, figure_svg
 
-__all__ = ["venues", "write_page", "write_paper"]
+__all__ = ["drawn_figure", "figure_svg", "venues", "write_page", "write_paper"]

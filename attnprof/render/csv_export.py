@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from attnprof.quantities import Quantity, costed, vars_of
+from attnprof.quantities import costed, vars_of
 from attnprof.records import Record
-from attnprof.render.series import Group
-from attnprof.render.table import reason as reason_of
+from attnprof.render.claims.evidence import PointState
+from attnprof.render.pages.view import CurveKind, PageView
+from attnprof.render.series import Group, Series
 from attnprof.words import Timing
 
 POINT = ("level", "pass", "causal", "batch", "heads", "kv_heads", "dim", "depth", "layers", "dtype", "device", "seed")
 COST = costed()
 MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mhz", "threads")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 TIMES = tuple(timing.value for timing in Timing)
 
 
-def panel_csv(group: Group, metric: Quantity) -> str:
-    """The data of one panel: a row for every point of the group, with the reason where there is no value."""
-    name = metric.key
-    head = ("scheme", "impl", "n", name, f"{name}_low", f"{name}_high", "predicted", "layers", "status", "reason")
-    rows = [_panel_row(s.label, r, metric) for s in group.series for r in s.records]
-    return _text(head, rows)
+def curve_csv(view: PageView, kind: CurveKind, series: Sequence[Series]) -> str:
+    """The data of one panel: a row for every point, with its state, its flags, and why there is no value."""
+    head = ("scheme", "impl", "n", "quantity", "unit", "value", "low", "high", "state", "flags", "reason")
+    return _text(head, [row for s in series for row in _curve_rows(view, kind, s)])
+
+
+def _curve_rows(view: PageView, kind: CurveKind, series: Series) -> Iterator[list[Any]]:
+    for n, at in kind.points(view, series).items():
+        reason = at.reason
+        if at.state is PointState.PREDICTED:
+            reason = f"scaled by executed FLOPs from n = {at.reason}" if at.reason else "scaled by executed FLOPs"
+        bounds = [at.value, at.low, at.high]
+        about = [kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), reason]
+        yield [series.label, series.computed_by, n, *about]
 
 
 def points_csv(groups: Sequence[Group]) -> str:
@@ -47,14 +57,6 @@ def points_csv(groups: Sequence[Group]) -> str:
         "reasons",
     )
     return _text(head, [_point_row(s.label, r) for g in groups for s in g.series for r in s.records])
-
-
-def _panel_row(label: str, record: Record, metric: Quantity) -> list[Any]:
-    reading = metric.read(record)
-    point = record.point
-    values = [None] * 4 if reading is None else [reading.value, reading.low, reading.high, int(reading.predicted)]
-    reason = reason_of(record, metric.key) if reading is None else ""
-    return [label, point.impl, point.shape.n, *values, point.layers, record.status, reason]
 
 
 def _point_row(label: str, record: Record) -> list[Any]:
@@ -91,4 +93,6 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"  # a spreadsheet would compute it: names and reasons may come from anybody
     return f"{value:.9g}" if isinstance(value, float) else value

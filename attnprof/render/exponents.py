@@ -10,9 +10,3 @@ from attnprof.stats import LocalExponent, local_exponents
 def steps(values: Mapping[int, float]) -> tuple[LocalExponent, ...]:
     """The exponent between each length and the next, by rising n."""
     return local_exponents(list(values), list(values.values()))
-
-
-def last_exponent(values: Mapping[int, float]) -> float | None:
-    """The exponent between the two longest lengths; None where there is only one."""
-    found = steps(values)
-    return found[-1].slope if found else None

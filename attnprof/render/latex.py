@@ -53,6 +53,9 @@ ESCAPES = {
     "³": r"$^3$",
     "⁹": r"$^9$",
     "°": r"$^\circ$",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "φ": r"$\varphi$",
     "ø": r"\o{}",
     "Ł": r"\L{}",
     "ł": r"\l{}",
@@ -63,6 +66,13 @@ ESCAPES = {
 def tex(value: object) -> str:
     """The text of a value, every character that is special to LaTeX escaped; what no font of pdfTeX has becomes `?`."""
     return "".join(_character(c) for c in str(value))
+
+
+def breakable(value: object) -> str:
+    """The same, with places to break in what is longer than a narrow column."""
+    words = str(value).split(" ")
+    parts = [[word[k : k + 12] for k in range(0, len(word), 12)] if len(word) > 20 else [word] for word in words]
+    return " ".join(r"\allowbreak{}".join(tex(part) for part in word) for word in parts)
 
 
 def _character(c: str) -> str:
@@ -95,6 +105,7 @@ def latex() -> Environment:
     )
     found.globals.update(templating.SHARED)
     found.filters["tex"] = tex
+    found.filters["breakable"] = breakable
     found.filters["pt"] = lambda value: f"{value:.1f}pt"
     found.filters["raw"] = str
     return found

@@ -12,12 +12,20 @@ def joules(value: float) -> str:
     return units.format_seconds(value)[:-1] + "J" if value < 100 else f"{value:,.0f} J"
 
 
+def rate(value: float, unit: str) -> str:
+    """A rate to three digits: `1.23 k tokens/s`, `42.1 GFLOP/s`."""
+    return f"{units.format_count(value)} {unit}"
+
+
 FORMATS: Mapping[str, Callable[[float], str]] = {
     "flops": units.format_flops,
     "bytes": units.format_bytes,
     "s": units.format_seconds,
     "j": joules,
     "ops": units.format_count,
+    "flop/s": lambda value: f"{units.format_flops(value)}/s",
+    "tokens/s": lambda value: rate(value, "tokens/s"),
+    "times": lambda value: ratio(value) if value >= 0.995 else f"{value:.2g}×",
 }
 
 

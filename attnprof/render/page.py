@@ -1,36 +1,45 @@
-"""The page of a report: one offline file whose first paint needs no script."""
+"""The page of a report: one offline file that answers, on its first screen and without a script, what to use."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from attnprof import usercode
 from attnprof.locate import shipped
 from attnprof.measure.flags import FLAGS
-from attnprof.quantities import COMPARED, TABULATED, WALL, Quantity
+from attnprof.quantities import Quantity
 from attnprof.records import Record
 from attnprof.render import bibliography, sections, table, templating
 from attnprof.render.anonymous import anonymised
+from attnprof.render.backends.svg import svg
 from attnprof.render.cards import cards
-from attnprof.render.claims import Claim, findings
-from attnprof.render.figures import Figure, figure
+from attnprof.render.claims import findings, told
+from attnprof.render.claims.choice import WITHIN
+from attnprof.render.claims.sight import graphs_of
 from attnprof.render.files import save
-from attnprof.render.palette import styles
-from attnprof.render.patterns import Picture, Pictures
-from attnprof.render.pictures import data_uri
+from attnprof.render.layout.display import of_series
+from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
+from attnprof.render.pages import packing
+from attnprof.render.pages.board import Board, memory_heads
+from attnprof.render.pages.cells import head_of
+from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
+from attnprof.render.pages.ran import states, strip
+from attnprof.render.pages.scheme_cards import scheme_card
+from attnprof.render.pages.view import PageView, curves_of, opening, views
+from attnprof.render.palette import Style, families, family_of, styles
+from attnprof.render.patterns import Pictures
 from attnprof.render.plotly_js import packed
 from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
-from attnprof.render.spec import spec
-from attnprof.render.svg import draw
-from attnprof.render.verdicts import opponents, verdict
 from attnprof.render.wording import definitions
-from attnprof.words import RecordKind, Status
+from attnprof.words import RecordKind
 
 TOOL = "attnprof"
+USUAL_REACH = 2
 
 
 def write_page(
@@ -46,13 +55,13 @@ def write_page(
 
     `header` is the run's (`command`, `created_at`, `environment`, `plan`, `cards`, or several under `runs`).
     `picture(target)` gives the pooled mask of a scheme, or None (`patterns.catalogue_pictures(records)`); graph records
-    that hold one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and its
-    figures static. `anonymous` leaves out host, user, paths, device identifiers and the command. The same arguments
-    give the same bytes.
+    that hold one under `metrics["image"]` need no function. Without `plotly` the page is about 2 MB smaller and cannot
+    open its figures in plotly. `anonymous` leaves out host, user, paths, device identifiers and the command. The same
+    arguments give the same bytes.
     """
     path = Path(path)
     text = page(records, header, picture=picture, plotly=plotly, anonymous=anonymous)
-    save(path, text.encode())
+    save(path, text.encode("utf-8", "backslashreplace"))
     return path
 
 
@@ -65,156 +74,137 @@ def page(
     anonymous: bool = False,
 ) -> str:
     """The page as text; see `write_page`."""
-    from markupsafe import Markup
-
     kept = latest(anonymised(records) if anonymous else records)
-    graphs = [r for r in kept if r.kind is RecordKind.GRAPH]
+    graphs = graphs_of(kept)
     found = groups(kept)
-    drawn = _drawn(found)
-    style_of = styles(s for g in found for s in g.series)
     targets = sorted({r.point.target for r in kept})
     known = cards(targets, header)
-    facts = findings(found, graphs)
+    style_of = styles((s for g in found for s in g.series), known)
+    seen = views(found, graphs)
+    link = linker(found)
+    told_of = findings(found)
+    made = [
+        scheme_card(
+            target,
+            [r for r in kept if r.point.target == target],
+            graphs,
+            known.get(target),
+            family_of(target, known.get(target)),
+            picture(target) if picture else None,
+        )
+        for target in targets
+    ]
     context: dict[str, Any] = {
         "header": {"version": None, **header},
-        "title_targets": targets,
-        "labels": list(style_of),
+        "targets": targets,
         "total": len(kept),
-        "lengths": sorted({r.point.shape.n for r in kept}),
-        "devices": sorted({r.point.place for r in kept if r.kind is RecordKind.COST}),
-        "dtypes": sorted({r.point.shape.dtype for r in kept if r.kind is RecordKind.COST}),
+        "costs": sum(r.kind is RecordKind.COST for r in kept),
         "runs": runs(header, anonymous=anonymous),
-        "lead": _lead(facts),
-        "findings": facts,
-        "figures": drawn,
-        "styles": list(style_of.values()),
-        "verdicts": _matrix(found),
-        "pictures": _pictures(targets, graphs, picture, known),
+        "findings": [told.html(told.said(c), link) for c in told_of if c.kind != "unmeasured"],
+        "unmeasured": [c for c in told_of if c.kind == "unmeasured"],
+        "families": families(),
+        "styles": style_of,
+        "cards": made,
         "words": definitions()["word"],
         "flags": _flags(kept),
-        "flagged": sum(bool(r.flags) for r in kept),
         "bibtex": _bibtex(targets, known),
-        "css": Markup((shipped("reports") / "style" / "page.css").read_text(encoding="utf-8")),
-        "script": Markup((templating.templates() / "page.js").read_text(encoding="utf-8")),
-        "spec": Markup(spec({f["figure"].name: f["drawings"] for f in drawn}, list(style_of.items()))) if drawn else "",
-        "plotly": Markup(packed()) if plotly and drawn else "",
+        "strip": strip(seen, style_of),
+        "states": states(seen),
+        "css": _style("figure.css", "page.css"),
+        "script": _markup((templating.templates() / "page.js").read_text(encoding="utf-8")),
+        "first": _first(seen, style_of, link),
+        "told": lambda claim: told.html(told.said(claim), link),
+        "views": seen,
+        "data": _data(seen, style_of, link),
+        "plotly": _markup(packed()) if plotly and found else "",
         **_table(found),
     }
     context["sections"] = [section for section in sections.SECTIONS if section.shows(context)]
     return templating.html().get_template("page.html.j2").render(context)
 
 
-def _drawn(found: Sequence[Group]) -> list[dict[str, Any]]:
-    style_of = styles(s for g in found for s in g.series)
-    figures = [(group, figure(group, style_of, f"figure-{k + 1}")) for k, group in enumerate(found)]
-    return [_figure(group, f) for group, f in figures if f.panels]
+def linker(found: Sequence[Group]) -> packing.Link:
+    """What makes a series' name the link to the card of its target."""
+    targets = {s.label: s.target for g in found for s in g.series}
+
+    def link(label: str) -> str:
+        target = escape(targets.get(label, label))
+        return f'<a class="s" data-l="{escape(label)}" href="#scheme-{target}">{escape(label)}</a>'
+
+    return link
 
 
-def _figure(group: Group, found: Figure) -> dict[str, Any]:
-    readings = [r for p in found.panels for line in p.lines for r in line.readings.values()]
+def _markup(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _style(*names: str) -> Any:
+    folder = shipped("reports") / "style"
+    return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
+
+
+def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> Any:
+    if not seen:
+        return ""
+    bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
+    return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
+
+
+def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
+    """The first paint: the view to open with, drawn whole."""
+    view = opening(seen)
+    if view is None or view.usual is None:
+        return None
+    n, metric = view.usual, view.metrics[0]
+    at = view.standing(metric, n)
+    lead, beside, pins = packing.chosen(at, USUAL_REACH, style_of, link)
+    names = {style.index: label for label, style in style_of.items()}
+    board = Board(view, metric, style_of)
+    rows = board.rows(n)
+    tips = {row.style.index: row.whole_tip for row in rows}
+    links = {style_of[s.label].index: f"scheme-{s.target}" for s in view.group.series}
+    first = packing.first_labels(at)
+    drawn = [scatter(at, Sees.KEYS, style_of, canvas, first) for canvas in (WIDE, NARROW)]
+    kinds = curves_of(view)
+    panels = multiples(view, kinds[0][0], kinds[0][1], style_of) if kinds else []
+    pair = [d for d in (pair_panel(view, style_of), reach_panel(view, style_of)) if d is not None]
     return {
-        "figure": found,
-        "drawings": [draw(p) for p in found.panels],
-        "predicted": any(r.predicted for r in readings),
-        "bars": any(r.high is not None for r in readings),
-        "statuses": tuple(dict.fromkeys(s for p in found.panels for s in p.statuses)),
-        "caption": _caption(found),
-        "absent": _absent(group, found),
+        "view": view,
+        "n": n,
+        "metric": metric,
+        "head": head_of(metric),
+        "memory": memory_heads(view),
+        "lead": _markup(lead),
+        "beside": _markup(beside),
+        "pins": [(index, names[index]) for index in pins],
+        "scatter": [
+            _markup(svg(d, told_by, links, "scatter")) for d, told_by in zip(drawn, (tips, {}), strict=True) if d
+        ],
+        "rows": rows,
+        "curve": kinds[0][0] if kinds else None,
+        "curves": [kind for kind, _ in kinds],
+        "panels": [_markup(svg(d)) for d in panels],
+        "pair": [(d.title, _markup(svg(of_series(d, pins)))) for d in pair],
+        "setting": told.plain(told.word("setting", view.conditions)),
+        "base": packing.base_text(view),
+        "settings": [told.plain(told.word("setting", v.conditions)) for v in seen],
+        "state": json.dumps({"view": list(seen).index(view), "n": n, "metric": metric.key, "reach": USUAL_REACH}),
+        "within": [packing.within_key(k) for k in WITHIN],
     }
-
-
-def _caption(found: Figure) -> dict[str, Any] | None:
-    """The cheapest line of the first panel at the longest length that any line reaches, beside the baseline there."""
-    panel = found.panels[0]
-    n = max(max(line.readings) for line in panel.lines)
-    there = sorted((line for line in panel.lines if n in line.readings), key=lambda line: line.readings[n].value)
-    ink = next((line for line in there if line.style.ink), None)
-    rest = [line for line in there if not line.style.ink]
-    if not rest:
-        return None
-    return {"metric": panel.metric, "n": n, "best": rest[0], "baseline": ink, "count": len(rest)}
-
-
-def _absent(group: Group, found: Figure) -> list[tuple[Quantity, list[tuple[str, int]]]]:
-    """Metrics of a device that no point of the figure has, though some were to be measured; with the statuses."""
-    shown = {p.metric.key for p in found.panels}
-    counts = Counter(r.status for r in group.records if r.status is not Status.OK)
-    return [(WALL, sorted(counts.items()))] if counts and WALL.key not in shown else []
-
-
-def _lead(facts: Sequence[Claim]) -> dict[str, Any] | None:
-    """What the first comparison with a cheaper scheme says at its longest length; the first of all without one."""
-    leads = [
-        {"metric": finding.facts["metric"], "case": _at_longest(case)}
-        for finding in facts
-        if finding.kind == "crossing"
-        for case in finding.facts["cases"]
-    ]
-    return next((lead for lead in leads if lead["case"]["below"]), leads[0] if leads else None)
-
-
-def _at_longest(case: Mapping[str, Any]) -> dict[str, Any]:
-    known = [v for kind in case["kinds"].values() for v in kind]
-    longest = max(v.longest for v in known)
-    there = [v for v in known if v.longest == longest]
-    below = sorted((v for v in there if v.gain > 1), key=lambda v: (-v.gain, v.label))
-    return {**case, "longest": longest, "total": len(there), "below": below}
-
-
-def _matrix(found: Sequence[Group]) -> dict[str, Any] | None:
-    """The verdicts of every scheme in every group and metric, against the baseline of each."""
-    columns = [(g, [(m, b) for m in COMPARED for b in opponents(g, m)]) for g in found]
-    columns = [(g, metrics) for g, metrics in columns if metrics]
-    if not columns:
-        return None
-    by_label = [({s.label: s for s in g.series}, metrics) for g, metrics in columns]
-    labels = dict.fromkeys(s.label for g, _ in columns for s in g.series if not s.baseline)
-    rows = []
-    for label in labels:
-        cells = [
-            (k == 0, verdict(series[label], base, metric) if label in series else None)
-            for series, metrics in by_label
-            for k, (metric, base) in enumerate(metrics)
-        ]
-        rows.append((label, cells))
-    heads = [{"conditions": g.conditions, "metrics": [(m, b.label) for m, b in metrics]} for g, metrics in columns]
-    return {"groups": heads, "rows": rows} if rows else None
 
 
 def _table(found: Sequence[Group]) -> dict[str, Any]:
-    conditions = [g.conditions for g in found]
-    fixed = {
-        (c.level, c.batch, c.tokens, c.dim, c.heads, c.kv_heads, c.keys, c.depth, c.dtype, c.device) for c in conditions
-    }
+    columns: tuple[Quantity, ...] = table.columns(found)
     return {
-        "rows": table.rows(found),
-        "columns": table.columns(found),
-        "place": {m.key: k for k, m in enumerate(TABULATED)},
-        "common": conditions[0] if len(fixed) == 1 else None,
-        "varying": len(fixed) > 1,
-        "certificate": table.certificate,
-        "reasons": table.reasons,
+        "points": table.rows(found),
+        "columns": columns,
+        "place": table.place(columns),
         "why": why,
-        "exact": table.exact,
+        "setting_of": lambda c: told.plain(told.word("setting", c)),
+        "varying": len({(g.conditions.device, g.conditions.dtype, g.conditions.batch) for g in found}) > 1,
     }
-
-
-def _pictures(
-    targets: Sequence[str], graphs: Sequence[Record], picture: Pictures | None, known: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """One picture a target: of its graph record, else of the function given."""
-    held = {r.point.target: r for r in graphs if (r.metrics or {}).get("image") is not None}
-    found = []
-    for target in targets:
-        record = held.get(target)
-        if record is not None:
-            image = Picture((record.metrics or {})["image"], record.point.shape.n, record.point.shape.causal)
-        else:
-            image = picture(target) if picture else None
-        if image is not None:
-            facts = {"label": target, "picture": image, "card": known.get(target)}
-            found.append({**facts, "uri": data_uri(image.values), "side": len(image.values)})
-    return found
 
 
 def _flags(records: Sequence[Record]) -> dict[str, str]:

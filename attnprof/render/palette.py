@@ -1,35 +1,29 @@
-"""Which hue, dash and marker a series has: the same in every figure of a report."""
+"""The family of a series, from which its hue follows, and its marker: the same in every figure of a report."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from attnprof.locate import shipped
-from attnprof.records import BASELINES
 from attnprof.render.series import Series, series_order
 
-INK = "ink"
+EXACT, OTHER = "exact", "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one series is drawn: its number in the report, the colour of light and dark pages, dash and marker."""
+    """How one series is drawn: its number in the report, family, marker, and the hue of light and dark pages."""
 
     index: int
-    hue: str
+    family: str
+    marker: str
     light: str
     dark: str
-    dash: str
-    marker: str
-
-    @property
-    def ink(self) -> bool:
-        """Whether this is a baseline, drawn in the colour of the text."""
-        return self.hue == INK
 
 
 @cache
@@ -38,25 +32,37 @@ def palette() -> dict[str, Any]:
     return tomllib.loads((shipped("reports") / "style" / "palette.toml").read_text(encoding="utf-8"))
 
 
-def styles(series: Iterable[Series]) -> dict[str, Style]:
-    """A style for each label, baselines in ink and the others by their place in the fixed order of series."""
+def families() -> Mapping[str, Mapping[str, Any]]:
+    """Every family by key, in the order in which a report shows them."""
+    found: Mapping[str, Mapping[str, Any]] = palette()["family"]
+    return found
+
+
+def family_of(target: str, card: Mapping[str, Any] | None) -> str:
+    """The family of a target: by its name, else by the class of its card; `other` where it has none."""
+    for key, family in families().items():
+        if target in family["schemes"]:
+            return key
+    if card is None:
+        return OTHER
+    kind = str(card.get("survey_class") or "")
+    for key, family in families().items():
+        if kind in family["classes"]:
+            return key
+    # A class that no family names: by the family whose class it contains, the longest first.
+    parts = [(name, key) for key, family in families().items() for name in family["classes"]]
+    return next((key for name, key in sorted(parts, key=lambda p: -len(p[0])) if name in kind), OTHER)
+
+
+def styles(series: Iterable[Series], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Style]:
+    """A style for each label: the family's hue, and a marker by place among the family's labels."""
     by_label = {s.label: s for s in series}
     ordered = sorted(by_label.values(), key=series_order)
-    others = [s.label for s in ordered if not s.baseline]
-    return {
-        s.label: _ink(at, s) if s.baseline else _coloured(at, others.index(s.label)) for at, s in enumerate(ordered)
-    }
-
-
-def _ink(index: int, series: Series) -> Style:
-    chosen = palette()["baseline"]
-    rank = BASELINES.index(series.target) % len(chosen["dashes"])
-    marker = palette()["markers"][rank]
-    return Style(index, INK, chosen["light"], chosen["dark"], chosen["dashes"][rank], marker)
-
-
-def _coloured(index: int, place: int) -> Style:
-    hues, markers, dashes = palette()["hue"], palette()["markers"], palette()["dashes"]
-    hue = hues[place % len(hues)]
-    dash = dashes[place // len(hues) % len(dashes)]
-    return Style(index, hue["name"], hue["light"], hue["dark"], dash, markers[place % len(markers)])
+    places: dict[str, int] = defaultdict(int)
+    found: dict[str, Style] = {}
+    for index, one in enumerate(ordered):
+        key = EXACT if one.baseline else family_of(one.target, cards.get(one.target))
+        markers, family = palette()["markers"], families()[key]
+        found[one.label] = Style(index, key, markers[places[key] % len(markers)], family["light"], family["dark"])
+        places[key] += 1
+    return found

@@ -17,13 +17,15 @@ from attnprof.words import Status
 SIDE = 128
 LONGEST = 4096
 UNLIKE = 2.5
+MOST_KINDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A pooled mask `[rows, columns]` of the share of pairs in each pixel that are edges, and the n it was drawn at.
 
-    It shows the first of `layers` layer kinds, and the union of heads or, where `heads` is above 1, the first of them.
+    It shows the first of `layers` layer kinds, and the union of heads or, where `heads` is above 1, the first of them;
+    `others` hold the layer kinds after it, as far as they look different, at most `MOST_KINDS` in all.
     """
 
     values: Any
@@ -31,6 +33,7 @@ class Picture:
     causal: bool | None = None
     layers: int = 1
     heads: int = 1
+    others: tuple[Any, ...] = ()
 
 
 Pictures = Callable[[str], Picture | None]
@@ -67,10 +70,15 @@ def _picture(record: Record) -> Picture | None:
         return None
     grid = Grid.of(shape.n, SIDE)
     allowed = grid.allowed(shape.causal)
-    union, first = pattern.union(0), pattern.slices(0, 0)
-    several = union.edges > UNLIKE * first.edges
-    edges = pooled(first if several else union, grid)
-    if bool((edges == allowed).all()):
+    kinds = []
+    several = False
+    for layer in range(min(pattern.layers, MOST_KINDS)):
+        union, first = pattern.union(layer), pattern.slices(layer, 0)
+        apart = union.edges > UNLIKE * first.edges
+        several = several or apart
+        kinds.append(pooled(first if apart else union, grid))
+    if all(bool((edges == allowed).all()) for edges in kinds):
         return None
-    density = edges / np.maximum(grid.allowed(False), 1)
-    return Picture(density, shape.n, shape.causal, pattern.layers, pattern.heads if several else 1)
+    shares = [edges / np.maximum(grid.allowed(False), 1) for edges in kinds]
+    others = tuple(s for k, s in enumerate(shares) if k and not any(np.array_equal(s, t) for t in shares[:k]))
+    return Picture(shares[0], shape.n, shape.causal, pattern.layers, pattern.heads if several else 1, others)

@@ -1,4 +1,4 @@
-"""The sections of a page, in order: one template each, and what has to be there for it to be shown."""
+"""The sections of a page below its first screen, in order: one template each, and what has to be there to show it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ def _has(name: str) -> Callable[[Context], bool]:
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section("findings", "Findings", _has("findings")),
-    Section("figures", "Figures", _has("figures")),
-    Section("crossovers", "Crossovers", _has("verdicts")),
-    Section("points", "All points", _has("rows")),
-    Section("patterns", "Patterns", _has("pictures")),
-    Section("words", "Words"),
-    Section("environment", "Environment"),
+    Section("schemes", "Schemes", _has("first")),
+    Section("curves", "Curves", _has("first")),
+    Section("difference", "Difference", _has("first")),
+    Section("cards", "Cards", _has("cards")),
+    Section("measured", "Not measured"),
+    Section("points", "Points", _has("points")),
     Section("cite", "Cite"),
 )

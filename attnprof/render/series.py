@@ -12,6 +12,8 @@ from attnprof.records import BASELINES, Point, Record, content_hash
 from attnprof.units import Value
 from attnprof.words import Pass, RecordKind, Status
 
+EAGER = "eager"
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -63,6 +65,15 @@ class Series:
     def values(self, metric: Quantity) -> dict[int, float]:
         """The bare values of `readings`."""
         return {n: reading.value for n, reading in self.readings(metric).items()}
+
+    @property
+    def computed_by(self) -> str:
+        """What its numbers are a property of: the implementation, or the kernel counted where none is named."""
+        if self.impl is not None:
+            return str(self.impl)
+        held = (r.cost.certificate for r in self.records if r.cost is not None)
+        backends = (c.backend for c in held if c is not None and c.backend)
+        return next(backends, EAGER)
 
     @property
     def baseline(self) -> bool:

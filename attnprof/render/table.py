@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from attnprof.quantities import CORE, READS, STATE, TABULATED, USEFUL, Quantity, Side
+from attnprof.quantities import READS, STATE, TABULATED, Quantity, Side
 from attnprof.quantities import quantity as known
 from attnprof.records import Record
 from attnprof.render.numbers import interval, quantity
@@ -33,7 +32,6 @@ class Row:
     n: int
     record: Record
     cells: tuple[Cell, ...]
-    ratio: float | None
 
 
 def rows(groups: Sequence[Group]) -> tuple[Row, ...]:
@@ -52,10 +50,8 @@ def columns(groups: Sequence[Group]) -> tuple[Quantity, ...]:
 
 
 def _row(label: str, conditions: Conditions, record: Record) -> Row:
-    executed, useful = CORE.read(record), USEFUL.read(record)
-    ratio = executed.value / useful.value if executed and useful else None
     cells = tuple(cell(record, metric) for metric in TABULATED)
-    return Row(label, conditions, record.point.shape.n, record, cells, ratio)
+    return Row(label, conditions, record.point.shape.n, record, cells)
 
 
 def cell(record: Record, metric: Quantity) -> Cell:
@@ -81,29 +77,6 @@ def reason(record: Record, key: str) -> str:
     return why(record)
 
 
-def certificate(record: Record) -> Mapping[str, Any] | None:
-    """What the total of a record rests on, ready for a template; None where nothing was counted."""
-    if record.cost is None or record.cost.certificate is None:
-        return None
-    found = record.cost.certificate
-    return {
-        "counted": found.counted,
-        "uncounted": found.uncounted,
-        "backend": found.backend,
-        "tile": found.tile,
-        "convention": found.convention,
-        "unknown_workspaces": found.unknown_workspaces,
-        "method": record.cost.method,
-        "opinions": sorted(record.cost.second_opinion.items()),
-    }
-
-
-def reasons(record: Record) -> tuple[tuple[str, str], ...]:
-    """Every reason that a record gives beside that of its status, by field."""
-    told = why(record)
-    return tuple((key, text) for key, text in sorted(record.reasons.items()) if text != told)
-
-
-def exact(value: float | None) -> str:
-    """The number by which a script sorts a cell; empty where there is none."""
-    return "" if value is None else f"{value:.12g}"
+def place(columns: Sequence[Quantity]) -> list[int]:
+    """Where the cell of each column stands in a row."""
+    return [TABULATED.index(metric) for metric in columns]

@@ -30,6 +30,8 @@ SHARED: dict[str, Any] = {
     "status_text": wording.status_text,
     "status_short": wording.status_short,
     "interval": numbers.interval,
+    "state_word": wording.state_word,
+    "state_glyph": wording.state_glyph,
 }
 
 

@@ -45,3 +45,23 @@ def status_short(key: str) -> str:
     """The name of a status where there is little room."""
     found = definitions()["status"][key]
     return found.get("short", found["title"])
+
+
+def state_word(key: str) -> str:
+    """The one word of a state of a point."""
+    return str(definitions()["state"][key]["word"])
+
+
+def state_text(key: str) -> str:
+    """What a state of a point means, in a few words."""
+    return str(definitions()["state"][key]["text"])
+
+
+def state_glyph(key: str) -> str:
+    """The one mark of a state of a point, where a character must do."""
+    return str(definitions()["state"][key]["glyph"])
+
+
+def impl_word(impl: str | None) -> str:
+    """What a sentence calls an implementation: its own words for the known ones, else its name."""
+    return str(definitions()["impl"].get(impl or "eager", f"by {impl}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,20 +87,34 @@ class StackStated:
             found += [(layer.mixer, self.shape_of(layer, shape), own) for own in range(layer.mixer.layers)]
         return found
 
+    def _at(self, shape: Shape, layer: int) -> tuple[SchemeTarget, Shape, int]:
+        """One layer of the graph; they repeat upwards."""
+        placed = self._placed(shape)
+        return placed[layer % len(placed)]
+
     def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
         """The closed count of one layer and head."""
-        mixer, own, kind = self._placed(shape)[layer]
+        mixer, own, kind = self._at(shape, layer)
         return mixer.edges(own, kind, head)
 
     def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
         """The closed count of query-key pairs of one layer and head."""
-        mixer, own, kind = self._placed(shape)[layer]
+        mixer, own, kind = self._at(shape, layer)
         return mixer.pairs(own, kind, head)
 
-    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int:
+    def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores of one layer take beside q k."""
-        mixer, own, kind = self._placed(shape)[layer]
+        mixer, own, kind = self._at(shape, layer)
         return mixer.score_products(own, kind, head, later)
+
+    def flops_step(self, shape: Shape) -> int | None:
+        """FLOPs of one token more in the cores of its recurrences; None where no layer is one."""
+        found = [
+            group.count * step
+            for group in self.groups(shape)
+            if isinstance(group.mixer, SchemeTarget) and (step := group.mixer.flops_step(group.shape)) is not None
+        ]
+        return sum(found) if found else None
 
     def flops_paper(self, shape: Shape) -> int | None:
         """The papers' formulas of all layers, forward."""

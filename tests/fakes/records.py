@@ -127,7 +127,7 @@ def _cost(fake: Fake, n: int, pass_: Pass, causal: bool) -> Cost:
     reasons_free = None if fake.edges is None else int(4 * dim * fake.edges(n) * half) * times
     certificate = Certificate(
         counted=(OpCount("aten.mm", 4 * times, projections), OpCount("aten.bmm", 2 * times, core)),
-        backend="math",
+        backend="eager",
         tile=None if fake.impl != "gather" else "64 x 64",
     )
     return Cost(

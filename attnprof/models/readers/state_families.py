@@ -89,6 +89,7 @@ def _mamba2(config: ModelConfig, *, heads: str, head_dim: str, norm: bool = True
         state=config.size(states),
         groups=config.size(groups),
         kernel=config.size(kernel),
+        chunk=config.maybe("chunk_size") or config.maybe("mamba_chunk_size"),
         conv_bias=config.flag(conv_bias),
         bias=config.flag("mamba_proj_bias") or config.flag("add_bias_linear"),
         norm=norm,
@@ -212,6 +213,7 @@ def zamba2(config: ModelConfig) -> Architecture:
         state=config.size("mamba_d_state"),
         groups=config.size("mamba_ngroups"),
         kernel=config.size("mamba_d_conv"),
+        chunk=config.maybe("chunk_size"),
         conv_bias=config.flag("use_conv_bias", True),
         bias=config.flag("add_bias_linear"),
     )

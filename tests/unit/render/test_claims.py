@@ -1,94 +1,348 @@
+"""Crafted records for every kind of error that a report could make, and the words that they give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from attnprof.records import Record
-from attnprof.render.claims import Claim, findings
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attnprof.quantities import FLOPS, PEAK, READS, STATE, WALL
+from attnprof.records import Cost, Interval, Measured, Point, Record
+from attnprof.render.claims import findings, told
+from attnprof.render.claims.choice import WITHIN, choice, evidences, standing
+from attnprof.render.claims.crossings import crossing
+from attnprof.render.claims.evidence import PointState, evidence
+from attnprof.render.claims.first import first_claims
+from attnprof.render.claims.fits import longest
+from attnprof.render.claims.sight import graphs_of, sight
+from attnprof.render.claims.versus import versus
+from attnprof.render.pages.view import PageView, offered
 from attnprof.render.series import groups
-from tests.fakes.records import SCHEMES, Fake, graph, records
+from attnprof.shapes import Shape
+from attnprof.words import Pass
+
+NS = (1024, 2048, 4096, 8192)
+KNOWN = (WALL, FLOPS, PEAK, STATE, READS)
 
 
-def found(kind: str, made: list[Record] | None = None, graphs: list[Record] | None = None) -> list[Claim]:
-    return [f for f in findings(groups(made or records()), graphs or []) if f.kind == kind]
+def point(
+    target: str,
+    n: int,
+    *,
+    wall: tuple[float, float, float] | float | None = None,
+    flops: int | None = None,
+    useful: int | None = None,
+    peak: int = 1000,
+    status: str = "ok",
+    flags: tuple[str, ...] = (),
+    reason: str = "",
+    impl: str | None = "eager",
+    pass_: str = "forward",
+    state: int | None = None,
+    reads: int | None = None,
+    causal: bool = False,
+    opinion: Mapping[str, int | None] | None = None,
+    reasons: Mapping[str, str] | None = None,
+) -> Record:
+    """One record; a bare time has an interval of a percent."""
+    spread = (wall, wall * 0.99, wall * 1.01) if isinstance(wall, float) else wall
+    measured = Measured(wall_s=Interval(*spread), peak_bytes=peak) if spread else None
+    cost = Cost(
+        flops_executed=flops or n * n,
+        flops_core_executed=flops or n * n,
+        flops_core_useful=useful,
+        peak_bytes=peak,
+        state_bytes=state,
+        decode_read_bytes=reads,
+        second_opinion=opinion or {},
+    )
+    where = Point(target, Shape(n=n, causal=causal), pass_, "cpu", impl)  # type: ignore[arg-type]
+    why = dict(reasons or {}) | ({"measured": reason} if reason else {})
+    return Record("cost", f"{target}{n}{pass_}{causal}{impl}", where, cost, measured, None, status, why, flags)  # type: ignore[arg-type]
 
 
-def test_crossings_come_first_wall_time_before_memory_and_flops() -> None:
-    keys = [f.facts["metric"].key for f in found("crossing")]
-    assert keys == ["wall_s", "peak_bytes", "flops_executed"]
-    assert findings(groups(records()))[0].kind == "crossing"
+def pattern(target: str, layers: int | None, n: int = 4096, causal: bool = False, **metrics: Any) -> Record:
+    """A graph record."""
+    why = {} if layers else {"layers_to_full": "never: 10 of 20 allowed pairs are out of reach at any depth"}
+    held = {"layers_to_full": layers, "reasons": why, "exact": {"layers_to_full": "exact"}, **metrics}
+    return Record("graph", f"g{target}{causal}", Point(target, Shape(n=n, causal=causal)), metrics=held)  # type: ignore[arg-type]
 
 
-def test_every_compared_scheme_is_told_of_once_under_every_condition() -> None:
-    for finding in found("crossing"):
-        for case in finding.facts["cases"]:
-            labels = [v.label for kind in case["kinds"].values() for v in kind]
-            assert len(labels) == len(set(labels))
-            assert not {"dense", "flash"} & set(labels)
+def edges(n: int, keys: int) -> int:
+    """The useful core FLOPs of a forward whose queries read so many keys: 8 heads of 64."""
+    return 8 * 2 * (64 + 64) * n * keys
 
 
-def test_cases_that_say_the_same_are_merged() -> None:
-    flops = found("crossing")[2].facts["cases"]
-    assert [len(case["where"]) for case in flops] == [2, 2]
+def said(records: list[Record], n: int, metric: Any = WALL, within: int | None = 2) -> str:
+    """The first claim of these records at n."""
+    (group,) = groups(records)
+    known = evidences(group, KNOWN)
+    return told.plain(told.said(choice(standing(group, metric, n, graphs_of(records), known), within)))
 
 
-def test_a_masked_scheme_is_sparse_in_name_only() -> None:
-    (finding,) = found("in_name_only")
-    facts = {s["label"]: s["ratio"] for s in finding.facts["schemes"]}
-    assert facts["sparse_strided"] == 256.0
-    assert "bigbird" not in facts
-    assert finding.facts["judged"] == 4
+def texts(records: list[Record]) -> list[str]:
+    return [told.plain(told.said(c)) for c in findings(groups(records))]
 
 
-def test_nothing_is_sparse_in_name_only_where_nothing_is() -> None:
-    (finding,) = found("in_name_only", records((SCHEMES[0], SCHEMES[4])))
-    assert finding.facts["schemes"] == []
-    assert finding.facts["judged"] == 1
+FLASH = [point("flash", n, wall=n / 1000.0, impl="sdpa", useful=edges(n, n)) for n in NS]
+CLOSE = [point("near", n, wall=n / 3000.0, impl="gather", peak=4000, useful=edges(n, 64)) for n in NS]
 
 
-def test_what_does_not_fit_is_told_with_its_need() -> None:
-    (finding,) = found("fits")
-    dense = finding.facts["cases"][0]["stopped"][0]
-    assert (dense["label"], dense["fits"], dense["n"]) == ("dense", 8192, 16384)
-    assert dense["need"] == 17_381_195_776
+def test_a_status_is_not_a_reason_what_was_skipped_for_time_fits_in_memory() -> None:
+    made = [
+        point("dense", 1024, wall=0.1),
+        point("dense", 2048, status="over_budget", reason="too slow"),
+        point("dense", 4096, status="over_budget", reason="too slow"),
+        point("dense", 8192, status="predicted_oom", reason="too large", peak=2**34),
+    ]
+    (series,) = groups(made)[0].series
+    fit = longest(series)
+    assert fit is not None
+    assert (fit.fits, fit.how, fit.n, fit.tried) == (4096, "counted", 8192, False)
+    assert any("dense 4k (counted, not run), not 8k" in text for text in texts(made))
 
 
-def test_quadratic_growth_that_edges_do_not_explain_is_found() -> None:
-    clean = Fake("clean", lambda n: n * 64, lambda n: n * 64, "gather")
-    gated = Fake("gated", lambda n: n * 64, lambda n: n * 64 + n * n / 4, "gather")
-    (finding,) = found("hidden", records((clean, gated)))
-    assert {s["label"] for s in finding.facts["schemes"]} == {"gated"}
-    core = next(s for s in finding.facts["schemes"] if s["metric"].key == "flops_core_executed")
-    assert core["exponent"] > 1.9
-    assert not found("hidden", records((clean,)))
+@pytest.mark.parametrize("status", ["failed", "killed", "timeout", "unsupported"])
+def test_what_failed_says_nothing_of_memory(status: str) -> None:
+    made = [point("dense", 1024, wall=0.1), point("dense", 2048, status=status), point("dense", 4096, status="oom")]
+    (series,) = groups(made)[0].series
+    fit = longest(series)
+    assert fit is not None
+    assert fit.fits == 1024
 
 
-def test_a_counter_that_misses_fused_attention_is_named() -> None:
-    (finding,) = found("opinion")
-    assert finding.facts["tool"] == "fvcore"
-    assert [s["label"] for s in finding.facts["off"]] == ["flash"]
-    assert finding.facts["off"][0]["share"] < 0.05
+def test_every_status_has_a_state_and_no_state_without_a_value_gets_one() -> None:
+    for status in ("oom", "predicted_oom", "timeout", "killed", "failed", "unsupported", "over_budget"):
+        (series,) = groups([point("a", 1024, status=status)])[0].series
+        found = evidence(series, WALL)[1024]
+        assert not found.state.valued
+        assert found.value is None
 
 
-def test_what_was_not_measured_is_counted_by_status_with_a_reason() -> None:
-    made = records()
-    (finding,) = found("unmeasured", made)
-    counts = {s["status"]: s["count"] for s in finding.facts["statuses"]}
-    assert counts["unsupported"] == sum(r.status == "unsupported" for r in made) == 42
-    assert all(s["reason"] for s in finding.facts["statuses"])
+def test_a_skipped_time_is_predicted_from_the_longest_measured_one_and_hedged_everywhere() -> None:
+    made = [*FLASH[:2], point("flash", 4096, status="over_budget", impl="sdpa"), *CLOSE, pattern("near", 2)]
+    (group,) = groups(made)
+    found = evidence(group.series[0], WALL)[4096]
+    assert found.state is PointState.PREDICTED
+    assert found.value == pytest.approx(2.048 * 4)
+    assert found.bounds is None
+    text = said(made, 4096)
+    assert "flash needs ≈ 8.19 s a layer (predicted, not run: scaled by executed FLOPs from n = 2k)" in text
+    assert "≈ 6.0× less" in text
+    assert "predicted, not run" in text.split("near", 1)[1]
 
 
-def test_a_static_sweep_says_that_nothing_was_run() -> None:
-    static = [replace(r, measured=None, status="ok", reasons={}) for r in records() if r.status == "ok"]
-    (finding,) = found("unmeasured", static)
-    assert finding.facts["static"] == len(static)
+def test_nothing_is_predicted_beyond_memory() -> None:
+    made = [point("a", 1024, wall=0.1), point("a", 2048, status="predicted_oom")]
+    assert evidence(groups(made)[0].series[0], WALL)[2048].value is None
 
 
-def test_reach_is_told_where_graph_records_know_it() -> None:
-    (finding,) = found("reach", graphs=[graph("a", layers=3), graph("b", layers=None), graph("c", layers=1)])
-    assert [s["label"] for s in finding.facts["schemes"]] == ["c", "a"]
+def test_a_ratio_carries_its_interval_and_overlap_is_no_side() -> None:
+    (group,) = groups([point("flash", 1024, wall=(1.0, 0.9, 1.2)), point("a", 1024, wall=(0.8, 0.7, 0.95))])
+    a, flash = (evidence(s, WALL)[1024] for s in (group.series[1], group.series[0]))
+    found = versus(a, flash)
+    assert found is not None
+    assert (found.outcome, found.low, found.high) == ("even", pytest.approx(0.9 / 0.95), pytest.approx(1.2 / 0.7))
+    assert "not told apart" in told.word("times", found)
 
 
-def test_reach_tells_what_its_layers_cost_where_the_same_length_was_costed() -> None:
-    (finding,) = found("reach", graphs=[graph("bigbird", n=4096, layers=3), graph("bigbird", n=1000, layers=2)])
-    flops = {s["n"]: s["flops"] for s in finding.facts["schemes"]}
-    one = next(r for r in records() if r.point.target == "bigbird" and r.point.shape.n == 4096 and r.cost)
-    assert one.cost is not None
-    assert flops == {4096: 3 * (one.cost.flops_executed or 0), 1000: None}
+POSITIVE = st.floats(1e-3, 1e3)
+INTERVAL = st.tuples(POSITIVE, st.floats(1.0, 3.0), st.floats(1.0, 3.0)).map(lambda t: (t[0], t[0] / t[1], t[0] * t[2]))
+
+
+@given(INTERVAL, INTERVAL, st.booleans())
+def test_less_is_said_only_of_intervals_that_are_apart(a: Any, b: Any, flag: bool) -> None:
+    marks = ("noisy",) if flag else ()
+    (group,) = groups([point("flash", 1024, wall=b), point("a", 1024, wall=a, flags=marks)])
+    found = versus(evidence(group.series[1], WALL)[1024], evidence(group.series[0], WALL)[1024])
+    assert found is not None
+    assert (found.outcome == "less") == (a[2] < b[1])
+    assert (found.outcome == "more") == (a[1] > b[2])
+    words = told.word("doubt", found)
+    assert ("flagged" in words) == flag
+
+
+def test_a_headline_on_flagged_points_says_so() -> None:
+    noisy = [replace(r, flags=("busy_machine", "few_samples")) for r in CLOSE]
+    text = said([*FLASH, *noisy, pattern("near", 2)], 8192)
+    assert "yet flagged: busy machine, few samples" in text
+    assert any("4 of 8 measured points carry a noise flag" in text for text in texts([*FLASH, *noisy]))
+
+
+def test_the_least_is_said_with_reach_implementation_certainty_and_of_how_many() -> None:
+    text = said([*FLASH, *CLOSE, pattern("near", 2, n=4096)], 8192)
+    assert "Of 1 scheme known to reach every token within 2 layers, near needs least time: 3.0× [" in text
+    assert "measured, intervals apart" in text
+    assert "by gather" in text
+    assert "4.0× the peak memory" in text
+    assert "A query sees 64 of 8,192 keys, all tokens after 2 layers (pattern at n = 4k)." in text
+
+
+def test_a_scheme_that_does_not_reach_is_never_the_answer_but_is_told() -> None:
+    blind = [point("blind", n, wall=n / 90000.0, impl="gather", useful=edges(n, 3)) for n in NS]
+    text = said([*FLASH, *CLOSE, *blind, pattern("near", 2), pattern("blind", None)], 8192)
+    assert "near needs least time" in text
+    assert "Cheaper still, without that reach: blind" in text
+    assert "3 of 8,192 keys, some tokens at no depth" in text
+
+
+def test_no_superlative_over_survivors() -> None:
+    late = [point("late", n, wall=n / 9000.0) if n == 1024 else point("late", n, status="failed") for n in NS]
+    text = said([*FLASH, *CLOSE, *late, pattern("near", 2), pattern("late", 1)], 8192)
+    assert "Of 2 schemes known to reach every token within 2 layers, 1 of them with a value here" in text
+
+
+def test_where_none_is_sure_to_need_less_the_answer_is_the_baseline() -> None:
+    slow = [point("slow", n, wall=n / 500.0) for n in NS]
+    text = said([*FLASH, *slow, pattern("slow", 1)], 8192)
+    assert "none is sure to need less: stay with flash" in text
+    assert "least" not in text
+
+
+def test_a_scheme_whose_reach_is_unknown_is_counted_as_such() -> None:
+    text = said([*FLASH, *CLOSE], 8192)
+    assert "No other scheme here is known to reach every token within 2 layers." in text
+    assert "Of 1 other the reach is not known." in text
+
+
+def test_reach_of_the_other_mask_is_not_used() -> None:
+    (group,) = groups([point("near", 1024, wall=1.0)])
+    found = sight(group.series[0], 1024, False, graphs_of([pattern("near", 2, causal=True)]))
+    assert found.layers is None
+    assert "other mask" in found.why
+
+
+def test_a_selection_that_leaves_nothing_out_is_said() -> None:
+    short = [point("picky", 1024, wall=0.1, useful=edges(1024, 1024)), point("flash", 1024, wall=9.0)]
+    assert "its selection leaves nothing out" in said([*short, pattern("picky", 2)], 1024)
+
+
+def test_decoding_is_never_ranked_by_scratch_memory() -> None:
+    assert PEAK not in offered(Pass.DECODE)
+    assert offered(Pass.DECODE)[:2] == (READS, STATE)
+    made = [
+        point("flash", 1024, pass_="decode", reads=4000, state=4000, peak=10),
+        point("linear", 1024, pass_="decode", reads=40, state=40, peak=99),
+        pattern("linear", 1),
+    ]
+    (group,) = groups(made)
+    assert PageView(group, graphs_of(made)).metrics[0] is READS
+    text = said(made, 1024, READS)
+    assert "linear needs least bytes read per step: 100× less, 0.0× the state" in text.replace("1.0%", "")
+    assert any("linear needs least bytes read per step" in line for line in first_claims(made))
+
+
+def test_a_null_of_another_counter_is_a_statement() -> None:
+    made = [
+        point("flash", 1024, wall=1.0, opinion={"fvcore": None}, reasons={"second_opinion": "it counts none of it"}),
+        point("near", 1024, wall=1.0, opinion={"fvcore": 1024 * 1024}),
+        point("far", 1024, wall=1.0, opinion={"fvcore": 1024 * 512}),
+    ]
+    text = next(t for t in texts(made) if "fvcore" in t)
+    assert "50.0% of far at n = 1k" in text
+    assert "agrees within 1% on near" in text
+    assert "It gives no number for flash: it counts none of it." in text
+
+
+def test_what_an_implementation_wastes_is_said_of_the_implementation() -> None:
+    made = [point("strided", n, wall=1.0, impl="masked", useful=edges(n, 1), flops=edges(n, 64)) for n in NS]
+    text = next(t for t in texts(made) if "Sparse in name only" in t)
+    assert "strided executes 64× the core FLOPs that its edges need at n = 8k (by a masked dense product)" in text
+
+
+def test_no_measured_slope_is_printed() -> None:
+    made = [*FLASH, *CLOSE, pattern("near", 2)]
+    for text in (*texts(made), said(made, 8192)):
+        assert "n^" not in text
+        assert ("exponent" in text) == ("exact counts" in text)
+
+
+def cross(ours: list[Record], theirs: list[Record]) -> str:
+    (group,) = groups([*ours, *theirs])
+    a, b = (next(s for s in group.series if s.target == r[0].point.target) for r in (ours, theirs))
+    return told.word("cheaper_from", crossing(evidence(a, WALL), evidence(b, WALL)))
+
+
+def curve(target: str, *times: float | tuple[float, float, float] | None, flags: tuple[str, ...] = ()) -> list[Record]:
+    return [
+        point(target, n, wall=t, flags=flags) if t else point(target, n, status="over_budget")
+        for n, t in zip(NS, times, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        ((2.0, 2.1, 2.2, 2.3), "2k–4k"),
+        ((0.5, 0.6, 0.7, 0.8), "≤ 1k"),
+        ((9.0, 9.0, 9.0, 9.0), "none by 8k"),
+        ((0.5, 0.6, 9.0, 99.0), "only up to 2k–4k"),
+        ((0.5, 9.0, 0.5, 99.0), "unclear"),
+        ((2.0, (2.05, 1.5, 3.0), 2.2, 2.3), "1k–4k"),
+    ],
+)
+def test_a_crossing_is_bracketed_by_certain_points(ours: tuple[Any, ...], words: str) -> None:
+    assert cross(curve("a", *ours), curve("flash", 1.0, 2.0, 4.0, 8.0)) == words
+
+
+def test_a_crossing_without_a_certain_upper_end_is_not_stated() -> None:
+    assert cross(curve("a", 2.0, 3.0, 4.1, (7.5, 5.0, 9.0)), curve("flash", 1.0, 2.0, 4.0, 8.0)) == "none by 4k"
+
+
+def test_a_crossing_on_flagged_points_carries_its_hedge() -> None:
+    assert cross(curve("a", 2.0, 2.1, 2.2, 2.3, flags=("noisy",)), curve("flash", 1.0, 2.0, 4.0, 8.0)) == "2k–4k?"
+
+
+def test_a_baseline_that_was_cut_off_bounds_what_came_after() -> None:
+    """It needs no less at longer n than where it was last measured: ours can be less there, never more."""
+    assert cross(curve("a", 2.0, 2.5, 2.2, 1.9), curve("flash", 1.0, 2.0, None, None)) == "2k–8k"
+    assert cross(curve("a", 0.5, 0.6, 9.0, 9.0), curve("flash", 1.0, 2.0, None, None)) == "≤ 1k"
+
+
+def test_predictions_do_not_vote() -> None:
+    assert cross(curve("a", 2.0, None, None, None), curve("flash", 1.0, 2.0, 4.0, 8.0)) == "none by 1k"
+
+
+@pytest.mark.parametrize("form", ["plain", "html", "latex_text"])
+def test_a_hedge_survives_every_rendering(form: str) -> None:
+    noisy = [replace(r, flags=("noisy",)) for r in CLOSE]
+    for within in WITHIN:
+        (group,) = groups([*FLASH, *noisy])
+        known = evidences(group, KNOWN)
+        claim = choice(standing(group, WALL, 8192, graphs_of([pattern("near", 2)]), known), within)
+        text = {"plain": told.plain, "html": told.html, "latex_text": told.latex_text}[form](told.said(claim))
+        if claim.facts["best"] is not None:
+            assert claim.certainty is PointState.FLAGGED
+            assert "flagged: noisy" in text
+            assert "by gather" in text
+
+
+def test_a_name_cannot_mark_up_or_close_anything() -> None:
+    odd = f"a{told.STRONG}<b>{told.END}"
+    text = told.html(told.listed([odd]))
+    assert text == "<b>a&lt;b&gt;</b>"
+
+
+@given(
+    st.lists(
+        st.tuples(INTERVAL, st.sampled_from(["ok", "over_budget", "oom", "failed"]), st.booleans()),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_no_random_records_make_an_unhedged_superlative(rows: Any) -> None:
+    made = [point("flash", 8192, wall=1.0, useful=edges(8192, 8192))]
+    for k, (wall, status, flag) in enumerate(rows):
+        flags = ("noisy",) if flag else ()
+        made.append(point(f"x{k}", 1024, wall=wall, flags=flags))
+        made.append(point(f"x{k}", 8192, wall=wall if status == "ok" else None, status=status, flags=flags))
+    text = said([*made, *(pattern(f"x{k}", 1) for k in range(len(rows)))], 8192)
+    if "needs least" in text:
+        assert re.search(r"Of \d+ schemes? known to reach", text)
+        assert re.search(r"\((measured|predicted|counted)[^()]*; by its own eager code\)", text)
+        assert "A query sees" in text

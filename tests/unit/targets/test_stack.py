@@ -29,7 +29,7 @@ MIXED = (
 def test_it_passes_the_gate(level: Level, pass_: Pass) -> None:
     """Outputs and gradients of the oracle in float64, no future read, a step equal to the whole forward's last row."""
     target = stack(MIXED)
-    shape = target.fitted(Shape(n=64, causal=True, level=level), ())
+    shape = target.fitted(Shape(n=80, causal=True, level=level), ())
     assert check(target, shape, pass_) == {}
 
 

@@ -1,0 +1,1 @@
+"""What draws display lists: SVG, plotly, TikZ, matplotlib."""

@@ -1,0 +1,146 @@
+"""What is known of one series at one length: a value with its state, or the reason why there is none.
+
+The state of a point is read off its record once, here. A status is never a reason: a point skipped for time is not
+one that does not fit, and one that failed is not one that was never asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from attnprof.quantities import FLOPS, Quantity, Side, Unit
+from attnprof.records import Record
+from attnprof.render.series import Series, why
+from attnprof.render.table import reason as reason_of
+from attnprof.words import Status
+
+APART_FROM_TIME = frozenset({"workspace_unknown", "energy_short"})
+
+
+class PointState(StrEnum):
+    """What a point can say of a quantity, the surest first; from `MEMORY` on there is no value."""
+
+    COUNTED = "counted"
+    MEASURED = "measured"
+    FLAGGED = "flagged"
+    PREDICTED = "predicted"
+    MEMORY = "memory"
+    UNTIMED = "untimed"
+    LATE = "late"
+    KILLED = "killed"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    ABSENT = "absent"
+
+    @property
+    def valued(self) -> bool:
+        """Whether there is a number to speak of."""
+        return self in VALUED
+
+
+VALUED = (PointState.COUNTED, PointState.MEASURED, PointState.FLAGGED, PointState.PREDICTED)
+WITHOUT: Mapping[str, PointState] = {
+    "oom": PointState.MEMORY,
+    "predicted_oom": PointState.MEMORY,
+    "over_budget": PointState.UNTIMED,
+    "timeout": PointState.LATE,
+    "killed": PointState.KILLED,
+    "failed": PointState.FAILED,
+    "unsupported": PointState.UNSUPPORTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One quantity of one series at one n, per layer where it adds up.
+
+    `low` and `high` bound a measured value. `flags` are those that bear on this quantity. `reason` says why there is no
+    value, or how a predicted one was found. `impl` is the implementation that it is a property of.
+    """
+
+    label: str
+    impl: str
+    n: int
+    metric: Quantity
+    state: PointState
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    flags: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The interval; a counted value is its own, a predicted one has none."""
+        if self.value is None or self.state is PointState.PREDICTED:
+            return None
+        return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)
+
+
+ByLength = Mapping[int, Evidence]
+
+
+def evidence(series: Series, metric: Quantity) -> dict[int, Evidence]:
+    """What a series says of a quantity, by rising n; a skipped time is predicted if it can be."""
+    found = {record.point.shape.n: _of(series, record, metric) for record in series.records}
+    return _predicted(series, metric, found) if metric.unit is Unit.SECONDS else found
+
+
+def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
+    n, reading = record.point.shape.n, metric.read(record)
+    if reading is None:
+        return Evidence(
+            series.label,
+            series.computed_by,
+            n,
+            metric,
+            state_of(record),
+            reason=reason_of(record, metric.key) or why(record),
+        )
+    flags = bearing(record.flags, metric)
+    measured = metric.side is not Side.COST and record.measured is not None and not reading.predicted
+    state = PointState.COUNTED if not measured else PointState.FLAGGED if flags else PointState.MEASURED
+    return Evidence(series.label, series.computed_by, n, metric, state, reading.value, reading.low, reading.high, flags)
+
+
+def state_of(record: Record) -> PointState:
+    """Why a record holds no value of a quantity that it might hold."""
+    if record.status is Status.OK:
+        return PointState.ABSENT
+    return WITHOUT.get(record.status.value, PointState.ABSENT)
+
+
+def bearing(flags: Iterable[str], metric: Quantity) -> tuple[str, ...]:
+    """The flags that cast doubt on this quantity: those of timing on seconds and joules, those of memory on bytes.
+
+    A flag that is not known to be about something else casts doubt on whatever was measured.
+    """
+    if metric.unit in (Unit.SECONDS, Unit.JOULES):
+        return tuple(f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit == "j"))
+    return tuple(f for f in flags if f == "workspace_unknown" and metric.unit is Unit.BYTES)
+
+
+def _predicted(series: Series, metric: Quantity, found: dict[int, Evidence]) -> dict[int, Evidence]:
+    """The times that were skipped, scaled by executed FLOPs from the longest length that was measured before them."""
+    work = series.values(FLOPS)
+    measured = [n for n, at in found.items() if at.state.valued and n in work]
+    made = dict(found)
+    for n, at in found.items():
+        before = max((k for k in measured if k < n), default=None)
+        if at.state is PointState.UNTIMED and before is not None and n in work:
+            value = (found[before].value or 0.0) * work[n] / work[before]
+            made[n] = Evidence(at.label, at.impl, n, metric, PointState.PREDICTED, value, reason=f"{before}", flags=())
+    return made
+
+
+def worst(points: Iterable[Evidence]) -> PointState:
+    """The least sure state among these points."""
+    order = list(PointState)
+    return max((p.state for p in points), key=order.index, default=PointState.ABSENT)
+
+
+def doubts(points: Sequence[Evidence]) -> tuple[str, ...]:
+    """Every flag on these points, each once, in order of appearance."""
+    return tuple(dict.fromkeys(flag for p in points for flag in p.flags))

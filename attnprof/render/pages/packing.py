@@ -1,0 +1,187 @@
+"""Everything that a page can show beside its first paint, packed for its script: display lists, sentences, cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attnprof.quantities import FLOPS, Quantity
+from attnprof.render.claims import told
+from attnprof.render.claims.choice import WITHIN, Standing, choice
+from attnprof.render.claims.evidence import VALUED, Evidence, PointState
+from attnprof.render.layout.compact import STATES, VOCABULARY, compact
+from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
+from attnprof.render.numbers import quantity
+from attnprof.render.pages.board import Board
+from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
+from attnprof.render.pages.view import PageView, curves_of
+from attnprof.render.palette import Style
+from attnprof.render.plotly_js import packed_text
+from attnprof.units import format_length
+from attnprof.words import Pass
+
+Link = Callable[[str], str]
+MOST_OPS = 5
+
+
+def packed(data: Any) -> str:
+    """JSON, packed; the same text for the same data."""
+    return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+    """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
+    series = {s.label: s for v in views for s in v.group.series}
+    return {
+        "vocabulary": VOCABULARY,
+        "series": [
+            [label, styles[label].family, styles[label].marker, series[label].computed_by, series[label].target]
+            for label in sorted(styles, key=lambda name: styles[name].index)
+        ],
+        "names": {str(n): format_length(n) for v in views for n in v.lengths},
+        "bases": list(bases),
+        "passes": [p.value for p in Pass],
+        "doubts": doubts_table(),
+        "views": [_view(v, styles, link, bases) for v in views],
+    }
+
+
+def doubts_table() -> dict[str, str]:
+    """What a ratio of two states is said to rest on, for the pair that a reader pins: worded here as everywhere."""
+    words = {
+        PointState.COUNTED: "counted",
+        PointState.MEASURED: "measured",
+        PointState.FLAGGED: "measured, flagged as noisy",
+        PointState.PREDICTED: "predicted, not run: scaled by executed FLOPs",
+    }
+    return {str(STATES.index(state)): words[state] for state in VALUED}
+
+
+def within_key(within: int | None) -> str:
+    """How the address writes a depth."""
+    return "ever" if within is None else str(within)
+
+
+def base_text(view: PageView) -> str:
+    """The conditions of a view beside pass and mask."""
+    return told.plain(told.word("conditions_text", view.conditions))
+
+
+def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+    c = view.conditions
+    boards = {m.key: Board(view, m, styles) for m in view.metrics}
+    return {
+        "pass": c.pass_.value,
+        "causal": -1 if c.causal is None else int(c.causal),
+        "base": bases.index(base_text(view)),
+        "lengths": list(view.lengths),
+        "usual": view.usual,
+        "metrics": [[m.key, _title(m)] for m in view.metrics],
+        "choice": {str(n): {m.key: _choices(view, m, n, styles, link) for m in view.metrics} for n in view.lengths},
+        "rows": {str(n): _rows(boards[view.metrics[0].key], n) for n in view.lengths} if view.metrics else {},
+        "cost": {key: _cost(board) for key, board in boards.items()},
+        "scatter": {m.key: {str(n): _scatters(view, m, n, styles) for n in view.lengths} for m in view.metrics},
+        "curves": {
+            kind.key: [kind.title, [compact(d) for d in multiples(view, kind, points, styles)]]
+            for kind, points in curves_of(view)
+        },
+        "values": {
+            kind.key: {str(styles[label].index): _values(found) for label, found in points.items()}
+            for kind, points in curves_of(view)
+            if not kind.derived
+        },
+        "pair": [compact(d) for d in (pair_panel(view, styles), reach_panel(view, styles)) if d is not None],
+        "ops": {str(n): _ops(view, n, styles) for n in view.lengths},
+    }
+
+
+def _title(metric: Quantity) -> str:
+    short = {"wall_s": "time", "flops_executed": "FLOPs", "peak_bytes": "peak", "saved_bytes": "saved"}
+    return short.get(metric.key, metric.title.lower())
+
+
+def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, Any]:
+    at = view.standing(metric, n)
+    return {within_key(k): chosen(at, k, styles, link) for k in WITHIN} if at.everyone else {}
+
+
+def chosen(at: Standing, within: int | None, styles: Mapping[str, Style], link: Link) -> list[Any]:
+    """The sentence of a choice in two parts, and the series that it is about."""
+    claim = choice(at, within)
+    lead, beside = (told.html(told.word(part, claim), link) for part in ("lead", "beside"))
+    best, base = claim.facts["best"], claim.facts["baseline"]
+    about = [c for c in (best, base) if c is not None]
+    if best is None:
+        about += [c for c in (claim.facts["cheaper"],) if c is not None]
+    return [lead, beside, [styles[c.series.label].index for c in about]]
+
+
+def _rows(board: Board, n: int) -> list[list[Any]]:
+    return [
+        [
+            row.style.index,
+            *(cell.packed() for cell in (row.params, *row.memory, row.keys, row.layers)),
+            row.rest,
+        ]
+        for row in board.rows(n)
+    ]
+
+
+def _cost(board: Board) -> dict[str, Any]:
+    index = {s.label: board.styles[s.label].index for s in board.view.group.series}
+    rows = {n: board.rows(n) for n in board.view.lengths}
+    return {
+        "spark": {str(index[label]): markup for label, markup in board.sparks.items()},
+        "cheaper": {str(row.style.index): row.cheaper.packed() for found in rows.values() for row in found},
+        "at": {
+            str(n): [[row.style.index, row.cost.packed(), row.against.packed(), row.tip] for row in found]
+            for n, found in rows.items()
+        },
+    }
+
+
+def _scatters(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+    at = view.standing(metric, n)
+    first = first_labels(at)
+    found = {}
+    for sees in Sees:
+        pair = [scatter(at, sees, styles, canvas, first) for canvas in (WIDE, NARROW)]
+        if pair[0] is not None and pair[1] is not None:
+            found[sees.value] = [compact(d) for d in pair if d is not None]
+    return found
+
+
+def first_labels(at: Standing) -> list[str]:
+    """The series that a choice tells of at any depth: their labels find a place before the others."""
+    named: dict[str, None] = {}
+    for k in WITHIN:
+        facts = choice(at, k).facts
+        for c in (facts["baseline"], facts["best"], facts["wider"], facts["cheaper"]):
+            if c is not None:
+                named[c.series.label] = None
+    return list(named)
+
+
+def _values(points: Mapping[int, Evidence]) -> list[list[Any]]:
+    """What a CSV of a figure and the ratio of a pinned pair are made of: n, value, bounds, state."""
+    return [[n, _short(p.value), _short(p.low), _short(p.high), STATES.index(p.state)] for n, p in points.items()]
+
+
+def _short(value: float | None) -> float | None:
+    """To six digits; a whole number, of a count, stays exact."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else float(f"{value:.6g}")
+
+
+def _ops(view: PageView, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+    """The operators that a count rests on, most work first."""
+    found = {}
+    for series in view.group.series:
+        record = next((r for r in series.records if r.point.shape.n == n), None)
+        if record is not None and record.cost is not None and record.cost.certificate is not None:
+            ranked = sorted(record.cost.certificate.counted, key=lambda op: (-op.flops, op.op))
+            listed = [[op.op, op.calls, quantity(op.flops, FLOPS.unit)] for op in ranked[:MOST_OPS] if op.flops]
+            found[str(styles[series.label].index)] = listed
+    return found
