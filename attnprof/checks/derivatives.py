@@ -19,7 +19,6 @@ from attnprof.layers.outputs import first_output
 from attnprof.words import Severity
 
 TORCH = str(Path(torch.__file__).parent)
-DATA = vars(torch._C.TensorBase)["data"].__get__
 STEPS = (1e-7, 1e-5, 1e-3)
 WRONG = 1e-2
 FAR = 0.2  # a gradient that is stopped on purpose, in what only stabilises, moves a slope by less
@@ -34,9 +33,15 @@ class Stops(TorchFunctionMode):
         self.line = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (not self.line and getattr(func, "__name__", "") in ("detach", "detach_")) or func is DATA:
+        if not self.line and _called(func) in ("detach", "detach_", "data"):
             self.line = line_of_caller()
         return func(*args, **(kwargs or {}))
+
+
+def _called(func: Any) -> str:
+    """The name of a method of tensors, or of the attribute that is read."""
+    name: str = getattr(func, "__name__", "")
+    return getattr(func.__self__, "__name__", "") if name == "__get__" else name
 
 
 def look(examined: Examined) -> Iterator[Finding]:
