@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import Target
 from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
 from attnprof.layers.outputs import first_output
@@ -177,9 +177,7 @@ class Examined:
         return tuple(not (context and at > 0) for at in range(len(inputs)))
 
     def longer(self, n: int) -> Asked:
-        """The target at another length, if it can be made for it. Raises `Skipped`."""
-        if isinstance(self.target, SchemeTarget) and self.target.impl is None:
-            raise Skipped("nothing computes it")
+        """The target at another length. Raises what it raises where it cannot be made for it."""
         with own_mistakes(self.target, self.shape.replace(n=n)):
             return self.asked(n)
 

@@ -77,3 +77,8 @@ def test_the_verdict_on_causality_comes_within_a_second() -> None:
     with pytest.raises(Heard):
         examine(door.find(f"{SOUND}:Fused"), Shape(256, dim=512, heads=8), told=told)
     assert took[0] < 1.0
+
+
+def test_a_stack_is_looked_at_as_a_scheme_is() -> None:
+    found = package.check("2 sliding_window window=16 + 1 dense ; layers=3", 64, causal=True, dim=32, heads=2)
+    assert {"causality", "reference", "gradients", "lengths", "squares"} <= set(found.passed)
