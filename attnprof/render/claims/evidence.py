@@ -118,7 +118,9 @@ def bearing(flags: Iterable[str], metric: Quantity) -> tuple[str, ...]:
     A flag that is not known to be about something else casts doubt on whatever was measured.
     """
     if metric.unit in (Unit.SECONDS, Unit.JOULES):
-        return tuple(f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit == "j"))
+        return tuple(
+            f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit is Unit.JOULES)
+        )
     return tuple(f for f in flags if f == "workspace_unknown" and metric.unit is Unit.BYTES)
 
 
