@@ -41,7 +41,8 @@ def target(
     """Whatever can be profiled, as a target.
 
     `thing` is a scheme's name, the path of a pattern file or a captured mask (`.npz`, `.pt`), `file.py:object` or
-    `package.module:object`; or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
+    `package.module:object`; a stack of such layers ("5 sliding_window window=1024 + 1 dense ; layers=62", or a
+    `stack.toml`); or an object: an `nn.Module` or its class, a function that makes one, attention on q, k, v,
     a mask_mod `(b, h, q_idx, kv_idx)`, an expression such as `Band(4)`, a SciPy CSR, a BlockMask, a boolean mask
     `[n, n]`. A target is returned as it is.
 
@@ -111,7 +112,7 @@ def check(
     """
     from attnprof.checks import CheckRequest, Unsound, examine
 
-    found, own = _found(thing, sizes)
+    found, own = target_and_sizes(thing, sizes)
     shape = shape_of(found, n, own)
     ask = CheckRequest(shape.causal, None if against is None else target(against), claim, budget_s)
     examination = examine(found, shape, ask)
@@ -181,13 +182,13 @@ def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shap
 
     Raises `AttnprofError` for a size that a user's code takes no notice of.
     """
-    found, sizes = _found(thing, given)
+    found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
     refuse_unbound([(found, shape)], sizes, flags=False)
     return found, shape
 
 
-def _found(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:

@@ -179,7 +179,7 @@ def _corrected(rows: Sequence[Compared]) -> list[Compared]:
 def _welch(a: Interval, b: Interval) -> tuple[float, float, float] | None:
     """The shift of the logarithm from a to b, its standard error, and Satterthwaite's degrees of freedom."""
     logs = [[math.log(statistics.median(r)) for r in side.rounds if r and statistics.median(r) > 0] for side in (a, b)]
-    if min(map(len, logs)) < 2:
+    if min(map(len, logs)) < ROUNDS:
         return None
     parts = [statistics.variance(side) / len(side) for side in logs]
     shift = statistics.fmean(logs[1]) - statistics.fmean(logs[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import linecache
 from collections.abc import Collection, Iterable
 from pathlib import PurePath
 
@@ -58,13 +59,24 @@ def place_of(error: BaseException, files: Collection[str], named: str = "") -> s
 
     The file is told too where `named`, the text that the line follows, does not name it.
     """
+    last = _last_place(error, files)
+    if last is None:
+        return ""
+    file, line = last
+    name = PurePath(file).name
+    return f", line {line}" if name in named else f", line {line} of {name}"
+
+
+def line_of_code(error: BaseException, files: Collection[str]) -> str:
+    """The text of that line, for an exception that says nothing itself, as a bare assertion."""
+    last = _last_place(error, files)
+    return "" if last is None else linecache.getline(*last).strip()
+
+
+def _last_place(error: BaseException, files: Collection[str]) -> tuple[str, int] | None:
     places, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename in files:
             places.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
-    if not places:
-        return ""
-    file, line = places[-1]
-    name = PurePath(file).name
-    return f", line {line}" if name in named else f", line {line} of {name}"
+    return places[-1] if places else None

@@ -13,6 +13,15 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
+def page_faults() -> int | None:
+    """How often this process was handed a page of memory so far; None where the system does not count."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 def load() -> float | None:
     """Processes that ran or waited for a core, averaged over the last minute; None where the system keeps no count."""
     try:

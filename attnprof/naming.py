@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+_STACK = re.compile(r"^\s*\d|[\s+;()]")
+
+
+def is_stack_text(text: str) -> bool:
+    """Whether a text is that of a stack: it begins with a count, or has a blank or a mark, and is no path or code."""
+    file, colon, _ = text.rpartition(":")
+    return (
+        bool(_STACK.search(text))
+        and not text.startswith("hf:")
+        and not Path(text).exists()
+        and not (colon and Path(file).exists())
+    )
 
 
 def short_name(text: str) -> str:
-    """What a target is called where nothing else has that name: a scheme, the stem of a file, an attribute."""
+    """What a target is called where nothing else has that name: a scheme, the stem of a file, an attribute, a stack."""
+    if is_stack_text(text):
+        return text
     return re.split(r"[:/\\]", text)[-1].removesuffix(".py")
 
 
@@ -34,6 +49,8 @@ def _shortest(text: str, others: set[str], reserved: set[str]) -> str:
 
 def _names(text: str) -> Sequence[str]:
     """What a text may be called, the shortest first: its attribute or stem, then longer and longer ends of its path."""
+    if is_stack_text(text):
+        return (text,)
     file, colon, attribute = text.rpartition(":")
     path = PurePath(file if colon else text)
     tail = f":{attribute}" if colon else ""

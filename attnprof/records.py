@@ -244,8 +244,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a point was expected to take before it was first run, in seconds.
+
+    `run_s`, between `low_s` and `high_s`, is one run; `least_s` what measuring it takes at least.
+    """
+
+    run_s: float
+    low_s: float
+    high_s: float
+    least_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One JSON line of a run: a point with its cost and measurement, or with its graph metrics."""
+    """One JSON line of a run: a point with its cost and measurement, or with its graph metrics.
+
+    `limit` is what decided a status that depends on one: the seconds that the whole run may take (`over_budget`) or an
+    answer (`timeout`), the bytes that were free (`predicted_oom`, `oom`). Where there is more, it is tried again.
+    """
 
     kind: RecordKind
     key: str
@@ -254,6 +271,8 @@ class Record:
     measured: Measured | None = None
     metrics: Mapping[str, Any] | None = None
     status: Status = Status.OK
+    forecast: Forecast | None = None
+    limit: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -271,7 +290,7 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The record that `to_json` wrote; unknown keys of later versions are ignored."""
-        cost, measured = data.get("cost"), data.get("measured")
+        cost, measured, forecast = data.get("cost"), data.get("measured"), data.get("forecast")
         return cls(
             kind=data["kind"],
             key=data["key"],
@@ -280,6 +299,8 @@ class Record:
             measured=None if measured is None else revive(Measured, measured),
             metrics=data.get("metrics"),
             status=data["status"],
+            forecast=None if forecast is None else revive(Forecast, forecast),
+            limit=data.get("limit"),
             reasons=dict(data.get("reasons") or {}),
             flags=tuple(data.get("flags") or ()),
             schema_version=data["schema_version"],
@@ -301,9 +322,19 @@ def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
     if cls is Interval and "rounds" not in data:
         data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    """The annotations of a record as types, found once: a run has thousands of records."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 
 
 def _revived(hint: Any, value: Any) -> Any:

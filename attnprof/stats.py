@@ -65,15 +65,16 @@ def over_rounds(rounds: Iterable[Iterable[float]]) -> Interval:
     """The median of the rounds' medians, and the 95% interval of what half of all processes exceed.
 
     Each round holds the samples of one process; what its own samples scatter is part of how far the medians lie apart.
-    Two rounds or more: Student's t on the logarithms of their medians (Georges, Buytaert and Eeckhout 2007, section 3,
-    with processes as the unit of repetition). One: its own interval, which knows nothing of another process. Raises
-    where there is no sample.
+    Three rounds or more: Student's t on the logarithms of their medians (Georges, Buytaert and Eeckhout 2007, section
+    3, with processes as the unit of repetition). Fewer: what the rounds' own intervals span, which knows little of
+    another process; t is no use there (12.7 times the deviation of two). Raises where there is no sample.
     """
     held = tuple(samples for given in rounds if (samples := tuple(given)))
-    medians = [statistics.median(samples) for samples in held]
-    if len(held) < 2 or min(medians) <= 0:
-        found = Interval.of(itertools.chain.from_iterable(held))
-        return Interval(found.median, found.low, found.high, held)
+    each = [Interval.of(samples) for samples in held]
+    medians = [found.median for found in each]
+    if len(held) < ROUNDS or min(medians) <= 0:
+        middle = statistics.median(medians) if medians else Interval.of(()).median
+        return Interval(middle, min(found.low for found in each), max(found.high for found in each), held)
     logs = [math.log(value) for value in medians]
     half = _t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     middle, low, high = statistics.median(logs), statistics.fmean(logs) - half, statistics.fmean(logs) + half

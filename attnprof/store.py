@@ -21,11 +21,12 @@ from typing import Any, Self
 from attnprof.errors import AttnprofError
 from attnprof.file_lock import lock_file
 from attnprof.records import SCHEMA_VERSION, Record, plain
+from attnprof.run_files import check_header, check_record
 from attnprof.words import Status
 
 HEADER = "run.json"
 LOCK = "run.lock"
-RETRIED = (Status.FAILED,)
+RETRIED = (Status.FAILED, Status.KILLED)
 BINARY = os.O_BINARY if sys.platform == "win32" else 0  # without it a newline is written as two bytes there
 APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY
 # What an environment says that times nothing, or is another a minute later; the memory differs a little at every boot.
@@ -65,7 +66,7 @@ class RunFolder:
         data = {"schema_version": SCHEMA_VERSION, "created_at": _now(), **plain(header)}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write_whole(path / HEADER, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+            _write_whole(path / HEADER, json.dumps(data, indent=1, ensure_ascii=True) + "\n")
         except OSError as error:
             raise _unwritable(path, error) from error
         return cls(path, data)
@@ -98,6 +99,19 @@ class RunFolder:
                 name = f"records-{_host()}-{os.getpid()}.jsonl"
                 self._shard = os.open(self.path / name, APPENDING, 0o644)
             _write_line(self._shard, line)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def extend(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add an entry to a list in the header."""
+        self.amend(**{name: [*(self.header.get(name) or []), plain(entry)]})
+
+    def amend(self, **entries: Any) -> None:
+        """Change entries of the header; a reader sees the old one or the new one, never half of either."""
+        self.lock()
+        self.header = {**self.header, **plain(entries)}
+        try:
+            _write_whole(self.path / HEADER, json.dumps(self.header, indent=1, ensure_ascii=True) + "\n")
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -161,21 +175,27 @@ def _parsed(shard: Path, number: int, line: bytes) -> tuple[str, Record]:
     if data is None:
         raise _corrupt(shard, number, "it is not a JSON object")
     _check_version(data.get("schema_version"), f"{shard}, line {number}")
+    if (why := check_record(data)) is not None:
+        raise _corrupt(shard, number, why)
     try:
         record = Record.from_json(data)
     except AttnprofError as error:
         raise _corrupt(shard, number, f"{error.message}, {error.hint}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, OverflowError) as error:
         raise _corrupt(shard, number, f"it is not a record ({type(error).__name__}: {error})") from error
     return str(data.get("recorded_at") or ""), record
 
 
 def _json(line: bytes) -> dict[str, Any] | None:
     try:
-        data = json.loads(line)
-    except ValueError:
+        data = json.loads(line, parse_constant=_not_finite)
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def _not_finite(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _line(record: Record) -> bytes:
@@ -261,11 +281,13 @@ def _header(path: Path) -> dict[str, Any]:
     if data is None:
         raise AttnprofError(f"{file} is corrupt: it is not a JSON object", hint="sweep again with --fresh")
     _check_version(data.get("schema_version"), str(file))
+    if (why := check_header(data)) is not None:
+        raise AttnprofError(f"{file} is corrupt: {why}", hint="restore it, or sweep again with --fresh")
     return data
 
 
 def _check_version(version: object, place: str) -> None:
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise AttnprofError(f"{place}: no schema_version, so it is not attnprof's", hint="delete it, or restore it")
     if version > SCHEMA_VERSION:
         raise AttnprofError(

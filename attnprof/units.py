@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from attnprof.errors import AttnprofError
 
+DURATIONS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 T = TypeVar("T")
 Value = int | float | bool | str | None
 
@@ -66,6 +67,11 @@ def parse_length(text: str) -> int:
 def parse_size(text: str) -> int:
     """Bytes: `80GB` = 80e9, `80GiB` = 80·2³⁰, `512` or `512B` = 512. A bare `80G` is refused: it could be either."""
     return _parsed("size", text, _size, "80GB (= 80e9 bytes), 80GiB (= 80·2^30 bytes), 512MiB, 4096B")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds: `90`, `90s`, `10m`, `1.5h`."""
+    return _parsed("duration", text, _duration, "90s, 10m, 1.5h; a bare number is of seconds")
 
 
 def parse_value(text: str) -> Value:
@@ -289,3 +295,16 @@ def _setting(text: str) -> Setting:
     if not value.strip():
         raise _Fault(len(text), "expected a value (none for no value)")
     return Setting(target or None, param, parse_value(value))
+
+
+def _duration(text: str) -> float:
+    number = _NUMBER.match(text)
+    if number is None:
+        raise _Fault(0, "expected a number of seconds, or a number and s, m or h")
+    unit = text[number.end() :].strip().lower()
+    if unit not in DURATIONS:
+        raise _Fault(number.end(), f"unknown unit {unit!r}")
+    value = float(Fraction(number[0])) * DURATIONS[unit]
+    if value <= 0:
+        raise _Fault(0, "a duration is positive")
+    return value

@@ -7,14 +7,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from attnprof.contracts import Target
-from attnprof.errors import AttnprofError, Failed, out_of_memory, place_of
+from attnprof.contracts import LayeredTarget, Target
+from attnprof.errors import AttnprofError, Failed, line_of_code, out_of_memory, place_of
 from attnprof.shapes import Shape
 from attnprof.words import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LONGEST_TRIED = 1024
+OF_SIZES = ("AssertionError", "size", "shape", "length", "divisible", "multiple", "dimension", "einops")
+NO_GPU = ("active drivers", "not compiled with CUDA", "no NVIDIA driver", "no kernel image", "CUDA error", "HIP error")
+ADVICE = (
+    (
+        NO_GPU,
+        "its kernel needs a GPU: choose its path in plain torch, by a `naive_...` function of the same package, "
+        "attn_implementation=eager or sdpa, or a flag of its constructor",
+    ),
+    (('missing the required "forward"',), "define forward(self, x)"),
+)
 FLAGS = {
     "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
     "layout:bnhd": "a probe found its streams to lie as [b, n, h, d], and they are given so",
@@ -122,6 +133,10 @@ class UserCode(Target, Protocol):
         """Of each of its inputs, whether its tokens are the queries; anything else stays as it is in a test."""
         ...
 
+    def length_near(self, shape: Shape) -> int | None:
+        """The length of a shape where it runs there, else the nearest at which it does; None where there is none."""
+        ...
+
     def called(self, shape: Shape) -> str:
         """How it is called at this shape, for a reader."""
         ...
@@ -132,7 +147,12 @@ class UserCode(Target, Protocol):
 
 
 def labels_of(target: Target, shape: Shape) -> tuple[str | None, tuple[str, ...]]:
-    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours."""
+    """The source of a target and the labels that nobody knows to be true of it; None and none for what is ours.
+
+    Of a stack, those that are not the same for all its layers.
+    """
+    if isinstance(target, LayeredTarget):
+        return None, target.differing(shape)
     return (target.source, target.unknown(shape)) if isinstance(target, UserCode) else (None, ())
 
 
@@ -154,6 +174,8 @@ def call_of_code(target: Target, shape: Shape) -> str | None:
 
 def fitted(target: Target, shape: Shape, explicit: Collection[str] = ()) -> Shape:
     """The shape with the sizes that a user's code has of its own. Raises `AttnprofError` for another one asked for."""
+    if isinstance(target, LayeredTarget):
+        return target.fitted(shape, explicit)
     if not isinstance(target, UserCode):
         return shape
     asked = {"dim": shape.dim, "heads": shape.heads, "kv_heads": shape.groups}
@@ -180,10 +202,12 @@ def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
     """Whatever a user's code raises as one `Failed` that says how it was called; memory that runs out stays that."""
     try:
         yield
-    except (AttnprofError, MemoryError):
-        raise
-    except Exception as error:
-        if not isinstance(target, UserCode) or out_of_memory(error):
+    except AttnprofError as error:
+        if type(error) is not AttnprofError or not isinstance(target, UserCode) or target.name in error.message:
+            raise
+        raise AttnprofError(f"{target.source}: {error.message}", hint=error.hint, exit_code=error.exit_code) from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MemoryError) or not isinstance(target, UserCode) or out_of_memory(error):
             raise
         raise failure(target, shape, error) from error
 
@@ -191,6 +215,18 @@ def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
 def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:
     """The error for what a user's code raised when it was called at a shape, with the line of its own file."""
     lines = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    said = f"{type(error).__name__}: {lines[0] if lines else line_of_code(error, target.files) or 'no message'}"
     place = place_of(error, target.files, target.source)
-    return Failed(f"{target.source} fails{place}: {said}", hint=f"it was called as {target.called(shape)}")
+    other = _other_length(target, shape, said)
+    advice = [] if other is None else [f"it runs at n = {other}"]
+    advice += [what for words, what in ADVICE if any(word in said for word in words)]
+    called = f"it was called as {target.called(shape)}"
+    return Failed(f"{target.source} fails{place}: {said}", hint="; ".join([called, *advice]))
+
+
+def _other_length(target: UserCode, shape: Shape, said: str) -> int | None:
+    """A length at which it does run, where what it said is of sizes."""
+    if not any(word in said for word in OF_SIZES):
+        return None
+    found = target.length_near(shape.replace(n=min(shape.n, LONGEST_TRIED)))
+    return None if found == shape.n else found

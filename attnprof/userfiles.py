@@ -31,13 +31,22 @@ def run_file(path: Path) -> ModuleType:
     try:
         with _neighbours(path.resolve().parent):
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         place = line_in(error, path)
         raise AttnprofError(
-            f"{path}{place} does not run: {type(error).__name__}: {error}", hint=f"try: python {path}"
+            f"{path}{place} does not run: {type(error).__name__}: {error}",
+            hint=_missing(error) or f"try: python {path}",
         ) from error
     return module
+
+
+def _missing(error: BaseException) -> str:
+    """What to do about a module that is not there."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    package = error.name.partition(".")[0]
+    return f"install what {package} is of, or add its folder to PYTHONPATH"
 
 
 @contextmanager
@@ -88,12 +97,21 @@ def import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise AttnprofError(
-            f"cannot import {name!r}: {error}", hint="write file.py:Class or package.module:Class"
+            f"cannot import {name!r}: {error}",
+            hint=f"a package has dots: {name.replace(':', '.')}" if ":" in name else _not_found(name, error),
         ) from error
     except Exception as error:
         raise AttnprofError(
             f"{name} does not import: {type(error).__name__}: {error}", hint=f"try: python -c 'import {name}'"
         ) from error
+
+
+def _not_found(name: str, error: ImportError) -> str:
+    """Whether a package is missing, or has no such module."""
+    package = name.partition(".")[0]
+    if error.name == package:
+        return f"install {package}, or write file.py:Class for a file of your own"
+    return "write file.py:Class or package.module:Class"
 
 
 def sources_of(path: Path) -> tuple[Path, ...]:
@@ -150,7 +168,7 @@ def line_in(error: BaseException, path: Path) -> str:
         return f", line {error.lineno},"
     lines, trace = [], error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if trace.tb_frame.f_code.co_filename in (str(path), str(path.resolve())):
             lines.append(trace.tb_lineno)
         trace = trace.tb_next
     return f", line {lines[-1]}," if lines else ""

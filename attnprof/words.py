@@ -238,3 +238,38 @@ class GraphFormat(Word):
     CSR = "csr"
     GRAPHML = "graphml"
     GEXF = "gexf"
+
+
+class FfnKind(Word):
+    """What stands after the mixer of a block."""
+
+    OWN = "own"
+    PLAIN = "plain"
+    GLU = "glu"
+    MOE = "moe"
+    NONE = "none"
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "kind of FFN"
+
+
+class StackTail(Word):
+    """What the layers beyond the last whole period are: its first ones again, or all like its last one."""
+
+    CUT = "cut"
+    FILL = "fill"
+
+    @classmethod
+    def noun(cls) -> str:
+        """What an error message calls it."""
+        return "tail of a stack"
+
+
+class PartRole(Word):
+    """What a part of a stack is: what mixes tokens, the rest of its block, or what stands before and after all."""
+
+    MIXER = "mixer"
+    REST = "rest"
+    ENDS = "ends"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Expr, KeyTable, Param, Slices, Slots
+from attnprof.pattern import Card, DrawnSlots, Expr, KeyTable, Param, Slices, Slots
 
 CARD = Card(
     title="Clustered attention",
@@ -11,6 +11,7 @@ CARD = Card(
     complexity_ours="O(n (C + k + bits))",
     causality=(False,),
     data_dependent=True,
+    kv_heads=False,
     maths="own",
     rule="i copies softmax(mean of its cluster's queries . k); the topk keys of the cluster are scored exactly for i",
     edges_text="none between tokens but the n topk exact ones: n C from tokens to clusters, n back",
@@ -18,6 +19,7 @@ CARD = Card(
         "the keys are not clustered: every query sees all keys, but through one of C rows, so C bounds the rank",
         "the clusters depend on the queries of all positions: no causal form",
         "topk=0 is the plain variant; with topk the exact scores take the place of the shared ones on those keys",
+        "Hamming distances are products of signs here: 2 n C bits an iteration, booked as selection with the hash",
         "here q, k ~ N(0, I) of width 64: a trained model clusters far less evenly",
     ),
 )
@@ -27,13 +29,17 @@ PARAMS = {
     "bits": Param(63, "63 hash bits (Vyas et al. 2020)"),
     "iterations": Param(10, "10 of Lloyd's algorithm in Hamming space (Vyas et al. 2020)"),
 }
-EXAMPLES = ({}, {"clusters": 7, "topk": 0}, {"clusters": 7, "topk": 5})
+EXAMPLES = ({"clusters": 7, "topk": 5}, {"clusters": 7, "topk": 0})
 WIDTH = 64
 
 
 def pattern(n: int, *, layer: int, head: int, seed: int, clusters: int, topk: int, bits: int, iterations: int) -> Expr:
     """A slot a cluster that reads every token; each token reads its cluster, and the cluster's best keys itself."""
     draw = np.random.default_rng([seed, layer, head])
+    return DrawnSlots(clusters, lambda: _drawn(draw, n, clusters, topk, bits, iterations))
+
+
+def _drawn(draw: np.random.Generator, n: int, clusters: int, topk: int, bits: int, iterations: int) -> Slots:
     q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
     signs = np.sign(q @ draw.standard_normal((WIDTH, bits), dtype=np.float32))
     mine = _lloyd(draw, signs, clusters, iterations)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, KeyTable, Param, Slices, block_pairs
+from attnprof.pattern import Card, Drawn, Explicit, Expr, KeyTable, Param, Slices, block_pairs
 
 CARD = Card(
     title="Cluster-Former",
@@ -11,12 +11,14 @@ CARD = Card(
     complexity="O(n log n)",
     causality=(False,),
     data_dependent=True,
+    kv_heads=False,
     maths="own",
     rule="layer 0: i and j in one window [stride t, stride t + window); layer 1: in one chunk of the tokens by cluster",
     edges_text="layer 0: sum of |w_t|^2 less the sum of |w_t and w_(t+1)|^2; layer 1: sum of the chunks' sizes squared",
     paper_n=10000,
     notes=(
-        "clusters come from k-means over a memory bank of hidden states, renewed now and then: here over the tokens",
+        "clusters come from k-means over a memory bank of hidden states, renewed now and then: here over the tokens in "
+        "the graph; what is executed holds its centres, and `learn` renews them",
         "a chunk is a cut of the sorted tokens: it can hold the end of one cluster and the start of the next",
         "assigning tokens takes n clusters products; only the sorting is the n log n of the survey",
         "here the hidden states are N(0, I) of width 64",
@@ -24,11 +26,16 @@ CARD = Card(
 )
 PARAMS = {
     "window": Param(256, "256 (Wang et al. 2021); also the length of a chunk", least=1),
-    "stride": Param(224, "224 (Wang et al. 2021)", least=1),
+    "stride": Param(
+        224,
+        "224 (Wang et al. 2021); no more than a window, or tokens between windows would be in none",
+        least=1,
+        most="window",
+    ),
     "clusters": Param(512, "512 (Wang et al. 2021)", least=1, most="n"),
     "iterations": Param(10, "10: ours; the paper leaves k-means to a library"),
 }
-EXAMPLES = ({}, {"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5})
+EXAMPLES = ({"window": 16, "stride": 14, "clusters": 9}, {"window": 32, "stride": 8, "clusters": 5})
 WIDTH = 64
 
 
@@ -41,7 +48,10 @@ def pattern(n: int, *, layer: int, seed: int, window: int, stride: int, clusters
     """Windows in even layers, chunks of the tokens sorted by cluster in odd ones."""
     if layer % 2 == 0:
         return _windows(n, window, stride)
-    draw = np.random.default_rng([seed, layer])
+    return Drawn(lambda: _chunks(np.random.default_rng([seed, layer]), n, window, clusters, iterations).slices(n))
+
+
+def _chunks(draw: np.random.Generator, n: int, window: int, clusters: int, iterations: int) -> KeyTable:
     order = np.argsort(_kmeans(draw, n, clusters, iterations), kind="stable")
     table = np.full((-(-n // window), window), -1)
     table.ravel()[:n] = order

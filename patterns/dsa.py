@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Param, Slices, all_pairs
+from attnprof.pattern import Card, Drawn, Expr, Param, Slices, all_pairs
 
 CARD = Card(
     title="DeepSeek sparse attention",
@@ -20,6 +20,11 @@ CARD = Card(
     notes=(
         "the indexer is still quadratic: n^2 index_heads index_dim FLOPs over the causal half, then a top-k a row",
         "all heads of a layer read the same tokens; nothing is sparse before topk tokens",
+        "here over multi-head or grouped-query attention; the released models choose for latent attention (mla)",
+        "the indexer learns from the attention's own weights, by a loss that is not here: no gradient reaches it; its "
+        "rotary positions and its reading of the query latent are left out",
+        "queries are gone through in stretches, so that scores and chosen keys stay within a budget of memory; in "
+        "training the keys are gathered again",
         "the cache grows by index_dim numbers a token for the indexer's keys",
         "drawn by 4 index heads with queries, keys and weights from N(0, I): nearly uniform over the past",
     ),
@@ -30,16 +35,25 @@ PARAMS = {
     "index_heads": Param(64, "64 (the released configuration of DeepSeek-V3.2)"),
     "index_dim": Param(128, "128 (the released configuration of DeepSeek-V3.2)"),
 }
-EXAMPLES = ({}, {"topk": 16})
+EXAMPLES = (
+    {"topk": 16, "index_heads": 4, "index_dim": 8},
+    {"topk": 2048, "index_heads": 4, "index_dim": 8},
+    {"topk": 1, "index_heads": 1, "index_dim": 8},
+)
 ROWS = 64
 SAMPLED_HEADS = 4
 
 
 def pattern(n: int, *, layer: int, seed: int, topk: int, index_dim: int) -> Expr:
     """All of the past for the first topk queries, then the best keys of random index vectors."""
+    return Drawn(lambda: _sample(n, [seed, layer], topk, index_dim), lambda: edges(n, topk=topk))
+
+
+def _sample(n: int, seed: list[int], topk: int, index_dim: int) -> Slices:
+    """The edges of random index vectors."""
     early = np.arange(topk)
     parts = [(early, np.zeros_like(early), early + 1)]
-    draw = np.random.default_rng([seed, layer])
+    draw = np.random.default_rng(seed)
     k = draw.standard_normal((n, index_dim), dtype=np.float32)
     for first in range(topk, n, ROWS):
         rows = min(ROWS, n - first)
@@ -49,7 +63,7 @@ def pattern(n: int, *, layer: int, seed: int, topk: int, index_dim: int) -> Expr
         row, start, stop = _runs(best, first + rows)
         parts.append((row + first, start, stop))
     row, start, stop = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Explicit(Slices.of(n, row, start, stop))
+    return Slices.of(n, row, start, stop)
 
 
 def _index_scores(draw: np.random.Generator, k: np.ndarray, rows: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Card, Explicit, Expr, Param, Slices, block_pairs
+from attnprof.pattern import Card, Drawn, Expr, Param, Slices, block_pairs
 
 CARD = Card(
     title="Mixture of block attention",
@@ -20,7 +20,9 @@ CARD = Card(
     notes=(
         "the gate takes 2 n (n / block) d a head: quadratic, with the factor 1 / block",
         "the own block counts as one of the topk and is masked causally; blocks not yet complete cannot be chosen",
-        "one softmax over the union, computed as two fused calls merged by their normalisers",
+        "one softmax over the union, computed as two calls merged by their normalisers",
+        "queries are sorted by the block that they chose, and each block's are filled up to whole tiles of 32: what is "
+        "executed is what the fullest tiles would take, whatever is chosen",
         "here q, k ~ N(0, I) of width 64: block means are then nearly equal, so the choice is nearly uniform",
     ),
 )
@@ -28,13 +30,18 @@ PARAMS = {
     "block": Param(512, "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)", least=1, most="n"),
     "topk": Param(3, "3 (Lu et al. 2025, section 3.1)"),
 }
-EXAMPLES = ({}, {"block": 16}, {"block": 8, "topk": 1})
+EXAMPLES = ({"block": 16}, {}, {"block": 8, "topk": 1}, {"block": 8, "topk": 5})
 WIDTH = 64
 
 
 def pattern(n: int, *, layer: int, head: int, seed: int, block: int, topk: int) -> Expr:
     """The own block up to the query, and the best past blocks of random queries and keys."""
-    draw = np.random.default_rng([seed, layer, head])
+    return Drawn(lambda: _sample(n, [seed, layer, head], block, topk), lambda: edges(n, block=block, topk=topk))
+
+
+def _sample(n: int, seed: list[int], block: int, topk: int) -> Slices:
+    """The edges of random queries and keys."""
+    draw = np.random.default_rng(seed)
     q, k = draw.standard_normal((2, n, WIDTH), dtype=np.float32)
     i, whole = np.arange(n), n // block
     gate = q @ k[: whole * block].reshape(whole, block, WIDTH).mean(axis=1).T
@@ -43,7 +50,7 @@ def pattern(n: int, *, layer: int, head: int, seed: int, block: int, topk: int) 
     best = np.argpartition(-gate, wanted - 1, axis=1)[:, :wanted] if wanted > 0 else np.zeros((n, 0), dtype=np.int64)
     past = np.where(np.isinf(np.take_along_axis(gate, best, axis=1)), n, best * block)
     start = np.column_stack([past, i // block * block])
-    return Explicit(Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint())
+    return Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint()
 
 
 def edges(n: int, *, block: int, topk: int) -> int:

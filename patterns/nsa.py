@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnprof.pattern import Band, Card, Explicit, Expr, Param, Slices, Slots
+from attnprof.pattern import Band, Card, Drawn, Expr, Param, Slices, Slots
 
 CARD = Card(
     title="Native sparse attention",
@@ -23,6 +23,9 @@ CARD = Card(
         "the choice is one for all query heads of a KV head: one such group is drawn, and stands for the layer",
         "three softmaxes with keys and values of their own, so tokens of the window are often read twice",
         "a query before the first complete compressed block has no compressed key",
+        "compressed scores are computed twice, as kernels do: fused for the branch, and to weigh the blocks, which is "
+        "booked as selection: 2 D slots of each query, quadratic as the branch itself",
+        "the map that compresses is taken as two layers of width d with a position a token; the paper leaves it open",
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
     ),
     oracle="native_sparse_attention_pytorch SparseAttention",
@@ -39,7 +42,7 @@ PARAMS = {
     ),
     "group": Param(16, "16 query heads a KV head (Yuan et al. 2025, section 4.1: 64 heads, 4 groups)"),
 }
-EXAMPLES = ({}, {"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4})
+EXAMPLES = ({"window": 16, "block": 8, "selected": 4, "compress": 8, "stride": 4}, {}, {"selected": 1})
 WIDTH = 64
 ROWS = 512
 
@@ -52,7 +55,15 @@ def pattern(
     slot = np.arange(count)
     reads = Slices.of(count, slot, slot * stride, slot * stride + compress, 1, n)
     writes = Slices.of(n, i, 0, (i + 1 - compress) // stride + 1, 1, max(count, 1))
-    draw = np.random.default_rng([seed, layer])
+    blocks = Drawn(lambda: _sample(n, [seed, layer], block, selected, compress, stride, group))
+    return Slots(count, reads, writes, blocks | Band(max(window, 1) - 1))
+
+
+def _sample(n: int, seed: list[int], block: int, selected: int, compress: int, stride: int, group: int) -> Slices:
+    """The selected blocks of random queries and keys."""
+    count, i = max((n - compress) // stride + 1, 0), np.arange(n)
+    slot = np.arange(count)
+    draw = np.random.default_rng(seed)
     k = draw.standard_normal((n, WIDTH), dtype=np.float32)
     window_of = slot[:, None] * stride + np.arange(compress)
     means = k[window_of].mean(axis=1) if count else np.zeros((0, WIDTH), dtype=np.float32)
@@ -61,8 +72,7 @@ def pattern(
         for rows in np.array_split(i, -(-n // ROWS))
     ]
     start = np.concatenate(chosen)
-    blocks = Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1))
-    return Slots(count, reads, writes, Explicit(blocks.disjoint()) | Band(max(window, 1) - 1))
+    return Slices.of(n, i[:, None], start, np.minimum(start + block, i[:, None] + 1)).disjoint()
 
 
 def _importance(

@@ -70,16 +70,15 @@ class Asked:
         out = self.run()
         return out.dim() > 1 and out.shape[-2] == self.n
 
-    def replaced(self, tokens: Callable[[int], slice], copies: int) -> tuple[Any, ...]:
-        """The inputs as a batch of copies, in the k-th of which the streams' tokens `tokens(k)` are other ones."""
+    def replaced(self, *tokens: slice) -> tuple[Any, ...]:
+        """The inputs as a batch of copies, one for each of these tokens of the streams that are other ones in it."""
         found = []
         for x, other, stream, batched in zip(self.inputs, self.other, self.streams, self.batched, strict=True):
             if not isinstance(x, Tensor) or not batched:
                 found.append(x)
                 continue
-            many = x.repeat(copies, *[1] * (x.dim() - 1))
-            for k in range(copies if stream else 0):
-                at = tokens(k)
+            many = x.repeat(len(tokens), *[1] * (x.dim() - 1))
+            for k, at in enumerate(tokens if stream else ()):
                 if x.is_floating_point():
                     many[k][..., at, :] = other[0][..., at, :]
                 else:

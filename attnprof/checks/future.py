@@ -90,7 +90,7 @@ def _try(examined: Examined, asked: Asked, found: Prefixes, some: Sequence[int])
     scale = float(base.abs().max())
     for at in range(0, len(some), batch):
         part = some[at : at + batch]
-        out = asked.run(asked.replaced(lambda k, part=part: slice(part[k], None), len(part)))
+        out = asked.run(asked.replaced(*(slice(start, None) for start in part)))
         for k, start in enumerate(part):
             earlier = (out[k] - base[0])[..., :start, :]
             size = float(earlier.abs().max()) if torch.isfinite(earlier).all() else float("inf")

@@ -15,7 +15,7 @@ from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import line_of
 from attnprof.counting.storages import Lifetimes, flat
 from attnprof.layers.outputs import tensors_in
-from attnprof.torch_private import DispatchMode, storage_key
+from attnprof.torch_private import DispatchMode
 from attnprof.units import format_bytes
 from attnprof.words import Severity
 
@@ -64,7 +64,7 @@ def look(examined: Examined) -> Iterator[Finding]:
         yield Finding(
             "graph_kept",
             Severity.DEFECT,
-            f"after a call {', '.join(graph[:DEEP])} still holds its graph, and with it all that was saved for backward",
+            f"after a call {', '.join(graph[:DEEP])} still holds its graph, and what that saved for backward",
             _where(asked, kept),
             {"alive_bytes": alive[-1], "held_by": graph},
             "keep .detach() of it",
@@ -86,11 +86,7 @@ def _held(asked: Asked, lives: Lifetimes) -> Iterator[tuple[str, Tensor]]:
     for path, part in asked.module.named_modules():
         for name, value in vars(part).items():
             if not name.startswith("_"):
-                found = (
-                    t
-                    for t in _tensors(value, DEEP)
-                    if lives.knows(storage_key(t)) and storage_key(t) not in lives.outside
-                )
+                found = (t for t in _tensors(value, DEEP) if lives.made(t))
                 yield from ((f"{path}.{name}".lstrip("."), t) for t in found)
 
 

@@ -29,7 +29,7 @@ class LeakingPairs:
     @property
     def n(self) -> int:
         """Tokens of the target."""
-        return self.moved.shape[1]
+        return int(self.moved.shape[1])
 
     @property
     def whole(self) -> bool:
@@ -60,7 +60,8 @@ class LeakingPairs:
     @property
     def share_of_past(self) -> float:
         """Pairs to the future for each one to the past, a token itself left out."""
-        past = int(self.moved.sum()) - self.future - int(sum(self.moved[k, j] for k, j in enumerate(self.keys)))
+        itself = sum(bool(self.moved[k, j]) for k, j in enumerate(self.keys))
+        past = int(self.moved.sum()) - self.future - itself
         return self.future / max(past, 1)
 
     @property
@@ -107,7 +108,7 @@ def _pairs(examined: Examined) -> LeakingPairs:
     rows: list[Bools] = []
     for at in range(0, len(keys), batch):
         some = keys[at : at + batch]
-        out = asked.run(asked.replaced(lambda k, some=some: slice(some[k], some[k] + 1), len(some)))
+        out = asked.run(asked.replaced(*(slice(key, key + 1) for key in some)))
         apart = ~((out - base).abs() <= MOVED * scale)  # what is not finite has moved too
         rows += list(apart.movedim(-2, 1).flatten(2).any(dim=2).numpy())
         if time.monotonic() > deadline:

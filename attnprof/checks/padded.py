@@ -81,7 +81,7 @@ def _influence(asked: Asked, name: str, make: MaskForm) -> float | None:
         try:
             before, after = (
                 _masked(asked, name, make(keep, torch.float64), inputs)
-                for inputs in (asked.inputs, asked.replaced(lambda k, pads=pads: pads, 1))
+                for inputs in (asked.inputs, asked.replaced(pads))
             )
         except Exception:  # this way to write a mask is not the one that it takes
             return None

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from attnprof.checks.examined import Asked, Examined, off
+from attnprof.checks.examined import Asked, Examined
 from attnprof.checks.finding import Finding
 from attnprof.words import Severity
 
 LOW = (torch.bfloat16, torch.float16)
-FAR = 0.25  # of the largest value: beyond what sums of rounded numbers of 8 bits explain in a layer
+FAR = 0.25  # of the root mean square: beyond what rounded numbers of 8 bits explain, and a few other choices of a top-k
 LARGE = 1e3
 NAMES = {torch.bfloat16: "bfloat16", torch.float16: "float16", torch.float32: "float32"}
 
@@ -55,14 +55,19 @@ def _low(examined: Examined, dtype: torch.dtype) -> Iterator[Finding]:
     exact = rounded.to(torch.float64).run()
     if not torch.isfinite(out).all():
         yield _not_finite(name, "random inputs of unit size", out)
-    elif out.dtype is dtype and (far := off(out, exact)) > FAR:
+    elif out.dtype is dtype and (far := apart(out, exact)) > FAR:
         yield Finding(
             "low_precision_far",
             Severity.DEFECT,
-            f"in {name} its output is {far:.0%} of the largest value away from float64 with the same weights",
+            f"in {name} its output is {far:.0%} away from float64 with the same weights, root mean square",
             evidence={"dtype": name, "off": far},
             advice="sum in float32: softmax(dtype=torch.float32), cumulative sums and normalisers above all",
         )
+
+
+def apart(got: Tensor, wanted: Tensor) -> float:
+    """The root mean square of the differences, as a share of that of what is wanted."""
+    return float((got.double() - wanted).square().mean().sqrt()) / max(float(wanted.square().mean().sqrt()), 1e-30)
 
 
 def _large(examined: Examined) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from attnprof.checks.examined import Examined
 from attnprof.checks.finding import Finding
 from attnprof.closed_forms.growth import GROWTHS, parse_order
 from attnprof.counting import count
+from attnprof.counting.believed import as_believed, built_to_trust
 from attnprof.counting.storages import flat
 from attnprof.errors import AttnprofError
 from attnprof.locate import PACKAGE
@@ -20,6 +21,7 @@ from attnprof.torch_private import DispatchMode
 from attnprof.words import Pass, Severity
 
 SHORT = (64, 128)
+LONG = (2048, 4096)
 SQUARE = 3.5  # a storage that grows as n² is four times as large at twice the length
 NAMED = 5
 TORCH = str(Path(torch.__file__).parent)
@@ -59,18 +61,19 @@ def _line() -> str:
 
 def look(examined: Examined) -> Iterator[Finding]:
     """A defect where less is claimed; a warning where the FLOPs themselves grow more slowly."""
-    short, long = SHORT
+    long = SHORT[1]
     most = {n: _storages(examined, n) for n in SHORT}
-    squares = [
-        (site, most[long][site])
-        for site in most[long]
-        if site in most[short] and most[long][site] >= SQUARE * most[short][site] and most[long][site] >= long**2
-    ]
+    sites = [site for site in grown(most, SHORT) if most[long][site] >= long**2]
+    squares = [(site, most[long][site]) for site in sites]
     if not squares:
         return
     claimed = examined.ask.claim is not None and GROWTHS[parse_order(examined.ask.claim)] < GROWTHS["n**2"]
     if not claimed and not _flops_grow_more_slowly(examined):
         return
+    later = _on_fakes(examined)
+    squares = [square for square in squares if later is None or square[0] in grown(later, LONG)]
+    if not squares:
+        return  # a window wider than these short lengths, say
     squares.sort(key=lambda square: -square[1])
     (operator, line), numbers = squares[0]
     what = f"claimed {examined.ask.claim}" if claimed else "while its FLOPs grow more slowly"
@@ -90,9 +93,33 @@ def look(examined: Examined) -> Iterator[Finding]:
 def _storages(examined: Examined, n: int) -> dict[Site, int]:
     asked = examined.longer(n)
     asked.run()  # tables that the first call makes and keeps are not of every call
-    with Storages() as seen:
+    seen = Storages()
+    with seen:
         asked.run()
     return seen.most
+
+
+def grown(most: Mapping[int, Mapping[Site, int]], lengths: tuple[int, int]) -> list[Site]:
+    """Where storages grow as the square from a length to its double."""
+    short, long = (most[n] for n in lengths)
+    return [site for site in long if site in short and long[site] >= SQUARE * short[site]]
+
+
+def _on_fakes(examined: Examined) -> dict[int, dict[Site, int]] | None:
+    """The same at lengths that take no memory, where fake tensors may stand for real ones."""
+    found = {}
+    for n in LONG:
+        shape = examined.shape.replace(n=n, batch=1)
+        try:
+            with as_believed(examined.target):
+                built = built_to_trust(examined.target, shape)
+                seen = Storages()
+                with built.within, torch.no_grad(), seen:
+                    built.module.eval()(*built.inputs)
+        except Exception:  # it reads values, or takes no such length: what real tensors showed has to do
+            return None
+        found[n] = seen.most
+    return found
 
 
 def _flops_grow_more_slowly(examined: Examined) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.of_model import of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, emit, explicit, sizes
+from attnprof.errors import AttnprofError
 from attnprof.units import format_flops, format_length, parse_length
 
 EXAMPLES = """\b
@@ -16,12 +18,15 @@ Examples:
   attnprof audit flash                 who counts fused attention as nothing
   attnprof audit longformer -n 2k --json
   attnprof audit my_model.py:Layer --arg width=256
+  attnprof audit hf:gpt_oss_20b --frameworks --lengths 8k,128k   what training frameworks' formulas say
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("target")
 @click.option("-n", "--n", "length", default="1k", show_default=True, help="Length; the counters run on real tensors.")
+@click.option("--frameworks", is_flag=True, help="hf: the formulas of training and serving frameworks.")
+@click.option("--lengths", default="8k,128k", show_default=True, help="hf: lengths, with --frameworks.")
 @IMPL
 @sizes
 @SETTINGS
@@ -33,6 +38,15 @@ def command(**options: Any) -> int:
     Known counters: fvcore, torch's FlopCounterMode, DeepSpeed, calflops, ptflops, thop, torchinfo, torchprofile. All
     figures are FLOPs with a multiply-add as 2; those of counters that report multiply-adds are doubled.
     """
+    if of_models((options["target"],)):
+        from attnprof.cli import of_model
+
+        return of_model.audit(options)
+    if options["frameworks"]:
+        raise AttnprofError(
+            f"frameworks' formulas are of whole models, not of {options['target']}",
+            hint="attnprof audit hf:gpt_oss_20b --frameworks",
+        )
     from attnprof.plan.auditing import audited
 
     refuse_untaken((options["target"],), {**options, "explicit": explicit()})

@@ -24,6 +24,7 @@ Examples:
   attnprof check longformer                              a scheme against its reference and its pattern
 """
 UNUSABLE, DEFECT = 1, 4
+SAID = ("first_pairs",)  # evidence that the sentence holds already
 COLOURS = {"defect": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -78,6 +79,8 @@ def examined(name: str, options: dict[str, Any]) -> Examination:
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
     shape = shape_of(parse_length(options["length"]), causal=causal, **{size: options[size] for size in SIZES})
     shape = fitted(target, shape, explicit())
+    if isinstance(target, UserCode) and "length" not in explicit():
+        shape = shape.replace(n=target.length_near(shape) or shape.n)
     against = None
     if options["against"] is not None:
         against = asked_target(options["against"], {**options, "impl": None, "targets": (options["against"],)})
@@ -93,15 +96,17 @@ def examined(name: str, options: dict[str, Any]) -> Examination:
 
 def show(found: Examination) -> None:
     """The findings, the most serious first, and what was looked at."""
+    click.echo(f"  at last {found.verdict}" if "all " in found.verdict else "", nl="all " in found.verdict)
     for finding in found.findings:
         show_finding(finding)
-    click.echo(f"  {found.verdict}")
     click.echo(f"  nothing found: {', '.join(found.passed) or 'nowhere'}")
     for name, why in found.skipped.items():
-        click.echo(f"  not looked at: {name}: {why}")
+        click.echo(click.style(f"  not looked at: {name}: {why}", dim=True))
     defects, others = len(found.defects), len(found.findings) - len(found.defects)
-    word = click.style("sound", fg="green") if not defects else click.style(f"{defects} defects", fg="red", bold=True)
-    click.echo(f"  {found.target}: {word}{f', {others} to look at' if others else ''}")
+    word = click.style("no defect", fg="green")
+    if defects:
+        word = click.style(f"{defects} defect{'s' if defects > 1 else ''}", fg="red", bold=True)
+    click.echo(f"{found.target}: {word}{f', {others} more to look at' if others else ''}")
 
 
 def show_finding(finding: Finding) -> None:
@@ -110,7 +115,9 @@ def show_finding(finding: Finding) -> None:
     click.echo(f"  {click.style(severity, fg=COLOURS[severity], bold=True)} {finding.kind}: {finding.what}")
     if finding.where:
         click.echo(f"    where: {finding.where}")
-    click.echo(f"    evidence: {', '.join(f'{name} {_told(value)}' for name, value in finding.evidence.items())}")
+    evidence = [f"{name} = {_told(value)}" for name, value in finding.evidence.items() if name not in SAID]
+    if evidence:
+        click.echo(f"    evidence: {', '.join(evidence)}")
     if finding.advice:
         click.echo(f"    try: {finding.advice}")
 

@@ -46,14 +46,23 @@ Examples:
     is_flag=True,
     help="Compare even where processor, device, threads, settings or software differ.",
 )
+@click.option(
+    "--remeasure", is_flag=True, help="Measure both once more, in turns, into new folders, and compare those."
+)
 @AS_JSON
-def command(a: Path, b: Path, metric: Timing, tolerance: float | None, across_machines: bool, as_json: bool) -> int:
+def command(
+    a: Path, b: Path, metric: Timing, tolerance: float | None, across_machines: bool, remeasure: bool, as_json: bool
+) -> int:
     """Is run B faster or slower than run A? SAME, FASTER, SLOWER or AMBIGUOUS for each point that both measured.
 
     A verdict takes three rounds on either side and no flag (busy machine, throttled, ...); it is that of the whole 95%
     interval of the ratio against the tolerance, corrected for the number of points. Exit code 4 if any point is SLOWER,
     or was measured in A and fails or runs out of memory in B.
     """
+    if remeasure:
+        from attnprof.sweeps.remeasure import interleaved
+
+        a, b = interleaved(a, b, note)
     first, second = RunFolder.open(a), RunFolder.open(b)
     if not across_machines:
         refuse_other_machine(first.header, second.header)

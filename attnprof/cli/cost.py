@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.main import report
+from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.cli.progress import counting_bar
 from attnprof.errors import AttnprofError, unknown
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from attnprof.plan.count_service import CountService
 
 R = TypeVar("R")
+UNUSABLE = 1
 
 EXAMPLES = """\b
 Examples:
@@ -29,6 +32,9 @@ Examples:
   attnprof cost sparse_strided --set stride=64 --json  one object for a script
   attnprof cost dense --memory --roofline h100         what the peak is made of; the least time on an H100
   attnprof cost my_model.py:Layer --arg width=256      your own module
+  attnprof cost "5 sliding_window window=1024 + 1 flash ; layers=62" --causal    a stack, group by group
+  attnprof cost hf:gpt_oss_20b --lengths 8k,128k       a whole model: by kind of layer, caches as engines allocate
+  attnprof cost hf:qwen3_next:num_hidden_layers=24 --check   held against its module in transformers
   attnprof cost                                        every scheme's table
 """
 
@@ -38,7 +44,7 @@ Examples:
 @click.option("--lengths", default="1k-64k", show_default=True, help="1k, 1k-64k (doubling), 1k,3k,10k; 1k = 1024.")
 @PASSES
 @IMPL
-@click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target.")
+@click.option("--forms/--no-forms", default=None, help="Closed forms. Default: with one target, no stack.")
 @click.option("--latex", is_flag=True, help="Print the closed forms as LaTeX.")
 @click.option("--symbols", metavar="b,h,d", default="", help="Batch, heads, head width as symbols of the forms too.")
 @click.option("--modules", is_flag=True, help="FLOPs by submodule.")
@@ -46,6 +52,10 @@ Examples:
 @click.option("--roofline", metavar="DEVICE", help="Least time on a device: h100, a100, ..., or here (measured now).")
 @click.option("--certificate", is_flag=True, help="Every operator behind the numbers.")
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Reuse counts of the very same code.")
+@click.option("--check", "check_module", is_flag=True, help="hf: hold formulas against the module in transformers.")
+@click.option("--drafts", type=click.IntRange(1), default=1, show_default=True, help="hf: tokens of a decoding step.")
+@click.option("--sequences", type=click.IntRange(1), default=1, show_default=True, help="hf: caches of so many.")
+@cache_options
 @sizes
 @SETTINGS
 @ARGUMENTS
@@ -57,18 +67,23 @@ def command(**options: Any) -> int:
     count a multiply-add as 2. With no TARGET, or several, tables only.
     """
     from attnprof.cli.cost_text import show
+    from attnprof.targets.door import is_stack
 
+    if of_models(options["targets"]):
+        from attnprof.cli import of_model
+
+        return of_model.cost(options)
     names = options["targets"] or executed_schemes()
     refuse_untaken(names, {**options, "explicit": explicit()})
     alone = len(options["targets"]) == 1
-    with_forms = alone if options["forms"] is None else options["forms"]
+    with_forms = alone and not is_stack(names[0]) if options["forms"] is None else options["forms"]
     answers = answered(names, {**options, "forms": with_forms or options["latex"]}, skip=not options["targets"])
     if options["as_json"]:
         emit(answers[0] if alone else {"targets": answers})
     else:
         for answer in answers:
             show(answer, options)
-    return 0
+    return UNUSABLE if options["targets"] and len(answers) < len(names) else 0
 
 
 def executed_schemes() -> list[str]:
@@ -85,20 +100,27 @@ def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> li
 
     cache = CountCache(code_hash(pattern_files())) if options["cache"] else None
     with contextlib.closing(CountService(cache)) as service:
-        asked = [made for name in names if (made := tried(partial(question, name, options, service), skip=skip))]
+        alone = len(names) == 1
+        made = [tried(partial(question, name, options, service), skip=skip, alone=alone) for name in names]
+        asked = [each for each in made if each]
         with counting_bar() as watch:
             service.prepare([task for each in asked for task in each.tasks()], watch)
-        answers = [tried(partial(answer, each, options["roofline"]), skip=skip) for each in asked]
+        answers = [tried(partial(answer, each, options["roofline"]), skip=skip, alone=alone) for each in asked]
     return [made for made in answers if made]
 
 
-def tried(make: Callable[[], R], *, skip: bool) -> R | None:
-    """What is made; None where that is refused, if it is to be skipped."""
+def tried(make: Callable[[], R], *, skip: bool, alone: bool) -> R | None:
+    """What is made; None where that is refused: nothing is said of it if it is to be skipped, and others are answered.
+
+    The error of a target that stands alone is the command's.
+    """
     try:
         return make()
-    except AttnprofError:
-        if not skip:
+    except AttnprofError as error:
+        if alone:
             raise
+        if not skip:
+            report(error.message, error.hint)
         return None
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attnprof.cli.cost_groups import show_groups
 from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.usercode import FLAGS
@@ -45,6 +46,8 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         console.print(f"  called as {point['call']}", style="dim", markup=False, soft_wrap=True)
     if "closed_forms" in answer:
         show_forms(console, answer, latex=options["latex"])
+    if "groups" in answer:
+        show_groups(console, answer)
     show_table(console, answer["table"])
     if options["certificate"]:
         show_certificates(console, answer["table"])

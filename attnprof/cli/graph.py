@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from attnprof.cli.main import report
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
+from attnprof.errors import AttnprofError
 from attnprof.words import EngineName
 
 EXAMPLES = """\b
@@ -20,12 +22,14 @@ Examples:
   attnprof graph bigbird --n 64k --seeds 1000        what the window, the random blocks and the globals each give
   attnprof graph longformer sliding_window --n 16k   side by side, with cost per reached pair
   attnprof graph my_pattern.py --set window=64       your own pattern file
+  attnprof graph "5 sliding_window window=1024 + 1 dense" --causal --n 8k    a stack, layer by layer
+  attnprof graph longformer --against bigbird        which pairs one of them reaches only, after each layer
   attnprof graph model.py:Attention --n 512          recovered from a module: value and selection paths, leaks
   attnprof graph mask.npz --csr again.npz            a captured CSR mask
 """
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMATS = ("csr", "graphml", "gexf")
-LEAK = 4
+LEAK, UNUSABLE = 4, 1
 PATIENCE_S = 2.0
 
 
@@ -35,7 +39,7 @@ PATIENCE_S = 2.0
 @click.option("--layers", type=click.IntRange(1), help="Stop after so many layers. Default: until nothing is new.")
 @click.option("--heads", type=click.IntRange(1), help="Heads whose edges are united. Default: 8, or 2 for a module.")
 @click.option("--dim", type=click.IntRange(1), help="Model width, D. Default: 512, or 16 a head for a module.")
-@click.option("--against", metavar="TARGET", help="The pattern that a module is said to have: what differs is named.")
+@click.option("--against", metavar="TARGET", help="A pattern to compare with: what differs is named.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random patterns.")
 @click.option("--seeds", type=click.IntRange(0), help="Seeds to redraw with. Default: 100 for blocks, else by size.")
 @click.option("--engine", type=WordParam(EngineName), default="auto", show_default=True, help="Who answers.")
@@ -64,10 +68,20 @@ def command(**options: Any) -> int:
     from attnprof.graph.analysis import analyze
 
     console = notes()
-    found = []
-    for target, request in asked(options):
+    found, kept, targets = [], [], asked(options)
+    for text, (target, request) in zip(options["targets"], targets, strict=True):
         with console.status(f"{target.name}: who reaches whom") as status:
-            found.append(analyze(target, request, progress(target.name, status.update)))
+            try:
+                found.append(analyze(target, request, progress(target.name, status.update)))
+                kept.append(text)
+            except AttnprofError as error:
+                if len(targets) == 1:
+                    raise
+                report(error.message, error.hint)
+    if not found:
+        return UNUSABLE
+    options["targets"] = tuple(kept)
+    fell_out = UNUSABLE if len(found) < len(targets) else 0
     leaks = [line for analysis in found if (line := leak_line(analysis.facts))]
     written = exported(found, options)
     path, page = leave(found, options)
@@ -75,7 +89,7 @@ def command(**options: Any) -> int:
         results = [analysis.facts for analysis in found]
         whole = results[0] if len(results) == 1 else {"targets": results}
         emit({**whole, "run": str(path), "page": page, **written})
-        return LEAK if leaks else 0
+        return LEAK if leaks else fell_out
     for line in leaks:
         click.echo(click.style(line, fg="red", bold=True))
     for analysis in found:
@@ -87,7 +101,7 @@ def command(**options: Any) -> int:
             console.print(f"{kind}: {file['path']}: {file['edges']:,} edges of {file['of']}", markup=False)
     console.print(f"record: {path}" + (f"\npage: {page}" if page else ""))
     console.print(f"next: {_next(found, options)}", markup=False, soft_wrap=True)
-    return LEAK if leaks else 0
+    return LEAK if leaks else fell_out
 
 
 def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, int], None]:

@@ -11,6 +11,7 @@ import numpy as np
 from attnprof.cli.graph_draws import over_seeds_lines, random_lines
 from attnprof.cli.graph_edges import bottleneck_text, degree_text, edge_rows, edges_text, number, sure
 from attnprof.cli.graph_heading import heading_lines, title
+from attnprof.cli.graph_stack import against_lines, stack_lines
 from attnprof.units import counted, format_length, format_share
 
 SHADES = " ·░▒▓█"
@@ -26,7 +27,11 @@ def print_summary(analysis: Any) -> None:
         click.echo(f"  {line}")
     for label, text in lines(facts):
         click.echo(f"  {label:<22} {text}")
-    below = [*random_lines(facts["random"] or {}), *over_seeds_lines(facts)]
+    below = [
+        *against_lines(facts["against"], facts["target"]),
+        *random_lines(facts["random"] or {}),
+        *over_seeds_lines(facts),
+    ]
     for line in [*below, *probe_lines(facts.get("probe"))]:
         click.echo(f"  {line}")
     click.echo("")
@@ -65,6 +70,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         *edge_rows(facts),
         ("keys a query reads", degree_text(facts)),
         ("pieces", _pieces(facts)),
+        *stack_lines(facts["stack"], facts["n"]),
         ("reach by layer", _curve(facts)),
         ("bounds", _bounds(facts)),
         ("layers to full reach", _value(facts, "layers_to_full")),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
+from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length
@@ -18,6 +19,7 @@ Examples:
   attnprof limit longformer --memory 24GiB --pass forward
   attnprof limit flash --memory h100 --level block --depth 12 --checkpoint
   attnprof limit linear --memory 2GiB --verify               and try it here
+  attnprof limit hf:gpt_oss_20b --memory h100 --weights-dtype mxfp4 --kv-dtype fp8
 """
 LAYER_STEP = 512
 
@@ -35,6 +37,10 @@ LAYER_STEP = 512
 )
 @click.option("--checkpoint", is_flag=True, help="Run every block again in backward, with --level block.")
 @click.option("--verify", is_flag=True, help="Try the answer, and one step more, on this machine.")
+@click.option("--lengths", default="8k,128k", show_default=True, help="hf: lengths of sequences that are kept at once.")
+@click.option("--weights-dtype", help="hf: precision of the weights: bf16, fp8, mxfp4, ... Default: --dtype.")
+@click.option("--card", metavar="DEVICE", help="hf: least time of a decoding step on h100, a100, ...")
+@cache_options
 @IMPL
 @sizes
 @SETTINGS
@@ -45,6 +51,10 @@ def command(**options: Any) -> int:
 
     Lengths are multiples of 512. No optimizer state, and no other model beside it, is counted.
     """
+    if of_models((options["target"],)):
+        from attnprof.cli import of_model
+
+        return of_model.limit(options)
     from attnprof.plan.accelerators import memory_of
     from attnprof.plan.checkpointed import checkpointed
     from attnprof.plan.limiting import longest

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -30,11 +33,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("compare", "Faster or slower, point by point, with intervals."),
     Command("list", "Every scheme in the catalogue."),
     Command("show", "One scheme: rule, parameters, closed forms, leaks, BibTeX."),
+    Command("schema", "The form of a run's files, as a JSON schema."),
     Command("doctor", "What is amiss on this machine, and its fix."),
 )
 
 START = """Start with:
-  attnprof sweep longformer flash --lengths 1k-8k    measure two schemes, half a minute
+  attnprof sweep longformer flash --lengths 1k-8k    measure two schemes, two minutes
   attnprof graph longformer                          what a token can reach, layer by layer
   attnprof list                                      every scheme there is
 """
@@ -80,6 +84,7 @@ def cli(ctx: click.Context) -> None:
 
     A TARGET is a scheme of the catalogue (`attnprof list`), your own pattern file (`my_pattern.py`), or your own code:
     `file.py:Class`, `package.module:Class` (an nn.Module), `file.py:function` (a mask_mod or an attention function).
+    Several in order are a stack: "5 sliding_window window=1024 + 1 dense ; layers=62", or a file `stack.toml`.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -88,6 +93,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 unusable input, 2 usage, 3 points failed, 4 regression or leak, 130."""
+    ready_streams()
     try:
         code = cli.main(args=args, prog_name="attnprof", standalone_mode=False)
     except AttnprofError as error:
@@ -99,10 +105,22 @@ def main(args: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: what is finished is kept; the same command resumes", err=True)
         sys.exit(130)
+    except SystemExit as error:  # a command gives its code back: this is a target's own code
+        report(f"the code of a target ended the process: SystemExit: {error.code}", "raise an exception in its place")
+        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def ready_streams() -> None:
+    """Make both streams take any text: a closed one goes nowhere, and what an encoding lacks is escaped."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def report(message: str, hint: str) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attnprof.cli.options import notes
+from attnprof.cli.options import note, notes
 from attnprof.records import Record
 from attnprof.units import format_length, format_seconds
 
@@ -18,36 +18,56 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Shows each finished record and an ETA on standard error: a bar on a terminal, lines elsewhere."""
+    """Shows each finished visit on standard error, and how much time is left: a bar on a terminal, lines elsewhere.
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    `total` points have not been visited yet; `total_s` is what the whole may take, from `began` on.
+    """
+
+    def __init__(self, total: int, total_s: float | None = None, began: float | None = None) -> None:
+        self.total, self.total_s = total, total_s
         self.done = 0
-        self.started = time.monotonic()
+        self.seen: set[str] = set()
+        self.started = time.monotonic() if began is None else began
         self.console = notes()
         self.bar: Any = None
 
-    def __enter__(self) -> Callable[[Record], None]:
+    def __enter__(self) -> Progress:
+        note(f"{self.total} points to do{self._within()}")
         if self.console.is_terminal:
             self.bar = bar_on(self.console)
             self.bar.start()
             self.task = self.bar.add_task("starting", total=self.total)
-        return self.watch
+        return self
 
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:
             self.bar.stop()
 
     def watch(self, record: Record) -> None:
-        """One more record."""
-        self.done += 1
+        """One more record: a point's first, or one more round of it."""
+        anew = record.key not in self.seen
+        self.seen.add(record.key)
+        self.done += anew
         line = describe(record)
         if self.bar is not None:
-            self.bar.update(self.task, advance=1, description=line)
+            from rich.markup import escape
+
+            self.bar.update(self.task, advance=int(anew), total=max(self.total, self.done), description=escape(line))
             return
+        count = f"{self.done}/{max(self.total, self.done)}" if anew else "again"
+        note(f"{count} {line}, ETA {format_seconds(self.left_s())}")
+
+    def left_s(self) -> float:
+        """Seconds until the points are visited once at the speed so far, and at most what is left of the whole."""
         spent = time.monotonic() - self.started
-        left = spent / self.done * (self.total - self.done)
-        self.console.print(f"{self.done}/{self.total} {line}, ETA {format_seconds(left)}", soft_wrap=True)
+        left = spent / max(self.done, 1) * max(self.total - self.done, 0)
+        if self.total_s is None:
+            return left
+        within = max(0.0, self.total_s - spent)
+        return min(left, within) if self.done < self.total else within
+
+    def _within(self) -> str:
+        return "" if self.total_s is None else f", in {format_seconds(self.total_s)} at most"
 
 
 def bar_on(console: Console) -> Bar:
@@ -72,7 +92,9 @@ def counting_bar() -> Iterator[Callable[[int, int], None]]:
 
 def describe(record: Record) -> str:
     """One record in a few words."""
-    point, measured = record.point, record.measured
-    wall = measured.wall_s.median if measured and measured.wall_s else None
-    outcome = format_seconds(wall) if wall is not None else record.status
+    point, wall = record.point, record.measured.wall_s if record.measured else None
+    outcome = str(record.status)
+    if wall is not None:
+        rounds = f" in {len(wall.rounds)} rounds" if len(wall.rounds) > 1 else ""
+        outcome = f"{format_seconds(wall.median)} ±{wall.half_width:.0%}{rounds}"
     return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from attnprof.cli.options import emit, notes
+from attnprof.cli.options import emit, note, printable
 from attnprof.records import Record
 from attnprof.units import format_bytes, format_flops, format_length, format_seconds
 from attnprof.words import Status
 
 REASONS_SHOWN = 12
+BAD = (Status.FAILED, Status.TIMEOUT, Status.OOM, Status.KILLED)  # what exit code 3 stands for
 
 
 def summary(path: Path, page: Path | None, records: Sequence[Record], *, as_json: bool) -> int:
     """Print what came out; the exit code is 3 where points failed."""
     counts = Counter(record.status for record in records)
-    failed = counts[Status.FAILED] + counts[Status.TIMEOUT]
+    failed = sum(counts[status] for status in BAD)
     if as_json:
         emit({"run": str(path), "page": str(page) if page else None, "records": [r.to_json() for r in records]})
     else:
         print_table(records)
-    console = notes()
     for line in missing(records)[:REASONS_SHOWN]:
-        console.print(line, soft_wrap=True)
-    console.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+        note(line)
+    note(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+    if (kept := forecasts_kept(records)) is not None:
+        note(kept)
     if page:
-        console.print(f"page: {page}")
-    console.print(f"next: attnprof report {path} --paper paper")
+        note(f"page: {page}")
+    note(f"next: {shlex.join(['attnprof', 'report', str(path), '--paper', 'paper'])}")
     return 3 if failed else 0
+
+
+def forecasts_kept(records: Sequence[Record]) -> str | None:
+    """How good the forecasts of times were, where points that had one were measured."""
+    judged = [
+        forecast.low_s <= record.measured.wall_s.median <= forecast.high_s
+        for record in records
+        if (forecast := record.forecast) and record.measured and record.measured.wall_s
+    ]
+    return f"{sum(judged)} of {len(judged)} points took what was predicted of them" if judged else None
 
 
 def missing(records: Sequence[Record]) -> list[str]:
@@ -49,13 +62,14 @@ def missing(records: Sequence[Record]) -> list[str]:
 def print_table(records: Sequence[Record]) -> None:
     """A table on standard output: one row a target and pass, the longest length that was measured."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="at the longest length with a measurement (n), else at the longest")
     for column in ("target", "pass", "n", "status there", "executed", "executed/useful", "peak", "wall"):
         table.add_column(column, justify="left" if column in ("target", "pass") else "right")
     for record in longest(records):
-        table.add_row(*row(record))
+        table.add_row(*(escape(printable(cell, sys.stdout)) for cell in row(record)))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

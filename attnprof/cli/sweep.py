@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import click
 
 from attnprof import __version__
+from attnprof.cli import signals
 from attnprof.cli.options import (
     ARGUMENTS,
     AS_JSON,
@@ -20,7 +25,7 @@ from attnprof.cli.options import (
     WordParam,
     emit,
     explicit,
-    notes,
+    note,
     sizes,
     usage_of,
 )
@@ -30,15 +35,21 @@ from attnprof.errors import AttnprofError
 from attnprof.records import Record, content_hash, plain
 from attnprof.shapes import Shape
 from attnprof.targets.usage import settings_by_owner
-from attnprof.units import format_length, parse_lengths
+from attnprof.units import format_length, parse_duration, parse_lengths
 from attnprof.words import DeviceName, DType, Executor, Preset, RecordKind
+
+FEW, FEW_S, MANY_S = 3, 120.0, 600.0
+PAGE_EVERY_S = 60.0
+SURROUNDINGS_S = 120.0
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 EXAMPLES = """\b
 Examples:
   attnprof sweep --lengths 1k-64k                         every scheme, 1k to 64k, doubling
-  attnprof sweep longformer flash --lengths 1k-8k         two schemes, half a minute
+  attnprof sweep longformer flash --lengths 1k-8k         two schemes, two minutes
   attnprof sweep my_pattern.py dense --lengths 1k,3k,10k  your own pattern beside the baseline
   attnprof sweep longformer --set window=256 --causal     another window, causal
+  attnprof sweep --lengths 1k-64k --time 1h               an hour of it; the same again goes on
   attnprof sweep --lengths 1k-1m --device none            static cost only: nothing is run
 """
 
@@ -62,8 +73,15 @@ Examples:
 )
 @click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
 @click.option("--preset", type=WordParam(Preset), help="What practitioners set by length (no exponent is fitted).")
-@click.option("--time-budget", type=float, help="Seconds to sample a point. Default: 2 on a CPU.")
-@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until a point is given up.")
+@click.option(
+    "--time",
+    "time_",
+    metavar="10m",
+    help="For the whole run: 90s, 10m, 2h. Default: 10m, or 2m for up to three targets. Given again, it adds.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), help="The most rounds of a point. Default: 10.")
+@click.option("--time-budget", type=POSITIVE, hidden=True, help="Seconds to sample a point for in each round.")
+@click.option("--timeout", metavar="60s", help="Until a child that does not answer is given up. Default: by --time.")
 @click.option("--jobs", type=int, help="Children at once, with --device none. Default: one a core.")
 @click.option("--on", "executor", type=WordParam(Executor), help="Where to run: one submitit job a target.")
 @click.option("--job-option", "job_options", multiple=True, metavar="KEY=VALUE", help="Handed to submitit, with --on.")
@@ -80,18 +98,43 @@ def command(**options: Any) -> int:
 
     Leaves a folder with run.json, records-*.jsonl and report.html. The same command again resumes where it stopped.
     """
-    from attnprof.sweeps.points import plan
-
+    began = time.monotonic()
     ask = asked(options)
-    jobs = plan(ask, explicit())
-    console = notes()
+    limits = budget(options, ask)
+    note(f"planning {', '.join(ask.targets) or 'every scheme that can be costed'}")
+    jobs = planned(ask, limits.timeout_s)
     lengths = ask.lengths
     shown = ", ".join(map(format_length, lengths[:12])) + (", ..." if len(lengths) > 12 else "")
     points = sum(len(job.points) for job in jobs)
-    console.print(f"{len(jobs)} targets, {len(lengths)} lengths ({shown}), {points} points on {ask.device}")
+    note(f"{len(jobs)} targets, {len(lengths)} lengths ({shown}), {points} points on {ask.device}")
     if options["dry_run"]:
         return dry_run(jobs, as_json=options["as_json"])
-    return carry_out(options, ask, jobs)
+    with signals.orderly():
+        return carry_out(options, ask, jobs, limits, began)
+
+
+def budget(options: Mapping[str, Any], ask: Any) -> Any:
+    """What the run may spend."""
+    from attnprof.stats import ROUNDS
+    from attnprof.sweeps.outlook import MOST_ROUNDS, Budget
+
+    few = 0 < len(ask.targets) <= FEW
+    total = parse_duration(options["time_"]) if options["time_"] else FEW_S if few else MANY_S
+    timeout = parse_duration(options["timeout"]) if options["timeout"] else min(600.0, max(60.0, total / 4))
+    rounds = options["rounds"] or (ROUNDS if options["time_budget"] else MOST_ROUNDS)
+    return Budget(total, options["time_budget"], timeout, rounds)
+
+
+def planned(ask: Any, timeout_s: float) -> Any:
+    """The jobs; of code that is not ours, as a child finds them: nothing of it runs in this process."""
+    from attnprof.sweeps.planning import plan_apart
+    from attnprof.sweeps.points import plan
+    from attnprof.targets import catalog
+
+    own = [*ask.targets, *([ask.impl] if ask.impl and ask.impl.endswith(".py") else [])]
+    if all(name in catalog.names() for name in own):
+        return plan(ask, explicit())
+    return plan_apart(ask, explicit(), timeout_s)
 
 
 def asked(options: Mapping[str, Any]) -> Any:
@@ -119,59 +162,107 @@ def asked(options: Mapping[str, Any]) -> Any:
     )
 
 
-def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> int:
+def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits: Any, began: float) -> int:
     """Run the sweep into its folder, then print the table, the page's path and a next command."""
-    from attnprof.sweeps.outlook import Budget
-
-    console = notes()
     with opened(options, ask, jobs) as run:
-        console.print(f"run: {run.path}")
+        note(f"run: {run.path}")
         known = {planned.key for job in jobs for planned in job.points}
         left = len(known - run.keys())
         for notice in run.notices:
-            console.print(notice)
+            note(notice)
         if left < len(known):
-            console.print(f"resuming: {len(known) - left} of {len(known)} points are done")
-        seconds = options["time_budget"] or (2.0 if ask.device is DeviceName.CPU else 10.0)
-        budget = Budget(seconds=seconds, timeout_s=options["timeout"])
-        with Progress(left) as watch:
-            do(options, ask, jobs, run, budget, watch)
+            note(f"resuming: {len(known) - left} of {len(known)} points are done")
+        page = Page(run, known, wanted=not options["no_page"])
+        stopped = False
+        try:
+            with Progress(left, limits.total_s, began) as progress:
+                do(options, ask, jobs, run, limits, began, progress, page)
+        except KeyboardInterrupt:
+            stopped = True
+            note("interrupted: what is finished is kept")
         records = [record for record in run.records() if record.key in known]
-        page = None if options["no_page"] else write_page(run, records + graphs(jobs, run, console))
-    return summary(run.path, page, records, as_json=options["as_json"])
+        path = page.write()
+    code = summary(run.path, path, records, as_json=options["as_json"])
+    if stopped:
+        note(f"the same command goes on: {shlex.join(['attnprof', *arguments()])}")
+    return 130 if stopped else code
 
 
-def graphs(jobs: Sequence[Any], run: Any, console: Any) -> list[Record]:
-    """The graph records of the targets, made where the run has none yet."""
-    from attnprof.sweeps.graphs import add_graphs
+class Page:
+    """The page of a run: written after the first round, then now and then, and at the end."""
 
-    with console.status("who can reach whom"):
-        add_graphs(jobs, run, console.print)
-    names = {job.name for job in jobs}
-    return [record for record in run.records() if record.kind is RecordKind.GRAPH and record.point.target in names]
+    def __init__(self, run: Any, known: set[str], *, wanted: bool) -> None:
+        self.run, self.known, self.wanted = run, known, wanted
+        self.last: float | None = None
+
+    def refresh(self) -> None:
+        """Write it, unless it was written a moment ago."""
+        if self.last is None or time.monotonic() - self.last > PAGE_EVERY_S:
+            self.write()
+
+    def write(self) -> Path | None:
+        """Write it as things stand; None where none is wanted."""
+        if not self.wanted:
+            return None
+        every = self.run.records()
+        names = {record.point.target for record in every if record.key in self.known}
+        graphs = [record for record in every if record.kind is RecordKind.GRAPH and record.point.target in names]
+        path = write_page(self.run, [record for record in every if record.key in self.known] + graphs)
+        self.last = time.monotonic()
+        return path
 
 
-def do(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], run: Any, budget: Any, watch: Any) -> None:
+def do(
+    options: Mapping[str, Any],
+    ask: Any,
+    jobs: Sequence[Any],
+    run: Any,
+    limits: Any,
+    began: float,
+    progress: Progress,
+    page: Page,
+) -> None:
     """Do the points: here, or as jobs of a cluster."""
     from attnprof.machine import usable_cores
+    from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
-    from attnprof.sweeps.run import sweep
+    from attnprof.sweeps.run import Surroundings, sweep
 
     static = ask.device is DeviceName.NONE
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
-        submit(jobs, run, budget, watch, executor=options["executor"], options=given, static=static)
+        submit(jobs, run, limits, progress.watch, executor=options["executor"], options=given, static=static)
         return
     if (options["jobs"] or 1) > 1 and not static:
         raise AttnprofError(
             "points that are timed side by side disturb each other", hint="--jobs goes with --device none, or use --on"
         )
-    peak = (run.header.get("calibration") or {}).get("matmul_flops_per_s")
-    sweep(jobs, run, budget, watch, static=static, peak_flops_per_s=peak, abreast=options["jobs"] or usable_cores())
+    with contextlib.nullcontext(lambda: False) if static else neighbours.measuring() as beside:
+        given_ = Surroundings(
+            progress.watch,
+            began=began,
+            page=page.refresh,
+            yardstick=lambda: yardstick(ask.device),
+            beside=beside,
+            told=note,
+            graphs=page.wanted,
+        )
+        sweep(
+            jobs, run, limits, given_, static=static, abreast=options["jobs"] or usable_cores(), seed=run.header["seed"]
+        )
+
+
+def yardstick(device: DeviceName) -> dict[str, Any] | None:
+    """The device's peaks now, as a child of its own measures them; None where it cannot."""
+    answer = surrounding(device, calibrate=True)
+    return answer.get("calibration") if answer["ok"] else None
 
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
-    """The run's folder: that of the same plan before, or a new one; with --fresh always a new one."""
+    """The run's folder: that of the same plan before, or a new one; with --fresh always a new one.
+
+    A run may grow (other lengths, more targets), but not mix two environments or two kinds of point.
+    """
     from attnprof.store import HEADER, RunFolder
 
     name = content_hash(ask.to_json())
@@ -179,36 +270,77 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     while options["fresh"] and (path / HEADER).exists():
         stem, _, count = path.name.partition("-fresh")
         path = path.with_name(f"{stem}-fresh{int(count or 0) + 1}")
+    around = surrounding(ask.device, calibrate=not (path / HEADER).exists())
+    if not around["ok"]:
+        raise AttnprofError(around["message"], hint=around["hint"])
+    cards = {job.name: plain(job.card) for job in jobs}
     if (path / HEADER).exists():
         run = RunFolder.open(path)
-        if run.header.get("plan_hash") != name:
-            raise AttnprofError(f"{path} holds another sweep", hint="choose another --out, or --fresh for a new folder")
-        return run.lock()
+        refuse_another(run, ask, around["environment"])
+        run.lock()
+        grown = {**(run.header.get("cards") or {}), **cards}
+        if grown != run.header.get("cards") or run.header.get("plan") != plain(ask.to_json()):
+            run.amend(cards=grown, plan=ask.to_json(), command=shlex.join(["attnprof", *arguments()]))
+        return run
     header = {
         "version": __version__,
-        "cards": {job.name: plain(job.card) for job in jobs},
-        "command": " ".join(["attnprof", *sys.argv[1:]]),
+        "cards": cards,
+        "command": shlex.join(["attnprof", *arguments()]),
+        "executable": sys.executable,
+        "folder": str(Path.cwd()),
         "plan": ask.to_json(),
-        "plan_hash": name,
-        **surroundings(jobs[0], ask.device),
+        "seed": random.SystemRandom().randrange(2**31),
+        "environment": around["environment"],
+        "calibration": around["calibration"],
     }
     return RunFolder.create(path, header).lock()
 
 
-def surroundings(job: Any, device: DeviceName) -> dict[str, Any]:
+def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
+    """Raise `AttnprofError` where the run was begun in another environment, or is of another kind of points."""
+    from attnprof.store import machine_of
+
+    apart = f"a new folder: {shlex.join(['attnprof', *arguments(), '--fresh'])}"
+    held = run.header.get("plan") or {}
+    fixed = [name for name in ("shape", "device", "tokens", "preset") if name in held]
+    wanted = plain(ask.to_json())
+    other = [name for name in fixed if _fixed(held[name]) != _fixed(wanted[name])]
+    if other:
+        raise AttnprofError(f"{run.path} holds another sweep: it differs in {', '.join(other)}", hint=apart)
+    then, now = machine_of(run.header), machine_of({"environment": environment})
+    differing = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
+    if differing and then:
+        what = "; ".join(f"{name} {then.get(name)} then, {now.get(name)} now" for name in differing)
+        raise AttnprofError(f"{run.path} was begun in another environment: {what}", hint=apart)
+
+
+def _fixed(part: Any) -> Any:
+    """A part of a plan without what may grow: the length of its shape."""
+    return {k: v for k, v in part.items() if k != "n"} if isinstance(part, dict) else part
+
+
+def surrounding(device: DeviceName, *, calibrate: bool) -> dict[str, Any]:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
-    from attnprof.sweeps.worker import Worker
+    from attnprof.sweeps.worker import Died, Worker
 
     static = device is DeviceName.NONE
-    request = {"do": "surroundings", "device": DeviceName.CPU if static else device, "calibrate": not static}
-    worker = Worker(job)
+    request = {
+        "do": "surroundings",
+        "device": DeviceName.CPU if static else device,
+        "calibrate": calibrate and not static,
+    }
+    worker = Worker(None)
     try:
-        answer = worker.ask(request, timeout_s=120.0)
+        return worker.ask(request, timeout_s=SURROUNDINGS_S)
+    except Died as death:
+        return {"ok": False, "message": f"the device {device} cannot be asked: {death}", "hint": "attnprof doctor"}
     finally:
         worker.close()
-    if not answer["ok"]:
-        raise AttnprofError(answer["message"], hint=answer["hint"])
-    return {"environment": answer["environment"], "calibration": answer["calibration"]}
+
+
+def arguments() -> list[str]:
+    """The command line as it was given, to `attnprof`."""
+    return sys.argv[1:]
 
 
 def write_page(run: Any, records: Sequence[Record]) -> Path:
@@ -216,7 +348,7 @@ def write_page(run: Any, records: Sequence[Record]) -> Path:
     from attnprof.render.page import write_page as write
     from attnprof.render.patterns import catalogue_pictures
 
-    page = run.path / "report.html"
+    page: Path = run.path / "report.html"
     write(page, records, run.header, picture=catalogue_pictures(records))
     return page
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import LayeredTarget, SchemeTarget, Target
+from attnprof.counting.added import Counted, count_layers
 from attnprof.counting.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.counting.built import Built
 from attnprof.counting.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
@@ -21,15 +22,6 @@ from attnprof.usercode import UserCode, own_mistakes, remarks
 from attnprof.words import Level, Pass
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A cost, the reason for each figure that is missing, and what a reader should know of the run."""
-
-    cost: Cost
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-
-
 def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, second_opinion: bool = False) -> Counted:
     """What one pass of a target must cost: FLOPs, operations and bytes, with the certificate of the total.
 
@@ -39,6 +31,8 @@ def count(target: Target, shape: Shape, pass_: Pass, *, core: bool = True, secon
     count. Raises `Unsupported` where the target has no such pass.
     """
     pass_ = Pass(pass_)
+    if isinstance(target, LayeredTarget):
+        return count_layers(target, shape, pass_, partial(count, core=core))
     if pass_ is Pass.DECODE:
         refuse_decoding(target, shape)
     try:

@@ -3,6 +3,7 @@
 from attnprof.counting import (
     formulas_attention,
     formulas_carry,
+    formulas_chosen,
     formulas_convolution,
     formulas_fft,
     formulas_linalg,
@@ -17,6 +18,7 @@ from attnprof.counting.registry import Formula, OperatorWork, formula_of, formul
 SHIPPED = (
     formulas_attention,
     formulas_carry,
+    formulas_chosen,
     formulas_convolution,
     formulas_fft,
     formulas_linalg,

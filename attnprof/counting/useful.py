@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
-from attnprof.pattern import Kernel, Pattern
+from attnprof.pattern import Drawn, Kernel, Pattern
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -69,7 +69,7 @@ def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[EdgeWork | None, s
     if pattern is None and isinstance(target, SchemeTarget):
         pattern = target.graph(shape)
         slots = all(target.pairs(shape, layer) is not None for layer in range(pattern.layers))
-        if pass_ is Pass.DECODE or not slots:
+        if not slots or (pass_ is Pass.DECODE and not shape.causal):
             return None, without_edges(pattern)
     assert pattern is not None
     if pattern.bound:
@@ -119,18 +119,35 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 
 def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
-    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+    """Of the query after n tokens, its own key included; of the last of n where a target cannot say.
+
+    Where data decide about the edges, by the stated pairs: a draw of edges is no count of them.
+    """
     known = target if isinstance(target, SchemeTarget) else None
     pattern = pattern if known is None else known.graph(shape, later=1)
 
     def work(layer: int, head: int) -> EdgeWork:
+        if known is not None and known.card.data_dependent and (before := known.pairs(shape, layer, head)) is not None:
+            return EdgeWork((known.pairs(shape.replace(n=shape.n + 1), layer, head) or before) - before)
         terms = pattern.expr(layer, head).terms()
+        stated = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
+        if stated is not None:
+            return EdgeWork(stated)
         pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
         return EdgeWork(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
 
     return _over_heads(pattern, shape, work)
+
+
+def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, drawn: bool) -> int | None:
+    """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without."""
+    if target is None or not shape.causal:
+        return None
+    stated = target.edges if drawn and target.pairs(shape, layer, head) is None else target.pairs
+    before, after = stated(shape, layer, head), stated(shape, layer, head, 1)
+    return None if before is None or after is None else after - before
 
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:

@@ -10,11 +10,10 @@ import psutil  # type: ignore[import-untyped]
 
 from attnprof.device.instruments.allocator import AllocatorPeak, host_peak
 from attnprof.device.instruments.clock import Clock, HostClock, Step
+from attnprof.device.instruments.memory_bounds import ROOT, bounds
 from attnprof.device.instruments.protocol import Presence
 from attnprof.device.instruments.sensors import NullSensors, Sensors
 from attnprof.words import DeviceName, DType
-
-CGROUP = Path("/sys/fs/cgroup")
 
 
 class Cpu:
@@ -52,7 +51,7 @@ class Cpu:
         return host_peak(steps)
 
     def free_bytes(self) -> int:
-        """What is free without swapping, and within the control group's limit."""
+        """What is free without swapping, and within the limits of its control groups and its own."""
         return free_bytes()
 
     def flush(self) -> Step | None:
@@ -77,22 +76,13 @@ def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
     return platform.processor() or None
 
 
-def free_bytes(limits: Path = CGROUP) -> int:
-    """Bytes that can still be allocated without swapping and within the control group's limit."""
+def free_bytes(root: Path = ROOT) -> int:
+    """Bytes that this process can still allocate without swapping and within every limit set on it."""
     free: int = psutil.virtual_memory().available
-    limit, used = _number(limits / "memory.max"), _number(limits / "memory.current")
-    return free if limit is None or used is None else max(0, min(free, limit - used))
+    return min([free, *(bound.left for bound in bounds(root))])
 
 
-def memory_bytes(limits: Path = CGROUP) -> int:
-    """Memory of the machine, or of the control group if that has less."""
+def memory_bytes(root: Path = ROOT) -> int:
+    """Memory of the machine, or the least limit on this process if that is less."""
     total: int = psutil.virtual_memory().total
-    limit = _number(limits / "memory.max")
-    return total if limit is None else min(total, limit)
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
+    return min([total, *(bound.limit for bound in bounds(root))])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import LayeredTarget, SchemeTarget, Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.bounds import bounds, certified
@@ -31,6 +31,7 @@ from attnprof.graph.metrics.hubs import global_tokens, rest_of
 from attnprof.graph.reach import ReachRequest
 from attnprof.graph.record import describe
 from attnprof.graph.selection import clipped, reads_all
+from attnprof.graph.stack_facts import differing, stack_facts
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
@@ -57,7 +58,8 @@ class Request:
     """What to find out about a target. None takes the paper's value, the scheme's native causality, or closure.
 
     `heads` and `dim` are 8 and 512 for schemes, 2 and 32 for a module that is probed; `against` is the pattern that a
-    module is said to have. `seeds` None: 100 of a block pattern, 6 to 12 of any other, by its size; 0 for none.
+    module is said to have, or another one to compare a pattern with. `seeds` None: 100 of a block pattern, 6 to 12 of
+    any other, by its size; 0 for none.
     """
 
     n: int | None = None
@@ -94,11 +96,14 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     Beside the metrics the facts hold `causal_asked`, `causal_found`, `leak` (edges to the future where none was due),
     `causality` (both in a line), `pairs` (of which shares are taken); `drawn` (seed and layers of a random pattern, of
     which all else is one draw), `over_seeds` (medians with intervals), `unseeded` (why there are none); `selection`
-    (how many queries read all they may), `clipped` (parameters too large for n). Raises `AttnprofError` where there is
+    (how many queries read all they may), `clipped` (parameters too large for n); `stack`, layer by layer, of a stack;
+    `against`, what only one of two patterns reaches. Raises `AttnprofError` where there is
     no pattern that could be drawn.
     """
     began = time.perf_counter()
     shape = shape_of(target, request)
+    if isinstance(target, LayeredTarget):
+        request = dataclasses.replace(request, layers=_layers_of(target, shape, request.layers))
     probed = None
     if not isinstance(target, SchemeTarget):
         subject, probed = probe_module(target, shape, request)
@@ -109,10 +114,14 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
         subject, removed = without_globals(subject)
     facts = describe(subject, target.name, target.resolve(shape.n))
     facts |= {"n": shape.n, "globals_removed": removed, "random": None, "probe": probed, "bounds": None, "drawn": None}
-    facts |= {"over_seeds": None, "unseeded": None}
+    facts |= {"over_seeds": None, "unseeded": None, "stack": None, "against": None}
     sure = target.sure if isinstance(target, SchemeTarget) else None
     if sure is not None:
         facts = certified(facts, bounds(sure, subject.pattern.slices(), subject.ask, shape.causal))
+    if isinstance(target, LayeredTarget) and not removed:
+        facts["stack"] = stack_facts(target, shape, subject)
+    if request.against is not None and probed is None:
+        facts["against"] = _against(target, request.against, shape, request, subject)
     facts |= causality(subject.stack, _seen(target, request, probed, sure))
     facts |= _of_length(target, shape, request, subject)
     if is_random(target):
@@ -123,6 +132,33 @@ def analyze(target: Target, request: Request, tell: Tell = silent) -> Analysis:
     facts["seconds"] = time.perf_counter() - began
     _, unknown = labels_of(target, shape)
     return Analysis(facts, subject, shape, unknown)
+
+
+def _layers_of(target: LayeredTarget, shape: Shape, asked: int | None) -> int:
+    """The layers of a stack that are looked at: those that mix tokens, or as many of them as are asked for."""
+    count = target.graph(shape).layers
+    if asked is not None and asked > count:
+        raise AttnprofError(f"the stack has {count} layers that mix tokens, not {asked}", hint="a smaller --layers")
+    return asked or count
+
+
+def _against(target: Target, other: Target, shape: Shape, request: Request, subject: Subject) -> Mapping[str, Any]:
+    """What only one of two patterns reaches, after each layer."""
+    size = shape
+    if isinstance(other, LayeredTarget):
+        size = other.fitted(shape, ())
+        request = dataclasses.replace(request, layers=_layers_of(other, size, None))
+    if size.causal not in other.card.causality and other.card.rule:
+        raise AttnprofError(
+            f"{other.name} has no {'causal' if size.causal else 'bidirectional'} form to compare with",
+            hint="--causal or --no-causal, of which both have one",
+        )
+    theirs = subject_of(other, size, dataclasses.replace(request, side=0, against=None))
+    depths = tuple(
+        each.pattern.layers if isinstance(which, LayeredTarget) else None
+        for which, each in ((target, subject), (other, theirs))
+    )
+    return differing(subject, theirs.stack, other.name, (depths[0], depths[1]), subject.ask.layers)
 
 
 def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, sure: Any) -> Seen:
@@ -177,7 +213,10 @@ def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
     own = target.sizes if isinstance(target, UserCode) else {}
     heads = request.heads or own.get("heads") or PROBED_HEADS
     dim = request.dim or own.get("dim") or PROBED_WIDTH * heads
-    return Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+    shape = Shape(n=request.n or PROBED_N, causal=causal, seed=request.seed, heads=heads, dim=dim)
+    with own_mistakes(target, shape):
+        near = target.length_near(shape) if isinstance(target, UserCode) and request.n is None else None
+    return shape if near is None else shape.replace(n=near)
 
 
 def selecting_n(target: Any, shape: Shape) -> int:
@@ -197,7 +236,8 @@ def selecting_n(target: Any, shape: Shape) -> int:
 def subject_of(target: Target, shape: Shape, request: Request) -> Subject:
     """The pattern bound to a shape, with what is asked of it; where it is random, drawn anew for every layer."""
     random = is_random(target)
-    kinds = target.layers if random else 0
+    of_stack = request.layers if isinstance(target, LayeredTarget) else None
+    kinds = (of_stack or target.layers) if random else 0
     closed = closed_of(target, shape)
 
     def made(pattern: Pattern, layers: int | None) -> Subject:

@@ -18,7 +18,8 @@ class Recovered:
     """Dependencies of outputs `rows` on all tokens, `[rows, n]`: by value (a gradient) and by selection alone.
 
     `changed [n, n]` says of every output whether it changed with a token, whether or not its gradient was looked at.
-    Where there is no gradient, for the reason in `silent`, every change stands as one by value.
+    Where there is no gradient, for the reason in `silent`, every change stands as one by value; so it does where no
+    operator chooses by values (`analytic`), and gradients of a few rows agree.
     """
 
     rows: Ints
@@ -27,6 +28,7 @@ class Recovered:
     changed: Bools
     trials: int
     silent: str = ""
+    analytic: bool = False
 
     @classmethod
     def nothing(cls, rows: Ints, n: int) -> Self:
@@ -96,11 +98,19 @@ def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, Any]:
 def _count(found: Recovered) -> ProbeFinding:
     value, chosen = int(found.value.sum()), int(found.selection.sum())
     part = "" if found.whole else f" over {len(found.rows)} of {found.n} rows"
-    text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {found.trials} random inputs"
+    text = f"{value:,} value edges by gradient, {chosen:,} more by selection alone{part}, {_inputs(found)}"
+    if found.analytic:
+        text = (
+            f"{value:,} value edges by changes of the output{part}, {_inputs(found)}; nothing in it chooses by values"
+        )
     if found.silent:
         why = f"no gradient tells values from selection: {found.silent}"
-        text = f"{value:,} edges by changes of the output{part}, {found.trials} random inputs; {why}"
+        text = f"{value:,} edges by changes of the output{part}, {_inputs(found)}; {why}"
     return ProbeFinding("edges", value + chosen, (), text)
+
+
+def _inputs(found: Recovered) -> str:
+    return f"{found.trials} random inputs" if found.trials > 1 else "1 random input"
 
 
 def _pairs(found: Recovered, mask: Bools) -> tuple[tuple[int, ...], ...]:
@@ -128,7 +138,7 @@ def _leaks(found: Recovered) -> list[ProbeFinding]:
         text = f"leak of the future in rows without a gradient: {len(row):,} pairs, first {_named(at)}"
         results.append(ProbeFinding("leak-other", len(row), at, text))
     if not results:
-        results.append(ProbeFinding("no-leak", 0, (), f"no leak found in {found.trials} trials"))
+        results.append(ProbeFinding("no-leak", 0, (), f"no leak found in {_inputs(found)}"))
     return results
 
 
@@ -147,7 +157,7 @@ def _against(found: Recovered, declared: Slices) -> list[ProbeFinding]:
             at = _pairs(found, mask)
             results.append(ProbeFinding(kind, count, at, f"{count:,} edges {words}, first {_named(at)}"))
     if not results:
-        text = f"the declared pattern and the recovered one agree in {found.trials} trials"
+        text = f"the declared pattern and the recovered one agree in {_inputs(found)}"
         results.append(ProbeFinding("agrees", 0, (), text))
     return results
 

@@ -7,7 +7,8 @@ read at all) has no gradient; it shows when a token is replaced by another and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +17,56 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.graph.findings import Recovered
 from attnprof.pattern.slices import Bools, Ints
+from attnprof.torch_private import DispatchMode, is_overload, leaves, schema
 
 SCORES = 1 << 20
 GRADIENT = 1e-12
 CHANGE = 1e-10
+ROUNDING, CLEAR = 1e-14, 1e-9  # of the largest output: a change between them may be one, or not
 ALONE = 8
 
 ProbedCall = Callable[..., Tensor]
+
+
+KINKED = frozenset(
+    f"aten::{name}"
+    for name in (
+        *("relu", "relu_", "threshold", "leaky_relu", "prelu", "elu", "hardtanh", "hardswish", "hardsigmoid", "abs"),
+        *("clamp", "clamp_min", "clamp_max", "max", "min", "maximum", "minimum", "amax", "amin", "max_pool2d"),
+        *("sign", "round", "floor", "ceil", "trunc", "frac", "remainder", "fmod", "median", "where"),
+        *("_local_scalar_dense", "is_nonzero"),
+    )
+)
+
+
+class Choices(DispatchMode):
+    """Whether an operator chose by floating-point values: gave something that is none, has a kink, or drew a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        read = any(_is_real(value) for value in leaves((args, kwargs)))
+        gave = [value for value in leaves(out) if isinstance(value, Tensor) and not _is_real(value)]
+        name = func.name().partition(".")[0] if is_overload(func) else ""
+        random = (
+            bool(name) and torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs)
+        )
+        self.made |= not name or random or (read and (bool(gave) or name in KINKED))
+        return out
+
+
+def _drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operator could drop numbers at random and is told to drop none, as fused attention is."""
+    names = [argument.name for argument in schema(func).arguments]
+    given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
+    return "dropout_p" in names and not given.get("dropout_p", 0.0)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +77,13 @@ class Probe:
     axis: int
     n: int
     heads: int
+    chooses: bool = True
+    unclear: list[bool] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        """Whether further inputs can show nothing more: nothing is chosen, and no change was near the threshold."""
+        return not self.chooses and not any(self.unclear)
 
     @property
     def batch(self) -> int:
@@ -45,8 +96,9 @@ def recover(
 ) -> Recovered:
     """The dependencies of a module on its tokens over some random inputs, `[rows, n]`, in float64.
 
-    `draw()` gives the streams of one input: `[1, n, D]` each, or `[1, h, n, d]`. `rows` are the outputs looked at
-    (default: all). Raises `AttnprofError` where the module does not give one output a token.
+    One input is enough where no operator chooses by what it is given: what depends on a token in such a function does
+    so at almost every input. `draw()` gives the streams of one input: `[1, n, D]` each, or `[1, h, n, d]`. `rows` are
+    the outputs looked at (default: all). Raises `AttnprofError` where the module does not give one output a token.
     """
     module = module.double().eval()
     found: Recovered | None = None
@@ -56,6 +108,8 @@ def recover(
         probe = _ready(module, streams, heads)
         wanted = np.arange(probe.n) if rows is None else rows
         found = _trial(probe, streams, trial, found or Recovered.nothing(wanted, probe.n))
+        if probe.settled:
+            break
     assert found is not None, "at least one trial"
     return found
 
@@ -67,6 +121,8 @@ def _trial(probe: Probe, streams: list[Tensor], trial: int, known: Recovered) ->
     new = (changed & ~known.value & ~known.selection).any(axis=1) | (trial == 0)
     value, selection, silent = known.value.copy(), known.selection.copy(), known.silent
     try:
+        if _is_value_alone(probe, streams, known.rows, changed):
+            return Recovered(known.rows, changed, selection, every, trial + 1, analytic=True)
         value[new] |= _gradients(probe, streams, known.rows[new], changed[new])
     except NotImplementedError as error:  # a kernel without a backward here: what changes is all that can be known
         value[new] |= changed[new]
@@ -84,7 +140,8 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
         found = module(*given)
         return found[0] if isinstance(found, tuple) else found
 
-    with torch.no_grad():
+    choices = Choices()
+    with torch.no_grad(), choices:
         out = run(*streams)
     if not isinstance(out, Tensor) or out.dim() < 2 or out.shape[-2] != n:
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -94,7 +151,7 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
         )
     if not torch.isfinite(out).all():
         raise AttnprofError("the module's output is not finite for a random input", hint="check masks of empty rows")
-    return Probe(run, axis, n, heads)
+    return Probe(run, axis, n, heads, choices.made)
 
 
 def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
@@ -104,10 +161,23 @@ def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) 
     Reid 1974). A few rows are asked alone first: where one has a gradient without a change (a straight-through
     estimator), every row is.
     """
-    few = np.unique(np.linspace(0, len(rows) - 1, min(ALONE, len(rows))).astype(np.int64))
-    alone = _attributed(probe, streams, rows[few], np.ones((len(few), probe.n), dtype=np.bool_))
+    few, alone = _alone(probe, streams, rows)
     silent = bool((alone & ~changed[few]).any())
     return _attributed(probe, streams, rows, np.ones_like(changed) if silent else changed)
+
+
+def _alone(probe: Probe, streams: list[Tensor], rows: Ints) -> tuple[Ints, Bools]:
+    """A few rows, spread over all, and the tokens that each has a gradient in."""
+    few = np.unique(np.linspace(0, len(rows) - 1, min(ALONE, len(rows))).astype(np.int64))
+    return few, _attributed(probe, streams, rows[few], np.ones((len(few), probe.n), dtype=np.bool_))
+
+
+def _is_value_alone(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> bool:
+    """Whether every change is one by value: nothing chooses, and in a few rows gradients say the same as changes."""
+    if not probe.settled:
+        return False
+    few, alone = _alone(probe, streams, rows)
+    return bool((alone == changed[few]).all())
 
 
 def _attributed(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
@@ -193,6 +263,7 @@ def _changes(probe: Probe, streams: list[Tensor], trial: int) -> Bools:
             out = probe.run(*(_replaced(s, o, tokens, probe.axis) for s, o in zip(streams, other, strict=True)))
             apart = _over_tokens((out - base).abs(), out.dim() - 2)
             changed[:, at : at + len(tokens)] = (apart > CHANGE * scale).numpy().T
+            probe.unclear.append(bool(((apart > ROUNDING * scale) & (apart < CLEAR * scale)).any()))
     return changed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
 from attnprof.words import Certainty, EngineName
 
+MOST_RUNS = 5  # of layers of a kind that are named one by one
 ClosedEdges = Callable[[int, int], int | None]
 
 
@@ -33,12 +35,13 @@ class LayerKind:
 
     @property
     def name(self) -> str:
-        """`layer 6`, `layers 1-5`, `layers 1, 3`."""
-        first, last = self.layers[0], self.layers[-1]
+        """`layer 6`, `layers 1-5`, `layers 1, 3`, `layers 1-5, 7-11, 13-17, ..., 61-62`."""
         if len(self.layers) == 1:
-            return f"layer {first}"
-        run = self.layers == tuple(range(first, last + 1))
-        return f"layers {first}-{last}" if run else f"layers {', '.join(map(str, self.layers))}"
+            return f"layer {self.layers[0]}"
+        ends = [at for at in range(1, len(self.layers)) if self.layers[at] != self.layers[at - 1] + 1]
+        runs = [self.layers[a:b] for a, b in itertools.pairwise([0, *ends, len(self.layers)])]
+        texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+        return f"layers {', '.join(texts if len(texts) <= MOST_RUNS else [*texts[:3], '...', texts[-1]])}"
 
 
 @dataclass(frozen=True, eq=False)

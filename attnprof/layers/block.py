@@ -92,10 +92,11 @@ class Conditioned(nn.Module):
 
 
 class PositionwiseFFN(nn.Sequential):
-    """The position-wise layer: D to 4 D, GELU, back to D; 16 n D^2 FLOPs."""
+    """The position-wise layer: D to F (4 D unless said), GELU, back to D; 4 n D F FLOPs."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__(nn.Linear(dim, WIDENING * dim), nn.GELU(), nn.Linear(WIDENING * dim, dim))
+    def __init__(self, dim: int, width: int | None = None) -> None:
+        inner = WIDENING * dim if width is None else width
+        super().__init__(nn.Linear(dim, inner), nn.GELU(), nn.Linear(inner, dim))
 
 
 class Positions(nn.Module):
@@ -105,13 +106,22 @@ class Positions(nn.Module):
 
     def __init__(self, n: int, dim: int) -> None:
         super().__init__()
-        at = torch.arange(n, dtype=torch.float64)[:, None]
-        angles = at * 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-        waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :dim]
-        self.register_buffer("waves", waves.float(), persistent=False)
+        self.dim = dim
+        self.register_buffer("waves", self._of(torch.arange(n, dtype=torch.float64)).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.waves
+
+    def one(self, at: int) -> Tensor:
+        """What is added to the token at a position, `[D]`, also beyond the n that it was made for."""
+        place = torch.tensor([float(at)], dtype=torch.float64, device=self.waves.device)
+        return self._of(place)[0].float().to(self.waves)  # rounded as the others were
+
+    def _of(self, at: Tensor) -> Tensor:
+        angles = at[:, None] * 10000.0 ** (
+            -torch.arange(0, self.dim, 2, dtype=torch.float64, device=at.device) / self.dim
+        )
+        return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, : self.dim]
 
 
 def tie(layers: list[nn.Module]) -> None:

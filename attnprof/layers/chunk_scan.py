@@ -101,14 +101,19 @@ def _joined(blocks: Tensor, across: Tensor) -> Tensor:
     return torch.cat([torch.cat([first, torch.zeros_like(across)], -1), torch.cat([across, second], -1)], -2)
 
 
-def decayed(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-    """No rank-one term: `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, to its shape."""
+def decayed(q: Tensor, k: Tensor, v: Tensor, g: Tensor, own: Tensor | None = None) -> Tensor:
+    """No rank-one term: `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, to its shape.
+
+    `own [b, h, N, C]`: what a token weighs for itself, where that is not q_i k_i.
+    """
     repeat = v.shape[1] // k.shape[1]
     since, until = summed_logs(g)
     if g.shape[-1] == 1:
         weights = _repeated(q @ k.mT, repeat) * fading(g).to(q.dtype)
     else:
         ((weights,),) = pair_weights([Reads(q, True)], [k], g)
+    if own is not None:
+        weights = weights.tril(-1) + own.diag_embed()
     q, k = _repeated(q, repeat), _repeated(k, repeat)
     added = (k * until.exp().to(k.dtype)).mT @ v
     states = carry.carried(since[..., -1:, :].mT.exp(), wide(added))
@@ -129,21 +134,28 @@ class Delta(NamedTuple):
 def delta_terms(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Delta:
     """S <- e^g S, then S <- S + beta k (v - k S): the corrections of a chunk by substitution (Yang et al. 2024).
 
-    `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, `beta [b, h, N, C, 1]`.
+    `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, `beta [b, h, N, C, 1]`. Queries may be
+    fewer, C / r: they read after every r-th correction.
     """
     repeat, size = v.shape[1] // k.shape[1], k.shape[-2]
     since, until = summed_logs(g)
     if g.shape[-1] == 1:
         both = torch.cat([k, q], -2) @ k.mT
-        fade = fading(g).to(k.dtype)
-        own, weights = (_repeated(x, repeat) * fade for x in both.split(size, -2))
+        fade, every = fading(g).to(k.dtype), size // q.shape[-2]
+        own, weights = (_repeated(x, repeat) for x in both.split([size, q.shape[-2]], -2))
+        own, weights, since_read = (
+            own * fade,
+            weights * fade[..., every - 1 :: every, :],
+            since[..., every - 1 :: every, :],
+        )
         k = _repeated(k, repeat)
     else:
         (own,), (weights,) = pair_weights([Reads(k, True), Reads(q, True)], [k], g)
+        since_read = since
     right = beta * torch.cat([k * since.exp().to(k.dtype), v], -1)
     solved = substituted(beta * own, right)
     reads, fresh = solved.split([k.shape[-1], v.shape[-1]], -1)
-    return Delta(-reads, k * until.exp().to(k.dtype), fresh, since[..., -1:, :].mT.exp(), weights, since)
+    return Delta(-reads, k * until.exp().to(k.dtype), fresh, since[..., -1:, :].mT.exp(), weights, since_read)
 
 
 def corrected(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
@@ -158,6 +170,36 @@ def delta_state(k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
     """The state `[b, h, d_k, d_v]` after all chunks."""
     made = delta_terms(k, k, v, beta, g)
     return carry.corrected(made.decay, None, made.reads, made.writes, made.fresh)[0][:, :, -1]
+
+
+class Dplr(NamedTuple):
+    """What `carry.corrected` takes, weights of q on k and on b, and summed log gates."""
+
+    carried: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+    on_k: Tensor
+    on_b: Tensor
+    since: Tensor
+
+
+def dplr_terms(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor) -> Dplr:
+    """S_t = (diag(e^g_t) + b_t a_t^T) S_(t-1) + k_t v_t^T: all of `[b, h, N, C, d]`.
+
+    A correction reads what was before its own gate: rows of `a` do not fade by it.
+    """
+    (on_k, on_b), (reads_k, reads_b) = pair_weights([Reads(q, True), Reads(a, False)], [k, b], g)
+    since, until = summed_logs(g)
+    before = torch.cat([torch.zeros_like(since[..., :1, :]), since[..., :-1, :]], -2)
+    kept, at_end = until.exp().to(k.dtype), since[..., -1:, :].mT.exp()
+    solved = substituted(-reads_b, torch.cat([a * before.exp().to(a.dtype), reads_k @ v], -1))
+    reads, fresh = solved.split([k.shape[-1], v.shape[-1]], -1)
+    return Dplr((at_end, wide((k * kept).mT @ v), reads, b * kept, fresh), on_k, on_b, since)
+
+
+def dplr(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    """The recurrence of `dplr_terms`, to the shape of v."""
+    made = dplr_terms(q, k, v, a, b, g)
+    states, fixed = carry.corrected(*made.carried)
+    return made.on_k @ v + made.on_b @ fixed + (q * made.since.exp().to(q.dtype)) @ states[:, :, :-1].to(q.dtype)
 
 
 def substituted(below: Tensor, right: Tensor) -> Tensor:

@@ -55,6 +55,15 @@ class FlexCore(BandDecoding, nn.Module):
         mixed, found = self.fused(q, k, v, block_mask=self.mask, enable_gqa=grouped, return_aux=aux)
         return mixed * (found.lse - sinks[:, None]).sigmoid()[..., None].to(mixed.dtype)
 
+    def scored(self, q: Tensor, k: Tensor, v: Tensor, rule: Callable[..., Tensor]) -> Tensor:
+        """The same where each score is what `rule(score, b, h, i, j)` makes of it."""
+        if torch.is_grad_enabled() and q.requires_grad and q.device.type == DeviceName.CPU and not counting():
+            raise Unsupported("FlexAttention on a CPU has no backward", hint="--impl eager, or --pass forward")
+        grouped = q.shape[1] != k.shape[1]
+        mixed = self.fused(q, k, v, score_mod=rule, block_mask=self.mask, enable_gqa=grouped)
+        assert isinstance(mixed, Tensor)
+        return mixed
+
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Softmax over the edges of the pattern."""
         return softmax_over_edges(self.spec, q, k, v)

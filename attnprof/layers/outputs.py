@@ -25,10 +25,16 @@ def first_output(returned: Any) -> Tensor:
     found = next((t for t in tensors_in(returned) if t.is_floating_point() or t.is_complex()), None)
     if found is None:
         raise AttnprofError(
-            f"the module returned {type(returned).__name__}, in which there is no floating-point tensor",
+            f"it returned {_told(returned)}, in which there is no floating-point tensor",
             hint="return a tensor, or a tuple whose first tensor is the output",
         )
     return found
+
+
+def _told(returned: Any) -> str:
+    if isinstance(returned, Tensor):
+        return f"a tensor of {str(returned.dtype).removeprefix('torch.')}"
+    return "None" if returned is None else f"a value of type {type(returned).__name__}"
 
 
 def chosen(returned: Any, wanted: str) -> Any:

@@ -21,6 +21,11 @@ class SoftmaxPart(NamedTuple):
     total: Tensor
     peak: Tensor
 
+    @classmethod
+    def of_output(cls, mixed: Tensor, sums: Tensor) -> SoftmaxPart:
+        """Of an output that is already divided, and the logarithm of what it was divided by, -inf where by nothing."""
+        return cls(mixed, (sums > float("-inf")).to(sums.dtype), sums.clamp(min=torch.finfo(sums.dtype).min))
+
     def placed(self, before: int) -> SoftmaxPart:
         """The same behind so many blocks that read nothing, along the third axis from the end."""
         if not before:
@@ -31,10 +36,15 @@ class SoftmaxPart(NamedTuple):
 
 
 def softmax_part(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> SoftmaxPart:
-    """The part of scaled queries `q [..., n, d]` over keys `k [..., m, d]`, values `v [..., m, d_v]`."""
+    """The part of scaled queries `q [..., n, d]` over keys `k [..., m, d]`, values `v [..., m, d_v]`.
+
+    `hidden [..., r, m]` broadcasts to the scores; with r less than n, it is that of every r rows.
+    """
     scores = q @ k.transpose(-2, -1)
-    if hidden is not None:
+    if hidden is not None and hidden.shape[-2] in (1, scores.shape[-2]):
         hide(scores, hidden)
+    elif hidden is not None:
+        hide(scores.unflatten(-2, (-1, hidden.shape[-2])), hidden.unsqueeze(-3))
     peak = scores.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
     weights = (scores - peak).exp_()
     total = weights.sum(-1, keepdim=True, dtype=torch.promote_types(q.dtype, torch.float32))

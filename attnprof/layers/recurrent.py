@@ -45,7 +45,12 @@ class ShortConv(nn.Module):
 
 
 class RecurrentLayer(Attention):
-    """Streams, the core, `finish(mixed [b, h, n, d_v], x)`, the output projection: `x [b, n, D]` to `[b, n, D]`."""
+    """Streams, core, `finish(mixed [b, h, n, d_v], x, *streams)`, output projection: `x [b, n, D]` to its shape.
+
+    The last `beside` of the streams are for `finish` alone.
+    """
+
+    beside = 0
 
     def __init__(self, shape: Shape, project: StateProjections, core: nn.Module, finish: nn.Module) -> None:
         super().__init__(shape, project, core)
@@ -53,7 +58,7 @@ class RecurrentLayer(Attention):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         streams, _ = self.project(x)
-        return self._finished(self.core(*streams), x)
+        return self._finished(self.core(*self._own(streams)), x, streams)
 
     def state(self, n: int) -> Any:
         """The core's state after n tokens, and what the projections keep of them, of random content."""
@@ -64,16 +69,19 @@ class RecurrentLayer(Attention):
     def prefill(self, x: Tensor) -> Any:
         """The state after the tokens `x [b, n, D]`."""
         streams, kept = self.project(x)
-        return decoder(self.core).prefill(*streams), kept
+        return decoder(self.core).prefill(*self._own(streams)), kept
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The tokens `x [b, q, D]` more, one or several: their outputs, and the next state."""
         streams, kept = self.project(x, state[1])
-        mixed, of_core = decoder(self.core).step(*streams, state[0])
-        return self._finished(mixed, x), (of_core, kept)
+        mixed, of_core = decoder(self.core).step(*self._own(streams), state[0])
+        return self._finished(mixed, x, streams), (of_core, kept)
 
-    def _finished(self, mixed: Tensor, x: Tensor) -> Tensor:
-        return self.out(merge_heads(self.finish(mixed, x)))
+    def _own(self, streams: Streams) -> Streams:
+        return streams[: len(streams) - self.beside]
+
+    def _finished(self, mixed: Tensor, x: Tensor, streams: Streams) -> Tensor:
+        return self.out(merge_heads(self.finish(mixed, x, *streams)))
 
 
 class GatedNorm(nn.Module):
@@ -95,7 +103,7 @@ class GatedNorm(nn.Module):
         width = shape.heads * shape.d_v
         self.gate = None if rank is None else low_rank(shape.dim, width, rank)
 
-    def forward(self, mixed: Tensor, x: Tensor) -> Tensor:
+    def forward(self, mixed: Tensor, x: Tensor, *streams: Tensor) -> Tensor:
         mixed = self.norm(mixed)
         if self.gate is None:
             return mixed
@@ -103,15 +111,22 @@ class GatedNorm(nn.Module):
 
 
 class JoinedNorm(nn.Module):
-    """An RMS norm over all heads at once, of `mixed` times the gate (`inside`), or then times the gate."""
+    """An RMS norm over all heads at once, of `mixed` times the gate (`inside`), or then times the gate.
 
-    def __init__(self, shape: Shape, act: Callable[[Tensor], Tensor], inside: bool) -> None:
+    `act` is the gate's; `None` for no gate.
+    """
+
+    def __init__(self, shape: Shape, act: Callable[[Tensor], Tensor] | None, inside: bool = False) -> None:
         super().__init__()
         self.heads, self.act, self.inside, width = shape.heads, act, inside, shape.heads * shape.d_v
-        self.gate, self.norm = nn.Linear(shape.dim, width, bias=False), nn.RMSNorm(width, EPSILON)
+        self.norm = nn.RMSNorm(width, EPSILON)
+        self.gate = nn.Linear(shape.dim, width, bias=False) if act else None
 
-    def forward(self, mixed: Tensor, x: Tensor) -> Tensor:
-        joined, gate = merge_heads(mixed), self.act(self.gate(x))
+    def forward(self, mixed: Tensor, x: Tensor, *streams: Tensor) -> Tensor:
+        joined = merge_heads(mixed)
+        if self.act is None or self.gate is None:
+            return split_heads(self.norm(joined), self.heads)
+        gate = self.act(self.gate(x))
         joined = self.norm(joined * gate) if self.inside else self.norm(joined) * gate
         return split_heads(joined, self.heads)
 

@@ -23,7 +23,8 @@ class Passage:
 
     Everything that lives before the pass (parameters, buffers, inputs, grad_output, a decoding state) is allocated
     by `before` or earlier, so that what `steps` allocate is what the pass costs. `saved_bytes` (training only) are
-    those of the run that found the shape of grad_output.
+    those of the run that found the shape of grad_output. `left` is what the last run left: its output, and in training
+    the gradients of its inputs; `after` lets go of it.
     """
 
     pass_: Pass
@@ -32,6 +33,7 @@ class Passage:
     before: Step
     after: Step
     saved_bytes: int | None = None
+    left: Callable[[], tuple[Tensor, ...]] = tuple
 
     def run(self) -> None:
         """The pass once, with what precedes it."""
@@ -40,86 +42,108 @@ class Passage:
             step()
 
 
-def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass) -> Passage:
+def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass, seed: int = 0) -> Passage:
     """The pass of `module` on `inputs`, after one run that allocates what lives before it and builds lazy tables.
 
     `forward` keeps no graph; `train` adds the backward of a fixed grad_output to the inputs and parameters, whose
     gradients are made anew each time; `decode` is `module.step(x, state)` for the last token of the inputs on a fresh
-    `module.state(n)`. Raises `Unsupported` for `decode` where the module has no such state.
+    `module.state(n)`. Each run draws the same random numbers, by `seed`. Raises `Unsupported` for `decode` where the
+    module has no such state.
     """
-    makers: dict[Pass, Callable[[nn.Module, Sequence[Tensor]], Passage]] = {
+    makers: dict[Pass, Callable[[nn.Module, Sequence[Tensor], int], Passage]] = {
         Pass.FORWARD: _forward,
         Pass.TRAIN: _train,
         Pass.DECODE: _decode,
     }
-    return makers[Pass(pass_)](module, inputs)
+    torch.manual_seed(seed)
+    return makers[Pass(pass_)](module, inputs, seed)
 
 
-def _forward(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+def _forward(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     fixed = [x.detach() for x in inputs]
+    held: list[Any] = []
+
+    def clear() -> None:
+        held.clear()
+        torch.manual_seed(seed)
 
     @torch.no_grad()
     def forward() -> None:
-        module(*fixed)
+        held.append(module(*fixed))
 
     forward()
-    return Passage(Pass.FORWARD, ("forward",), (forward,), _nothing, _nothing)
+    return Passage(Pass.FORWARD, ("forward",), (forward,), clear, held.clear, None, lambda: (first_output(held[-1]),))
 
 
-def _train(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+def _train(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.train()
     leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
     grown = [*leaves, *module.parameters()]
     graph: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def clear() -> None:
         graph.clear()
+        outputs.clear()
         for leaf in grown:
             leaf.grad = None
+
+    def before() -> None:
+        clear()
+        torch.manual_seed(seed)
 
     def forward() -> None:
         graph.append(first_output(module(*leaves)))
 
     saved, output = forward_saved(module, leaves)
     grad_output = torch.randn_like(output)
+    outputs.append(output.detach())
     del output
 
     def backward() -> None:
-        torch.autograd.backward(graph.pop(), grad_output)
+        output = graph.pop()
+        torch.autograd.backward(output, grad_output)
+        outputs.append(output.detach())
 
-    ready = Passage(Pass.TRAIN, ("forward", "backward"), (forward, backward), clear, clear, saved)
+    def left() -> tuple[Tensor, ...]:
+        return (outputs[-1], *(leaf.grad for leaf in leaves if leaf.grad is not None))
+
+    ready = Passage(Pass.TRAIN, ("forward", "backward"), (forward, backward), before, clear, saved, left)
     if not grad_output.is_cpu:
         ready.run()  # an accelerator's libraries take their workspaces on first use
         clear()
     return ready
 
 
-def _decode(module: nn.Module, inputs: Sequence[Tensor]) -> Passage:
+def _decode(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     if not isinstance(module, Decodes):
         raise Unsupported(
             f"{type(module).__name__} defines no decoding step",
             hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
         )
     module.eval()
-    tokens = [x.detach()[..., -1:, :].contiguous() for x in inputs]
+    tokens = [x.detach()[..., -1:, :] for x in inputs]
     n = inputs[0].shape[-2]
     held: list[Any] = []
+    outputs: list[Any] = []
+
+    def clear() -> None:
+        held.clear()
+        outputs.clear()
 
     @torch.no_grad()
     def fresh() -> None:
-        held.clear()
+        clear()
+        torch.manual_seed(seed)
         with tokens[0].device:
             held.append(module.state(n))
+        held.extend(x.contiguous() for x in tokens)
 
     @torch.no_grad()
     def one() -> None:
-        module.step(*tokens, held[0])
+        outputs.append(module.step(*held[1:], held[0]))
 
-    ready = Passage(Pass.DECODE, ("step",), (one,), fresh, held.clear)
+    ready = Passage(Pass.DECODE, ("step",), (one,), fresh, clear, None, lambda: (first_output(outputs[-1]),))
     ready.run()
     return ready
-
-
-def _nothing() -> None:
-    pass

@@ -1,8 +1,8 @@
 """What a sequence keeps: keys and values after n tokens, states of a fixed size; exact, by layer and for the model.
 
 A window of w keys (oneself included) keeps w − 1 of them for the next token, a chunk of c keeps c − 1, an indexer one
-key of its width a token. A recurrence keeps its matrix, in float32 where the module does, and a convolution K − 1 columns.
-DeepSeek-V4's tokens that wait to be pooled are left out.
+key of its width a token. A recurrence keeps its matrix, in float32 where the module does, and a convolution K − 1
+columns. DeepSeek-V4's tokens that wait to be pooled are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What fits into a memory: the longest sequence, the most sequences, and the least time of a decoding step on a card.
 
-Weights and caches are exact; nothing else that an engine keeps (activations, graphs, workspaces) is counted, so that the
-answers for prefill and training are upper bounds.
+Weights and caches are exact; nothing else that an engine keeps (activations, graphs, workspaces) is counted, so that
+the answers for prefill and training are upper bounds.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def limit_of(
     }
     why = {
         "prefill": "at most: beside weights and caches only one residual stream is counted",
-        "train": f"at most: {TRAINED_BYTES} bytes a parameter (Adam, mixed precision), and one residual stream a layer, "
-        "everything else made again in the backward",
+        "train": f"at most: {TRAINED_BYTES} bytes a parameter (Adam, mixed precision), one residual stream a layer; "
+        "everything else is made again in the backward",
     }
     for name, found in answers.items():
         if found == LONGEST:

@@ -30,6 +30,7 @@ LEGACY = frozenset(
         "attn_type_list",
         "full_attention_interval",
         "global_head_dim",
+        "head_dim",
         "hybrid_override_pattern",
         "index_skip_topk_offset",
         "index_topk_freq",

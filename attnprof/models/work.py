@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from attnprof.models.architecture import Architecture, ModelLayer, RecurrentMixer, SoftmaxMixer
+from attnprof.models.caches import kept_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ class PairWork:
     """FLOPs between tokens: of queries that read keys.
 
     `useful` is what the layer's rule reads, `eager` what a module executes that scores every pair; `absorbed` reads
-    latents as they are kept. `index` are the scores of indexers.
+    latents as they are kept. `index` are the scores of indexers, `index_eager` those of every pair.
     """
 
     useful: int = 0
     absorbed: int = 0
     eager: int = 0
     index: int = 0
+    index_eager: int = 0
 
     def __add__(self, other: PairWork) -> PairWork:
         return PairWork(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -138,6 +140,20 @@ def index_flops(mixer: SoftmaxMixer, n: int) -> int:
     return scored * indexer.heads * 2 * (indexer.dim + 1)
 
 
+def keys_held(mixer: SoftmaxMixer, n: int, past: int) -> int:
+    """Keys and pooled entries that a module scores which masks what is not read: n new ones, and all that it keeps."""
+    return kept_tokens(mixer, past) + n + ((past + n) // mixer.compression.rate if mixer.compression else 0)
+
+
+def indexed_held(mixer: SoftmaxMixer, n: int) -> int:
+    """FLOPs of an indexer's scores of one query for all that there is."""
+    if mixer.indexer is None or not mixer.indexer.scored:
+        return 0
+    if mixer.compression is not None:  # the sum over heads is no product there
+        return n // mixer.compression.rate * mixer.indexer.heads * 2 * mixer.indexer.dim
+    return n * mixer.indexer.heads * 2 * (mixer.indexer.dim + 1)
+
+
 def pair_work(layer: ModelLayer, n: int, *, past: int = 0) -> PairWork:
     """What `n` tokens cost in one layer between tokens, behind `past` that are kept: a prefill, a step, q drafts."""
     total = PairWork()
@@ -146,8 +162,9 @@ def pair_work(layer: ModelLayer, n: int, *, past: int = 0) -> PairWork:
         total += PairWork(
             useful=read * mixer.pair_flops,
             absorbed=read * mixer.absorbed_pair_flops,
-            eager=n * (past + n) * mixer.pair_flops,
+            eager=n * keys_held(mixer, n, past) * mixer.pair_flops,
             index=index_flops(mixer, past + n) - index_flops(mixer, past),
+            index_eager=n * indexed_held(mixer, past + n),
         )
     return total
 
@@ -160,16 +177,33 @@ def model_pair_work(model: Architecture, n: int, *, past: int = 0) -> PairWork:
     return total
 
 
-def chunked_flops(mixer: RecurrentMixer) -> int | None:
-    """FLOPs a token of a delta rule as Hugging Face's module computes it, in chunks: products of matrices alone.
+def chunked_flops(mixer: RecurrentMixer, n: int) -> int | None:
+    """FLOPs of a recurrence over n tokens as Hugging Face's plain module computes them: in whole chunks of C.
 
-    2·C·(2·d_k + d_v) + 6·d_k·d_v a head for chunks of C; two triangular solves a chunk come on top and are no product.
-    None for every other recurrence: what their modules execute is not derived here.
+    A head and token of a delta rule: 2·C·(2·d_k + d_v) + 6·d_k·d_v, and C·(d_k + d_v) more where the rule of a chunk is
+    solved as a triangular system (Gated DeltaNet); of lightning attention 4·C·d + 4·d², its last chunk not padded; of
+    Mamba-2 2·C·(N + p) + 4·p·N, and 2·(c + 1)²·p·N a head for its c chunks. Mamba-1 multiplies its state by C alone,
+    and updates it element by element. None where this is not derived.
     """
-    if mixer.chunk is None or mixer.kind != "gated_deltanet":
+    keys, values = mixer.key_dim, mixer.value_dim
+    if not mixer.flops:
+        return 0
+    if mixer.kind == "mamba1":
+        return 2 * n * keys * values
+    if mixer.chunk is None:
         return None
-    within = 2 * mixer.chunk * (2 * mixer.key_dim + mixer.value_dim)
-    return mixer.heads * (within + 6 * mixer.key_dim * mixer.value_dim)
+    size = mixer.chunk
+    if mixer.kind == "lightning":
+        whole, rest = divmod(n, size)
+        return mixer.heads * (2 * (whole * size**2 + rest**2) * (keys + values) + 4 * n * keys * values)
+    chunks = -(-n // size)
+    token = {
+        "gated_deltanet": 2 * size * (2 * keys + values) + 6 * keys * values + size * (keys + values),
+        "kda": 2 * size * (2 * keys + values) + 6 * keys * values,
+        "mamba2": 2 * size * (keys + values) + 4 * keys * values,
+    }[mixer.kind]
+    between = 2 * (chunks + 1) ** 2 * keys * values if mixer.kind == "mamba2" else 0
+    return mixer.heads * (chunks * size * token + between)
 
 
 def crossover(model: Architecture) -> int | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Summary,
     )
     from attnprof.pattern.slices import Slices
-    from attnprof.pattern.slots import Kernel, Slots, fading_at_start
+    from attnprof.pattern.slots import DrawnSlots, Kernel, Slots, fading_at_start
 
 __all__ = [
     "Axis",
@@ -38,6 +38,7 @@ __all__ = [
     "Card",
     "Dense",
     "Drawn",
+    "DrawnSlots",
     "Explicit",
     "Expr",
     "FramedBlocks",

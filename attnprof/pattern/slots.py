@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -54,6 +56,31 @@ class Slots(Expr):
             return self.reads
         i = np.arange(n)
         return compose(self.reads, self.direct.slices(n).joined(Slices.of(n, i, i, i + 1)).disjoint())
+
+
+class DrawnSlots(Slots):
+    """Slots given by a draw, made when somebody asks who reads what: `draw()` gives them, `count` how many they are."""
+
+    def __init__(self, count: int, draw: Callable[[], Slots]) -> None:
+        object.__setattr__(self, "count", count)
+        object.__setattr__(self, "draw", cache(draw))
+
+    draw: Callable[[], Slots]
+
+    @property
+    def reads(self) -> Slices:  # type: ignore[override]
+        """What the drawn slots read."""
+        return self.draw().reads
+
+    @property
+    def writes(self) -> Slices:  # type: ignore[override]
+        """The drawn slots that each token reads."""
+        return self.draw().writes
+
+    @property
+    def direct(self) -> Expr | None:  # type: ignore[override]
+        """The drawn edges beside them."""
+        return self.draw().direct
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.plan.count_service import CountKind, CountService, CountTask
+from attnprof.plan.ours import is_of_catalogue
 from attnprof.quantities import costed
 from attnprof.records import Point
 from attnprof.shapes import Shape
@@ -19,8 +20,8 @@ from attnprof.words import DeviceName, Pass
 class CostQuestion:
     """A target at several lengths and passes, and which parts of the answer are asked for.
 
-    `source` names a target that is not of the catalogue, and whose counts are not remembered; `sizes` are symbols of
-    its forms.
+    `source` names a target that is not of the catalogue, and whose counts are not remembered (but those of a stack of
+    its schemes are); `sizes` are symbols of its forms.
     """
 
     target: Target
@@ -37,7 +38,13 @@ class CostQuestion:
     def task(self, kind: CountKind, n: int, pass_: Pass | None = None) -> CountTask:
         """What has to be counted for one part of the answer."""
         sizes = self.sizes if kind == "forms" else ()
-        return CountTask(kind, self.target, self.shape.replace(n=n), pass_, sizes, self.source is None)
+        kept = self.source is None or is_of_catalogue(self.target)
+        return CountTask(kind, self.target, self.shape.replace(n=n), pass_, sizes, kept)
+
+    @property
+    def layered(self) -> bool:
+        """Whether the target is a stack, of which each group has a row."""
+        return isinstance(self.target, LayeredTarget)
 
     @property
     def points(self) -> list[tuple[int, Pass]]:
@@ -54,6 +61,7 @@ class CostQuestion:
         if self.forms:
             yield self.task("forms", max(self.lengths))
         yield from (self.task("row", *point) for point in self.points)
+        yield from (self.task("groups", *point) for point in self.points if self.layered)
         yield from (self.task("modules", *point) for point in self.whole if self.modules)
         yield from (self.task("peak", *point) for point in self.whole if self.memory)
 
@@ -62,6 +70,8 @@ class CostQuestion:
         found: dict[str, Any] = {"target": self.target.name, "point": point(self), "table": table(self)}
         if self.forms:
             found.update(self.service.answer(self.task("forms", max(self.lengths))))
+        if self.layered:
+            found["groups"] = [self.service.answer(self.task("groups", *point)) for point in self.points]
         if self.modules:
             found["modules"] = [
                 {"n": n, "pass": pass_, "flops": self.service.answer(self.task("modules", n, pass_))}

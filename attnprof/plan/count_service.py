@@ -19,14 +19,15 @@ from attnprof.records import content_hash, plain
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
-CountKind = Literal["row", "forms", "peak", "modules"]
+CountKind = Literal["row", "forms", "peak", "modules", "groups"]
 ShareWatch = Callable[[int, int], object]
 WORTH = 40  # rows: fewer are counted sooner than processes learn how; the forms of a target take as long as so many
 
 
 @dataclass(frozen=True, slots=True)
 class CountTask:
-    """One thing to count of a target: a `row` of its table, its closed `forms`, its `peak` by part, its `modules`.
+    """One thing to count of a target: a `row` of its table, its closed `forms`, its `peak` by part, its `modules`, and
+    of a stack the rows of its `groups`.
 
     `sizes` are symbols of the forms. `kept` tells whether its code is known by its hash, so that the answer may be
     remembered and asked of another process.
@@ -193,9 +194,21 @@ def _modules(task: CountTask) -> dict[str, Any]:
     return flops_by_module(task.target, task.shape, task.pass_)
 
 
+def _groups(task: CountTask) -> dict[str, Any]:
+    """What each group of a stack costs in one pass; why there is none, where a layer has no such pass."""
+    from attnprof.plan.stack_rows import rows_of
+
+    assert task.pass_
+    try:
+        return rows_of(task.target, task.shape, task.pass_)
+    except Unsupported as error:
+        return {"n": task.shape.n, "pass": task.pass_, "groups": [], "ends": [], "why": error.message}
+
+
 MAKERS: dict[CountKind, Callable[[CountTask], dict[str, Any]]] = {
     "row": _row,
     "forms": _forms,
     "peak": _peak,
     "modules": _modules,
+    "groups": _groups,
 }

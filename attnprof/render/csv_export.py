@@ -17,6 +17,7 @@ from attnprof.words import Timing
 POINT = ("level", "pass", "causal", "batch", "heads", "kv_heads", "dim", "depth", "layers", "dtype", "device", "seed")
 COST = costed()
 MEASURED = ("saved_bytes", "peak_bytes", "reserved_bytes", "energy_j", "clock_mhz", "threads")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 TIMES = tuple(timing.value for timing in Timing)
 
 
@@ -92,4 +93,6 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"  # a spreadsheet would compute it: names and reasons may come from anybody
     return f"{value:.9g}" if isinstance(value, float) else value

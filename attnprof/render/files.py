@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,4 +17,6 @@ def save(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
         os.replace(draft, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)  # on a full disk it takes the room that the records need
         raise AttnprofError(f"cannot write {path}: {error.strerror}", hint="choose another --out or --paper") from error

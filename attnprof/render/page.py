@@ -61,7 +61,7 @@ def write_page(
     """
     path = Path(path)
     text = page(records, header, picture=picture, plotly=plotly, anonymous=anonymous)
-    save(path, text.encode())
+    save(path, text.encode("utf-8", "backslashreplace"))
     return path
 
 

@@ -93,7 +93,7 @@ class Projections(StateProjections):
 class Ungated(nn.Module):
     """The last gate is in the core."""
 
-    def forward(self, mixed: Tensor, x: Tensor) -> Tensor:
+    def forward(self, mixed: Tensor, x: Tensor, *streams: Tensor) -> Tensor:
         return mixed
 
 

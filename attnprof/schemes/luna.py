@@ -15,7 +15,7 @@ from attnprof.layers.causal_products import causal_products, product_flops
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
 
 
-class Packed(NamedTuple):
+class PackedSums(NamedTuple):
     """What a causal layer keeps of n tokens: sums of k_j a_j^T `[b, h, d, l]` and of a_j v_j^T `[b, h, l, d]`."""
 
     keys: Tensor
@@ -23,7 +23,7 @@ class Packed(NamedTuple):
     n: int
 
 
-class Both(nn.Module):
+class PackedBothWays(nn.Module):
     """The two mixings alone: `p [b, h, l, d]` over `k, v [b, g, n, d]`, then `q [b, h, n, d]` over what it read."""
 
     def forward(self, p: Tensor, k: Tensor, v: Tensor, q: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class Both(nn.Module):
         return softmax_attention(q, packed, packed)
 
 
-class Past(nn.Module):
+class PackedPast(nn.Module):
     """Causal: `p [b, h, l, d]`, and of the tokens `c, q, k, v [b, h, n, d]`; a_j = softplus(p c_j) packs token j.
 
     The softplus is to base 2, as in the released code: log2(1 + 2^x).
@@ -65,22 +65,24 @@ class Past(nn.Module):
         """How much each slot takes of each token, `[b, h, n, l]`."""
         return F.softplus(c @ (p * p.shape[-1] ** -0.5).transpose(-2, -1), beta=math.log(2))
 
-    def state(self, n: int) -> Packed:
-        """Both sums over n tokens, of random content: the same size for every n."""
+    def state(self, n: int) -> PackedSums:
+        """PackedBothWays sums over n tokens, of random content: the same size for every n."""
         shape, slots = self.spec.shape, self.spec.number("packed")
         size = (shape.batch, shape.heads)
         keys = torch.rand(*size, shape.d, slots, dtype=dtype_of(shape))
-        return Packed(keys, torch.rand(*size, slots, shape.d, dtype=dtype_of(shape)), n)
+        return PackedSums(keys, torch.rand(*size, slots, shape.d, dtype=dtype_of(shape)), n)
 
-    def prefill(self, p: Tensor, c: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Packed:
+    def prefill(self, p: Tensor, c: Tensor, q: Tensor, k: Tensor, v: Tensor) -> PackedSums:
         """The state after the tokens."""
         packing = self.packing(p, c)
-        return Packed(k.transpose(-2, -1) @ packing, packing.transpose(-2, -1) @ v, k.shape[2])
+        return PackedSums(k.transpose(-2, -1) @ packing, packing.transpose(-2, -1) @ v, k.shape[2])
 
-    def step(self, p: Tensor, c: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Packed) -> tuple[Tensor, Packed]:
+    def step(
+        self, p: Tensor, c: Tensor, q: Tensor, k: Tensor, v: Tensor, state: PackedSums
+    ) -> tuple[Tensor, PackedSums]:
         """One token more: both sums take it in and are read."""
         own = self.prefill(p, c, q, k, v)
-        state = Packed(state.keys + own.keys, state.values + own.values, state.n + 1)
+        state = PackedSums(state.keys + own.keys, state.values + own.values, state.n + 1)
         weights = (q * q.shape[-1] ** -0.5 @ state.keys / state.n).softmax(-1)
         return weights @ state.values / state.n, state
 
@@ -97,7 +99,7 @@ class TwoAttentions(nn.Module):
         return self.unpack(x, self.pack(self.p.expand(len(x), -1, -1), x))
 
 
-class PastStreams(nn.Module):
+class PackedStreams(nn.Module):
     """Of `x [b, n, D]`: P in heads, and x by four projections."""
 
     def __init__(self, spec: Spec) -> None:
@@ -113,11 +115,11 @@ class PastStreams(nn.Module):
 
 
 def _layer(spec: Spec) -> nn.Module:
-    return Attention(spec.shape, PastStreams(spec), Past(spec)) if spec.shape.causal else TwoAttentions(spec)
+    return Attention(spec.shape, PackedStreams(spec), PackedPast(spec)) if spec.shape.causal else TwoAttentions(spec)
 
 
 def _core(spec: Spec) -> nn.Module:
-    return Past(spec) if spec.shape.causal else Both()
+    return PackedPast(spec) if spec.shape.causal else PackedBothWays()
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:

@@ -32,7 +32,7 @@ class Core(DecayCore):
         self.skip = nn.Parameter(torch.ones(heads))
 
     def forward(self, c: Tensor, b: Tensor, x: Tensor, step: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(c, b, x * step, self._logs(step)) + self._skipped(x)
+        return super().forward(c, b, x * step, self.logs(step)) + self.skipped(x)
 
     def reference(self, c: Tensor, b: Tensor, x: Tensor, step: Tensor) -> Tensor:
         """The recurrence of section 2.1, discretised as in section 7."""
@@ -41,18 +41,20 @@ class Core(DecayCore):
 
     def prefill(self, c: Tensor, b: Tensor, x: Tensor, step: Tensor) -> Tensor:  # type: ignore[override]
         """The state after these tokens."""
-        return super().prefill(c, b, x * step, self._logs(step))
+        return super().prefill(c, b, x * step, self.logs(step))
 
     def token(self, state: Tensor, *streams: Tensor) -> tuple[Tensor, Tensor]:
         c, b, x, step = streams
-        mixed, state = super().token(state, c, b, x * step, self._logs(step))
-        return mixed + self._skipped(x), state
+        mixed, state = super().token(state, c, b, x * step, self.logs(step))
+        return mixed + self.skipped(x), state
 
-    def _logs(self, step: Tensor) -> Tensor:
+    def logs(self, step: Tensor) -> Tensor:
+        """Log gates, in float32 at least."""
         wide = torch.promote_types(step.dtype, torch.float32)
         return -self.a_log.to(wide).exp()[:, None, None] * step
 
-    def _skipped(self, x: Tensor) -> Tensor:
+    def skipped(self, x: Tensor) -> Tensor:
+        """What the input adds to the output by itself."""
         return self.skip[:, None, None] * x
 
 
@@ -89,7 +91,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
     shape, dtype = spec.shape, dtype_of(spec.shape)
     c, b = (torch.randn(shape.batch, spec.number("groups"), shape.n, spec.number("state"), dtype=dtype) for _ in "cb")
     x = torch.randn(shape.batch, shape.heads, shape.n, shape.d_v, dtype=dtype)
-    return c, b, x, F.softplus(torch.randn(shape.batch, shape.heads, shape.n, 1, dtype=dtype) - 4)
+    return c, b, x, F.softplus(torch.randn(shape.batch, shape.heads, shape.n, 1, dtype=dtype) - 1)
 
 
 def flops_core(spec: Spec) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,7 +18,9 @@ from typing import Any
 from attnprof.contracts import Target
 from attnprof.device import device_named
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
+from attnprof.measure.point import FLOOR
 from attnprof.records import Point, plain
+from attnprof.sweeps.lifeline import die_with_asker
 from attnprof.targets import door
 from attnprof.targets.usage import Usage
 
@@ -38,6 +41,7 @@ class Child:
             params=request["params"],
             impl=request["impl"],
             usage=Usage.from_json(request["usage"]),
+            name=request.get("name"),
         )
         return {"name": self.target.name}
 
@@ -49,8 +53,18 @@ class Child:
         counted = count(self.found, point.shape, point.pass_, second_opinion=True)
         return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
 
+    def graph(self, request: Mapping[str, Any]) -> Answer:
+        """The graph record of the target, at a length at which that answers at once; None where it has no pattern."""
+        from attnprof.sweeps.graphs import graph_of
+
+        found = graph_of(self.found, Point.from_json(request["point"]), request["longest"])
+        return {"record": None if found is None else found.to_json()}
+
     def gate(self, request: Mapping[str, Any]) -> Answer:
-        """Whether the target computes what its reference does: in full once a form and pass, then at each length."""
+        """Whether the target computes what its reference does: in full once a form and pass, then at each length.
+
+        `passed`: another child has seen the whole of it already.
+        """
         from attnprof.measure.gate import at_length, check
 
         point = Point.from_json(request["point"])
@@ -59,7 +73,7 @@ class Child:
         whole, there = (*form, point.pass_), (*form, shape.n)
         where = device_named(device).where
         reasons: Mapping[str, str] = {}
-        if whole not in self.gated:
+        if whole not in self.gated and not request.get("passed"):
             reasons = check(self.found, shape, point.pass_, where)
         elif there not in self.gated:
             reasons = at_length(self.found, shape, where)
@@ -86,9 +100,21 @@ class Child:
         point = Point.from_json(request["point"])
         device = device_named(point.device)
         measured, reasons, flags = measure_target(
-            self.found, point.shape, point.pass_, device, budget_s=request["budget_s"]
+            self.found,
+            point.shape,
+            point.pass_,
+            device,
+            budget_s=request["budget_s"],
+            memory=request.get("memory", True),
+            floor=request.get("floor", FLOOR),
         )
         return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
+
+    def plan(self, request: Mapping[str, Any]) -> Answer:
+        """The jobs of a sweep over code that is not ours, which the parent never imports."""
+        from attnprof.sweeps.points import SweepRequest, plan
+
+        return {"jobs": [job.to_json() for job in plan(SweepRequest.from_json(request["ask"]), request["explicit"])]}
 
     @property
     def found(self) -> Target:
@@ -102,12 +128,16 @@ class Child:
             "open": self.open,
             "count": self.count,
             "gate": self.gate,
+            "graph": self.graph,
+            "plan": self.plan,
             "measure": self.measure,
             "free": self.free,
             "surroundings": self.surroundings,
         }
+        began = time.monotonic()
         try:
-            return {"ok": True, **does[request["do"]](request)}
+            answer = does[request["do"]](request)
+            return {"ok": True, **answer, "took_s": time.monotonic() - began}
         except Unsupported as error:
             return failure("unsupported", error.message, error.hint)
         except Failed as error:
@@ -117,7 +147,7 @@ class Child:
             return failure("input", error.message, error.hint)
         except NotImplementedError as error:
             return failure("unsupported", str(error), "another --device, or --pass forward")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return failure("oom" if out_of_memory(error) else "failed", f"{type(error).__name__}: {error}")
 
 
@@ -134,7 +164,9 @@ def failure(kind: str, message: str, hint: str = "") -> Answer:
 def serve(pipe: Connection, log: str) -> None:
     """Answer requests until the parent's end closes. An interrupt is the parent's to handle."""
     os.setsid()
+    die_with_asker(pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     redirect(log)
     child = Child()
     with contextlib.suppress(EOFError, ConnectionError):

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Point, Record, content_hash
+from attnprof.records import Record, content_hash
 from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
-from attnprof.sweeps.points import PlannedPoint, TargetPoints, label
-from attnprof.sweeps.run import sweep
-from attnprof.targets.usage import Usage
+from attnprof.sweeps.points import TargetPoints, label
+from attnprof.sweeps.run import Surroundings, sweep
 from attnprof.units import Value
 from attnprof.words import Executor
 
@@ -45,7 +44,10 @@ def submit(
     todo = [_without(job, done) for job in jobs if any(planned.key not in done for planned in job.points)]
     made = _executor(run.path / "jobs", executor, {"timeout_min": 24 * 60, **(options or {})})
     limits = dataclasses.asdict(budget)
-    sent = [(job, made.submit(carry_out, to_json(job), str(folder_of(run, job)), limits, static)) for job in todo]
+    sent = [
+        (job, made.submit(carry_out, json.dumps(job.to_json()), str(folder_of(run, job)), limits, static))
+        for job in todo
+    ]
     failed = []
     while sent:
         for job, handle in [pair for pair in sent if pair[1].done()]:
@@ -68,21 +70,13 @@ def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) ->
     """What a job does on its machine: sweep its points into `folder`, with children as everywhere."""
     path = Path(folder)
     with (RunFolder.open(path) if (path / HEADER).exists() else RunFolder.create(path, {})).lock() as run:
-        sweep([from_json(job)], run, Budget(**budget), lambda record: None, static=static)
-
-
-def to_json(job: TargetPoints) -> str:
-    """A job as text."""
-    points = [{"key": p.key, "point": p.point.to_json(), "flags": p.flags} for p in job.points]
-    plain = {"target": job.target, "params": dict(job.params), "impl": job.impl, "usage": job.usage.to_json()}
-    return json.dumps({**plain, "points": points})
-
-
-def from_json(text: str) -> TargetPoints:
-    """The job that `to_json` wrote."""
-    data = json.loads(text)
-    points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data.pop("points"))
-    return TargetPoints(points=points, usage=Usage.from_json(data.pop("usage")), **data)
+        sweep(
+            [TargetPoints.from_json(json.loads(job))],
+            run,
+            Budget(**budget),
+            Surroundings(lambda record: None),
+            static=static,
+        )
 
 
 def _without(job: TargetPoints, done: set[str]) -> TargetPoints:

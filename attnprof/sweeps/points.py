@@ -12,7 +12,7 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, Point, content_hash
+from attnprof.records import BASELINES, Point, content_hash, plain, revive
 from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
@@ -51,6 +51,12 @@ class SweepRequest:
         """The plain form that names the run's folder and stands in its header."""
         return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SweepRequest:
+        """The request that `to_json` wrote, once it has been JSON."""
+        several = {name: tuple(data[name]) for name in ("lengths", "targets", "passes")}
+        return cls(**{**data, **several, "shape": Shape(**data["shape"]), "usage": Usage.from_json(data["usage"])})
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedPoint:
@@ -84,21 +90,26 @@ class TargetPoints:
         """The request that makes a child find this target."""
         return {
             "do": "open",
+            "name": self.points[0].point.target if self.points else None,
             "target": self.target,
             "params": dict(self.params),
             "impl": self.impl,
             "usage": self.usage.to_json(),
         }
 
-    def find(self) -> Target:
-        """The target, under the name that records call it by."""
-        return door.find(
-            self.target,
-            params=self.params,
-            impl=self.impl,
-            usage=self.usage,
-            name=self.name,
-        )
+    def to_json(self) -> dict[str, Any]:
+        """The plain form, for another process or machine."""
+        points = [{"key": p.key, "point": p.point.to_json(), "flags": list(p.flags)} for p in self.points]
+        opening = {name: value for name, value in self.opening().items() if name not in ("do", "name")}
+        return {**opening, "points": points, "card": plain(self.card)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TargetPoints:
+        """The job that `to_json` wrote."""
+        points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data["points"])
+        usage, card = Usage.from_json(data["usage"]), data.get("card")
+        found = None if card is None else revive(Card, card)
+        return cls(data["target"], data["params"], data["impl"], usage, points, found)
 
 
 def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints, ...]:
@@ -204,8 +215,9 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
 
 
 def key_of(target: Target, point: Point) -> str:
-    """The content hash of a point, of the sources that the target is made of, and of torch."""
-    return content_hash([point.to_json(), sources.source_hash(target), version("torch")])
+    """The content hash of a point, of the sources that the target is made of, of torch, and of what measures it."""
+    measuring = "" if point.device is DeviceName.NONE else sources.measuring_hash()
+    return content_hash([point.to_json(), sources.source_hash(target), version("torch"), measuring])
 
 
 def label(target: str) -> str:

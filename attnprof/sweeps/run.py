@@ -1,215 +1,318 @@
-"""The parent's loop: each point is counted, gated, predicted and measured in its target's child, then recorded.
+"""The parent's loop: rounds of visits until the time is spent or every interval is tight. It is the only writer.
 
-The parent never imports torch and is the only writer. Targets take turns length by length, so that heat and noise are
-shared among them.
+First every target's shortest point, the baselines' before all; then the baselines at every length; then every other
+point once, forward before training and the longest length early, since that is what decides. From then on rounds: in
+each a fresh child a target, targets and points in random order, the cheapest points first where not all fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from attnprof.device.cpu import free_bytes
-from attnprof.errors import AttnprofError
-from attnprof.records import Cost, Measured, Point, Record, revive
+from attnprof.records import BASELINES, Record
+from attnprof.stats import ROUNDS
 from attnprof.store import RunFolder
-from attnprof.sweeps.outlook import Budget, Outlook, out_of_memory
-from attnprof.sweeps.points import PlannedPoint, TargetPoints
-from attnprof.sweeps.worker import Died, Worker
-from attnprof.usercode import causality_seen
-from attnprof.words import DeviceName, RecordKind, Status
+from attnprof.sweeps.lane import ORDER, Lane, Standing, Start, start
+from attnprof.sweeps.outlook import SAFE_SHARE, Budget, not_reached, too_long
+from attnprof.sweeps.points import TargetPoints
+from attnprof.sweeps.rounds import baselines_first, is_tight, shuffled
+from attnprof.sweeps.visit import Roof, Visitor
+from attnprof.sweeps.worker import Died
+from attnprof.words import RecordKind, Status
 
-ABREAST = 8
-COUNT_TIMEOUT_S = 300.0
+OPEN = 8  # children that wait at once in the first round
+PAGE_S, PAGE_SHARE = 10.0, 0.05  # kept back for the page until it is known what that takes
+AGAIN = (Status.FAILED, Status.KILLED)
 Watch = Callable[[Record], None]
 
 
-@dataclass(slots=True)
-class Lane:
-    """One target on its way: its child, and what has been learnt of it."""
+@dataclass
+class Surroundings:
+    """What a sweep is given of the world, so that a test may give it another.
 
-    job: TargetPoints
-    worker: Worker
-    outlook: Outlook = field(default_factory=Outlook)
-    faults: dict[str, str] = field(default_factory=dict)
+    `yardstick` measures the device's peaks once more, `graph` is told of a graph record, `told` of anything to be said,
+    `page` is called when there is something new to show. `began`: when the time of the whole began.
+    """
+
+    watch: Watch
+    start: Start = start
+    clock: Callable[[], float] = time.monotonic
+    began: float | None = None
+    page: Callable[[], None] = lambda: None
+    yardstick: Callable[[], Mapping[str, Any] | None] = lambda: None
+    beside: Callable[[], bool] = lambda: False
+    told: Callable[[str], None] = lambda text: None
+    graphs: bool = False
 
 
 def sweep(
     jobs: Sequence[TargetPoints],
     run: RunFolder,
     budget: Budget,
-    watch: Watch,
+    given: Surroundings,
     *,
     static: bool = False,
-    peak_flops_per_s: float | None = None,
     abreast: int = 1,
-    start: Callable[[TargetPoints, Path], Worker] = Worker,
-    free_bytes: Callable[[], int] = free_bytes,
+    seed: int = 0,
 ) -> None:
-    """Do every point that the run has no finished record of, and append its record.
+    """Visit every point that is worth it, and append its record after each visit.
 
-    `static` leaves measuring out, and then `abreast` children may work at once; `peak_flops_per_s` is what the device
-    reaches at best. A child that dies costs its point a status, never another point its record. On KeyboardInterrupt
-    the children are ended; what is recorded stays.
+    `static` leaves measuring out, and then `abreast` children may work at once. A child that dies costs its point a
+    status, never another point its record. On KeyboardInterrupt the children are ended; what is recorded stays.
     """
-    done = run.keys()
-    todo = [job for job in jobs if any(planned.key not in done for planned in job.points)]
-    for at in range(0, len(todo), ABREAST):
-        lanes = [
-            Lane(job, start(job, run.path / "children.log"), Outlook(peak_flops_per_s))
-            for job in todo[at : at + ABREAST]
-        ]
-        attempts = [Attempt(lane, planned, budget, static, free_bytes) for lane, planned in _turns(lanes, done)]
-        try:
-            for record in _records(attempts, abreast if static else 1):
-                run.append(record)
-                watch(record)
-        finally:
-            for lane in lanes:
-                lane.worker.close()
-
-
-def _records(attempts: Sequence[Attempt], abreast: int) -> Iterator[Record]:
-    """The records of the attempts: one after the other, or a thread a lane where nothing is timed."""
-    if abreast == 1:
-        yield from (attempt.record() for attempt in attempts)
-        return
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
-    lanes: dict[int, list[Attempt]] = {}
-    for attempt in attempts:
-        lanes.setdefault(id(attempt.lane), []).append(attempt)
-    with ThreadPoolExecutor(abreast) as pool:
-        futures = [pool.submit(lambda own: [a.record() for a in own], own) for own in lanes.values()]
-        for future in as_completed(futures):
-            yield from future.result()
-
-
-def _turns(lanes: Sequence[Lane], done: set[str]) -> Iterator[tuple[Lane, PlannedPoint]]:
-    """Points length by length, the targets taking turns."""
-    lengths = sorted({planned.point.shape.n for lane in lanes for planned in lane.job.points})
-    for n in lengths:
-        for lane in lanes:
-            for planned in lane.job.points:
-                if planned.point.shape.n == n and planned.key not in done:
-                    yield lane, planned
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One point being done: gathers what becomes its record."""
-
-    lane: Lane
-    planned: PlannedPoint
-    budget: Budget
-    static: bool
-    free_bytes: Callable[[], int]
-    status: Status = Status.OK
-    cost: Cost | None = None
-    measured: Measured | None = None
-    reasons: dict[str, str] = field(default_factory=dict)
-    flags: list[str] = field(default_factory=list)
-    seen: bool | None = None
-
-    def record(self) -> Record:
-        """Count, then measure where that makes sense."""
-        self.flags += self.planned.flags
-        if self._count() and not self.static and self._foreseen() and self._gated():
-            self._measure()
-        self.lane.outlook.saw(self.point, self.cost, self.measured)
-        return Record(
-            kind=RecordKind.COST,
-            key=self.planned.key,
-            point=self.labelled,
-            cost=self.cost,
-            measured=self.measured,
-            status=self.status,
-            reasons=self.reasons,
-            flags=tuple(dict.fromkeys(self.flags)),
+    known = {record.key: record for record in run.records()}
+    lanes = [
+        Lane(
+            job,
+            given.start(job, run.path / "children.log"),
+            [Standing.after(planned, known.get(planned.key)) for planned in job.points],
         )
+        for job in jobs
+    ]
+    for lane in lanes:
+        for standing in lane.points:
+            lane.outlook.saw(standing.point, standing.cost, standing.measured)
+            if standing.done and retried(standing, budget):
+                standing.renew()
+    graphs = {record.point.target for record in known.values() if record.kind is RecordKind.GRAPH}
+    course = Course(lanes, run, budget, given, random.Random(seed), graphs)
+    try:
+        course.static(abreast) if static else course.measured()
+    finally:
+        for lane in lanes:
+            lane.worker.close()
 
-    @property
-    def point(self) -> Point:
-        """The point itself."""
-        return self.planned.point
 
-    @property
-    def labelled(self) -> Point:
-        """The point, its causality that of a probe where nothing of the target's code is bound to the label."""
-        point = self.point
-        if self.seen is None or "causal" not in point.unknown:
-            return point
-        unknown = tuple(name for name in point.unknown if name != "causal")
-        return replace(point, shape=point.shape.replace(causal=self.seen), unknown=unknown)
-
-    def _count(self) -> bool:
-        answer = self._ask("count", COUNT_TIMEOUT_S)
-        if answer is None:
-            return False
-        self.cost = revive(Cost, answer["cost"])
-        self.reasons |= answer["reasons"]
-        self.flags += answer["flags"]
-        self.seen = causality_seen(answer["flags"])
+def retried(standing: Standing, budget: Budget) -> bool:
+    """Whether a point that ended with a status is worth another attempt: it failed, or its limit is another now."""
+    limit = standing.limit
+    if standing.status in AGAIN:
         return True
+    if standing.status is Status.OVER_BUDGET:
+        return limit is None or budget.total_s is None or budget.total_s > limit
+    if standing.status is Status.TIMEOUT:
+        return limit is None or budget.timeout_s > limit
+    if standing.status in (Status.PREDICTED_OOM, Status.OOM):
+        return _fits_now(standing)
+    return False
 
-    def _foreseen(self) -> bool:
-        """Whether the point fits into memory and time; its status says which it does not."""
-        assert self.cost is not None
-        free = self._free_bytes()
-        too_large = out_of_memory(self.point, self.cost, free) if free is not None else None
-        too_slow = self.lane.outlook.over_budget(self.point.pass_, self.cost, self.budget)
-        if too_large:
-            self._not_measured(Status.PREDICTED_OOM, too_large)
-        elif too_slow:
-            self._not_measured(Status.OVER_BUDGET, too_slow)
-        return not (too_large or too_slow)
 
-    def _free_bytes(self) -> int | None:
-        """What is free where the point would run; a device is asked through the child, which alone may touch it."""
-        if self.point.device is DeviceName.CPU:
-            return self.free_bytes()
-        answer = self._ask("free", COUNT_TIMEOUT_S, device=self.point.device)
-        return None if answer is None else answer["bytes"]
+def _fits_now(standing: Standing) -> bool:
+    """Whether there is more memory now than when a point did not fit; a device's own is asked for by the visit."""
+    from attnprof.device import device_named
+    from attnprof.sweeps.outlook import resident_bytes
+    from attnprof.words import DeviceName
 
-    def _gated(self) -> bool:
-        """Whether the target computes what its reference does; once it was found not to, no form of it is timed."""
-        shape = self.point.shape
-        form = f"{shape.level} {shape.causal} {shape.dtype} {shape.groups}"
-        if not self.lane.faults.get(form):
-            answer = self._ask("gate", COUNT_TIMEOUT_S)
-            if answer is None:
-                return False
-            self.lane.faults[form] = "; ".join(answer["reasons"].values())
-        why = self.lane.faults[form]
-        if why:
-            self._not_measured(Status.FAILED, f"it does not compute what its reference does: {why}")
-        return not why
+    if standing.point.device is not DeviceName.CPU or standing.cost is None:
+        return True
+    need = resident_bytes(standing.point, standing.cost)
+    free = device_named(standing.point.device).free_bytes()
+    if standing.status is Status.OOM:
+        return standing.limit is None or SAFE_SHARE * free > 2 * standing.limit
+    return need <= SAFE_SHARE * free
 
-    def _measure(self) -> None:
-        answer = self._ask("measure", self.budget.timeout_s, budget_s=self.budget.seconds)
-        if answer is not None:
-            self.measured = revive(Measured, answer["measured"])
-            self.reasons |= answer["reasons"]
-            self.flags += answer["flags"]
 
-    def _ask(self, what: str, timeout_s: float, **more: Any) -> dict[str, Any] | None:
-        """The child's answer, or None with the status and the reason set."""
-        request = {"do": what, "point": self.point.to_json(), **more}
+@dataclass
+class Course:
+    """One sweep on its way."""
+
+    lanes: list[Lane]
+    run: RunFolder
+    budget: Budget
+    given: Surroundings
+    order: random.Random
+    graphs: set[str]
+    reserve_s: float = field(init=False)
+    visitor: Visitor = field(init=False)
+    deadline: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        began = self.given.clock() if self.given.began is None else self.given.began
+        self.deadline = None if self.budget.total_s is None else began + self.budget.total_s
+        self.reserve_s = 0.0 if self.budget.total_s is None else min(PAGE_S, PAGE_SHARE * self.budget.total_s)
+        points = sum(not standing.done for lane in self.lanes for standing in lane.points)
+        roof = Roof(again=self._peak)
+        self.visitor = Visitor(self.budget, self.budget.sampling_s(points), roof, self.given.beside, self.given.clock)
+
+    def static(self, abreast: int) -> None:
+        """Count every point that has no cost; a thread a lane."""
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
+        todo = [lane for lane in self.lanes if any(not s.counted and not s.done for s in lane.points)]
+        if abreast == 1:
+            for lane in todo:
+                self._record(standing for standing in self._counted(lane))
+            return
+        with ThreadPoolExecutor(abreast) as pool:
+            futures = [pool.submit(lambda own: list(self._counted(own)), lane) for lane in todo]
+            for future in as_completed(futures):
+                self._record(future.result())
+
+    def measured(self) -> None:
+        """Measure in rounds."""
         try:
-            answer = self.lane.worker.ask(request, timeout_s)
-        except Died as death:
-            status = Status.TIMEOUT if death.timed_out else Status.OOM if death.signal == 9 else Status.FAILED
-            self._not_measured(status, f"{what}: {death}")
-            return None
-        if answer["ok"]:
-            return answer
-        if answer["kind"] == "input":
-            raise AttnprofError(answer["message"], hint=answer["hint"])
-        self._not_measured(answer["kind"], answer["message"])
-        return None
+            self._first_round()
+            self._show()
+            self._more_rounds()
+        finally:
+            self._record(self._left_over())
 
-    def _not_measured(self, status: Status, why: str) -> None:
-        self.status = status
-        self.reasons["measured" if self.cost is not None else "cost"] = why
+    def left_s(self) -> float:
+        """Seconds that are left of the whole for measuring."""
+        return math.inf if self.deadline is None else self.deadline - self.reserve_s - self.given.clock()
+
+    def _first_round(self) -> None:
+        self._measure_peak()
+        ordered = baselines_first([(lane.job.name, lane) for lane in self.lanes], self.order)
+        for lane in ordered:
+            self._begin(lane)
+        baselines = [lane for lane in ordered if lane.job.name in BASELINES]
+        for lane in baselines:
+            for standing in lane.points:
+                self._once(lane, standing)
+        others = [lane for lane in ordered if lane.job.name not in BASELINES]
+        for pass_ in ORDER:
+            for n in _longest_first(others):
+                for lane in shuffled(others, self.order):
+                    for standing in lane.points:
+                        if standing.point.pass_ is pass_ and standing.point.shape.n == n:
+                            self._once(lane, standing)
+        for lane in self.lanes:
+            lane.worker.close()
+
+    def _begin(self, lane: Lane) -> None:
+        """A target's first points, which run whatever is predicted of them, and the cost and the graph of all."""
+        if self.left_s() <= 0 or all(standing.done or standing.rounds for standing in lane.points):
+            return
+        for standing in lane.first:
+            self._once(lane, standing, first=True)
+        for standing in lane.points:
+            if self._open(standing) and not standing.counted and not self.visitor.count(lane, standing):
+                self._record([standing])
+        if self.given.graphs:
+            self._graph(lane)
+        self._make_room(lane)
+
+    def _once(self, lane: Lane, standing: Standing, *, first: bool = False) -> None:
+        """The first round of a point, where it has had none and there is time."""
+        if not self._open(standing):
+            return
+        self.visitor.foresee(lane, standing)
+        least = standing.forecast.least_s if standing.forecast else 0.0
+        if self.left_s() <= 0 or (least > self.left_s() and not first):
+            return
+        if self.visitor.count(lane, standing):
+            self.visitor.measure(lane, standing, first=first)
+        self._record([standing])
+        self._make_room(lane)
+
+    def _more_rounds(self) -> None:
+        while chosen := self._chosen():
+            self._measure_peak()
+            visited = 0
+            for lane in shuffled(self.lanes, self.order):
+                for standing in shuffled([s for s in lane.points if id(s) in chosen], self.order):
+                    if standing.took_s <= self.left_s():
+                        self.visitor.measure(lane, standing)
+                        self._record([standing])
+                        visited += 1
+                lane.worker.close()
+            if not visited:
+                return
+            self._show()
+
+    def _chosen(self) -> set[int]:
+        """The points of another round: those whose interval is not tight, the baselines and the cheapest first.
+
+        As long as points lack rounds, no more of them are taken than can have all that they lack.
+        """
+        open_ = [
+            (standing.rounds >= ROUNDS, lane.job.name not in BASELINES, standing.took_s, i, standing)
+            for lane in self.lanes
+            for i, standing in enumerate(lane.points)
+            if standing.rounds and not standing.lost and standing.rounds < self.budget.rounds
+            if not is_tight(standing.measured)
+        ]
+        lacking = max((ROUNDS - entry[-1].rounds for entry in open_), default=0)
+        left, found = self.left_s() / max(1, lacking), set[int]()
+        for *_, took, _, standing in sorted(open_, key=lambda entry: entry[:4]):
+            left -= took
+            if left > 0:
+                found.add(id(standing))
+        return found
+
+    def _show(self) -> None:
+        """What is known by now, for a reader; what showing it takes is kept back for the last time."""
+        began = self.given.clock()
+        self.given.page()
+        self.reserve_s = max(self.reserve_s, self.given.clock() - began)
+
+    def _open(self, standing: Standing) -> bool:
+        return not standing.done and not standing.rounds
+
+    def _left_over(self) -> Iterator[Standing]:
+        """The points that had no turn: they say so, and are tried again by the same command."""
+        for lane in self.lanes:
+            for standing in lane.points:
+                if self._open(standing):
+                    slow = too_long(standing.forecast, self.budget)
+                    why = slow or not_reached(standing.forecast, self.budget)
+                    standing.ends(Status.OVER_BUDGET, why, self.budget.total_s if slow else None)
+                    yield standing
+
+    def _counted(self, lane: Lane) -> Iterator[Standing]:
+        for standing in lane.points:
+            if not standing.counted and not standing.done:
+                self.visitor.count(lane, standing)
+                yield standing
+        lane.worker.close()
+
+    def _record(self, standings: Iterable[Standing]) -> None:
+        for standing in standings:
+            record = standing.record()
+            self.run.append(record)
+            self.given.watch(record)
+
+    def _graph(self, lane: Lane) -> None:
+        """The graph record of a target, where the run has none."""
+        if lane.job.name in self.graphs:
+            return
+        longest = max(standing.point.shape.n for standing in lane.points)
+        request = {"do": "graph", "point": lane.points[0].point.to_json(), "longest": longest}
+        try:
+            answer = lane.worker.ask(request, self.budget.timeout_s)
+        except Died as death:
+            answer = {"ok": False, "message": str(death)}
+        if not answer["ok"]:
+            self.given.told(f"no graph of {lane.job.name}: {answer['message']}")
+        elif answer["record"] is not None:
+            self.run.append(Record.from_json(answer["record"]))
+
+    def _make_room(self, last: Lane) -> None:
+        """Close a child that waits, where there are many."""
+        waiting = [lane for lane in self.lanes if lane is not last and lane.worker.running]
+        for lane in waiting[: max(0, len(waiting) + 1 - OPEN)]:
+            lane.worker.close()
+
+    def _measure_peak(self) -> None:
+        """The device's peaks at the beginning of a round: the roof, and how far the machine itself drifts."""
+        self.visitor.roof.renew()
+
+    def _peak(self) -> float | None:
+        found = self.given.yardstick()
+        if found is None:
+            return None
+        self.visitor.roof.dtype = str(found["dtype"])
+        self.run.extend("yardsticks", dict(found))
+        return float(found["matmul_flops_per_s"])
+
+
+def _longest_first(lanes: Sequence[Lane]) -> list[int]:
+    """The lengths in the order of what they tell: the shortest, which says what to expect, the longest, the others."""
+    lengths = sorted({standing.point.shape.n for lane in lanes for standing in lane.points})
+    return list(dict.fromkeys(lengths[:1] + lengths[-1:] + lengths[1:]))

@@ -11,83 +11,139 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from attnprof.device.instruments.memory_bounds import oom_kills
+from attnprof.errors import AttnprofError
 from attnprof.sweeps.child import serve
-from attnprof.sweeps.points import TargetPoints
 
 PRELOADED = ["attnprof.sweeps.nursery"]
-OPENING_S = 120.0
+STARTS = 5
+WITHOUT_SERVER = 255  # what multiprocessing makes of a child's exit code when the server that forked it is gone
 Serve = Callable[[Connection, str], None]
 
 
 class Died(Exception):
-    """A child ended, or was ended, before it answered. `signal` is what killed it, if anything did."""
+    """A child ended, or was ended, before it answered.
 
-    def __init__(self, message: str, *, signal: int | None = None, timed_out: bool = False) -> None:
+    `signal` is what killed it, if anything did; `oom`: the kernel says that it killed something for memory meanwhile;
+    `orphaned`: the server that it was forked from died, which says nothing of what it was doing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        signal: int | None = None,
+        timed_out: bool = False,
+        oom: bool = False,
+        orphaned: bool = False,
+    ) -> None:
         super().__init__(message)
         self.signal = signal
         self.timed_out = timed_out
+        self.oom = oom
+        self.orphaned = orphaned
 
 
 class Worker:
-    """One child for one target, started when first asked and started anew after it died."""
+    """One child, started when first asked and started anew after it died; `opening` is what each is asked first."""
 
-    def __init__(self, job: TargetPoints, log: Path | None = None, serve: Serve = serve) -> None:
-        self.job = job
+    def __init__(self, opening: Mapping[str, Any] | None, log: Path | None = None, serve: Serve = serve) -> None:
+        self.opening = opening
         self.log = log
         self.serve = serve
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._killed = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a child."""
+        return self._process is not None
 
     def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
-        if self._process is None:
-            self._start()
-            opened = self._exchange(self.job.opening(), OPENING_S)
-            if not opened["ok"]:
-                return opened
-        return self._exchange(request, timeout_s)
+        for last in (False, True):
+            try:
+                return self._asked(request, timeout_s)
+            except Died as death:
+                if last or not death.orphaned:
+                    raise
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         """End the child and whatever it started."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+            self._process.join(5)
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
 
+    def _asked(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._process is None:
+            self._start()
+            if self.opening is not None:
+                opened = self._exchange(self.opening, timeout_s)
+                if not opened["ok"]:
+                    self.close()
+                    return opened
+        return self._exchange(request, timeout_s)
+
     def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
-        self._pipe, theirs = context.Pipe()
         log = str(self.log) if self.log else os.devnull
-        self._process = context.Process(target=self.serve, args=(theirs, log), daemon=True)
-        self._process.start()
-        theirs.close()
+        for attempt in range(STARTS):
+            self._pipe, theirs = context.Pipe()
+            process = context.Process(target=self.serve, args=(theirs, log), daemon=True)
+            try:
+                process.start()
+            except (EOFError, OSError, RuntimeError) as error:
+                self._pipe.close()
+                if attempt == STARTS - 1:
+                    raise AttnprofError(
+                        f"no process can be started: {error}", hint="see the limits of this machine: ulimit -a"
+                    ) from error
+                time.sleep(0.1 * (attempt + 1))  # the server died: it is noticed, and started anew, at the next start
+            else:
+                self._process, self._killed = process, oom_kills()
+                break
+            finally:
+                theirs.close()
 
     def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         assert self._pipe is not None
+        began = time.monotonic()
         try:
             self._pipe.send_bytes(json.dumps(request).encode())
             if not self._pipe.poll(timeout_s):
                 self.close()
                 raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
-            return json.loads(self._pipe.recv_bytes())
+            answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             raise self._buried() from None
+        answer["here_s"] = time.monotonic() - began  # by this process' clock, beside the child's own `took_s`
+        return answer
 
     def _buried(self) -> Died:
-        self._process.join()
-        code = self._process.exitcode
+        self._process.join(10)
+        code, killed = self._process.exitcode, oom_kills() > self._killed
         self.close()
+        if code is None or code == WITHOUT_SERVER:
+            return Died("the process and the server that it came from ended", orphaned=True)
         if code < 0:
-            return Died(f"the process was killed by {signal.Signals(-code).name}", signal=-code)
+            by = signal.Signals(-code).name
+            why = ", and the kernel says that it killed for want of memory" if killed and code == -9 else ""
+            return Died(f"the process was killed by {by}{why}", signal=-code, oom=killed and code == -9)
         return Died(f"the process ended with exit code {code}")

@@ -11,12 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import LayeredTarget, Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.models.lookup import is_model
+from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
+from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
+
+NAMED = 6
 
 
 def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
@@ -30,6 +35,8 @@ def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, *
 
         return wrapped(thing, Provenance.of_object(thing), impl=impl, usage=with_arguments)
     text = thing
+    if is_stack(text) or is_model(text):
+        return find(text, impl=impl, usage=said, params=parameters)
     if thing.endswith(".py") and (only := only_object(Path(thing))) is not None:
         text = f"{thing}:{only}"
     if is_code(text):
@@ -50,12 +57,51 @@ def find(
     `params` sets parameters of a scheme or pattern file, `usage` says how a module is made and called; `impl` is
     what computes it. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
     """
+    if is_model(text):
+        return _stack(_model_as_stack(text), params or {}, impl, usage or Usage()).renamed(name or text)
+    if is_stack(text):
+        return _stack(text, params or {}, impl, usage or Usage())
     found = _found(text, params or {}, impl, (usage or Usage()).of_target(text))
     return found if name in (None, found.name) else found.renamed(name)
 
 
+def is_stack(text: str) -> bool:
+    """Whether a text is that of a stack, or the file of one."""
+    return is_stack_text(text) or text.endswith(".toml")
+
+
+def _model_as_stack(text: str) -> str:
+    from attnprof.models.lookup import model_named
+    from attnprof.models.stack_words import stack_text
+
+    return stack_text(model_named(text).architecture)
+
+
+def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:
+    from attnprof.targets.stack import stack
+
+    if params:
+        raise AttnprofError(
+            "a stack has no parameters to --set", hint="say them in its text: 5 sliding_window window=8"
+        )
+    found = stack(text, lambda name, given, own: _found(name, given, own, usage.of_target(name)), impl)
+    if usage != Usage() and not any(isinstance(mixer, UserCode) for mixer in found.mixers):
+        raise AttnprofError(
+            f"no layer of `{found.name}` is code of yours, of which it could be said how it is made or called",
+            hint="parameters of a layer stand in the stack's text: 5 sliding_window window=8",
+        )
+    return found
+
+
+def find_mixer(name: str, params: Mapping[str, Value], impl: str | None) -> Target:
+    """The mixer of a layer of a stack: whatever a text finds, but another stack."""
+    return _found(name, params, impl, Usage())
+
+
 def is_code(text: str) -> bool:
     """Whether a text finds a user's code: an attribute of a file or package."""
+    if is_stack(text) or is_model(text):
+        return False
     file, colon, attribute = text.rpartition(":")
     return bool(file and colon) and attribute.isidentifier()
 
@@ -92,6 +138,10 @@ def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
 
 def _unknown(text: str) -> AttnprofError:
     """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
+    file, colon, attribute = text.rpartition(":")
+    if colon and not (file and attribute.isidentifier()):
+        written = f"{file or 'file.py'}:{attribute if attribute.isidentifier() else 'Class'}"
+        return AttnprofError(f"{text!r} is half a name", hint=f"file.py:Class or package.module:Class, so: {written}")
     package, dot, name = text.rpartition(".")
     if dot and name.isidentifier() and package.replace(".", "").isidentifier():
         return AttnprofError(f"unknown scheme {text!r}", hint=f"a class of a package has a colon: {package}:{name}")
@@ -119,6 +169,6 @@ def only_object(path: Path) -> str | None:
     if len(own) > 1:
         raise AttnprofError(
             f"{path} defines no function `pattern`, and {len(own)} classes and functions",
-            hint=f"name one: {', '.join(f'{path}:{name}' for name in own)}",
+            hint=f"name one: {', '.join(f'{path}:{name}' for name in own[:NAMED])}{', ...' if own[NAMED:] else ''}",
         )
     return own[0] if own else None

@@ -39,6 +39,13 @@ def first_width(module: nn.Module) -> int | None:
     return next((w for part in module.modules() if (w := _width(part)) is not None), None)
 
 
+def own_width(module: nn.Module) -> int | None:
+    """The width of its first layer; where no layer says so, that of its first table of weights."""
+    width = first_width(module)
+    tables = (parameter.shape[0] for parameter in module.parameters() if parameter.dim() == len("DD"))
+    return next(tables, None) if width is None else width
+
+
 def _width(part: nn.Module) -> int | None:
     """The width of the rows that a layer takes, where it is one of torch's that say so."""
     from torch import nn

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
+from attnprof.units import Value, parse_value
 
 if TYPE_CHECKING:
     import torch
@@ -53,8 +54,8 @@ def checked_module(source: str, found: Any) -> nn.Module:
 
     if not isinstance(found, nn.Module):
         raise AttnprofError(
-            f"{source} makes a {type(found).__name__}",
-            hint="a target makes an nn.Module; a function of its own takes q, k and v",
+            f"{source} makes something of type {type(found).__name__}, and no nn.Module",
+            hint="a class is one of nn.Module, a factory returns one; a function of its own takes q, k and v",
         )
     return found
 
@@ -70,3 +71,13 @@ def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Modu
             return function(*streams, **{**extra, **named})
 
     return Function()
+
+
+def plainly(value: Any) -> Value:
+    """An argument as a record holds it: what is no plain value by its type's name."""
+    return value if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__
+
+
+def at_length(value: Any, n: int) -> Any:
+    """An argument with `{n}` replaced by the length."""
+    return parse_value(value.replace("{n}", str(n))) if isinstance(value, str) and "{n}" in value else value

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory, place_of
 from attnprof.pattern import Card, Pattern
 from attnprof.shapes import Shape
+from attnprof.targets.accepted import length_near
 from attnprof.targets.call_names import by_name
 from attnprof.targets.call_text import call_of, input_of
 from attnprof.targets.calling import Calling, ModuleFacts, followed
 from attnprof.targets.calls import CallForm, InputKind
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.configs import ConfigClass, config_class, config_file
-from attnprof.targets.made_sizes import first_width, sizes_in, sizes_of_module
-from attnprof.targets.making import as_module, cast, checked_module, copied, made
+from attnprof.targets.made_sizes import first_width, own_width, sizes_in, sizes_of_module
+from attnprof.targets.making import as_module, at_length, cast, checked_module, copied, made, plainly
 from attnprof.targets.scheme import torch_dtype
 from attnprof.targets.signatures import (
     LAYER_NUMBERS,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 LABELS = ("level", "causal", "heads", "kv_heads", "head_dim", "v_head_dim")
 SHOWN_KEYS = 12
+SMALL_N = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +99,11 @@ class ModuleTarget:
     def parameters(self) -> Mapping[str, Value]:
         """The arguments of the constructor and its config as given; what is no plain value by its type's name."""
         given = {**self.given_to_config, **self.usage.arguments}
-        return {name: _plainly(value) for name, value in given.items()}
+        return {name: plainly(value) for name, value in given.items()}
 
     def resolve(self, n: int) -> dict[str, Value]:
         """The arguments at length n: `{n}` replaced."""
-        return {name: _at_length(value, n) for name, value in self.parameters.items()}
+        return {name: at_length(value, n) for name, value in self.parameters.items()}
 
     def renamed(self, name: str) -> ModuleTarget:
         """The same target under another name."""
@@ -116,7 +118,19 @@ class ModuleTarget:
         """The sizes that it has whatever is asked for: of its arguments, or of the module that was built."""
         if self.built:
             return sizes_of_module(self.code)
-        return {**sizes_in(self.given_to_config), **sizes_in(self.usage.arguments)}
+        stated = {**sizes_in(self.given_to_config), **sizes_in(self.usage.arguments)}
+        return {**self._own_width(), **stated}
+
+    def _own_width(self) -> dict[str, int]:
+        """The width that it has where nothing of its constructor or config decides it."""
+        bound = {*sizes_taken(self.code).values(), *(sizes_taken(self.config.kind).values() if self.config else ())}
+        if self.function or "dim" in bound or self.usage.call or self.usage.inputs:
+            return {}
+        try:
+            width = own_width(self._small(Shape(n=SMALL_N)))
+        except AttnprofError:
+            return {}  # it cannot be made: whoever makes it says why
+        return {} if width is None else {"dim": width}
 
     @property
     def defaults(self) -> Mapping[str, int]:
@@ -174,7 +188,8 @@ class ModuleTarget:
         try:
             return by_name(self._code_of_call(shape), described, function=self.function, projects=projects)
         except AttnprofError as error:
-            raise AttnprofError(f"{self.source}: {error.message}", hint=error.hint) from error
+            own = error.message.startswith(self.source)
+            raise AttnprofError(error.message if own else f"{self.source}: {error.message}", hint=error.hint) from error
 
     def _code_of_call(self, shape: Shape) -> Callable[..., Any]:
         """What is called; a factory's module has to be made to know."""
@@ -226,7 +241,7 @@ class ModuleTarget:
             if out_of_memory(error):
                 raise
             why = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
-            told = ", ".join(f"{name}={_plainly(value)!r}" for name, value in given.items())
+            told = ", ".join(f"{name}={plainly(value)!r}" for name, value in given.items())
             raise Failed(
                 f"{self.source} cannot be made{place_of(error, self.files, self.source)}: {why}",
                 hint=f"it was made with ({told}); {self.takes}",
@@ -234,11 +249,11 @@ class ModuleTarget:
 
     def _given(self, shape: Shape) -> dict[str, Any]:
         """The arguments of its constructor at a shape: sizes, the number of a layer, a config, and what is given."""
-        own = {name: _at_length(value, shape.n) for name, value in self.usage.arguments.items()}
+        own = {name: at_length(value, shape.n) for name, value in self.usage.arguments.items()}
         numbers = {name: 0 for name in required(self.code) or () if name in LAYER_NUMBERS}
         given = {**self._sizes_of(self.code, own, shape), **numbers}
         if self.config is not None:
-            said_of = {name: _at_length(value, shape.n) for name, value in self.given_to_config.items()}
+            said_of = {name: at_length(value, shape.n) for name, value in self.given_to_config.items()}
             sizes = self._sizes_of(self.config.kind, said_of, shape)
             given[self.config.parameter] = self.config.made(self.source, {**sizes, **said_of})
         return {**given, **own}
@@ -268,6 +283,13 @@ class ModuleTarget:
             )
         seen: Mixing = self.known[family]
         return seen
+
+    def length_near(self, shape: Shape) -> int | None:
+        """The length of a shape where it runs there, else the nearest at which it does; None where there is none."""
+        from attnprof.torch_private import without_modes
+
+        with without_modes():
+            return length_near(self._made, self.calling(shape), shape, self.mixing(shape).layout)
 
     def _check_layout(self, shape: Shape) -> None:
         fitting = [layout for layout in Layout if layout.of_streams is self.takes_streams(shape)]
@@ -323,15 +345,3 @@ class ModuleTarget:
 def _family(shape: Shape) -> tuple[Any, ...]:
     """What a probe's answer depends on, beside the code."""
     return shape.dim, shape.heads, shape.groups, shape.causal
-
-
-def _plainly(value: Any) -> Value:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__
-
-
-def _at_length(value: Any, n: int) -> Any:
-    if isinstance(value, str) and "{n}" in value:
-        from attnprof.units import parse_value
-
-        return parse_value(value.replace("{n}", str(n)))
-    return value

@@ -94,7 +94,12 @@ def wrapped(
     if built:
         _refuse(usage, origin, "is built already, so that --arg comes too late", hint="name its class instead")
     if not callable(thing):
-        raise AttnprofError(f"{origin.text} is a {type(thing).__name__}", hint=f"a target is {WHAT}")
+        raise AttnprofError(f"{origin.text} is of type {type(thing).__name__}", hint=f"a target is {WHAT}")
+    if inspect.isclass(thing) and not _is_module_class(thing):
+        raise AttnprofError(
+            f"{origin.text} is a class, and not one of nn.Module",
+            hint=f"derive it: class {thing.__name__}(nn.Module), with super().__init__() and forward(self, x)",
+        )
     function = not built and not inspect.isclass(thing) and not _makes_module(thing, usage)
     files = (*origin.files, *((usage.config,) if usage.config else ()))
     return ModuleTarget(origin.text, origin.name, thing, usage, files, function=function, built=built)
@@ -132,6 +137,12 @@ def _pattern(thing: Any, origin: Provenance, impl: str | None) -> Target | None:
 def _drawn(origin: Provenance, draw: Callable[..., Expr], title: str, impl: str | None) -> Target:
     card = replace(OWN_CARD, title=title)
     return as_it_looks(CatalogTarget.of(Entry(origin.name, origin.path, card, draw), {}, impl))
+
+
+def _is_module_class(kind: type) -> bool:
+    """Whether instances of a class are modules: nothing is one before torch is loaded."""
+    home = sys.modules.get("torch.nn.modules.module")
+    return home is not None and issubclass(kind, vars(home)["Module"])
 
 
 def _is_torch(thing: Any, module: str, name: str) -> bool:

@@ -116,7 +116,7 @@ class CatalogTarget(Stated):
 
     def build(self, shape: Shape) -> nn.Module:
         """The core, the attention layer, or the block, of all layers that the scheme repeats."""
-        self._check(shape)
+        self.check(shape)
         if shape.level is Level.BLOCK:
             return self._blocks(shape).to(torch_dtype(shape))
         layers = [self._layer(shape, layer) for layer in range(self.layers)]
@@ -229,11 +229,11 @@ class CatalogTarget(Stated):
             inner = shape.replace(m=None)
             encoder = self._blocks(shape.replace(n=shape.keys, m=None, causal=False))
         layers, after = self._repeated(inner)
-        ffn = self._feed_forward(inner)
+        ffn = self.feed_forward(inner)
         chosen = accepted(blocks, **self.resolve(shape.n))
         return blocks(inner, layers, ffn, encoder=encoder, reads_context=self.reads_context, after=after, **chosen)
 
-    def _feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
+    def feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
         """What makes the FFN of a block: the experts of `switch` where they are asked for; None for the plain one."""
         asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
         if asked == "plain":
@@ -246,19 +246,23 @@ class CatalogTarget(Stated):
 
     def _repeated(self, shape: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
         """The attention layers of a stack of blocks, each to stand in one, and what the scheme puts after them."""
-        from torch import nn
-
-        stack = self.scheme and self.scheme.stacked
         layers, after = [], []
         for first in range(0, shape.depth * self.layers, self.layers):
-            group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
-            whole = stack(group, Level.ATTENTION) if stack else nn.Sequential(*group)
-            parts = list(whole) if isinstance(whole, nn.Sequential) else [whole]
+            parts = self.attention_layers(shape, first)
             layers += parts[: self.layers]
             after += parts[self.layers :]
         if after and shape.depth > 1:
             raise Unsupported(f"{self.name} merges tokens after its layers: they cannot be repeated", hint="--depth 1")
         return layers, after
+
+    def attention_layers(self, shape: Shape, first: int = 0) -> list[nn.Module]:
+        """The layers of its smallest stack, numbered from `first`, and what the scheme puts after them."""
+        from torch import nn
+
+        stack = self.scheme and self.scheme.stacked
+        group = [self._layer(shape, layer) for layer in range(first, first + self.layers)]
+        whole = stack(group, Level.ATTENTION) if stack else nn.Sequential(*group)
+        return list(whole) if isinstance(whole, nn.Sequential) else [whole]
 
     def _layer(self, shape: Shape, layer: int) -> nn.Module:
         from attnprof.layers.attention import QKV, Attention
@@ -273,7 +277,8 @@ class CatalogTarget(Stated):
         project = scheme.projections(spec) if scheme and scheme.projections else QKV(shape)
         return Attention(shape, project, core)
 
-    def _check(self, shape: Shape) -> None:
+    def check(self, shape: Shape) -> None:
+        """Raise `Unsupported` for a shape that the scheme is not defined for, or that is not written."""
         if not self.entry.has_maths:
             hint = self.card.instead or f"attnprof graph {self.name}; `attnprof list` says which schemes have a cost"
             raise Unsupported(f"{self.name} is described as a graph only: its maths is not written", hint=hint)

@@ -42,13 +42,13 @@ class Stated:
         """Whether the shape asks for an encoder over m tokens and a decoder over n."""
         raise NotImplementedError
 
-    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """The closed count of distinct edges of one layer and head."""
-        return self._of_head(self.entry.edges, shape, layer, head)
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
+        """The closed count of distinct edges of one layer and head; with `later`, of as many tokens more."""
+        return self._of_head(self.entry.edges, shape, layer, head, later)
 
-    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """The closed count of query-key pairs of one layer and head, keys that are slots included."""
-        return self._of_head(self.entry.pairs, shape, layer, head)
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
+        """The closed count of query-key pairs of one layer and head, keys that are slots included; `later` as above."""
+        return self._of_head(self.entry.pairs, shape, layer, head, later)
 
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width d of a key that scores take beside q k, in one layer and head: positions, labels.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from attnprof.targets import catalog
-from tests.cli.console import attnprof
+from tests.cli.console import ENV, attnprof, command
 
 HEAVY = ("torch", "numpy", "scipy", "networkx", "plotly", "sympy", "jinja2")
 
@@ -121,3 +123,28 @@ def test_the_answer_takes_a_quarter_of_a_second_of_processor_time(arguments: lis
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert min(taken) < 0.25
+
+
+STREAMS = {
+    "a closed standard output": ("exec >&-; exec {}", {}),
+    "both closed": ("exec >&- 2>&-; exec {}", {}),
+    "no UTF-8": ("exec {}", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}),
+    "no home": ("unset HOME; exec {}", {}),
+    "a reader that goes": ("{} | true", {}),
+}
+
+
+@pytest.mark.parametrize(("line", "settings"), STREAMS.values(), ids=STREAMS)
+def test_any_stream_will_do(line: str, settings: dict[str, str]) -> None:
+    text = line.format(shlex.join(command("list")))
+    done = subprocess.run(["bash", "-c", text], env={**ENV, **settings}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_path_that_is_no_text_is_one_clear_message(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*command("report"), b"/nowhere/\xff[b]"], env=ENV, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "\\udcff[b] is not a run" in done.stderr

@@ -65,7 +65,19 @@ def test_cost_of_a_mask_mod(folder: Path) -> None:
 
 
 def test_sweep_of_a_mask_mod_counts_and_measures(folder: Path) -> None:
-    asked = ("sweep", "masks.py:causal", "--lengths", "64,128", *SIZES, "--time-budget", "0.2", "--out", "run")
+    asked = (
+        "sweep",
+        "masks.py:causal",
+        "--lengths",
+        "64,128",
+        *SIZES,
+        "--rounds",
+        "1",
+        "--time-budget",
+        "0.1",
+        "--out",
+        "run",
+    )
     run = attnprof(*asked, cwd=folder)
     assert run.code == 0, run.err
     assert "4 ok" in run.err + run.out
@@ -109,7 +121,19 @@ def test_cost_and_graph_of_flex_attention_in_a_module(folder: Path) -> None:
 
 
 def test_sweep_of_flex_attention_goes_on_without_a_backward(folder: Path) -> None:
-    asked = ("sweep", "flex.py:Flex", "--lengths", "128", "--pass", "forward,train", *SIZES, "--time-budget", "0.2")
+    asked = (
+        "sweep",
+        "flex.py:Flex",
+        "--lengths",
+        "128",
+        "--pass",
+        "forward,train",
+        *SIZES,
+        "--rounds",
+        "1",
+        "--time-budget",
+        "0.1",
+    )
     run = attnprof(*asked, "--out", "flexrun", cwd=folder)
     assert run.code == 0, run.err
     text = run.err + run.out

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from attnprof.store import RunFolder
@@ -20,7 +21,8 @@ from attnprof.pattern import Band, Global
 def pattern(n, *, width=8):
     return Band(width, width) | Global(2)
 """
-SMALL = ("--dim", "32", "--heads", "2", "--time-budget", "0.2")
+TINY = ("--dim", "32", "--time-budget", "0.05", "--rounds", "1")
+SMALL = (*TINY, "--heads", "2")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
     assert all(r.cost and r.cost.flops_executed and r.measured and r.measured.wall_s for r in records)
     assert f"page: {out / 'report.html'}" in said
     assert "ETA" in said
+    assert said.splitlines()[0] == "planning dense, sliding_window"
 
 
 def test_the_header_says_how_to_do_it_again(run: tuple[Path, str]) -> None:
@@ -53,6 +56,7 @@ def test_the_header_says_how_to_do_it_again(run: tuple[Path, str]) -> None:
     assert header["command"].startswith("attnprof sweep dense sliding_window --lengths 64,128")
     assert header["environment"]["cores_usable"] >= 1
     assert header["calibration"]["matmul_flops_per_s"] > 0
+    assert [set(one) >= {"matmul_flops_per_s", "copy_bytes_per_s"} for one in header["yardsticks"]] == [True]
 
 
 def test_the_same_command_measures_nothing_again(run: tuple[Path, str]) -> None:
@@ -66,9 +70,10 @@ def test_the_same_command_measures_nothing_again(run: tuple[Path, str]) -> None:
 
 
 def test_another_sweep_is_not_written_over_a_run(run: tuple[Path, str]) -> None:
-    refused = attnprof("sweep", "dense", "--lengths", "64", "--out", run[0], *SMALL)
+    refused = attnprof("sweep", "dense", "--lengths", "64", "--out", run[0], *SMALL, "--batch", "2")
     assert refused.code == 1
-    assert "another sweep" in refused.err
+    assert "another sweep: it differs in shape" in refused.err
+    assert "--fresh" in refused.err
     assert "Traceback" not in refused.err
 
 
@@ -92,6 +97,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) ->
     process.wait()
     kept = {r.key: r for r in RunFolder.open(out).records()}
     assert 3 <= len(kept) < 12
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(out) in " ".join(p.info["cmdline"] or ())]
     shard = next(out.glob("records-*.jsonl"))
     shard.write_bytes(shard.read_bytes() + b'{"schema_version": 1, "torn')
     resumed = attnprof(*ask, "--json")
@@ -101,6 +107,76 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_finished(tmp_path: Path) ->
     after = {r.key: r for r in RunFolder.open(out).records()}
     assert len(after) == 12
     assert all(after[key] == record for key, record in kept.items())
+
+
+def test_an_interrupt_leaves_a_page_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "a [b] c"
+    ask = ("sweep", "dense", "sliding_window", "--lengths", "64,128,256", "--out", out, *SMALL)
+    process = subprocess.Popen(command(*ask), env=ENV, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while lines(out) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert (out / "report.html").is_file()
+    assert f"page: {out / 'report.html'}" in said
+    assert f"--out '{out}'" in said.splitlines()[-1]
+    assert len(RunFolder.open(out).records()) >= 12
+
+
+def test_another_environment_is_not_mixed_in_and_a_run_grows(tmp_path: Path) -> None:
+    ask = ("sweep", "dense", "--out", tmp_path / "r", "--pass", "forward", "--no-page", "--json", *SMALL)
+    assert attnprof(*ask, "--lengths", "64").code == 0
+    grown = attnprof(*ask, "--lengths", "64,96")
+    assert [r["point"]["n"] for r in grown.data["records"]] == [64, 64, 96, 96][::2] or grown.code == 0
+    assert "done" in grown.err
+    other = subprocess.run(
+        command(*ask, "--lengths", "64,96"), env={**ENV, "MKL_DYNAMIC": "FALSE"}, capture_output=True, text=True
+    )
+    assert other.returncode == 1
+    assert "begun in another environment: settings" in other.stderr
+    assert "--fresh" in other.stderr
+
+
+NASTY = """
+import os, sys
+print("hello on stdout at import")
+import torch
+
+
+class Raises(torch.nn.Module):
+    def forward(self, x):
+        raise RuntimeError("backward [/boom] of [b, n, d]")
+
+
+class Fine(torch.nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.a = torch.nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.a(x)
+"""
+
+
+def test_what_a_users_file_does_stays_in_its_child(tmp_path: Path) -> None:
+    own = tmp_path / "nasty.py"
+    own.write_text(NASTY)
+    ask = ("sweep", "--lengths", "64,128,256", "--no-page", "--json", "--pass", "forward", *TINY)
+    done = attnprof(*ask, f"{own}:Fine", f"{own}:Raises", "--out", tmp_path / "r")
+    assert done.code == 3, done.err
+    by = {(r["point"]["target"], r["point"]["n"]): r for r in done.data["records"]}
+    assert {n: r["status"] for (target, n), r in by.items() if target == "Fine"} == {64: "ok", 128: "ok", 256: "ok"}
+    assert "[/boom] of [b, n, d]" in done.err
+    own.write_text("import sys\nsys.exit(0)\n")
+    ended = attnprof(*ask, f"{own}:Fine", "--out", tmp_path / "s")
+    assert (ended.code, ended.out) == (1, "")
+    assert "error: " in ended.err
+    own.write_text("import time\ntime.sleep(600)\n")
+    ended = attnprof(*ask, f"{own}:Fine", "--out", tmp_path / "t", "--timeout", "2s")
+    assert ended.code == 1
+    assert "no answer within 2 s" in ended.err
 
 
 def lines(out: Path) -> int:

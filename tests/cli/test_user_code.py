@@ -25,7 +25,19 @@ def refused(done: Outcome, message: str, hint: str) -> None:
 
 def test_a_module_is_gated_and_measured_at_every_length(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = attnprof("sweep", f"{OWN}:Plain", "--lengths", "64,128,256", "--time-budget", "0.2", "--out", out, *SMALL)
+    done = attnprof(
+        "sweep",
+        f"{OWN}:Plain",
+        "--lengths",
+        "64,128,256",
+        "--rounds",
+        "1",
+        "--time-budget",
+        "0.1",
+        "--out",
+        out,
+        *SMALL,
+    )
     assert done.code == 0, done.err
     records = [r for r in RunFolder.open(out).records() if r.kind == "cost"]
     assert [(r.point.shape.n, r.point.pass_, r.status) for r in records] == [

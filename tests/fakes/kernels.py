@@ -103,10 +103,61 @@ def chunk_linear_attn(
     return (mixed / (weights.sum(-1).transpose(1, 2)[..., None] + 1e-10) if normalize else mixed), None
 
 
+def chunk_recurrence(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None = None,
+    beta: Tensor | None = None,
+    scale: float | None = None,
+) -> tuple[Tensor, None]:
+    """fla: a state `[d_k, d_v]` a head that fades by e^g, corrected towards v where there is a beta, read by q."""
+    state, out = torch.zeros_like(k[:, 0, :, :, None] * v[:, 0, :, None, :]).float(), []
+    for t in range(q.shape[1]):
+        key, value = k[:, t].float(), v[:, t].float()
+        if g is not None:
+            kept = g[:, t].float().exp()
+            state = state * (kept[..., None, None] if kept.dim() == 2 else kept[..., None])
+        if beta is not None:
+            value = beta[:, t, :, None].float() * (value - torch.einsum("bhk,bhkv->bhv", key, state))
+        state = state + torch.einsum("bhk,bhv->bhkv", key, value)
+        out.append(torch.einsum("bhk,bhkv->bhv", q[:, t].float(), state))
+    return (torch.stack(out, 1) * (q.shape[-1] ** -0.5 if scale is None else scale)).to(v.dtype), None
+
+
+def chunk_retention(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> tuple[Tensor, None]:
+    """fla: head a fades by 1 - 2^(-5 - a)."""
+    rates = (1 - 2.0 ** (-5.0 - torch.arange(q.shape[2]))).log()
+    return chunk_recurrence(q, k, v, rates.expand(q.shape[:3]), scale=scale)
+
+
+def chunk_rwkv7(
+    r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, scale: float = 1.0
+) -> tuple[Tensor, None]:
+    """fla: S <- diag(e^w) S + b (a S) + k v, w the logarithm of the decay."""
+    state, out = torch.zeros_like(k[:, 0, :, :, None] * v[:, 0, :, None, :]).float(), []
+    for t in range(r.shape[1]):
+        read = torch.einsum("bhk,bhkv->bhv", a[:, t].float(), state)
+        written = torch.einsum("bhk,bhv->bhkv", k[:, t].float(), v[:, t].float())
+        put = torch.einsum("bhk,bhv->bhkv", b[:, t].float(), read)
+        state = w[:, t].float().exp()[..., None] * state + put + written
+        out.append(scale * torch.einsum("bhk,bhkv->bhv", r[:, t].float(), state))
+    return torch.stack(out, 1).to(v.dtype), None
+
+
+RECURRENCES: dict[str, dict[str, Callable[..., Any]]] = {
+    "fla.ops.retention": {"chunk_retention": chunk_retention},
+    "fla.ops.rwkv7": {"chunk_rwkv7": chunk_rwkv7},
+    "fla.ops.gla": {"chunk_gla": chunk_recurrence},
+    "fla.ops.simple_gla": {"chunk_simple_gla": chunk_recurrence},
+    "fla.ops.delta_rule": {"chunk_delta_rule": chunk_recurrence},
+    "fla.ops.gated_delta_rule": {"chunk_gated_delta_rule": chunk_recurrence},
+    "fla.ops.kda": {"chunk_kda": chunk_recurrence},
+}
 PARTS: dict[str, dict[str, dict[str, Callable[..., Any]]]] = {
     "flash_attn": {"flash_attn": {"flash_attn_func": flash_attn_func}},
     "natten": {"natten": {"na1d": na1d, "na2d": na2d}},
-    "fla": {"fla": {}, "fla.ops.linear_attn": {"chunk_linear_attn": chunk_linear_attn}},
+    "fla": {"fla": {}, "fla.ops.linear_attn": {"chunk_linear_attn": chunk_linear_attn}, **RECURRENCES},
     "xformers": {
         "xformers": {},
         "xformers.ops": {"memory_efficient_attention": memory_efficient_attention},

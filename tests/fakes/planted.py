@@ -1,4 +1,4 @@
-"""Attention with one defect each, of kinds that people plant without meaning to; `DEFECTS` names what is to be found."""
+"""Attention with one defect each, of kinds that people plant unawares; `DEFECTS` names what is to be found."""
 
 from __future__ import annotations
 

@@ -18,25 +18,29 @@ class FakeWorker:
 
     asked: list[tuple[str, int]]
     closed: int
+    running: bool
 
     def __init__(self, job: TargetPoints, special: Callable[[str, Mapping[str, Any]], Any] | None = None) -> None:
         self.job = job
         self.special = special or (lambda what, request: None)
         self.asked = []
         self.closed = 0
+        self.running = False
 
     def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """The scripted answer."""
         what, n = request["do"], request["point"]["n"]
         self.asked.append((what, n))
+        self.running = True
         answer = self.special(what, request)
         if isinstance(answer, Died):
             raise answer
-        return {"ok": True, "reasons": {}, "flags": [], **(answer or self._usual(what, n))}
+        return {"ok": True, "reasons": {}, "flags": [], **self._usual(what, n), **(answer or {})}
 
     def close(self) -> None:
         """Count how often it was ended."""
-        self.closed += 1
+        self.closed += self.running
+        self.running = False
 
     def _usual(self, what: str, n: int) -> dict[str, Any]:
         if what == "count":
@@ -44,4 +48,4 @@ class FakeWorker:
         if what == "measure":
             seconds = n * 1e-6
             return {"measured": plain(Measured(wall_s=Interval(seconds, seconds, seconds, ((seconds,) * 3,))))}
-        return {}
+        return {"bytes": 1 << 40} if what == "free" else {}

@@ -234,6 +234,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
             for t, m, c, r in ((8, 8, 4, 2), (5, 7, 3, 3), (16, 4, 2, 4), (8, 0, 4, 2), (8, 8, 0, 2), (1, 1, 1, 1))
         ],
     ),
+    "cosformer": (complete, []),
     "cross": (complete, []),
     "dense": (complete, []),
     "dilated_window": (
@@ -291,4 +292,5 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
             for s in (False, True)
         ],
     ),
+    "yoso": (complete, []),
 }

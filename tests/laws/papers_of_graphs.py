@@ -116,14 +116,18 @@ def long_short(
 
 
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
+    "delta_product": (complete, []),
     "deltanet": (complete, []),
     "differential": (complete, []),
+    "fox": (complete, []),
     "fnet": (complete, []),
     "funnel": (funnel, [{"stride": 3}]),
     "gated_deltanet": (complete, []),
     "gla": (complete, []),
     "gqa": (complete, []),
+    "hgrn2": (complete, []),
     "hyena": (complete, []),
+    "kda": (complete, []),
     "lightning": (complete, []),
     "long_short": (
         long_short,
@@ -138,7 +142,9 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
         ],
     ),
     "luna": (luna, [{"packed": 3}]),
+    "log_linear": (complete, []),
     "mamba2": (complete, []),
+    "mamba3": (complete, []),
     "mla": (complete, []),
     "nystromformer": (nystromformer, [{"landmarks": 5}]),
     "perceiver": (perceiver, [{"latents": 7}]),
@@ -151,6 +157,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
         ],
     ),
     "retnet": (complete, []),
+    "rwkv7": (complete, []),
     "rfa": (complete, []),
     "ring": (complete, []),
     "synthesizer": (complete, []),

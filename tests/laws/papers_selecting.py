@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 
 from attnprof.units import Value
-from tests.laws.papers import Define, Mask, side_of, width_of, window
+from tests.laws.papers import Define, Mask, Through, side_of, width_of, window
 
 
 def sink_logits(i: Mask, j: Mask, *, window: int = 128, **_: Any) -> Mask:
     """OpenAI 2025, section 2.2: the last `window` tokens, itself among them; a sink is no token."""
     return (j <= i) & (i - j < max(window, 1))
+
+
+def hca(i: Mask, j: Mask, *, n: int, window: int = 128, rate: int = 128, **_: Any) -> Mask | Through:
+    """DeepSeek-V4's code: the last tokens, and every entry of `rate` tokens that is complete."""
+    slot = np.arange(n // rate)
+    near = (j <= i) & (i - j < window)
+    return Through(j // rate == slot[:, None], (slot + 1) * rate <= i + 1, near) if len(slot) else near
 
 
 def neighbours(length: int, kernel: int, dilation: int, causal: bool) -> list[list[int]]:
@@ -51,6 +58,7 @@ def natten(
 
 
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
+    "hca": (hca, [{"window": 16, "rate": 8}, {"window": 4, "rate": 3}]),
     "natten": (
         natten,
         [

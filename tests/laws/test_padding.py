@@ -20,8 +20,11 @@ RAGGED = (1, 2, 3, 7, 9, 17, 23, 31)
 # Not weighted means of values, and why.
 EXEMPT = {
     "linformer": "its slots are sums over all tokens by a learned matrix",
+    "nsa": "three means, each times a gate",
     "pooled-pooling=conv": "its slots are convolutions of values",
     "memory_compressed": "its slots are convolutions of values",
+    "hca": "a sink takes its share",
+    "csa": "a sink takes its share",
     "linear": "an epsilon in the denominator, see below",
     "sink_logits": "a sink takes its share",
     "sinkhorn": "soft sorting: rows of S sum to one up to what the iterations leave, see below",
@@ -31,11 +34,16 @@ EXEMPT = {
     "differential": "its weights are a difference, and its outputs are normalised",
     "nystromformer": "rows of Z are those of a pseudo-inverse, and a filter of the values is added",
     "luna-chunk=4096-causal": "the weights of a token on the past do not add up to one",
+    "long_short": "its values are normalised, so that values of 1 are 0",
+    "poolingformer": "it adds both windows, see below",
+    "token_learner": "gates between 0 and 1 that do not add up to one",
     "perceiver_ar-latents=16": "its rows are those of the latents alone",
     "fnet": "no weights that add up to anything",
     "funnel-both": "it adds the first block and the last, see below",
     "funnel-blocks=2": "it adds the first block and the last, see below",
     "luna-causal": "the weights of a token on the past do not add up to one",
+    "cosformer": "relu can leave a row no weight at all",
+    "yoso": "its outputs are scaled to unit length",
     "rfa": "estimates of weights whose sum is kept from 0: tests/unit/schemes/test_rfa.py",
 }
 VALUES = {
@@ -142,9 +150,18 @@ def test_the_two_decoders_of_axial_attention_add_a_one_each() -> None:
         torch.testing.assert_close(out, expected.expand_as(out), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("params", [{}, {"blocks": 2, "stride": 3}])
-def test_the_first_and_the_last_block_of_a_funnel_add_a_one_each(params: dict[str, Value]) -> None:
-    case = Case("funnel", False, params)
+TWO: list[tuple[str, dict[str, Value]]] = [
+    ("funnel", {}),
+    ("funnel", {"blocks": 2, "stride": 3}),
+    ("poolingformer", {}),
+    ("poolingformer", {"window": 8, "pooled_window": 32}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), TWO)
+def test_two_attentions_that_are_added_give_a_one_each(name: str, params: dict[str, Value]) -> None:
+    """The first and the last block of a funnel, the near and the far window of a Poolingformer."""
+    case = Case(name, False, params)
     for n in RAGGED:
         out = at_ones(case, case.shape(n).replace(level="core"))
         torch.testing.assert_close(out, torch.full_like(out, 2.0), rtol=0, atol=1e-12)

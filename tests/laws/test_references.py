@@ -38,7 +38,14 @@ AROUND = ("attnprof/layers/attention.py",)
 # What executes edges is given a pattern, and so is its reference. What each pattern must be stands in test_papers.py.
 GIVEN = ("attnprof/pattern/", "attnprof/targets/", "patterns/")
 # Random draws, which are no result of the code under test.
-DRAWS = {"performer": {"projection"}, "reformer": {"rotations"}, "routing": {"centroids"}, "rfa": {"directions"}}
+DRAWS = {
+    "performer": {"projection"},
+    "reformer": {"rotations"},
+    "routing": {"centroids"},
+    "rfa": {"directions"},
+    "clustered": {"directions", "first"},
+    "clusterformer": {"centres"},
+}
 BLOCKS = [Case("switch", causal, {"experts_per_token": k}) for causal in (False, True) for k in (1, 2)]
 LEVELS = [(case, level) for case in cases() for level in (Level.CORE, Level.ATTENTION)]
 each = pytest.mark.parametrize(

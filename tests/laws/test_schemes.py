@@ -176,16 +176,20 @@ def follows_n(case: Case) -> bool:
     return not any(params[name].follows for name in case.params)
 
 
-# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call.
-MORE_CALLS = "power-block="
+# A row of blocks at distances 0, 1, 2, 4, ... has log n columns, and each is a call; so is each of log n levels.
+MORE_CALLS = ("power-block=", "log_linear")
+STREAMED = ("nsa",)
 PAPERS = [c for c in cases() if c.impl != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
 
 
 @pytest.mark.parametrize("case", as_params(PAPERS))
 def test_neither_calls_nor_tensors_grow_with_n_squared(case: Case) -> None:
-    """The number of calls does not grow at all; nothing that is made has n * n elements, or grows as they do."""
+    """The number of calls does not grow at all; nothing that is made has n * n elements, or grows as they do.
+
+    What weighs compressed blocks goes through the queries in stretches, so that its calls grow as n.
+    """
     short, long = (watched(case, n) for n in (16384, 65536))
-    assert long.calls <= short.calls
+    assert long.calls <= short.calls * (4 if case.name in STREAMED else 1)
     if not is_quadratic(case.name):
         assert long.largest < 65536**2
         assert long.largest <= 4**1.6 * short.largest

@@ -17,7 +17,7 @@ from attnprof.words import Pass
 from tests.laws.cases import Case, as_params, cases
 
 EVERY = [case for case in cases() if case.impl != "masked"]
-CHOOSING = ("reformer", "routing", "sinkhorn", "sortcut")
+CHOOSING = ("clustered", "clusterformer", "csa", "dsa", "moba", "nsa", "reformer", "routing", "sinkhorn", "sortcut")
 
 
 class Marked:
@@ -77,7 +77,7 @@ def test_a_scheme_that_draws_its_edges_from_its_data_says_what_choosing_costs() 
 
 
 # What chooses without a product: by the scores that its softmax has anyway.
-NO_PRODUCTS: set[str] = set()
+NO_PRODUCTS = {"entmax"}
 
 
 class Hashed(nn.Module):

@@ -77,6 +77,8 @@ NOT_COUNTED = {
     "clusterformer.iterations": "centres are updated between passes",
     "compressive.rate": "the convolution that compresses is no part of the core; 2 n D^2 at any rate",
     "deltanet.conv": "of the projections, not of the core",
+    "cosformer.chunk": "the paper's causal form is a scan",
+    "cosformer.length": "turns features by other angles",
     "dilated_window.dilation": "as many keys, further apart",
     "entmax.alpha": "the map from scores to weights multiplies nothing",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
@@ -112,7 +114,9 @@ NOT_COUNTED = {
     "switch.experts": "of the FFN, not of attention",
     "switch.experts_per_token": "of the FFN, not of attention",
     "switch.capacity": "of the FFN, not of attention",
+    "token_learner.hidden": "of the two layers that make the maps, not of the pooling",
     "transformer_xl.same_length": "the same products under another mask",
+    "yoso.bits": "a power of a weight",
 }
 LISTS = {"stack": ("LLM",), "segments": ("1024,2048,4096,4096,4096",), "dilations": ("1,4,4,6,12",)}
 WITH = {"synthesizer.rank": {"variant": "factorised"}}
@@ -152,8 +156,8 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
     assert set(NOT_COUNTED) <= {f"{name}.{param}" for name, param in PARAMETERS}
 
 
-# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, and a band cut out of
-# segments and memories leaves much of them masked.
+# Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, a band cut out of
+# segments and memories leaves much of them masked, and a learned matrix is of full size.
 FAR = (
     "routing",
     "sinkhorn-both",

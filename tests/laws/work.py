@@ -66,6 +66,11 @@ class Products(TorchDispatchMode):
             q, k = args[:2]
             causal = args[4] if len(args) > 4 else (kwargs or {}).get("is_causal", False)
             self.flops += 4 * q[..., 0, 0].numel() * q.shape[-1] * flash_pairs(q.shape[2], k.shape[2], causal)
+        elif name is torch.ops.attnprof.choose_keys:
+            (b, heads, n, width), keys = args[0].shape, args[1].shape[1]
+            self.flops += 2 * b * heads * n * keys * (width + 1)
+        elif name is torch.ops.attnprof.read_chosen:
+            self.flops += 2 * args[3].numel() * args[0].shape[2] * (args[1].shape[3] + args[2].shape[3])
         else:
             assert not any(word in name.__name__ for word in ("matmul", "conv", "dot", "einsum", "attention")), name
         return out

@@ -15,9 +15,9 @@ from attnprof.locate import PACKAGE
 GROUPS = (
     ("errors", "torch_private"),
     ("units", "locate", "machine", "file_lock", "words", "naming", "userfiles"),
-    ("shapes",),
+    ("shapes", "golden_counts"),
     ("records",),
-    ("quantities",),
+    ("quantities", "run_files"),
     ("pattern",),
     ("contracts",),
     ("usercode",),
@@ -28,22 +28,25 @@ GROUPS = (
     ("measure", "comparison"),
     ("closed_forms", "graph"),
     ("plan", "checks"),
+    ("models",),
     ("targets",),
     ("sweeps", "render"),
-    ("cli", "api", "testing"),
+    ("cli", "api", "testing", "pytest_plugin"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(GROUPS) for room in rooms}
-ROOMS = ({"api", "testing"},)
+ROOMS = ({"api", "testing", "pytest_plugin"},)
 NO_TORCH = (
     "graph",
     "render",
     "store",
     "stats",
+    "run_files",
     "comparison",
     "device",
     "machine",
     "targets",
+    "models",
     "pattern",
     "contracts",
     "impl",

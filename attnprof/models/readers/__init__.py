@@ -14,9 +14,9 @@ from attnprof.models.readers import latent_families as latents
 from attnprof.models.readers import state_families as states
 from attnprof.models.readers import window_families as windows
 
-Reader = Callable[[ModelConfig], Architecture]
+FamilyReader = Callable[[ModelConfig], Architecture]
 
-READERS: Mapping[str, Reader] = MappingProxyType(
+READERS: Mapping[str, FamilyReader] = MappingProxyType(
     {
         **dict.fromkeys(
             (

@@ -146,6 +146,7 @@ def mamba2(
     state: int,
     groups: int,
     kernel: int,
+    chunk: int | None = None,
     conv_bias: bool = True,
     bias: bool = False,
     norm: bool = True,
@@ -165,6 +166,7 @@ def mamba2(
         flops=4 * heads * head_dim * state,
         conv_kernel=kernel,
         conv_channels=channels,
+        chunk=chunk,
     )
 
 

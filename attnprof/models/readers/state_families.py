@@ -32,18 +32,21 @@ def nemotron_h(config: ModelConfig) -> Architecture:
     words = [LETTERS.get(str(letter), str(letter)) for letter in letters or ()]
     words = words or [str(word) for word in config.listed("layers_block_type") or (LINEAR, "moe", FULL, "mlp")]
     words = [{"mamba": LINEAR, "attention": FULL}.get(word, word) for word in words]
-    makers = {
-        LINEAR: lambda: {"mixers": (_mamba2(config, heads="mamba_num_heads", head_dim="mamba_head_dim"),)},
-        FULL: lambda: {"mixers": (grouped(config, bias=config.flag("attention_bias")),)},
-        "mlp": lambda: {"ffn": _two_matrices(config)},
-        "moe": lambda: {"ffn": _nemotron_experts(config)},
-    }
     for word in words:
-        if word not in makers:
+        if word not in LETTERS.values():
             raise AttnprofError(
-                f"a layer of nemotron_h is {word!r}", hint=f"of {', '.join(makers)}, or the letters {''.join(LETTERS)}"
+                f"a layer of nemotron_h is {word!r}",
+                hint=f"of {', '.join(LETTERS.values())}, or the letters {''.join(LETTERS)}",
             )
-    return model(config, [ModelLayer(vectors=config.dim, **makers[word]()) for word in words])  # type: ignore[arg-type]
+    ssm = _mamba2(config, heads="mamba_num_heads", head_dim="mamba_head_dim")
+    made = {
+        LINEAR: ModelLayer(mixers=(ssm,), vectors=config.dim),
+        FULL: ModelLayer(mixers=(grouped(config, bias=config.flag("attention_bias")),), vectors=config.dim),
+        "mlp": ModelLayer(ffn=_two_matrices(config), vectors=config.dim),
+    }
+    if "moe" in words:
+        made["moe"] = ModelLayer(ffn=_nemotron_experts(config), vectors=config.dim)
+    return model(config, [made[word] for word in words])
 
 
 def _two_matrices(config: ModelConfig) -> FeedForwardSizes:
@@ -86,6 +89,7 @@ def _mamba2(config: ModelConfig, *, heads: str, head_dim: str, norm: bool = True
         state=config.size(states),
         groups=config.size(groups),
         kernel=config.size(kernel),
+        chunk=config.maybe("chunk_size") or config.maybe("mamba_chunk_size"),
         conv_bias=config.flag(conv_bias),
         bias=config.flag("mamba_proj_bias") or config.flag("add_bias_linear"),
         norm=norm,
@@ -209,6 +213,7 @@ def zamba2(config: ModelConfig) -> Architecture:
         state=config.size("mamba_d_state"),
         groups=config.size("mamba_ngroups"),
         kernel=config.size("mamba_d_conv"),
+        chunk=config.maybe("chunk_size"),
         conv_bias=config.flag("use_conv_bias", True),
         bias=config.flag("add_bias_linear"),
     )

@@ -99,7 +99,7 @@ def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
     assert set(figures) <= set(forms)
     for figure, (pass_, counted) in figures.items():
         form = forms[figure]
-        n = next(n for n in (2**18, 512 * 3 * 21, (56 * 9) ** 2, 512 * 9) if covers(form.valid, n))
+        n = next(n for n in (2**18, 512 * 3 * 21, (56 * 9) ** 2, 512 * 9, 17920 * 11) if covers(form.valid, n))
         symbols = {k: v for k, v in target.resolve(n).items() if k in form.names and isinstance(v, int)}
         cost = count(target, shape_of(name, n), pass_).cost  # type: ignore[arg-type]
         assert form(n=n, **symbols) == getattr(cost, counted), (figure, form.text, n)

@@ -7,19 +7,20 @@ from attnprof.device.cpu import cpu_model, free_bytes, memory_bytes
 from attnprof.device.instruments.clock import HostClock
 
 
-def test_free_memory_is_within_the_control_groups_limit(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("5000000\n")
-    (tmp_path / "memory.current").write_text("2000000\n")
-    assert free_bytes(tmp_path) == 3000000
-    assert memory_bytes(tmp_path) == 5000000
-    (tmp_path / "memory.current").write_text("6000000\n")
-    assert free_bytes(tmp_path) == 0
-
-
 def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("max\n")
     assert memory_bytes(tmp_path) == psutil.virtual_memory().total
     assert 0 < free_bytes(tmp_path) <= psutil.virtual_memory().total
+
+
+def test_the_least_limit_decides(tmp_path: Path) -> None:
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (group / "memory.max").write_text("5000000\n")
+    (group / "memory.current").write_text("2000000\n")
+    assert free_bytes(tmp_path) == 3000000
+    assert memory_bytes(tmp_path) == 5000000
 
 
 def test_the_processor_is_named(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_doctor_lists_it_beside_the_device_asked_for(with_toy: Path) -> None:
 
 def test_a_sweep_measures_on_it_with_its_own_clock_and_memory(with_toy: Path) -> None:
     sizes = ("--lengths", "64", "--dim", "16", "--heads", "2", "--pass", "train", "--no-page")
-    said(with_toy, "sweep", "dense", *sizes, "--device", "toy", "--out", with_toy / "run")
+    said(with_toy, "sweep", "dense", *sizes, "--device", "toy", "--rounds", "1", "--out", with_toy / "run")
     header = json.loads((with_toy / "run" / "run.json").read_text())
     environment = header["environment"]
     assert (environment["device"], environment["device_name"], environment["toy_driver"]) == ("toy", "Toy 1", "1.2")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_a_leak_of_the_future_is_named_with_its_positions() -> None:
 
 def test_a_clean_module_is_told_in_words_that_promise_no_more() -> None:
     results = findings(probed(Masked(mask_of(Dense(True)))), True)
-    assert "no leak found in 2 trials" in [each.text for each in results]
+    assert "no leak found in 1 random input" in [each.text for each in results]
 
 
 def test_a_missing_edge_and_a_dense_row_are_named() -> None:
@@ -172,3 +172,27 @@ def test_rows_that_read_nothing_in_common_share_a_backward() -> None:
     assert len(groups) == 5
     assert sorted(np.concatenate(groups).tolist()) == list(range(64))
     assert all(near[group].sum(axis=0).max() == 1 for group in groups)
+
+
+@pytest.mark.parametrize(
+    ("mix", "chooses"),
+    [
+        (lambda x: x.softmax(-2) @ torch.ones(4, 4, dtype=x.dtype), False),
+        (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), False),
+        (lambda x: nn.functional.gelu(x).masked_fill(torch.arange(4) > 2, 0.0), False),
+        (lambda x: x.relu(), True),
+        (lambda x: x * (x > 0), True),
+        (lambda x: x.sort(dim=-2).values, True),
+        (lambda x: x + x.argmax(-1, keepdim=True), True),
+        (lambda x: x * x.sum().item(), True),
+        (lambda x: x + torch.rand_like(x), True),
+        (lambda x: x.clamp(max=1), True),
+    ],
+)
+def test_what_chooses_by_its_values_is_asked_more_than_once(mix: Callable[[Tensor], Tensor], chooses: bool) -> None:
+    class Mixes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return mix(x)
+
+    found = recover(Mixes(), lambda: (torch.randn(1, 8, 4),), heads=1, trials=3)
+    assert found.trials == (3 if chooses else 1)

@@ -6,15 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from attnprof.errors import out_of_memory
+from attnprof.locate import PACKAGE
 from attnprof.records import Cost, Measured, Point, revive
 from attnprof.shapes import Shape
 from attnprof.sweeps.child import Child, redirect
@@ -119,7 +123,7 @@ def refuse(pipe: Connection, log: str) -> None:
 
 def worker(serve: Any, tmp_path: Path) -> Worker:
     """A worker with a child that is not attnprof's."""
-    return Worker(TargetPoints("dense", {}, None, Usage(), ()), tmp_path / "log", serve)
+    return Worker({"do": "open"} if serve is refuse else None, tmp_path / "log", serve)
 
 
 def test_a_worker_asks_and_is_answered(tmp_path: Path) -> None:
@@ -154,9 +158,56 @@ def test_a_child_that_cannot_open_its_target_says_so(tmp_path: Path) -> None:
     refused.close()
 
 
+def test_a_dead_server_is_replaced_and_costs_nothing(tmp_path: Path) -> None:
+    first, other = worker(echo, tmp_path), worker(echo, tmp_path)
+    assert first.ask({"do": "x"}, 60)["did"] == "x"
+    for _ in range(2):
+        server = psutil.Process(first._process.pid).parent()
+        assert server is not None
+        assert server.pid != os.getpid()
+        server.kill()
+        assert first.ask({"do": "y"}, 60)["did"] == "y"
+        assert other.ask({"do": "z"}, 60)["did"] == "z"
+    first.close()
+    other.close()
+
+
+def test_children_die_with_their_parent(tmp_path: Path) -> None:
+    """The parent is killed while its child is deep in code that is not ours."""
+    opening = {"do": "open", "params": {}, "impl": None, "usage": Usage().to_json()}
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom attnprof.sweeps.worker import Worker\n"
+        "if __name__ == '__main__':\n"
+        f"    worker = Worker({opening!r} | {{'target': sys.argv[1]}}, Path(sys.argv[2]))\n"
+        "    worker.ask({'do': 'count'}, 100)\n"
+    )
+    own, log = tmp_path / "mine.py", tmp_path / "log"
+    own.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\nclass Mine: pass\n")
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    parent = subprocess.Popen(
+        [sys.executable, str(script), f"{own}:Mine", str(log)], env={**os.environ, "PYTHONPATH": path}
+    )
+    child = int(until(lambda: log.read_text().strip() if log.exists() else ""))
+    parent.kill()
+    parent.wait()
+    assert until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+def until(found: Callable[[], Any], within_s: float = 60.0) -> Any:
+    """What is found as soon as it is something."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if answer := found():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
 def test_a_real_child_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
     job = TargetPoints("sliding_window", {"window": 16}, None, Usage(), ())
-    asked = Worker(job, tmp_path / "log")
+    asked = Worker(job.opening(), tmp_path / "log")
     answer = asked.ask({"do": "count", "point": POINT}, 120)
     assert answer["ok"], answer
     process = asked._process

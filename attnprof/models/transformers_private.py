@@ -1,0 +1,59 @@
+"""What is asked of transformers that it does not promise: its reference path, and masks on tensors without values.
+
+Both patches hold while a module is made and run here, and are taken back after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+
+@contextlib.contextmanager
+def reference_path(module: ModuleType) -> Iterator[None]:
+    """Kernels of other packages, bound where a modelling file is imported, give way to the file's own functions.
+
+    Each of them wraps its plain PyTorch form (`use_kernel_func_from_hub_with_fallback` of hub_kernels.py).
+    """
+    wrapped = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and "__wrapped__" in vars(value)
+    }
+    for name, value in wrapped.items():
+        setattr(module, name, inspect.unwrap(value))
+    try:
+        yield
+    finally:
+        for name, value in wrapped.items():
+            setattr(module, name, value)
+
+
+@contextlib.contextmanager
+def contiguous_sequences() -> Iterator[None]:
+    """Masks take every sequence for whole, which ours are; on tensors without values they could not find out.
+
+    `masking_utils.find_packed_sequence_indices` decides by values whether sequences are packed, and keeps the packed
+    mask under tracing: causal attention would lose its skipping of tiles.
+    """
+    from transformers import masking_utils
+
+    kept = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = _not_packed
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = kept
+
+
+def _not_packed(position_ids: Any) -> None:
+    return None
+
+
+def modelling_file(kind: type) -> ModuleType:
+    """The module that a model's class is defined in."""
+    return sys.modules[kind.__module__]

@@ -1,0 +1,16 @@
+"""Which targets are known by their names, so that what was counted of them may be remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnprof.contracts import LayeredTarget, Target
+from attnprof.locate import PACKAGE, shipped
+
+
+def is_of_catalogue(target: Target) -> bool:
+    """Whether a stack is made of schemes of the catalogue alone, so that its name says all of it."""
+    ours = (shipped("patterns"), PACKAGE)
+    return isinstance(target, LayeredTarget) and all(
+        file.endswith(".toml") or any(Path(file).is_relative_to(home) for home in ours) for file in target.files
+    )

@@ -1,0 +1,217 @@
+"""Native sparse attention: compressed blocks, chosen ones, a window, mixed by gates (Yuan et al. 2025, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnprof.contracts import Spec
+from attnprof.layers.attention import dtype_of, split_heads
+from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
+from attnprof.layers.decisions import decided
+from attnprof.layers.gathered import GatherCore
+from attnprof.layers.gathered import flops_core as gathered_flops
+from attnprof.layers.own_block import own_pairs, own_part
+from attnprof.layers.partial_softmax import SoftmaxPart, joined
+from attnprof.layers.selecting import selecting
+from attnprof.layers.softmax import softmax_attention
+from attnprof.pattern import Band, Pattern
+
+ROWS = 1024  # queries whose scores of compressed blocks are in memory at once
+FORCED = 3.0  # above what the weights of a row, which sum to 1 a head, can add up to once divided by the heads
+
+
+class Sizes:
+    """What follows from the parameters at one length."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.n, self.window = spec.shape.n, max(spec.number("window"), 1)
+        self.block, self.length, self.stride = (spec.number(name) for name in ("block", "compress", "stride"))
+        self.slots = self.slots_of(self.n)
+        self.past = (self.n - 1) // self.block
+        self.choices = max(min(spec.number("selected") - 1, self.past), 0)
+
+    def slots_of(self, tokens: int) -> int:
+        """Compressed blocks that are complete after so many tokens."""
+        return max((tokens - self.length) // self.stride + 1, 0)
+
+    def tiles(self, first: int) -> list[tuple[slice, int]]:
+        """Stretches of queries from `first` on, and how many compressed blocks the last of each sees."""
+        starts = range(first, self.n, ROWS)
+        ends = [min(start + ROWS, self.n) for start in starts]
+        return [(slice(start, end), self.slots_of(end)) for start, end in zip(starts, ends, strict=True)]
+
+
+class Core(nn.Module):
+    """`q [b, h, n, d]`, `k_c, v_c [b, g, slots, d]`, `k_s, v_s, k_w, v_w [b, g, n, d]`, `gates [b, h, n, 3]`."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.sizes, self.params, self.shape = Sizes(spec), spec.params, spec.shape
+        self.near = GatherCore(windowed(spec))
+
+    def forward(self, q: Tensor, k_c: Tensor, v_c: Tensor, k_s: Tensor, v_s: Tensor, *rest: Tensor) -> Tensor:
+        k_w, v_w, gates = rest
+        branches = self.compressed(q, k_c, v_c), self.chosen(q, k_c, k_s, v_s), self.near(q, k_w, v_w)
+        mixed = [gate[..., None] * branch for gate, branch in zip(gates.unbind(-1), branches, strict=True)]
+        return mixed[0] + mixed[1] + mixed[2]
+
+    def compressed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Fused attention over the compressed blocks that end by the query; 0 before the first is complete."""
+        first, parts = min(self.sizes.length - 1, q.shape[2]), []
+        parts.append(torch.zeros_like(q[:, :, :first]))
+        for rows, slots in self.sizes.tiles(first):
+            seen = ~self.unseen(rows, slots, q.device)
+            grouped = q.shape[1] != k.shape[1]
+            some = q[:, :, rows], k[:, :, :slots], v[:, :, :slots]
+            parts.append(F.scaled_dot_product_attention(*some, attn_mask=seen, enable_gqa=grouped))
+        return torch.cat(parts, 2)
+
+    def chosen(self, q: Tensor, k_c: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """One softmax over the own block and the chosen ones."""
+        heads, sizes = q.shape[1] // k.shape[1], self.sizes
+        scaled = q * q.shape[-1] ** -0.5
+        own = own_part(scaled, k, v, sizes.block)
+        if not sizes.choices:
+            return joined([own])
+        index = decided(lambda: self.choose(scaled, k_c))
+        rows = scaled.unflatten(1, (-1, heads)).transpose(2, 3).flatten(2, 3)
+        blocks = [x[:, :, : sizes.past * sizes.block].unflatten(2, (sizes.past, sizes.block)) for x in (k, v)]
+        past = over_choices(chosen_part(rows, *blocks, index, heads))
+        natural = [x.unflatten(2, (-1, heads)).transpose(2, 3).flatten(1, 2) for x in past]
+        return joined([own, SoftmaxPart(*natural)])
+
+    @selecting()
+    @torch.no_grad()
+    def choose(self, q: Tensor, k_c: Tensor) -> Tensor:
+        """The blocks that each query of each KV head reads beside its own, `[b, g, n, choices]`; `past` for none."""
+        return torch.cat([self.best(q[:, :, rows], k_c[:, :, :slots], rows) for rows, slots in self.sizes.tiles(0)], 2)
+
+    def best(self, q: Tensor, k_c: Tensor, rows: slice) -> Tensor:
+        """The same for some queries: the first block, the one before the own, and the heaviest others of the past."""
+        sizes, groups, slots = self.sizes, k_c.shape[1], k_c.shape[2]
+        place = torch.arange(rows.start, rows.stop, device=q.device)
+        own = place.div(sizes.block, rounding_mode="floor")[:, None]
+        at = torch.arange(sizes.past, device=q.device)
+        weight = q.new_zeros(*k_c.shape[:2], len(place), sizes.past)
+        if slots:
+            scores = (q.unflatten(1, (groups, -1)).flatten(2, 3) @ k_c.transpose(-2, -1)).unflatten(2, (-1, len(place)))
+            shares = scores.masked_fill(self.unseen(rows, slots, q.device), float("-inf")).softmax(-1)
+            weight = blocks_of(shares.nan_to_num(0.0).mean(2), sizes)
+        forced = (at == 0) | (at == own - 1)
+        weight = weight.masked_fill(forced, FORCED).masked_fill(at >= own, float("-inf"))
+        best = weight.topk(sizes.choices, sorted=False)
+        return best.indices.masked_fill(best.values == float("-inf"), sizes.past)
+
+    def unseen(self, rows: slice, slots: int, device: torch.device) -> Tensor:
+        """Which compressed blocks are not complete for a query, `[rows, slots]`."""
+        ends = torch.arange(slots, device=device) * self.sizes.stride + self.sizes.length - 1
+        return ends > torch.arange(rows.start, rows.stop, device=device)[:, None]
+
+    def reference(self, q: Tensor, k_c: Tensor, v_c: Tensor, k_s: Tensor, v_s: Tensor, *rest: Tensor) -> Tensor:
+        """Three masked softmaxes; blocks by the share of each of their strides in the compressed one, by heads."""
+        k_w, v_w, gates = rest
+        (block, length, stride), n = (int(str(self.params[x])) for x in ("block", "compress", "stride")), q.shape[2]
+        place = q.new_ones(n).long().cumsum(0) - 1
+        ends = (k_c.new_ones(k_c.shape[2]).long().cumsum(0) - 1) * stride + length
+        complete = ends <= place[:, None] + 1
+        group = q.shape[1] // k_s.shape[1]
+        scores = torch.einsum("bhid,bhcd->bhic", q, k_c.repeat_interleave(group, 1)) / q.shape[-1] ** 0.5
+        shares = scores.masked_fill(~complete, -torch.inf).softmax(-1).masked_fill(~complete, 0.0).detach()
+        of, count = place // block, -(-n // block)
+        weight = q.new_zeros(q.shape[0], k_s.shape[1], n, count)
+        for slot in range(k_c.shape[2]):
+            for piece in range(slot * stride, slot * stride + length, stride):
+                held = shares[..., slot].unflatten(1, (-1, group)).sum(2)
+                weight[..., piece // block] += held
+        which = torch.arange(count, device=q.device)
+        behind = which < of[:, None]
+        sure = behind & ((which == 0) | (which == of[:, None] - 1))
+        weight = weight.masked_fill(sure, torch.inf).masked_fill(~behind, -torch.inf)
+        rank = weight.sort(dim=-1, descending=True, stable=True).indices.argsort(-1)
+        taken = (behind & (rank < int(str(self.params["selected"])) - 1)).repeat_interleave(group, 1)
+        mask = taken.gather(-1, of.expand(*taken.shape[:3], n)) | (of == of[:, None])
+        lag = place[:, None] - place
+        parts = (
+            softmax_attention(q, k_c, v_c, complete),
+            softmax_attention(q, k_s, v_s, mask & (lag >= 0)),
+            softmax_attention(q, k_w, v_w, (lag >= 0) & (lag < max(int(str(self.params["window"])), 1))),
+        )
+        return torch.einsum("bhic,cbhid->bhid", gates, torch.stack(parts))
+
+
+def blocks_of(shares: Tensor, sizes: Sizes) -> Tensor:
+    """Weights of compressed blocks `[..., slots]` as those of blocks `[..., past]`: a share for each stride of them."""
+    overlap, per = sizes.length // sizes.stride, sizes.block // sizes.stride
+    wide = sizes.past * per
+    pieces = [F.pad(shares, (shift, max(wide - shift - shares.shape[-1], 0)))[..., :wide] for shift in range(overlap)]
+    return torch.stack(pieces).sum(0).unflatten(-1, (sizes.past, per)).sum(-1)
+
+
+class Compress(nn.Module):
+    """Keys, or values, of whole blocks: a two-layer map of their tokens with a position each (equation 7)."""
+
+    def __init__(self, sizes: Sizes, d: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.places = nn.Parameter(0.02 * torch.randn(sizes.length, d))
+        self.inner, self.outer = (nn.Linear(width, d, bias=False) for width in (sizes.length * d, d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.sizes.slots:
+            return x[:, :, :0]
+        blocks = x.unfold(2, self.sizes.length, self.sizes.stride).transpose(3, 4) + self.places
+        return self.outer(F.gelu(self.inner(blocks.flatten(3))))
+
+
+class Projections(nn.Module):
+    """Queries, keys and values of each branch with weights of their own, compressed ones, and the gates."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        shape, sizes = spec.shape, Sizes(spec)
+        self.heads, self.groups = shape.heads, shape.groups
+        self.to_q = nn.Linear(shape.dim, shape.heads * shape.d, bias=False)
+        self.to_kv = nn.Linear(shape.dim, 6 * shape.groups * shape.d, bias=False)
+        self.to_gates = nn.Linear(shape.dim, 3 * shape.heads)
+        self.compress_k, self.compress_v = (Compress(sizes, shape.d) for _ in range(2))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        k_c, v_c, *others = split_heads(self.to_kv(x), 6 * self.groups).split(self.groups, 1)
+        gates = split_heads(self.to_gates(x).sigmoid(), self.heads)
+        return split_heads(self.to_q(x), self.heads), self.compress_k(k_c), self.compress_v(v_c), *others, gates
+
+
+def windowed(spec: Spec) -> Spec:
+    """The spec of the window's branch."""
+    n, size = spec.shape.n, max(spec.number("window"), 1)
+    return replace(spec, pattern=Pattern("window", n, True, lambda layer, head: Band(size - 1)))
+
+
+def streams(spec: Spec) -> tuple[Tensor, ...]:
+    """Random inputs of the core."""
+    shape, slots = spec.shape, Sizes(spec).slots
+    rows = (shape.heads, shape.n), *[(shape.groups, slots)] * 2, *[(shape.groups, shape.n)] * 4
+    found = [torch.randn(shape.batch, *size, shape.d, dtype=dtype_of(shape)) for size in rows]
+    return *found, torch.rand(shape.batch, shape.heads, shape.n, 3, dtype=dtype_of(shape))
+
+
+def flops_core(spec: Spec) -> int:
+    """4 d a pair: of compressed blocks by stretches of queries, own blocks, tiles of choices, and the window."""
+    shape, sizes = spec.shape, Sizes(spec)
+    seen = sum((rows.stop - rows.start) * slots for rows, slots in sizes.tiles(min(sizes.length - 1, sizes.n)))
+    own = shape.heads * own_pairs(shape.n, sizes.block)
+    tiles = shape.groups * most_tiles(shape.n * sizes.choices, sizes.past) if sizes.choices else 0
+    past = tiles * TILE * (shape.heads // shape.groups) * sizes.block
+    return 4 * shape.batch * shape.d * (shape.heads * seen + own + past) + gathered_flops(windowed(spec))
+
+
+def flops_selection(spec: Spec) -> int:
+    """2 d a query head and compressed block, by stretches of queries: the scores that weigh the blocks."""
+    shape, sizes = spec.shape, Sizes(spec)
+    if not sizes.choices:
+        return 0
+    return 2 * shape.batch * shape.heads * shape.d * sum((r.stop - r.start) * c for r, c in sizes.tiles(0))
