@@ -16,6 +16,7 @@ UNIT = Path(__file__).parent / "unit"
 TAKES_SECONDS = frozenset(
     f"{UNIT}/{name}.py"
     for name in (
+        "checks/test_planted",
         "closed_forms/test_closed_forms",
         "counting/test_counting",
         "counting/test_flash_kernel",
@@ -46,10 +47,12 @@ TAKES_SECONDS = frozenset(
         "schemes/test_reformer",
         "sweeps/test_child",
         "sweeps/test_cluster",
+        "targets/test_accepted",
         "targets/test_binding",
         "targets/test_calls",
         "targets/test_door",
         "targets/test_mask_mod",
+        "targets/test_modules_table",
         "targets/test_public_classes",
         "targets/test_real_runs",
         "targets/test_stack",
@@ -57,6 +60,7 @@ TAKES_SECONDS = frozenset(
         "test_adding",
         "test_imports",
         "test_other_systems",
+        "test_plugin",
         "test_quantities",
         "test_readme",
         "test_torch_private",
