@@ -91,7 +91,7 @@ class Core(nn.Module):
         index = decided(lambda: self.choose(scaled, k_c))
         rows = scaled.unflatten(1, (-1, heads)).transpose(2, 3).flatten(2, 3)
         blocks = [x[:, :, : sizes.past * sizes.block].unflatten(2, (sizes.past, sizes.block)) for x in (k, v)]
-        past = over_choices(chosen_part(rows, *blocks, index, heads))
+        past = over_choices(chosen_part(rows, blocks[0], blocks[1], index, heads))
         natural = [x.unflatten(2, (-1, heads)).transpose(2, 3).flatten(1, 2) for x in past]
         return joined([own, SoftmaxPart(*natural)])
 
@@ -243,6 +243,7 @@ class Projections(nn.Module):
 class Layer(Attention):
     """The attention layer; a step may complete a compressed block."""
 
+    core: Core
     project: Projections
 
     def __init__(self, spec: Spec) -> None:

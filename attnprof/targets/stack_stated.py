@@ -92,15 +92,20 @@ class StackStated:
         placed = self._placed(shape)
         return placed[layer % len(placed)]
 
-    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of one layer and head."""
         mixer, own, kind = self._at(shape, layer)
-        return mixer.edges(own, kind, head)
+        return mixer.edges(own, kind, head, later)
 
-    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of query-key pairs of one layer and head."""
         mixer, own, kind = self._at(shape, layer)
-        return mixer.pairs(own, kind, head)
+        return mixer.pairs(own, kind, head, later)
+
+    def pairs_step(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """Keys that the token after n reads in one layer, where that is not what the forward's last row would."""
+        mixer, own, kind = self._at(shape, layer)
+        return mixer.pairs_step(own, kind, head)
 
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores of one layer take beside q k."""
