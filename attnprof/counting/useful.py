@@ -145,6 +145,8 @@ def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, 
     """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without."""
     if target is None or not shape.causal:
         return None
+    if (found := target.pairs_step(shape, layer, head)) is not None:
+        return found
     stated = target.edges if drawn and target.pairs(shape, layer, head) is None else target.pairs
     before, after = stated(shape, layer, head), stated(shape, layer, head, 1)
     return None if before is None or after is None else after - before
