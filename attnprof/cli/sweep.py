@@ -15,6 +15,7 @@ import click
 
 from attnprof import __version__
 from attnprof.cli import signals
+from attnprof.cli.of_model import refuse_models
 from attnprof.cli.options import (
     ARGUMENTS,
     AS_JSON,
@@ -143,6 +144,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     from attnprof.sweeps.points import SweepRequest, settings_of
 
     targets = tuple(options["targets"])
+    refuse_models(targets)
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")

@@ -71,7 +71,7 @@ function read() {
     metric: metrics.includes(h.get("metric")) ? h.get("metric") : metrics[0],
     y: h.get("y") === "layers" ? "layers" : "keys",
     reach: ["1", "2", "4", "16", "ever"].includes(h.get("reach")) ? h.get("reach") : String(opening.reach),
-    curve: view.curves[h.get("curve")] ? h.get("curve") : Object.keys(view.curves)[0],
+    curve: Object.hasOwn(view.curves, h.get("curve") || "") ? h.get("curve") : Object.keys(view.curves)[0],
     pins: h.get("s") ? h.get("s").split(",").map(l => D.series.findIndex(s => s[0] === l)).filter(s => s >= 0) : null,
     card: h.get("card"), fig: h.get("fig"),
   };

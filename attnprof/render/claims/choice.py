@@ -62,7 +62,8 @@ def baseline_of(group: Group, metric: Quantity, known: Evidences, n: int) -> Ser
     """The exact scheme to be held against at n: the fused one where it has a value, else the other."""
     usable = [s for s in group.baselines if (at := known[s.label, metric.key].get(n)) and at.state.valued]
     surest = [s for s in usable if known[s.label, metric.key][n].state is not PointState.PREDICTED]
-    return (surest or usable or [None])[-1]
+    found = surest or usable
+    return found[-1] if found else None
 
 
 def standing(group: Group, metric: Quantity, n: int, graphs: Graphs, known: Evidences) -> Standing:

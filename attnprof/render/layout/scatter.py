@@ -121,12 +121,12 @@ def _sight_scale(shown: Sequence[Candidate], sees: Sees, start: float, end: floa
     if sees is Sees.KEYS:
         keys = [c.sight.keys for c in shown if c.sight.keys and not c.sight.through] or [1.0, 16.0]
         found = value_scale(keys, "", start, end)
-        low, high = math.ceil(math.log2(found.low)), math.floor(math.log2(found.high))
-        step = max(1, math.ceil((high - low) / 6))
-        ticks = [(2.0**k, format_length(2**k) if k >= 0 else f"{2.0**k:g}") for k in range(high, low - 1, -step)]
+        first, last = math.ceil(math.log2(found.low)), math.floor(math.log2(found.high))
+        step = max(1, math.ceil((last - first) / 6))
+        ticks = [(2.0**k, format_length(2**k) if k >= 0 else f"{2.0**k:g}") for k in range(last, first - 1, -step)]
         return Scale(start, end, found.low, found.high, True, "", tuple(ticks))
     most = max([c.sight.layers for c in shown if c.sight.layers] or [2])
-    low, high = 0.84, max(most, 2) * 1.2
+    low, high = 0.84, float(max(most, 2)) * 1.2
     ticks = [(float(2**k), str(2**k)) for k in range(12) if low <= 2**k <= high]
     return Scale(end, start, low, high, True, "", tuple(ticks))
 

@@ -53,7 +53,7 @@ def doubts_table() -> dict[str, str]:
         PointState.COUNTED: "counted",
         PointState.MEASURED: "measured",
         PointState.FLAGGED: "measured, flagged as noisy",
-        PointState.PREDICTED: "predicted, not run: scaled by executed FLOPs",
+        PointState.PREDICTED: "predicted, not run",
     }
     return {str(STATES.index(state)): words[state] for state in VALUED}
 
