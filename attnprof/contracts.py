@@ -299,6 +299,10 @@ class SchemeTarget(Target, Protocol):
         """The closed count of query-key pairs, keys that are slots included; None where none is stated."""
         ...
 
+    def pairs_step(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """Keys that the token after n reads, where decoding reads others than the last row; None elsewhere."""
+        ...
+
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores take beside q k: positions, labels."""
         ...

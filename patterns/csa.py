@@ -31,7 +31,11 @@ CARD = Card(
     oracle="transformers DeepseekV4Attention",
 )
 PARAMS = {
-    "window": Param(128, "128 (the released configuration of DeepSeek-V4)", least=1, most="n"),
+    "window": Param(
+        128,
+        "128 (the released configuration of DeepSeek-V4); with the token itself, which 0 and 1 leave alone",
+        most="n",
+    ),
     "rate": Param(4, "4 tokens an entry (the released configuration of DeepSeek-V4)", least=1),
     "topk": Param(512, "512 entries (the released configuration of DeepSeek-V4)", least=1),
     "index_heads": Param(64, "64 (the released configuration of DeepSeek-V4)", least=1),
@@ -39,13 +43,13 @@ PARAMS = {
 }
 EXAMPLES = (
     {"window": 16, "topk": 6, "index_heads": 4, "index_dim": 8},
-    {"window": 16, "rate": 3, "topk": 512, "index_heads": 4, "index_dim": 8},
+    {"window": 16, "rate": 3, "topk": 64, "index_heads": 4, "index_dim": 8},
 )
 
 
 def pattern(n: int, *, layer: int, seed: int, window: int, rate: int, topk: int) -> Expr:
     """The window, and the tokens of chosen entries."""
-    near = Band(window - 1)
+    near = Band(max(window, 1) - 1)
     return near | Drawn(lambda: _sample(n, [seed, layer], rate, topk)) if n >= rate else near
 
 
@@ -66,7 +70,7 @@ def pairs(n: int, *, window: int, rate: int, topk: int) -> int:
     """Tokens of the window, and chosen entries."""
     count = n // rate
     early = min(count, topk)  # entry e is the e-th that a query may read from token e rate - 1 on
-    return band_pairs(n, window - 1) + sum(n + 1 - rate * entry for entry in range(1, early + 1))
+    return band_pairs(n, max(window, 1) - 1) + sum(n + 1 - rate * entry for entry in range(1, early + 1))
 
 
 def flops_paper(n: int, *, dim: int, window: int, rate: int, topk: int, index_heads: int, index_dim: int) -> int:
@@ -77,4 +81,4 @@ def flops_paper(n: int, *, dim: int, window: int, rate: int, topk: int, index_he
 def state_numbers(n: int, *, head_dim: int, window: int, rate: int, index_dim: int) -> int:
     """A vector of each of the last tokens, one an entry and its index key, and what the next entry is made of."""
     waiting = n % rate + (rate if n >= rate else 0)
-    return head_dim * min(n, window) + (head_dim + index_dim) * (n // rate + 4 * waiting)
+    return head_dim * min(n, max(window, 1)) + (head_dim + index_dim) * (n // rate + 4 * waiting)

@@ -37,7 +37,7 @@ PARAMS = {
 }
 EXAMPLES = (
     {"topk": 16, "index_heads": 4, "index_dim": 8},
-    {"topk": 2048, "index_heads": 4, "index_dim": 8},
+    {"topk": 64, "index_heads": 4, "index_dim": 8},
     {"topk": 1, "index_heads": 1, "index_dim": 8},
 )
 ROWS = 64

@@ -27,7 +27,11 @@ CARD = Card(
     oracle="transformers DeepseekV4Attention",
 )
 PARAMS = {
-    "window": Param(128, "128 (the released configuration of DeepSeek-V4)", least=1, most="n"),
+    "window": Param(
+        128,
+        "128 (the released configuration of DeepSeek-V4); with the token itself, which 0 and 1 leave alone",
+        most="n",
+    ),
     "rate": Param(128, "128 tokens an entry (the released configuration of DeepSeek-V4)", least=1),
 }
 EXAMPLES = ({"window": 16, "rate": 8}, {}, {"window": 4, "rate": 3})
@@ -39,13 +43,13 @@ def pattern(n: int, *, window: int, rate: int) -> Expr:
     slot = np.arange(count)
     reads = Slices.of(count, slot, slot * rate, slot * rate + rate, 1, n)
     writes = Slices.of(n, i, 0, (i + 1) // rate, 1, max(count, 1))
-    return Slots(count, reads, writes, Band(window - 1)) if count else Band(window - 1)
+    return Slots(count, reads, writes, Band(max(window, 1) - 1)) if count else Band(max(window, 1) - 1)
 
 
 def pairs(n: int, *, window: int, rate: int) -> int:
     """Tokens of the window, and entries that are complete."""
     count = n // rate
-    return band_pairs(n, window - 1) + count * n - rate * count * (count + 1) // 2 + count
+    return band_pairs(n, max(window, 1) - 1) + count * n - rate * count * (count + 1) // 2 + count
 
 
 def flops_paper(n: int, *, dim: int, window: int, rate: int) -> int:
@@ -55,4 +59,4 @@ def flops_paper(n: int, *, dim: int, window: int, rate: int) -> int:
 
 def state_numbers(n: int, *, head_dim: int, window: int, rate: int) -> int:
     """A vector of each of the last tokens, one an entry, and value and score of each token that waits."""
-    return head_dim * (min(n, window) + n // rate + 2 * (n % rate))
+    return head_dim * (min(n, max(window, 1)) + n // rate + 2 * (n % rate))

@@ -30,7 +30,11 @@ PARAMS = {
     "segments": Param("2048,4096,8192,16384,32768", "2048,4096,8192,16384,32768 (Ding et al. 2023, section 4.1)"),
     "dilations": Param("1,2,4,6,12", "1,2,4,6,12 (Ding et al. 2023, section 4.1)"),
 }
-EXAMPLES = ({}, {"segments": "8,16,32,64", "dilations": "1,2,4,8"}, {"segments": "8,64", "dilations": "2,3"})
+EXAMPLES = (
+    {"segments": "8,16,32,64", "dilations": "1,2,4,8"},
+    {"segments": "2048,4096,8192,16384,32768", "dilations": "1,2,4,6,12"},
+    {"segments": "8,64", "dilations": "2,3"},
+)
 
 
 def resolve(n: int, *, segments: str, dilations: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ CARD = Card(
     bib="lu2025moba",
     survey_class="selected blocks",
     complexity_ours="O(n k B + n^2 / B): the gate scores every block",
-    growth=None,
+    growth=1.0,
     causality=(True,),
     decode=True,
     data_dependent=True,
@@ -18,7 +18,7 @@ CARD = Card(
     edges_text="sum over i of i mod B + 1 + B min(topk - 1, floor(i / B)), whichever blocks are chosen",
     paper_n=8192,
     notes=(
-        "the gate takes 2 n (n / block) d a head: quadratic, with the factor 1 / block",
+        "the gate takes 2 n (n / block) d a head: quadratic, and as much as the attention from n = 2 topk block^2 on",
         "the own block counts as one of the topk and is masked causally; blocks not yet complete cannot be chosen",
         "one softmax over the union, computed as two calls merged by their normalisers",
         "queries are sorted by the block that they chose, and each block's are filled up to whole tiles of 32: what is "
@@ -30,7 +30,7 @@ PARAMS = {
     "block": Param(512, "512 (Lu et al. 2025, section 3.1: scaling runs at 8k)", least=1, most="n"),
     "topk": Param(3, "3 (Lu et al. 2025, section 3.1)"),
 }
-EXAMPLES = ({"block": 16}, {}, {"block": 8, "topk": 1}, {"block": 8, "topk": 5})
+EXAMPLES = ({"block": 16}, {}, {"block": 8, "topk": 1}, {"topk": 5})
 WIDTH = 64
 
 

@@ -33,6 +33,8 @@ from attnprof.torch_private import (
     use_count,
 )
 
+# What reads, of its first argument, only the elements that its result is made of.
+PICKS = frozenset({"gather", "index.Tensor", "index_select", "embedding"})
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
 # What backward formulas write in place on ordinary tensors, but out of place on fake ones.
@@ -128,7 +130,7 @@ class OperatorCounter(DispatchMode):
             self.origin.made(rule.name, (*args, *kwargs.values()) if kwargs else args, out, flops)
         self.tally.moved_bytes += moved(args, out)
         if self.watched:
-            self._watch(args)
+            self._watch(rule, args, out)
 
     def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
         """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
@@ -147,12 +149,15 @@ class OperatorCounter(DispatchMode):
         self.tally.product(rule.name, work, core and not chooses, self.origin.name(), selection=chooses)
         return work.flops
 
-    def _watch(self, args: Any) -> None:
-        """The most that one operator reads of each watched storage."""
-        for t in flat(args):
+    def _watch(self, rule: Rule, args: Any, out: Any) -> None:
+        """The most that one operator reads of each watched storage; of what it picks rows from, what it picks."""
+        for at, t in enumerate(flat(args)):
             key = storage_key(t)
             if key in self.watched:
-                self.watched[key] = max(self.watched[key], _distinct(t))
+                read = _distinct(t)
+                if at == 0 and rule.name in PICKS:
+                    read = min(read, sum(_distinct(made) for made in flat((out,))))
+                self.watched[key] = max(self.watched[key], read)
 
     def _engine_reuses(self, args: Any) -> bool:
         """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attnprof.contracts import Spec
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces
 from attnprof.layers.partial_softmax import SoftmaxPart, softmax_part
 from attnprof.layers.scan import chunked
@@ -88,6 +89,11 @@ def random_entries(compressor: Compressor, shape: Shape, width: int, n: int) -> 
     return KVCache(entries, entries[..., :0], n // compressor.rate), waiting
 
 
+def reach(spec: Spec) -> int:
+    """Tokens that a query reads one by one, itself among them."""
+    return max(spec.number("window"), 1)
+
+
 def window_part(q: Tensor, kv: Tensor, size: int) -> SoftmaxPart:
     """Scaled `q [b, h, n, d]` over the last `size` of `kv [b, 1, n, d]`, keys and values: `[b, h, n, d or 1]`."""
     heads, n = q.shape[1:3]
@@ -107,7 +113,7 @@ def window_pairs(n: int, size: int) -> int:
     return blocks * size * size * (2 if blocks > 1 else 1)
 
 
-def entry_row(q: Tensor, chosen: Tensor, recent: KVCache, sinks: Tensor) -> Tensor:
-    """One query `[b, h, 1, d]` over chosen entries `[b, 1, c, d]` and the recent tokens."""
-    keys = [chosen, *pieces(recent)[0]]
+def entry_row(q: Tensor, entries: list[Tensor], recent: KVCache, sinks: Tensor) -> Tensor:
+    """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
+    keys = [*entries, *pieces(recent)[0]]
     return mixed_row(q, keys, keys, sinks)

@@ -65,6 +65,19 @@ def pieces(cache: KVCache) -> tuple[list[Tensor], list[Tensor]]:
     return [cache.k, cache.tail_k[:, :, :used]], [cache.v, cache.tail_v[:, :, :used]]
 
 
+def taken(cache: KVCache, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of the tokens `index [b, g, c]` of a growing cache, `[b, g, c, d]`: nothing else is read."""
+    return _rows(cache.k, cache.tail_k, index), _rows(cache.v, cache.tail_v, index)
+
+
+def _rows(kept: Tensor, tail: Tensor | None, index: Tensor) -> Tensor:
+    rows, wide = kept.shape[2], index[..., None].expand(-1, -1, -1, kept.shape[3])
+    if tail is None or not rows:
+        return (kept if tail is None else tail).gather(2, wide)
+    recent = tail.gather(2, (wide - rows).clamp(min=0))
+    return torch.where(wide < rows, kept.gather(2, wide.clamp(max=rows - 1)), recent)
+
+
 def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor], sink: Tensor | None = None) -> Tensor:
     """One softmax of `q [b, h, 1, d]` over keys and values in several pieces `[b, g, rows, d]`."""
     return weighted(row_weights(q * q.shape[-1] ** -0.5, keys, sink), values, q.shape[1])

@@ -56,7 +56,7 @@ def joined(parts: list[SoftmaxPart], sink: Tensor | None = None) -> Tensor:
 
     `sink` broadcasts to the totals: the score of a key that has no value.
     """
-    peaks = [part.peak for part in parts]
+    dtype, peaks = parts[0].mixed.dtype, [part.peak for part in parts]
     top = torch.stack(peaks).amax(0) if len(peaks) > 1 else peaks[0]
     if sink is not None:
         top = torch.maximum(top, sink.detach().to(top.dtype))
@@ -65,4 +65,4 @@ def joined(parts: list[SoftmaxPart], sink: Tensor | None = None) -> Tensor:
     total = torch.stack([part.total * scale for part, scale in zip(parts, scales, strict=True)]).sum(0)
     if sink is not None:
         total = total + (sink - top).exp()
-    return (mixed / total.clamp(min=torch.finfo(total.dtype).tiny)).to(mixed.dtype)
+    return (mixed / total.clamp(min=torch.finfo(total.dtype).tiny)).to(dtype)

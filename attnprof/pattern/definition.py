@@ -28,7 +28,7 @@ OFFERED: Mapping[str, tuple[str, ...]] = {
     "pattern": CONTEXT,
     "resolve": (),
     "layers": (),
-    **dict.fromkeys(("edges", "pairs", "score_products"), CONTEXT),
+    **dict.fromkeys(("edges", "pairs", "pairs_step", "score_products"), CONTEXT),
     **dict.fromkeys(("flops_paper", "flops_paper_step"), ("dim", "heads", "causal", "keys")),
     "state_numbers": ("dim", "heads", "kv_heads", "head_dim", "v_head_dim"),
 }
@@ -40,7 +40,8 @@ class Parts:
 
     All but `layers` take n. `resolve`: parameters at n, where `Param` cannot say it. `layers`: layer kinds of the
     smallest stack that repeats. `edges`: distinct edges of one layer and head. `pairs`: query-key pairs of all its
-    softmaxes, where queries read slots too. `score_products`: its products as wide as a key that scores take beside one
+    softmaxes, where queries read slots too; `pairs_step`: of the token after n, where what decoding reads is not the
+    last row of the pattern. `score_products`: its products as wide as a key that scores take beside one
     a pair. `flops_paper` and `flops_paper_step`: the paper's FLOPs of a sequence's forward pass in all layer kinds, and
     of one token more. `state_numbers`: numbers a layer that decoding keeps of a sequence.
     """
@@ -49,6 +50,7 @@ class Parts:
     layers: Callable[..., int] | None = None
     edges: Callable[..., int | None] | None = None
     pairs: Callable[..., int] | None = None
+    pairs_step: Callable[..., int] | None = None
     score_products: Callable[..., int | Fraction] | None = None
     flops_paper: Callable[..., int] | None = None
     flops_paper_step: Callable[..., int] | None = None

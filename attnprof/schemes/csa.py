@@ -16,13 +16,14 @@ from attnprof.layers.compressed_entries import (
     continued,
     entry_row,
     random_entries,
+    reach,
     started,
     window_pairs,
     window_part,
 )
 from attnprof.layers.decisions import decided
 from attnprof.layers.indexer import index_scores
-from attnprof.layers.kv_cache import KVCache, appended, cached, pieces
+from attnprof.layers.kv_cache import KVCache, appended, cached, pieces, taken
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
 from attnprof.layers.selecting import selecting
 from attnprof.words import Level
@@ -33,7 +34,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.window, self.rate, self.topk = (spec.number(name) for name in ("window", "rate", "topk"))
+        self.window, self.rate, self.topk = reach(spec), spec.number("rate"), spec.number("topk")
         self.sinks = nn.Parameter(torch.randn(spec.shape.heads))
 
     def forward(self, q: Tensor, kv: Tensor, entries: Tensor, *index: Tensor) -> Tensor:
@@ -71,13 +72,13 @@ class Core(nn.Module):
 
     def step(self, q: Tensor, index: tuple[Tensor, Tensor], state: CSAState) -> tuple[Tensor, CSAState]:
         """One query over the recent tokens, its own among them, and the best entries."""
-        entries = torch.cat(pieces(state.own.entries)[0], 2)
-        if entries.shape[2]:
+        entries = state.own.entries.k
+        if state.own.entries.n:
             with selecting():
-                scores = index_scores(index[0], torch.cat(pieces(state.index)[0], 2)[:, 0], index[1])
-                chosen = scores.sort(dim=-1, descending=True, stable=True).indices[:, 0, : self.topk]
-            entries = entries.gather(2, chosen[:, None, :, None].expand(-1, -1, -1, entries.shape[-1]))
-        return entry_row(q, entries, state.own.recent, self.sinks), state
+                scores = [index_scores(index[0], piece[:, 0], index[1]) for piece in pieces(state.index)[0]]
+                chosen = torch.cat(scores, -1).sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
+            entries = taken(state.own.entries, chosen)[0]
+        return entry_row(q, [entries], state.own.recent, self.sinks), state
 
 
 class CSAState(NamedTuple):
@@ -124,7 +125,7 @@ class Layer(Attention):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.shape, Projections(spec), Core(spec))
-        self.shape, self.window, self.width = spec.shape, spec.number("window"), spec.number("index_dim")
+        self.shape, self.window, self.width = spec.shape, reach(spec), spec.number("index_dim")
 
     def state(self, n: int) -> CSAState:
         """The last tokens, entries and index keys, and the tokens of the next ones, of random content."""
@@ -163,7 +164,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """4 d a head and pair: of blocks of the window with themselves and the one before, and of chosen entries."""
     shape, entries = spec.shape, spec.shape.n // spec.number("rate")
-    pairs = window_pairs(shape.n, spec.number("window")) + shape.n * min(spec.number("topk"), entries)
+    pairs = window_pairs(shape.n, reach(spec)) + shape.n * min(spec.number("topk"), entries)
     return 4 * shape.batch * shape.heads * shape.d * pairs
 
 

@@ -10,7 +10,7 @@ from attnprof.layers.attention import QKV, dtype_of, random_streams
 from attnprof.layers.chosen_keys import choice_pairs, choose_keys, read_chosen
 from attnprof.layers.decisions import decided
 from attnprof.layers.indexer import Indexer, index_scores, projection_flops
-from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache, taken
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.words import Level
@@ -58,12 +58,9 @@ class Core(nn.Module):
         cache, index = appended(cache, k, v), appended(index, k_i[:, None], k_i[:, None, :, :0])
         with selecting():
             scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in pieces(index)[0]], -1)
-            chosen = scores.sort(dim=-1, descending=True, stable=True).indices[:, 0, : self.topk, None]
-        taken = []
-        for held in pieces(cache):
-            whole = torch.cat(held, 2)
-            taken.append(whole.gather(2, chosen[:, None].expand(-1, whole.shape[1], -1, whole.shape[-1])))
-        return mixed_row(q, [taken[0]], [taken[1]]), (cache, index)
+            chosen = scores.sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
+        keys, values = taken(cache, chosen.expand(-1, k.shape[1], -1))
+        return mixed_row(q, [keys], [values]), (cache, index)
 
 
 class Projections(nn.Module):

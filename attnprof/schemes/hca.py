@@ -13,11 +13,12 @@ from attnprof.layers.compressed_entries import (
     continued,
     entry_row,
     random_entries,
+    reach,
     started,
     window_pairs,
     window_part,
 )
-from attnprof.layers.kv_cache import appended, cached
+from attnprof.layers.kv_cache import appended, cached, pieces
 from attnprof.layers.partial_softmax import joined, softmax_part
 
 
@@ -26,7 +27,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.window, self.rate = spec.number("window"), spec.number("rate")
+        self.window, self.rate = reach(spec), spec.number("rate")
         self.sinks = nn.Parameter(torch.randn(spec.shape.heads))
 
     def forward(self, q: Tensor, kv: Tensor, entries: Tensor) -> Tensor:
@@ -55,8 +56,7 @@ class Core(nn.Module):
 
     def step(self, q: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One query over the recent tokens, its own among them, and every entry."""
-        held = torch.cat([x for x in (state.entries.k, state.entries.tail_k) if x is not None], 2)
-        return entry_row(q, held[:, :, : state.entries.n], state.recent, self.sinks), state
+        return entry_row(q, pieces(state.entries)[0], state.recent, self.sinks), state
 
 
 class Projections(nn.Module):
@@ -85,7 +85,7 @@ class Layer(Attention):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.shape, Projections(spec), Core(spec))
-        self.shape, self.window = spec.shape, spec.number("window")
+        self.shape, self.window = spec.shape, reach(spec)
 
     def state(self, n: int) -> EntryState:
         """The last tokens, an entry for every `rate`, and the tokens of the next one, of random content."""
@@ -117,5 +117,5 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """4 d a head and pair: of blocks of the window with themselves and the one before, and of all entries."""
     shape, rate = spec.shape, spec.number("rate")
-    pairs = window_pairs(shape.n, spec.number("window")) + shape.n * (shape.n // rate)
+    pairs = window_pairs(shape.n, reach(spec)) + shape.n * (shape.n // rate)
     return 4 * shape.batch * shape.heads * shape.d * pairs

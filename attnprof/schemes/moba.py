@@ -9,7 +9,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
 from attnprof.layers.decisions import decided
-from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, random_cache, taken
 from attnprof.layers.own_block import own_pairs, own_part
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
 from attnprof.layers.selecting import selecting
@@ -85,20 +85,17 @@ class Core(nn.Module):
         own, within = divmod(cache.n, self.size)
         sums = torch.cat([sums[:, :, :own], sums[:, :, own:] + k if within else k], 2)
         cache = appended(cache, k, v)
-        keys, values = (torch.cat(kept, 2) for kept in pieces(cache))
         heads, wanted = q.shape[1] // k.shape[1], min(self.topk - 1, own)
-        recent = [x[:, :, own * self.size :].repeat_interleave(heads, 1) for x in (keys, values)]
-        if wanted <= 0:
-            return mixed_row(q, [recent[0]], [recent[1]]), (cache, sums)
-        with selecting():
-            gate = q.unflatten(1, (-1, heads)).flatten(2, 3) @ sums[:, :, :own].transpose(-2, -1)
-        best = gate.topk(wanted, sorted=False).indices.flatten(2)
-        past = []
-        for x in (keys, values):
-            blocks = x[:, :, : own * self.size].unflatten(2, (own, self.size)).flatten(3)
-            taken = blocks.gather(2, best[..., None].expand(-1, -1, -1, blocks.shape[-1]))
-            past.append(taken.unflatten(2, (heads, wanted)).unflatten(-1, (self.size, -1)).flatten(3, 4).flatten(1, 2))
-        return mixed_row(q, [past[0], recent[0]], [past[1], recent[1]]), (cache, sums)
+        read = torch.arange(own * self.size, cache.n, device=q.device).expand(*q.shape[:2], -1)
+        if wanted > 0:
+            with selecting():
+                gate = (q.unflatten(1, (-1, heads)).flatten(2, 3) @ sums[:, :, :own].transpose(-2, -1)).flatten(1, 2)
+            best = gate.topk(wanted, sorted=False).indices
+            place = best[..., None] * self.size + torch.arange(self.size, device=q.device)
+            read = torch.cat([place.flatten(2), read], 2)
+        found = taken(cache, read.unflatten(1, (-1, heads)).flatten(2))
+        keys, values = (x.unflatten(2, (heads, -1)).flatten(1, 2) for x in found)
+        return mixed_row(q, [keys], [values]), (cache, sums)
 
 
 def choices(spec: Spec) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Pattern
 
-ROWS = 1024  # queries whose scores of compressed blocks are in memory at once
+ROWS = 2048  # queries whose scores of compressed blocks are in memory at once
 FORCED = 3.0  # above what the weights of a row, which sum to 1 a head, can add up to once divided by the heads
 
 

@@ -51,7 +51,7 @@ class StackStated:
                 tuple(at + 1 for at, other in enumerate(self.stack_layers) if other is layer),
                 layer.mixer,
                 self.shape_of(layer, shape),
-                stack_parts.facts_of_ffn(layer.ffn, shape.dim),
+                stack_parts.facts_of_ffn(layer, shape),
                 layer.shares_kv,
             )
             for layer in dict.fromkeys(self.stack_layers)
@@ -92,15 +92,15 @@ class StackStated:
         placed = self._placed(shape)
         return placed[layer % len(placed)]
 
-    def edges(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+    def edges(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of one layer and head."""
         mixer, own, kind = self._at(shape, layer)
-        return mixer.edges(own, kind, head)
+        return mixer.edges(own, kind, head, later)
 
-    def pairs(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+    def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of query-key pairs of one layer and head."""
         mixer, own, kind = self._at(shape, layer)
-        return mixer.pairs(own, kind, head)
+        return mixer.pairs(own, kind, head, later)
 
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores of one layer take beside q k."""

@@ -109,3 +109,11 @@ def test_bad_input_gets_one_message_with_a_hint(arguments: tuple[str, ...], word
     assert run.code in (1, 2), run.out
     assert words in run.err
     assert "Traceback" not in run.err
+
+
+def test_what_choosing_costs_has_a_column_where_anything_is_chosen() -> None:
+    run = attnprof("cost", "routing", "--lengths", "1k", "--json")
+    row = run.data["table"][0]
+    assert row["selection_flops"] == 2 * 1024 * 32 * 512  # queries are the keys, routed once
+    assert "selection" in attnprof("cost", "routing", "--lengths", "1k").out
+    assert "selection" not in attnprof("cost", "dense", "--lengths", "1k").out

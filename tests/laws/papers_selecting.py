@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.units import Value
-from tests.laws.papers import Define, Mask, Through, side_of, width_of, window
+from tests.laws.papers import Define, Mask, Through, complete, side_of, width_of, window
 
 
 def sink_logits(i: Mask, j: Mask, *, window: int = 128, **_: Any) -> Mask:
@@ -58,6 +58,7 @@ def natten(
 
 
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
+    "evicting": (complete, []),
     "hca": (hca, [{"window": 16, "rate": 8}, {"window": 4, "rate": 3}]),
     "natten": (
         natten,

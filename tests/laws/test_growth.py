@@ -11,8 +11,12 @@ from attnprof.targets import catalog, door
 from attnprof.words import Level
 
 LENGTHS = (1024, 4096, 16384, 65536)
-# Where a part of constant size, a tower of layers among latents, leads at the shorter lengths.
-LATER = {"perceiver": (16384, 65536, 262144), "perceiver_ar": (16384, 65536, 262144)}
+# Where a part of constant size, a tower of layers among latents, leads at the shorter lengths; and where segments grow.
+LATER = {
+    "longnet": (32768, 65536, 131072),
+    "perceiver": (16384, 65536, 262144),
+    "perceiver_ar": (16384, 65536, 262144),
+}
 WRITTEN = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 
 
@@ -29,7 +33,8 @@ def counted(name: str, n: int) -> int:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_the_core_grows_as_claimed(name: str) -> None:
-    lengths = LATER.get(name, LENGTHS)
+    # At 1k a choice is of all there is.
+    lengths = LENGTHS[1:] if catalog.card(name).data_dependent else LATER.get(name, LENGTHS)
     values = [counted(name, n) for n in lengths]
     fitted = exponent(lengths, values)
     assert fitted is not None
@@ -37,6 +42,7 @@ def test_the_core_grows_as_claimed(name: str) -> None:
     if claimed is None:
         assert 1.2 < found < 2
         assert "n^2" in catalog.card(name).complexity_ours
-        assert values[-1] / values[-2] > 8, "the quadratic term leads at 64k"
+        # A linear term four times the quadratic one at 16k is as large at 64k: (4 * 4 + 16) / 5 = 6.4.
+        assert values[-1] / values[-2] > 6.4, "the quadratic term leads at 64k"
     else:
         assert found == pytest.approx(claimed, abs=0.07)

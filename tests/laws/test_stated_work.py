@@ -81,6 +81,9 @@ NOT_COUNTED = {
     "cosformer.length": "turns features by other angles",
     "dilated_window.dilation": "as many keys, further apart",
     "entmax.alpha": "the map from scores to weights multiplies nothing",
+    "evicting.policy": "of the tokens after the prompt",
+    "evicting.heavy": "of the tokens after the prompt",
+    "evicting.recent": "of the tokens after the prompt",
     "etc.clip": "the paper counts pairs; labels are in the useful work",
     "gated_deltanet.conv": "of the projections, not of the core",
     "gated_deltanet.key_heads": "the paper has as many of both",
@@ -157,14 +160,11 @@ def test_no_reason_is_given_for_what_there_is_not() -> None:
 
 
 # Routing finds its clusters by products that no edge asks for, a soft sorting mixes all blocks, a band cut out of
-# segments and memories leaves much of them masked, and a learned matrix is of full size.
+# segments and memories leaves much of them masked, a learned matrix is of full size, and an indexer or a gate is in the
+# papers' counts and no pair.
 FAR = (
-    "routing",
-    "sinkhorn-both",
-    "sinkhorn-causal",
-    "transformer_xl-memory=200,same",
-    "transformer_xl-memory=8,same",
-    "synthesizer-variant=factorised",
+    *("block_selected-block=16,topk=1", "csa", "dsa", "moba", "routing", "sinkhorn-both", "sinkhorn-causal"),
+    *("transformer_xl-memory=200,same", "transformer_xl-memory=8,same", "synthesizer-variant=factorised"),
 )
 
 

@@ -42,7 +42,7 @@ def counted(thing: Any, pass_: Pass, **sizes: Any) -> Counted:
     return attnprof.count(thing, N, pass_, **{**SIZES, **sizes})
 
 
-CASES = [(name, Level.BLOCK) for name in STACKS] + [("windows and dense", Level.ATTENTION)]
+CASES = [(name, Level.BLOCK) for name in STACKS if name != "own widths"] + [("own widths", Level.ATTENTION)]
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)

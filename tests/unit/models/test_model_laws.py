@@ -14,8 +14,6 @@ from attnprof.models.readers import READERS
 from attnprof.models.serving import engine_answers
 from attnprof.models.work import model_pair_work, model_token_work, pair_work, pairs, token_work
 
-pytestmark = pytest.mark.quick
-
 NEEDS = {"deepseek_v2": ":num_experts_per_tok=6", "hunyuan_v1_moe": ":num_local_experts=4,moe_topk=2"}
 FAMILIES = [f"hf:{name}{NEEDS.get(name, '')}" for name in READERS]
 SHIPPED = [f"hf:{name}" for name in public_models()]
