@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnprof.units import counted, format_bytes, format_count, format_flops, format_length, format_seconds
+from attnprof.words import Pass
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,7 +225,7 @@ def show_frameworks(answer: Mapping[str, Any]) -> None:
         made = table(title, "whose", "core", "core / exact", "model", "model / exact", "read at")
         made.add_row("exact", format_count(exact["core_flops"]), "1", format_count(exact["flops"]), "1", "")
         for row in entry["frameworks"]:
-            name = row["name"] + (" (forward)" if row["pass"] == "forward" else "")
+            name = row["name"] + (" (forward)" if row["pass"] == Pass.FORWARD else "")
             made.add_row(
                 name,
                 _figure(row["core_flops"]),

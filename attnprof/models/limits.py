@@ -15,6 +15,7 @@ from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk, bytes_of, kv_bytes, read_bytes, state_bytes
 from attnprof.models.work import model_pair_work, model_token_work
 from attnprof.units import format_bytes
+from attnprof.words import Pass
 
 LONGEST = 1 << 40
 # bfloat16 weights and gradients, float32 weights and two moments of Adam: bytes a parameter of mixed precision.
@@ -78,7 +79,7 @@ def limit_of(
         elif not found:
             why[name] = (
                 f"{format_bytes(trained)} of weights, gradients and moments do not fit"
-                if name == "train"
+                if name == Pass.TRAIN
                 else ("not even one token fits")
             )
     lengths_fit = {n: free // max(kept(n), 1) for n in lengths}

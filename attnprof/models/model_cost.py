@@ -39,6 +39,7 @@ from attnprof.models.work import (
     pair_work,
     token_work,
 )
+from attnprof.words import Pass
 
 PASSES = ("prefill", "train", "decode")
 TRAIN = 3
@@ -115,8 +116,8 @@ def facts_of(group: ModelGroup) -> dict[str, Any]:
 
 def flops_at(model: Architecture, n: int, name: str, ask: ModelAsk) -> dict[str, Any]:
     """FLOPs of one pass at one length: by group, in total, and a token's share of the total."""
-    tokens, past = (ask.q, n) if name == "decode" else (n, 0)
-    times = TRAIN if name == "train" else 1
+    tokens, past = (ask.q, n) if name == Pass.DECODE else (n, 0)
+    times = TRAIN if name == Pass.TRAIN else 1
     groups = [
         {
             "kind": group.layer.title,
@@ -135,7 +136,7 @@ def flops_at(model: Architecture, n: int, name: str, ask: ModelAsk) -> dict[str,
     return {
         "n": n,
         "pass": name,
-        "q": ask.q if name == "decode" else None,
+        "q": ask.q if name == Pass.DECODE else None,
         "groups": groups,
         "total": total,
         "per_token": {key: _share(value, tokens) for key, value in total.items()},

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from attnprof.errors import AttnprofError
 from attnprof.models.architecture import Architecture, FeedForwardSizes, ModelLayer, RecurrentMixer, SoftmaxMixer
+from attnprof.words import FfnKind
 
 # Recurrences whose scheme of the catalogue is theirs by name.
 STATES = ("gated_deltanet", "lightning", "mamba2")
@@ -70,9 +71,9 @@ def _state(mixer: RecurrentMixer, name: str) -> str:
 
 
 def _ffn(ffn: FeedForwardSizes) -> str:
-    if ffn.kind == "moe":
+    if ffn.kind == FfnKind.MOE:
         return f"ffn=moe width={ffn.width} experts={ffn.experts} active={ffn.active} shared={ffn.shared}"
-    return "ffn=none" if ffn.kind == "none" else f"ffn={ffn.kind} width={ffn.width}"
+    return "ffn=none" if ffn.kind == FfnKind.NONE else f"ffn={ffn.kind} width={ffn.width}"
 
 
 def _no_scheme(what: str, name: str) -> AttnprofError:

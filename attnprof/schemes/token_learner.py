@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, Attention, dtype_of, merge_heads, random_streams, split_heads
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
+from attnprof.words import Level
 
 
 class Core(nn.Module):
@@ -101,5 +102,5 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
 def flops_core(spec: Spec) -> int:
     """4 n S D for pooling and spreading and 4 S^2 D among the S learned tokens."""
     shape, tokens = spec.shape, spec.number("tokens")
-    wide = shape.heads * shape.d if shape.level == "core" else shape.dim
+    wide = shape.heads * shape.d if shape.level is Level.CORE else shape.dim
     return shape.batch * (4 * shape.n * tokens * wide + 4 * tokens**2 * shape.heads * shape.d)

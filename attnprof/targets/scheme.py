@@ -16,7 +16,7 @@ from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry, able, cannot
 from attnprof.targets.stated import Stated, context_of, crossing
 from attnprof.units import Value
-from attnprof.words import DeviceName, Impl, Level, Maths
+from attnprof.words import DeviceName, FfnKind, Impl, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -236,7 +236,7 @@ class CatalogTarget(Stated):
     def feed_forward(self, shape: Shape) -> Callable[[], nn.Module] | None:
         """What makes the FFN of a block: the experts of `switch` where they are asked for; None for the plain one."""
         asked = self.parameters.get("ffn", "switch" if self.name == "switch" else "plain")
-        if asked == "plain":
+        if asked == FfnKind.PLAIN:
             return None
         from attnprof.targets.catalog import entry
 

@@ -66,9 +66,13 @@ class StackTarget(StackStated, LayeredTarget):
         """The same target, called otherwise in records and pages."""
         return replace(self, called=name)
 
-    @cached_property
+    @property
     def card(self) -> Card:
         """What all its layers have in common."""
+        return self._card
+
+    @cached_property
+    def _card(self) -> Card:
         cards = [mixer.card for mixer in self.mixers]
         first = cards[0].causality
         said = self.written.settings.get("causal")
@@ -94,7 +98,7 @@ class StackTarget(StackStated, LayeredTarget):
             v_head_dim=True,
         )
 
-    @cached_property
+    @property
     def parameters(self) -> Mapping[str, Value]:
         """Those of its mixers, by `scheme.parameter`; of a scheme that it has in several forms, the second as `#2`."""
         return {

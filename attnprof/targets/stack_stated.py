@@ -155,7 +155,7 @@ class StackStated:
             found += [*own, *(str(maths_file(Path(file).stem, mixer.card)) for file in own[:1])]
         return tuple(dict.fromkeys(found))
 
-    @cached_property
+    @property
     def context(self) -> frozenset[str]:
         """What the patterns of its layers depend on; the layer, since layers differ."""
         schemes = [mixer for mixer in self.mixers if isinstance(mixer, SchemeTarget)]

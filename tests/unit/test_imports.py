@@ -127,6 +127,7 @@ def test_patterns_import_numpy_and_the_words_at_most(file: Path) -> None:
         "attnprof.pattern",
         "numpy",
         "math",
+        "fractions",
         "functools",
         "itertools",
         "collections",

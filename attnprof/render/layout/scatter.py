@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from attnprof.quantities import WALL
 from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.layout.axes import factor_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.display import Anchor, Box, Caption, Display, Dot, Lettering, Place, Role, Scale, Stroke
@@ -251,7 +252,7 @@ def _titles(
 ) -> list[Caption]:
     size = canvas.size
     upward = "keys a query reads" if sees is Sees.KEYS else "layers until all are reached (fewer is higher)"
-    cost = "time" if at.metric.key == "wall_s" else at.metric.phrase
+    cost = "time" if at.metric.key == WALL.key else at.metric.phrase
     wide = canvas.width > 500
     across = f"{cost} a layer at n = {format_length(at.n)}" + (" (log)" if wide else "")
     found = [Caption(4, size * 0.6, upward, Lettering.TITLE, size=size)]

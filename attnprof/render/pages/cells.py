@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from attnprof.quantities import Quantity
+from attnprof.quantities import WALL, Quantity
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.claims.crossings import CrossingClaim
@@ -165,4 +165,4 @@ def _lines(macro: str, c: Candidate) -> str:
 
 def head_of(metric: Quantity) -> str:
     """The head of a column."""
-    return "time" if metric.key == "wall_s" else (metric.short or metric.title)
+    return "time" if metric.key == WALL.key else (metric.short or metric.title)

@@ -17,6 +17,7 @@ from attnprof.render.patterns import Picture
 from attnprof.render.pictures import data_uri
 from attnprof.targets import catalog
 from attnprof.units import format_length, format_share, format_value
+from attnprof.words import Pass
 
 FIELDS = ("author", "title", "year", "url", "eprint", "doi")
 MOST_OPS = 6
@@ -88,7 +89,7 @@ def scheme_card(
     """The card of one target from its records, its graph, its catalogue card and its picture."""
     known = card or {}
     costed = [r for r in records if r.cost is not None]
-    last = max(costed, key=lambda r: (r.point.shape.n, r.point.pass_ == "forward"), default=None)
+    last = max(costed, key=lambda r: (r.point.shape.n, r.point.pass_ is Pass.FORWARD), default=None)
     graph = graphs.get((target, False)) or graphs.get((target, True))
     metrics = {} if graph is None else graph.metrics or {}
     held = metrics.get("image")
