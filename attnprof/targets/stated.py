@@ -44,15 +44,18 @@ class Stated:
 
     def edges(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of distinct edges of one layer and head; with `later`, of as many tokens more."""
-        return self._of_head(self.entry.edges, shape, layer, head, later)
+        found: int | None = self._of_head(self.entry.edges, shape, layer, head, later)
+        return found
 
     def pairs(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | None:
         """The closed count of query-key pairs of one layer and head, keys that are slots included; `later` as above."""
-        return self._of_head(self.entry.pairs, shape, layer, head, later)
+        found: int | None = self._of_head(self.entry.pairs, shape, layer, head, later)
+        return found
 
     def pairs_step(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
         """Keys that the token after n reads, where that is not what the forward's last row would."""
-        return self._of_head(self.entry.pairs_step, shape, layer, head)
+        found: int | None = self._of_head(self.entry.pairs_step, shape, layer, head)
+        return found
 
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width d of a key that scores take beside q k, in one layer and head: positions, labels.

@@ -45,7 +45,7 @@ class Products(TorchDispatchMode):
         name = func.overloadpacket
         if (
             func.namespace == "attnprof" and name.__name__ in PLAIN
-        ):  # an operator of ours: the products that it is made of
+        ):  # ours: its own products
             with self:
                 return PLAIN[name.__name__](*args, **(kwargs or {}))
         if name is aten.matmul:  # inside of such an operator nothing has taken it apart before
