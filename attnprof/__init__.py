@@ -15,10 +15,11 @@ PUBLIC = {
     "forms": "api",
     "limit": "api",
     "read_run": "api",
+    "figure": "api",
     "AttnprofError": "errors",
 }
 
-__all__ = ["AttnprofError", "analyze", "check", "count", "forms", "limit", "profile", "read_run", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["AttnprofError", "analyze", "check", "count", "figure", "forms", "limit", "profile", "read_run", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 try:
     __version__ = version("attnprof")

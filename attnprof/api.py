@@ -174,6 +174,31 @@ def read_run(path: str | Path) -> RunFolder:
     return RunFolder.open(Path(path))
 
 
+def figure(
+    run: str | Path | RunFolder,
+    name: str = "choice",
+    *,
+    at: int | None = None,
+    pass_: Pass | str | None = None,
+    causal: bool | None = None,
+) -> Any:
+    """A figure of a run, as a `plotly.graph_objects.Figure`: the one that its page shows under that name.
+
+    `choice` (cost against the keys that a query reads), `layers` (against reach), or a quantity against n: `time`,
+    `relative`, `memory`, `flops`, `state`. `at` is the n of a choice. Raises `AttnprofError` for an unknown name, and
+    for what the run does not hold.
+    """
+    from attnprof.render.backends.interactive import plotly_figure
+    from attnprof.render.joined import joined
+    from attnprof.render.single import drawn_figure
+
+    records, header = joined([run if isinstance(run, RunFolder) else read_run(run)])
+    found = drawn_figure(records, header, name, at=at, pass_=pass_, causal=causal)
+    import plotly.graph_objects as graph_objects
+
+    return graph_objects.Figure(plotly_figure(found.panels, found.styles, found.labels, found.caption))
+
+
 SIZES = tuple(field.name for field in dataclasses.fields(Shape) if field.name != "n")
 
 

@@ -81,7 +81,7 @@ def _fields(kind: type[Any]) -> dict[str, Form]:
 
 
 def _interval() -> Form:
-    bounds = dict.fromkeys(("median", "low", "high"), NUMBER)
+    bounds: dict[str, Form] = dict.fromkeys(("median", "low", "high"), NUMBER)
     return of(bounds, {"rounds": listed(listed(NUMBER)), "samples": listed(NUMBER)})
 
 

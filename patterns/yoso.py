@@ -17,8 +17,8 @@ CARD = Card(
     notes=(
         "no softmax: the rows of weights do not add up to one, the outputs are scaled to unit length instead",
         "backward takes bits / 2 times the chance for its derivative, which has no end where q and k are alike",
-        "this is the expectation (YOSO-E), quadratic in n; the sampled form, which is linear, adds each value to a row of "
-        "m tables of 2^bits rows: no product but the hashes', and the released one is a CUDA kernel",
+        "this is the expectation (YOSO-E), quadratic in n; the sampled form, which is linear, adds each value to a row "
+        "in each of m tables of 2^bits: no product but the hashes', and the released one is a CUDA kernel",
         "a filter of the values along the sequence beside it, as in some tasks of the paper, is left out",
     ),
     oracle="transformers YosoSelfAttention(use_expectation=True)",

@@ -69,7 +69,8 @@ def examine(
     examined = Examined(target, shape, ask or CheckRequest())
     with own_mistakes(target, shape):
         remembers = list(repeatable.remembered(examined))
-        told(_verdict(examined, first=True))
+        verdict = _verdict(examined, first=True)
+    told(verdict)
     findings = list(remembers)
     passed, skipped = [], {}
     for check in CHECKS:

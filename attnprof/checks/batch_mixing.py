@@ -55,7 +55,7 @@ def _in_training(asked: Asked) -> Iterator[Finding]:
             for x, y, batched in zip(asked.inputs, asked.other, asked.batched, strict=True)
         )
         moved = off(asked.run(asked.beside())[:1], asked.run(others)[:1])
-        if moved > 1e-9:
+        if moved > 10 * asked.rounding:
             yield Finding(
                 "batch_mixing_in_training",
                 Severity.WARNING,

@@ -19,7 +19,7 @@ from attnprof.layers.outputs import first_output
 from attnprof.words import Severity
 
 CACHES = "transformers.cache_utils"
-PAST = ("past_key_values", "past_key_value")
+PAST = ("past_key_values", "past_key_value", "cache", "layer_past")
 APART = 1e-4
 
 
@@ -62,7 +62,10 @@ def _by_cache(asked: Asked) -> Tensor:
     if past is None or caches is None:
         raise Skipped("it declares no state: a module decodes with `prefill(*streams)` and `step(*streams, state)`")
     cache = vars(caches)["DynamicCache"]()
-    with_cache(asked, past, cache, _part(asked, slice(0, -1)))
+    try:
+        with_cache(asked, past, cache, _part(asked, slice(0, -1)))
+    except Exception as error:  # a parameter of that name that takes something else
+        raise Skipped(f"its {past} takes no DynamicCache: {type(error).__name__}") from error
     seen = cache.get_seq_length()
     if seen != asked.n - 1:
         raise Skipped(f"its cache holds {seen} tokens after {asked.n - 1}")

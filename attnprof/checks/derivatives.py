@@ -6,13 +6,15 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from attnprof.checks.examined import Asked, Examined, Skipped
 from attnprof.checks.finding import Finding
-from attnprof.checks.whereabouts import place_in
+from attnprof.checks.whereabouts import line_of_caller, place_in
 from attnprof.layers.outputs import first_output
 from attnprof.words import Severity
 
@@ -23,9 +25,30 @@ FAR = 0.2  # a gradient that is stopped on purpose, in what only stabilises, mov
 NAMED = 4
 
 
+class Stops(TorchFunctionMode):
+    """The first line, neither torch's nor ours, at which a gradient is stopped by `.detach()` or `.data`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.line and _called(func) in ("detach", "detach_", "data"):
+            self.line = line_of_caller()
+        return func(*args, **(kwargs or {}))
+
+
+def _called(func: Any) -> str:
+    """The name of a method of tensors, or of the attribute that is read."""
+    name: str = getattr(func, "__name__", "")
+    return getattr(func.__self__, "__name__", "") if name == "__get__" else name
+
+
 def look(examined: Examined) -> Iterator[Finding]:
     """Gradients of one weighted sum of the outputs, in float64, beside central differences along one direction."""
     asked = examined.asked()
+    if asked.module_dtype is not torch.float64:
+        raise Skipped("it takes no float64, in which differences can be told from rounding")
     if not torch.isfinite(asked.run()).all():
         raise Skipped("its output is not finite")
     named = {name: p for name, p in asked.module.named_parameters() if p.requires_grad}
@@ -71,11 +94,15 @@ def _judged(
     wrong = _difference(asked, inputs, leaves, gradients, weights)
     if wrong is not None:
         stated, seen = wrong
+        far = abs(stated - seen) > FAR * max(abs(stated), abs(seen))
+        with Stops() as stops:
+            asked.differentiable(inputs)
+        stopped = f"; it stops gradients, at {stops.line}: is that meant?" if stops.line else ""
         yield Finding(
             "gradient_wrong",
-            Severity.DEFECT if abs(stated - seen) > FAR * max(abs(stated), abs(seen)) else Severity.WARNING,
-            f"the gradient along a random direction is {stated:.4g}, while the output changes by {seen:.4g}",
-            "",
+            Severity.DEFECT if far and not stopped else Severity.WARNING,
+            f"the gradient along a random direction is {stated:.4g}, while the output changes by {seen:.4g}{stopped}",
+            stops.line,
             {"gradient": stated, "central_difference": seen, "steps": list(STEPS)},
             "torch.autograd.gradcheck on each autograd.Function; look for .detach() and .data in the way of values",
         )

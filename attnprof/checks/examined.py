@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnprof.contracts import SchemeTarget, Target
+from attnprof.contracts import Target
 from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
 from attnprof.layers.outputs import first_output
@@ -63,6 +63,17 @@ class Asked:
         torch.manual_seed(self.seed if seed is None else seed)
         with quietly():
             return first_output(self.module(*inputs))
+
+    @property
+    def module_dtype(self) -> torch.dtype:
+        """The precision that it is in."""
+        given = (x.dtype for x in (*self.inputs, *self.module.parameters()) if isinstance(x, Tensor))
+        return next((dtype for dtype in given if dtype.is_floating_point), torch.float64)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding may move of the largest value."""
+        return 1e-10 if self.module_dtype is torch.float64 else 1e-5
 
     @property
     def gives_tokens(self) -> bool:
@@ -126,12 +137,26 @@ class Examined:
             self.known[key] = make()
         return self.known[key]
 
-    def asked(self, n: int | None = None, dtype: torch.dtype = torch.float64) -> Asked:
-        """The target at a length in a precision; one set of parameters for all of them."""
-        length = n or self.shape.n
+    def asked(self, n: int | None = None, dtype: torch.dtype | None = None) -> Asked:
+        """The target at a length, in the widest precision that it takes or another; one set of parameters for all."""
+        length, dtype = n or self.shape.n, dtype or self.widest
         made = self.once(("asked", length), lambda: self._asked(length))
         found: Asked = self.once(("asked", length, dtype), lambda: made if dtype is torch.float32 else made.to(dtype))
         return found
+
+    @property
+    def widest(self) -> torch.dtype:
+        """float64, or float32 where an operator of it takes no float64."""
+        found: torch.dtype = self.once("widest", self._widest)
+        return found
+
+    def _widest(self) -> torch.dtype:
+        try:
+            self.asked(dtype=torch.float64).run()
+        except (RuntimeError, TypeError, ValueError) as error:
+            if any(word in str(error) for word in ("Double", "float64", "double")):
+                return torch.float32
+        return torch.float64
 
     def _asked(self, n: int) -> Asked:
         shape = self.shape.replace(n=n, batch=1, dtype=DType.FLOAT32)
@@ -152,9 +177,7 @@ class Examined:
         return tuple(not (context and at > 0) for at in range(len(inputs)))
 
     def longer(self, n: int) -> Asked:
-        """The target at another length, if it can be made for it. Raises `Skipped`."""
-        if isinstance(self.target, SchemeTarget) and self.target.impl is None:
-            raise Skipped("nothing computes it")
+        """The target at another length. Raises what it raises where it cannot be made for it."""
         with own_mistakes(self.target, self.shape.replace(n=n)):
             return self.asked(n)
 
@@ -179,8 +202,9 @@ class Examined:
         return len(both) == 2 and all(same(got[None], own) for got, own in zip(both, alone, strict=True))
 
 
-def same(got: Tensor, wanted: Tensor, least: float = 1e-9) -> bool:
-    """Whether two outputs are equal but for the rounding of float64."""
+def same(got: Tensor, wanted: Tensor) -> bool:
+    """Whether two outputs are equal but for rounding."""
+    least = 1e-9 if wanted.dtype is torch.float64 else 1e-4
     return got.shape == wanted.shape and off(got, wanted) <= least
 
 

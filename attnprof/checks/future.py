@@ -14,7 +14,6 @@ from attnprof.checks.leaking_pairs import LeakingPairs, pairs_of
 from attnprof.checks.whereabouts import where_it_leaks
 from attnprof.words import Severity
 
-MOVED = 1e-10
 FIRST = 12
 FEW = 0.25  # future pairs, as a share of the past ones, that look like an oversight rather than a bidirectional scheme
 
@@ -95,7 +94,7 @@ def _try(examined: Examined, asked: Asked, found: Prefixes, some: Sequence[int])
             earlier = (out[k] - base[0])[..., :start, :]
             size = float(earlier.abs().max()) if torch.isfinite(earlier).all() else float("inf")
             found.tried.add(start)
-            if size > MOVED * scale:
+            if size > asked.rounding * scale:
                 found.moved[start] = size / max(scale, 1e-30)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from attnprof.checks.examined import Examined
 from attnprof.pattern.slices import Bools
 
-MOVED = 1e-10
 NAMED = 5
 EVENLY = 0.5
 SAMPLE = 32  # tokens where causality is not claimed: enough to see whether the future is read as much as the past
@@ -109,7 +108,7 @@ def _pairs(examined: Examined) -> LeakingPairs:
     for at in range(0, len(keys), batch):
         some = keys[at : at + batch]
         out = asked.run(asked.replaced(*(slice(key, key + 1) for key in some)))
-        apart = ~((out - base).abs() <= MOVED * scale)  # what is not finite has moved too
+        apart = ~((out - base).abs() <= asked.rounding * scale)  # what is not finite has moved too
         rows += list(apart.movedim(-2, 1).flatten(2).any(dim=2).numpy())
         if time.monotonic() > deadline:
             break

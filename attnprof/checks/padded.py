@@ -15,6 +15,7 @@ from attnprof.checks.whereabouts import place_in
 from attnprof.words import Severity
 
 PADDING = (
+    "tgt_key_padding_mask",
     "key_padding_mask",
     "src_key_padding_mask",
     "attention_mask",
@@ -23,7 +24,6 @@ PADDING = (
     "input_mask",
     "mask",
 )
-MOVED = 1e-9
 PADS = 3
 
 MaskForm = Callable[[Tensor, torch.dtype], Tensor]
@@ -46,13 +46,15 @@ def look(examined: Examined) -> Iterator[Finding]:
     name = mask_parameter(asked.module)
     if name is None:
         raise Skipped("its forward takes no mask of padding")
+    if not all(asked.batched):
+        raise Skipped("some of its inputs have no axis of the batch")
     if not asked.gives_tokens:
         raise Skipped("it gives no output a token")
     moved = {form: size for form, make in FORMS.items() if (size := _influence(asked, name, make)) is not None}
     if not moved:
         raise Skipped(f"it runs with none of {len(FORMS)} ways to write {name}")
     best = min(moved, key=lambda form: moved[form])
-    if moved[best] > MOVED:
+    if moved[best] > 10 * asked.rounding:
         yield Finding(
             "padding_leaks",
             Severity.DEFECT,
@@ -72,25 +74,25 @@ def mask_parameter(module: nn.Module) -> str | None:
 
 
 def _influence(asked: Asked, name: str, make: MaskForm) -> float | None:
-    """How far the outputs of kept tokens move with what stands in padded ones, first or last; None if it fails."""
-    n = asked.n
+    """How far the outputs of kept tokens move with what stands in padded ones, first or last; None if it fails.
+
+    Beside it is a sequence without padding, so that a mask of other axes does not pass for one of these.
+    """
+    n, nothing = asked.n, slice(0, 0)
     sizes = []
     for pads in (slice(0, PADS), slice(n - PADS, n)):
-        keep = torch.ones(1, n, dtype=torch.bool)
-        keep[:, pads] = False
+        keep = torch.ones(2, n, dtype=torch.bool)
+        keep[0, pads] = False
         try:
             before, after = (
-                _masked(asked, name, make(keep, torch.float64), inputs)
-                for inputs in (asked.inputs, asked.replaced(pads))
+                _masked(asked, name, make(keep, asked.module_dtype), inputs)[0][..., keep[0], :]
+                for inputs in (asked.replaced(nothing, nothing), asked.replaced(pads, nothing))
             )
         except Exception:  # this way to write a mask is not the one that it takes
             return None
-        if not torch.isfinite(before[..., keep[0], :]).all():
+        if not torch.isfinite(before).all():
             return None
-        sizes.append(
-            float((after - before)[..., keep[0], :].abs().max())
-            / max(float(before[..., keep[0], :].abs().max()), 1e-30)
-        )
+        sizes.append(float((after - before).abs().max()) / max(float(before.abs().max()), 1e-30))
     return max(sizes)
 
 
@@ -112,11 +114,9 @@ def _masked(asked: Asked, name: str, mask: Tensor, inputs: tuple[Any, ...]) -> T
 
 def _all_masked(asked: Asked, name: str, form: str) -> Iterator[Finding]:
     """A sequence without a token beside a whole one, as the end of a data set may have it."""
-    if not all(asked.batched):
-        return
     keep = torch.ones(2, asked.n, dtype=torch.bool)
     keep[1] = False
-    out = _masked(asked, name, FORMS[form](keep, torch.float64), asked.beside())
+    out = _masked(asked, name, FORMS[form](keep, asked.module_dtype), asked.beside())
     if not torch.isfinite(out).all():
         whole = bool(torch.isfinite(out[0]).all())
         yield Finding(

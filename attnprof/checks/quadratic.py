@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
 from typing import Any
 
 import torch
 
 from attnprof.checks.examined import Examined
 from attnprof.checks.finding import Finding
+from attnprof.checks.whereabouts import line_of_caller
 from attnprof.closed_forms.growth import GROWTHS, parse_order
 from attnprof.counting import count
 from attnprof.counting.believed import as_believed, built_to_trust
 from attnprof.counting.storages import flat
 from attnprof.errors import AttnprofError
-from attnprof.locate import PACKAGE
 from attnprof.torch_private import DispatchMode
 from attnprof.words import Pass, Severity
 
@@ -24,7 +22,6 @@ SHORT = (64, 128)
 LONG = (2048, 4096)
 SQUARE = 3.5  # a storage that grows as n² is four times as large at twice the length
 NAMED = 5
-TORCH = str(Path(torch.__file__).parent)
 
 Site = tuple[str, str]
 
@@ -39,24 +36,9 @@ class Storages(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for t in flat((out,)):
-            site = str(func), _line()
+            site = str(func), line_of_caller()
             self.most[site] = max(self.most.get(site, 0), t.untyped_storage().nbytes() // t.element_size())
         return out
-
-
-def _line() -> str:
-    """`file.py:12` of the innermost frame that is neither torch's nor ours."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((TORCH, str(PACKAGE / "checks"), "<")) and Path(file).suffix == ".py":
-            ours = file.startswith(str(PACKAGE)) and not file.startswith(
-                (str(PACKAGE / "impl"), str(PACKAGE / "schemes"))
-            )
-            if not ours and "contextlib" not in file:
-                return f"{PurePath(file).name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
 
 
 def look(examined: Examined) -> Iterator[Finding]:

@@ -65,7 +65,7 @@ def _shorter(examined: Examined, asked: Asked) -> Iterator[Finding]:
         for x, y, stream in zip(whole.inputs, asked.inputs, whole.streams, strict=True)
     )
     moved = off(asked.run(cut), whole.run()[..., : asked.n, :])
-    if moved > APART:
+    if moved > max(APART, 10 * asked.rounding):
         yield Finding(
             "differs_at_ragged_length",
             Severity.DEFECT,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from attnprof.checks.examined import Examined
 from attnprof.layers.outputs import tensors_in
+from attnprof.locate import PACKAGE
 
-MOVED = 1e-10
+TORCH = str(Path(torch.__file__).parent)
+MOVED, ROUNDED = 1e-10, 1e-5
 GivenAndGave = tuple[list[Tensor], list[Tensor]]
 
 
@@ -28,6 +31,21 @@ def line_of(part: nn.Module) -> str:
     except (OSError, TypeError):
         return ""
     return f"{PurePath(file or '').name}:{line}"
+
+
+def line_of_caller() -> str:
+    """`file.py:12` of the innermost frame that is neither torch's nor ours."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((TORCH, str(PACKAGE / "checks"), "<")) and Path(file).suffix == ".py":
+            ours = file.startswith(str(PACKAGE)) and not file.startswith(
+                (str(PACKAGE / "impl"), str(PACKAGE / "schemes"))
+            )
+            if not ours and "contextlib" not in file:
+                return f"{PurePath(file).name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
 
 
 def place_in(path: str, part: nn.Module) -> str:
@@ -92,6 +110,7 @@ def _moved(old: Tensor, new: Tensor, start: int, n: int) -> bool:
         return False
     axis = axes[-1]
     first, second = (t.narrow(axis, 0, start) for t in (old, new))
-    return bool(((first - second).abs() > MOVED * float(old.abs().max())).any()) or not bool(
+    least = MOVED if old.dtype is torch.float64 else ROUNDED
+    return bool(((first - second).abs() > least * float(old.abs().max())).any()) or not bool(
         torch.isfinite(second).all()
     )

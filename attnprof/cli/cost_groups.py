@@ -69,12 +69,16 @@ def _total(entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
-    """What one token costs on average at each length, and layers that share keys and values."""
+    """What one token costs on average at each length, what a prefill leaves, and layers that share keys and values."""
     found = []
     for row in answer["table"]:
         if row["flops_executed"] is not None and row["pass"] != Pass.DECODE:
             a_token = row["flops_executed"] / (row["n"] * answer["point"]["batch"])
-            found.append(f"n = {format_length(row['n'])}, {row['pass']}: {format_flops(a_token)} a token")
+            text = f"n = {format_length(row['n'])}, {row['pass']}: {format_flops(a_token)} a token"
+            if row["pass"] == Pass.FORWARD and row["state_bytes"] is not None:
+                kept, more = (row[key] // answer["point"]["batch"] for key in ("state_bytes", "state_growth_bytes"))
+                text += f"; as prefill it leaves {kept:,} bytes a sequence, {more:,} a token more"
+            found.append(text)
     shared = {
         f"layer {mine} reads keys and values of layer {theirs}": None
         for entry in answer["groups"]

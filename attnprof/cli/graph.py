@@ -120,6 +120,7 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
 def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
     from attnprof.graph.analysis import Request
+    from attnprof.models.lookup import is_model
     from attnprof.naming import distinguished
     from attnprof.sweeps.points import label, settings_of
     from attnprof.targets import catalog, door
@@ -128,11 +129,14 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     targets = options["targets"]
     settings = settings_of(options["settings"], targets)
     names = ("causal", "layers", "heads", "dim", "seed", "seeds", "engine", "without_globals", "trials")
+    said = {name: options[name] for name in names}
+    if said["causal"] is None and all(is_model(text) for text in targets):
+        said["causal"] = True  # the models that `hf:` reads are decoders
     request = Request(
         n=parse_length(options["length"]) if options["length"] else None,
         side=0 if options["no_page"] else 256,
         against=_against(options["against"], settings),
-        **{name: options[name] for name in names},
+        **said,
     )
     called = distinguished(targets, catalog.names())
     usage = usage_of(options, targets)
@@ -197,12 +201,15 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
     """
+    from attnprof.models.lookup import is_model
     from attnprof.targets.catalog import CAPTURED
 
     name, facts = options["targets"][0], found[0].facts
     if len(found) == 1 and _has_others(facts):
         kept = ("--n", "--layers", "--heads", "--dim", "--seed")
         return _again(["attnprof", "graph", name], options, kept, "--without-globals")
+    if is_model(name):
+        return f"attnprof cost {name}"
     if _runs(name):
         beside = [] if name == "dense" else ["dense"]
         return _again(["attnprof", "sweep", name, *beside], options, (), "--lengths 1k-8k")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnprof.graph.subject import layers_named
 from attnprof.units import counted
 from attnprof.words import Certainty
 
@@ -48,15 +49,6 @@ def edge_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A row for each layer kind, where there are several."""
     rows = facts["edges_by_layer"]
     return [(f"  {layers_named(row['layers'])}", _row_of(row)) for row in rows] if len(rows) > 1 else []
-
-
-def layers_named(layers: Sequence[int]) -> str:
-    """`layer 6`, `layers 1-5`, `layers 1, 3`."""
-    first, last = layers[0], layers[-1]
-    if len(layers) == 1:
-        return f"layer {first}"
-    run = list(layers) == list(range(first, last + 1))
-    return f"layers {first}-{last}" if run else f"layers {', '.join(map(str, layers))}"
 
 
 def _row_of(row: Mapping[str, Any]) -> str:

@@ -138,7 +138,10 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
                 stated = ", ".join(f"{key} {value}" for key, value in engine["assumptions"].items())
                 said.append(f"as {name} allocates at {entry['n']:,}: {stated} ({engine['source']})")
         break
-    said.append(certified(answer["certificate"]))
+    check = answer["certificate"]
+    said.append(certified(check))
+    for key, both in (check or {}).get("defaults_differ", {}).items():
+        said.append(f"default of {key}: {both['shipped']} is shipped, {both['installed']} is the installed class's")
     return said
 
 

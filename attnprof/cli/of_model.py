@@ -50,6 +50,16 @@ def of_models(names: Sequence[str]) -> bool:
     return bool(models)
 
 
+def refuse_models(names: Sequence[str]) -> None:
+    """Raise `AttnprofError` for a whole model where targets are built and measured."""
+    for name in names:
+        if is_model(name):
+            raise AttnprofError(
+                f"{name} is a whole model, which is not measured: its parameters alone seldom fit here",
+                hint=f"attnprof cost {name} knows its FLOPs, caches and limits; stacks of its layers are measured",
+            )
+
+
 def refuse_options(taken: set[str]) -> None:
     """Raise `AttnprofError` for an option that was typed and says nothing of a whole model."""
     for name in explicit():

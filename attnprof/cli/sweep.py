@@ -15,6 +15,7 @@ import click
 
 from attnprof import __version__
 from attnprof.cli import signals
+from attnprof.cli.of_model import refuse_models
 from attnprof.cli.options import (
     ARGUMENTS,
     AS_JSON,
@@ -120,7 +121,7 @@ def budget(options: Mapping[str, Any], ask: Any) -> Any:
 
     few = 0 < len(ask.targets) <= FEW
     total = parse_duration(options["time_"]) if options["time_"] else FEW_S if few else MANY_S
-    timeout = parse_duration(options["timeout"]) if options["timeout"] else min(600.0, max(60.0, total / 4))
+    timeout = parse_duration(options["timeout"]) if options["timeout"] else min(600.0, max(120.0, total / 4))
     rounds = options["rounds"] or (ROUNDS if options["time_budget"] else MOST_ROUNDS)
     return Budget(total, options["time_budget"], timeout, rounds)
 
@@ -143,6 +144,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     from attnprof.sweeps.points import SweepRequest, settings_of
 
     targets = tuple(options["targets"])
+    refuse_models(targets)
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")
@@ -180,7 +182,9 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         except KeyboardInterrupt:
             stopped = True
             note("interrupted: what is finished is kept")
-        records = [record for record in run.records() if record.key in known]
+        held = {record.key: record for record in run.records()}
+        keys = dict.fromkeys(planned.key for job in jobs for planned in job.points)
+        records = [held[key] for key in keys if key in held]  # in the order of the plan, not of the visits
         path = page.write()
     code = summary(run.path, path, records, as_json=options["as_json"])
     if stopped:

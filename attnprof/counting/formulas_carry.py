@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from attnprof.counting.registry import OperatorWork, numel, register_by_name
-from attnprof.layers import carry
+from attnprof.layers import carry, rewriting
 
 ours = torch.ops.attnprof
-assert carry.PLAIN, "it defines the operators"
+assert {*carry.PLAIN, *rewriting.PLAIN} <= set(dir(ours)), "they define the operators"
 
 
 @register_by_name(ours.carried)
@@ -36,3 +36,19 @@ def corrected(given: Any, out: Any) -> OperatorWork:
 def corrected_back(given: Any, out: Any) -> OperatorWork:
     """Four such products: two for the states before, two for what was read and written."""
     return OperatorWork(8 * numel(given.reads.shape) * given.fixed.shape[-1], 0, 5 * numel(given.states.shape))
+
+
+@register_by_name(ours.rewritten)
+def rewritten(given: Any, out: Any) -> OperatorWork:
+    """Scores of every chunk on those before, and the queries that they rewrite."""
+    heads, chunks, rows, width = numel(given.q.shape[:2]), *given.q.shape[2:]
+    scores, turned = rewriting.rewriting_flops(chunks, rows, width)
+    return OperatorWork(heads * (scores + turned), 0, 0)
+
+
+@register_by_name(ours.rewritten_back)
+def rewritten_back(given: Any, out: Any) -> OperatorWork:
+    """Twice the scores; of what rewrites queries once again, and twice."""
+    heads, chunks, rows, width = numel(given.q.shape[:2]), *given.q.shape[2:]
+    scores, turned = rewriting.rewriting_flops(chunks, rows, width)
+    return OperatorWork(heads * (2 * scores + 3 * turned), 0, 0)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from attnprof.counting.formulas_matmul import applied
 from attnprof.counting.registry import OperatorWork, register, register_by_name
-from attnprof.layers.grouped_rows import ROWS, WEIGHTS
 from attnprof.layers import outside_kernel, outside_recurrence
+from attnprof.layers.grouped_rows import ROWS, WEIGHTS
 
 
 @register_by_name(*outside_kernel.OPERATORS, *outside_recurrence.OPERATORS)

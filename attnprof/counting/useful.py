@@ -119,21 +119,15 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 
 def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
-    """Of the query after n tokens, its own key included; of the last of n where a target cannot say.
-
-    Where data decide about the edges, by the stated pairs: a draw of edges is no count of them.
-    """
+    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
     known = target if isinstance(target, SchemeTarget) else None
     pattern = pattern if known is None else known.graph(shape, later=1)
 
     def work(layer: int, head: int) -> EdgeWork:
-        if known is not None and known.card.data_dependent and (before := known.pairs(shape, layer, head)) is not None:
-            return EdgeWork((known.pairs(shape.replace(n=shape.n + 1), layer, head) or before) - before)
         terms = pattern.expr(layer, head).terms()
-        stated = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
-        if stated is not None:
-            return EdgeWork(stated)
-        pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
+        pairs = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
+        if pairs is None:
+            pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
         return EdgeWork(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
@@ -142,7 +136,10 @@ def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 
 def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, drawn: bool) -> int | None:
-    """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without."""
+    """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without.
+
+    Where data decide about the edges, a draw of them is no count.
+    """
     if target is None or not shape.causal:
         return None
     if (found := target.pairs_step(shape, layer, head)) is not None:

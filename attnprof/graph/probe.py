@@ -40,11 +40,14 @@ KINKED = frozenset(
 
 
 class Choices(DispatchMode):
-    """Whether an operator chose by floating-point values: gave something that is none, has a kink, or drew a number."""
+    """Whether an operator chose by floating-point values: gave something that is none, has a kink, or drew a number.
+
+    `picked`: the first of these alone, as by sorting, comparing or hashing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.made = False
+        self.made = self.picked = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -54,6 +57,7 @@ class Choices(DispatchMode):
         random = (
             bool(name) and torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs)
         )
+        self.picked |= read and bool(gave)
         self.made |= not name or random or (read and (bool(gave) or name in KINKED))
         return out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -35,13 +35,18 @@ class LayerKind:
 
     @property
     def name(self) -> str:
-        """`layer 6`, `layers 1-5`, `layers 1, 3`, `layers 1-5, 7-11, 13-17, ..., 61-62`."""
-        if len(self.layers) == 1:
-            return f"layer {self.layers[0]}"
-        ends = [at for at in range(1, len(self.layers)) if self.layers[at] != self.layers[at - 1] + 1]
-        runs = [self.layers[a:b] for a, b in itertools.pairwise([0, *ends, len(self.layers)])]
-        texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
-        return f"layers {', '.join(texts if len(texts) <= MOST_RUNS else [*texts[:3], '...', texts[-1]])}"
+        """`layer 6`, `layers 1-5`, `layers 1, 3`: see `layers_named`."""
+        return layers_named(self.layers)
+
+
+def layers_named(layers: Sequence[int]) -> str:
+    """`layer 6`, `layers 1-5`, `layers 1, 3`, `layers 1-5, 7-11, 13-17, ..., 61-62`."""
+    if len(layers) == 1:
+        return f"layer {layers[0]}"
+    ends = [at for at in range(1, len(layers)) if layers[at] != layers[at - 1] + 1]
+    runs = [layers[a:b] for a, b in itertools.pairwise([0, *ends, len(layers)])]
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return f"layers {', '.join(texts if len(texts) <= MOST_RUNS else [*texts[:3], '...', texts[-1]])}"
 
 
 @dataclass(frozen=True, eq=False)

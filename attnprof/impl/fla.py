@@ -39,7 +39,7 @@ def transformed(m: int, d: int, c: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class KernelForm:
     """A kernel: its module and function, the names of what it takes, its work, and how a core's streams become those.
 
     The first three of `names` are those of q, k and v. `kept`: what it keeps of a row and head for its backward.
@@ -58,27 +58,27 @@ class Form:
 
 QKV = ("q", "k", "v")
 FORMS = {
-    "retnet": Form("retention", "chunk_retention", QKV, summed),
-    "gla": Form("gla", "chunk_gla", (*QKV, "g"), summed, kept=2 * CHUNK),
-    "hgrn2": Form(
+    "retnet": KernelForm("retention", "chunk_retention", QKV, summed),
+    "gla": KernelForm("gla", "chunk_gla", (*QKV, "g"), summed, kept=2 * CHUNK),
+    "hgrn2": KernelForm(
         "gla", "chunk_gla", (*QKV, "g"), summed, lambda core, s: (s[0], 1 - s[1].exp(), s[2], s[1]), None, 1.0,
         kept=2 * CHUNK,
     ),
-    "lightning": Form(
+    "lightning": KernelForm(
         "simple_gla", "chunk_simple_gla", (*QKV, "g"), summed,
         lambda core, s: (*s, core.gates(s[2], s[2].shape[2]).expand(len(s[2]), -1, -1, -1)), None, 1.0,
     ),
-    "mamba2": Form(
+    "mamba2": KernelForm(
         "simple_gla", "chunk_simple_gla", (*QKV, "g"), summed,
         lambda core, s: (s[0], s[1], s[2] * s[3], core.logs(s[3])),
         lambda core, mixed, s: mixed + core.skipped(s[2]), 1.0,
     ),
-    "deltanet": Form("delta_rule", "chunk_delta_rule", (*QKV, "beta"), corrected, kept=CHUNK),
-    "gated_deltanet": Form(
+    "deltanet": KernelForm("delta_rule", "chunk_delta_rule", (*QKV, "beta"), corrected, kept=CHUNK),
+    "gated_deltanet": KernelForm(
         "gated_delta_rule", "chunk_gated_delta_rule", (*QKV, "beta", "g"), corrected, kept=CHUNK,
     ),
-    "kda": Form("kda", "chunk_kda", (*QKV, "beta", "g"), corrected, kept=2 * CHUNK),
-    "rwkv7": Form(
+    "kda": KernelForm("kda", "chunk_kda", (*QKV, "beta", "g"), corrected, kept=2 * CHUNK),
+    "rwkv7": KernelForm(
         "rwkv7", "chunk_rwkv7", ("r", "k", "v", "a", "b", "w"), transformed,
         lambda core, s: (*s[:3], -s[3], s[3] * s[4], s[5]), None, 1.0, SHORTEST_CHUNK,
     ),

@@ -47,10 +47,13 @@ def correct(decay: Tensor, added: Tensor | None, reads: Tensor, writes: Tensor, 
 def carry_back(decay: Tensor, states: Tensor, grad: Tensor) -> Two:
     """Gradients of `decay` and `added`, given those of the states."""
     steps, each = states.shape[2] - 1, _each(decay, states.shape[2] - 1)
-    later = grad.clone(memory_format=torch.contiguous_format)
-    for i in range(steps - 1, 0, -1):
-        later[:, :, i].addcmul_(later[:, :, i + 1], each[:, :, i])
-    return (later[:, :, 1:] * states[:, :, :-1]).sum_to_size(decay.shape), later[:, :, 1:].clone()
+    added, of_decay = states.new_empty(states[:, :, 1:].shape), decay.new_empty(*states.shape[:2], *each.shape[2:])
+    after = grad[:, :, steps]
+    for i in range(steps - 1, -1, -1):
+        added[:, :, i] = after
+        of_decay[:, :, i] = _summed(after * states[:, :, i], each)
+        after = torch.addcmul(grad[:, :, i], after, each[:, :, i])
+    return of_decay.sum_to_size(decay.shape), added
 
 
 def correct_back(
@@ -58,15 +61,20 @@ def correct_back(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of `decay`, `added`, `reads`, `writes` and `fresh`, given those of the states and of Y."""
     steps, each = fixed.shape[2], _each(decay, fixed.shape[2])
-    later = grad.clone(memory_format=torch.contiguous_format)
-    fresh = torch.empty_like(fixed)
+    added, of_decay = states.new_empty(states[:, :, 1:].shape), decay.new_empty(*states.shape[:2], *each.shape[2:])
+    fresh, after = torch.empty_like(fixed), grad[:, :, steps]
     for i in range(steps - 1, -1, -1):
-        after = later[:, :, i + 1]
+        added[:, :, i] = after
+        of_decay[:, :, i] = _summed(after * states[:, :, i], each)
         made = torch.add(grad_fixed[:, :, i], writes[:, :, i] @ after.to(writes.dtype), out=fresh[:, :, i])
-        later[:, :, i].addcmul_(after, each[:, :, i]).add_((reads[:, :, i].mT @ made).to(after.dtype))
-    before, after = states[:, :, :-1], later[:, :, 1:]
-    read = fresh @ before.mT.to(fresh.dtype)
-    return (after * before).sum_to_size(decay.shape), after.clone(), read, fixed @ after.mT.to(fixed.dtype), fresh
+        after = torch.addcmul(grad[:, :, i], after, each[:, :, i]).add_((reads[:, :, i].mT @ made).to(after.dtype))
+    read, written = fresh @ states[:, :, :-1].mT.to(fresh.dtype), fixed @ added.mT.to(fixed.dtype)
+    return of_decay.sum_to_size(decay.shape), added, read, written, fresh
+
+
+def _summed(product: Tensor, each: Tensor) -> Tensor:
+    """`[b, h, d_k, d_v]` summed to the rows of a decay, `[b, h, d_k or 1, 1]`."""
+    return product.sum((-2, -1), keepdim=True) if each.shape[-2] == 1 else product.sum(-1, keepdim=True)
 
 
 def _each(decay: Tensor, steps: int) -> Tensor:

@@ -187,6 +187,9 @@ class TileScores(nn.Module):
         self.keys = BlockView(part.k_view, part.n, part.k_block)
         self.register_buffer("tiles", None if part.tiles is None else table(part.tiles))
         self.whole = self.live = all(every_row_reads(p) for p in parts)
+        self.columns = [slice(None)] if part.relative is None else runs(~np.asarray(part.relative.all(0)))
+        padded = [p.key_ok for p in parts if p.key_ok is not None]
+        self.ends = runs(~np.asarray(np.concatenate(padded).all((0, 2)))) if padded else []
         self.added: Callable[[Tensor, Tensor], None] | None = None
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Partial:
@@ -217,10 +220,17 @@ class TileScores(nn.Module):
         if self.added is not None:
             self.added(q, scores)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.live):
-            for mask in (self.forbidden, self.hidden):
-                if mask is not None:
-                    scores.masked_fill_(mask, float("-inf"))
+            self._mask(scores)
         return scores
+
+    def _mask(self, scores: Tensor) -> None:
+        """-inf where there is no edge: in the columns of a tile, and in the tiles, that have such places."""
+        if self.forbidden is not None:
+            for columns in self.columns:
+                scores[..., columns].masked_fill_(self.forbidden[..., columns], float("-inf"))
+        if self.hidden is not None:
+            for tiles in self.ends:
+                scores[:, :, tiles].masked_fill_(self.hidden[:, tiles], float("-inf"))
 
     def sums(self, weights: Tensor, v: Tensor) -> Tensor:
         """The values of every tile, weighted, `[b, h, tiles, q_block, d]`."""
@@ -253,6 +263,22 @@ class TileScores(nn.Module):
         offset = torch.arange(heads, device=blocks.device)[:, None, None] * count
         flat = blocks.flatten(1, 2).index_select(1, (self.table + offset).flatten())
         return flat.unflatten(1, (heads, tiles, per)).flatten(3, 4)
+
+
+def runs(wanted: Bools) -> list[slice]:
+    """The places that are wanted, from the first on and up to the last; as one run where nothing is spared between.
+
+    What a band leaves out stands at both ends of a tile, and what is beyond the sequence in its first and last tiles.
+    """
+    places = np.flatnonzero(wanted)
+    if not len(places):
+        return []
+    gaps = np.diff(places)
+    widest = int(gaps.argmax()) if len(gaps) else 0
+    first, last = int(places[0]), int(places[-1]) + 1
+    if not len(gaps) or gaps[widest] == 1:
+        return [slice(first, last)]
+    return [slice(first, int(places[widest]) + 1), slice(int(places[widest + 1]), last)]
 
 
 def every_row_reads(part: TilePart) -> bool:

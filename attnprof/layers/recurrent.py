@@ -52,7 +52,7 @@ class RecurrentLayer(Attention):
 
     beside = 0
 
-    def __init__(self, shape: Shape, project: StateProjections, core: nn.Module, finish: nn.Module) -> None:
+    def __init__(self, shape: Shape, project: nn.Module, core: nn.Module, finish: nn.Module) -> None:
         super().__init__(shape, project, core)
         self.shape, self.finish = shape, finish
 

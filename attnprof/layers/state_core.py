@@ -72,9 +72,9 @@ class ConstantDecayCore(DecayCore):
         return rates[:, None, None].expand(1, -1, rows, -1)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
-        parts = in_chunks(self.chunk, q * self.scale, k, v)
-        g = self.gates(v, parts[0].shape[3]).unsqueeze(2)  # one chunk's gates are those of all
-        return decayed(*parts, g).flatten(2, 3)[:, :, : q.shape[2]]
+        q_, k_, v_ = in_chunks(self.chunk, q * self.scale, k, v)
+        one = self.gates(v, q_.shape[3]).unsqueeze(2)  # one chunk's gates are those of all
+        return decayed(q_, k_, v_, one).flatten(2, 3)[:, :, : q.shape[2]]
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
         """The state after these tokens."""

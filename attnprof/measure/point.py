@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 NO_BUDGET_S = 3600.0
-AGAIN_S = 0.5  # of a run, up to which one more is spent on seeing whether all modules have drifted together
+AGAIN_S = 0.5  # of a run or a quarter of a setting up, up to which one more shows whether all modules drift together
 PATIENCE_S = 0.1  # only where the code is not ours
 FLOOR = 3
 FAULT_S = 2.5e-7  # what handing out a page takes at least: a quarter of a microsecond to clear 4 KiB
@@ -121,7 +121,9 @@ def measure(
     measured = replace(_measured(ready, samples, held, used, clock_mhz, clock), setup_s=setup_s)
     flags = _flags(samples, used, warned)
     if again:
-        flags += again.judged(module, inputs, pass_, first, promptly, lasted_s=samples.total().median, varied=vary.any)
+        flags += again.judged(
+            module, inputs, pass_, first, promptly, costly_s=max(samples.total().median, setup_s / 4), varied=vary.any
+        )
     return Outcome(measured, {**_reasons(measured, sensors, used, pass_, memory=memory), **warned}, flags)
 
 
@@ -149,7 +151,7 @@ class Remade:
         first: Sequence[Tensor],
         timed: Sequence[Tensor],
         *,
-        lasted_s: float,
+        costly_s: float,
         varied: bool,
     ) -> tuple[str, ...]:
         """Hold what timed runs left against new modules: one with its weights and inputs, one as it was at first."""
@@ -157,7 +159,7 @@ class Remade:
 
         weights = module.state_dict()
         fresh = lambda: self._run(pass_, weights, inputs)  # noqa: E731
-        again = None if lasted_s > AGAIN_S else lambda: self._run(pass_)
+        again = None if costly_s > AGAIN_S else lambda: self._run(pass_)
         return judge(first, timed, fresh, again, self.shape.dtype, varied=varied)
 
     def _run(

@@ -76,7 +76,7 @@ def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
     import transformers
 
     model = named.architecture
-    config = config_kind(model.model_type)(**named.overrides)
+    config = config_kind(model.model_type)(**{"pad_token_id": 0, **named.overrides})  # one within any vocabulary
     kind: Any = transformers.AutoModelForCausalLM._model_mapping.get(type(config), None)
     if kind is None:
         raise AttnprofError(

@@ -68,17 +68,17 @@ class DrawnSlots(Slots):
     draw: Callable[[], Slots]
 
     @property
-    def reads(self) -> Slices:  # type: ignore[override]
+    def reads(self) -> Slices:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What the drawn slots read."""
         return self.draw().reads
 
     @property
-    def writes(self) -> Slices:  # type: ignore[override]
+    def writes(self) -> Slices:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The drawn slots that each token reads."""
         return self.draw().writes
 
     @property
-    def direct(self) -> Expr | None:  # type: ignore[override]
+    def direct(self) -> Expr | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The drawn edges beside them."""
         return self.draw().direct
 

@@ -22,8 +22,9 @@ OF_GROUP = (
 def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, Any]:
     """The groups of a stack in one pass, bottom first, and its ends: figures over all layers of a group.
 
-    `proj_flops` is what the mixers execute outside their core and their selection, `ffn_flops_executed` the rest of
-    their blocks (at level `block`); a figure that is missing is null, and `reasons` says why.
+    `proj_flops` is what the mixers execute outside their core and their selection; `ffn_flops_executed` the rest of
+    their blocks (at level `block`), `ffn_flops_active` what of it tokens were sent to. A figure that is missing is
+    null, and `reasons` says why.
     """
     found = count_parts(target, shape, pass_, partial(count, core=True))
     ends = [{"label": each.part.label, **_figures([each])[0]} for each in found if each.part.role is PartRole.ENDS]
@@ -42,7 +43,10 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
     figures, reasons = _figures(found)
     rest = [each for each in found if each.part.role is PartRole.REST]
     mixing = [each for each in found if each.part.role is PartRole.MIXER]
-    of_mixer, of_rest = summed(mixing)[0].get("flops_executed", 0), summed(rest)[0].get("flops_executed", 0)
+    of_mixer, of_rest = (summed(each)[0].get("flops_executed") if each else 0 for each in (mixing, rest))
+    spare = group.ffn.get("kind") == "switch"
+    if rest and spare:
+        reasons = {**reasons, "ffn_flops_active": "its experts compute their capacity, whatever tokens they are sent"}
     core, chosen = figures["flops_core_executed"], figures["selection_flops"] or 0
     return {
         "label": group.label,
@@ -59,6 +63,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
         "shares_kv": [owners[at] for at in group.layers if at in owners] or None,
         "proj_flops": None if of_mixer is None or core is None else of_mixer - core - chosen,
         "ffn_flops_executed": of_rest if rest else None,
+        "ffn_flops_active": of_rest if rest and not spare else None,
         **figures,
         "reasons": reasons,
     }

@@ -9,7 +9,6 @@ from typing import Any
 
 from attnprof.quantities import costed, vars_of
 from attnprof.records import Record
-from attnprof.render.claims.evidence import PointState
 from attnprof.render.pages.view import CurveKind, PageView
 from attnprof.render.series import Group, Series
 from attnprof.words import Timing
@@ -29,11 +28,8 @@ def curve_csv(view: PageView, kind: CurveKind, series: Sequence[Series]) -> str:
 
 def _curve_rows(view: PageView, kind: CurveKind, series: Series) -> Iterator[list[Any]]:
     for n, at in kind.points(view, series).items():
-        reason = at.reason
-        if at.state is PointState.PREDICTED:
-            reason = f"scaled by executed FLOPs from n = {at.reason}" if at.reason else "scaled by executed FLOPs"
         bounds = [at.value, at.low, at.high]
-        about = [kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), reason]
+        about = [kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), at.reason]
         yield [series.label, series.computed_by, n, *about]
 
 

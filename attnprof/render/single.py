@@ -67,7 +67,7 @@ def drawn_figure(
     if name in ("choice", "layers"):
         sees = Sees.KEYS if name == "choice" else Sees.LAYERS
         one = scatter(standing, sees, style_of, WIDE, first_labels(standing))
-        panels = () if one is None else (one,)
+        panels: tuple[Display, ...] = () if one is None else (one,)
         said = told.plain(told.said(choice(standing, WITHIN)))
     else:
         kinds = {kind.key: (kind, points) for kind, points in curves_of(view)}

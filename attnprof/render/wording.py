@@ -33,18 +33,18 @@ def metric_phrase(key: str) -> str:
 
 def status_title(key: str) -> str:
     """The name of a status, as marks and tables write it."""
-    return definitions()["status"][key]["title"]
+    return str(definitions()["status"][key]["title"])
 
 
 def status_text(key: str) -> str:
     """What a status means, in a few words."""
-    return definitions()["status"][key]["text"]
+    return str(definitions()["status"][key]["text"])
 
 
 def status_short(key: str) -> str:
     """The name of a status where there is little room."""
     found = definitions()["status"][key]
-    return found.get("short", found["title"])
+    return str(found.get("short", found["title"]))
 
 
 def state_word(key: str) -> str:

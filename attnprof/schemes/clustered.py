@@ -80,14 +80,13 @@ class Core(nn.Module):
         """The same by distances of bits: a bit of a centre on which its queries are divided is half off for all."""
         bits = (torch.einsum("bhnd,md->bhnm", q, self.directions) >= 0).to(q.dtype)
         centre = bits[:, :, self.first]
-        for at in range(self.iterations + 1):
+        for _ in range(self.iterations):
             mine = (bits[:, :, :, None] - centre[:, :, None]).abs().sum(-1).argmin(-1)
-            if at < self.iterations:
-                member = (mine[..., None] == torch.arange(self.clusters, device=q.device)).to(q.dtype)
-                count = member.sum(2)[..., None]
-                share = torch.einsum("bhnc,bhnm->bhcm", member, bits) / count.clamp(min=1)
-                centre = torch.where(count > 0, 0.5 + (share - 0.5).sign() / 2, centre)
-        return mine
+            member = (mine[..., None] == torch.arange(self.clusters, device=q.device)).to(q.dtype)
+            count = member.sum(2)[..., None]
+            share = torch.einsum("bhnc,bhnm->bhcm", member, bits) / count.clamp(min=1)
+            centre = torch.where(count > 0, 0.5 + (share - 0.5).sign() / 2, centre)
+        return (bits[:, :, :, None] - centre[:, :, None]).abs().sum(-1).argmin(-1)
 
 
 def means(x: Tensor, mine: Tensor, count: int) -> Tensor:

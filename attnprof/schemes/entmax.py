@@ -51,7 +51,7 @@ class Core(Decoding, nn.Module):
         scores, power = scores * above[:, None, None], 1 / above[:, None, None]
         with torch.no_grad():
             high = scores.amax(-1, keepdim=True)
-            low = high - 1
+            low, falls = high - 1, torch.ones_like(high)
             for _ in range(HALVINGS):
                 tau = (low + high) / 2
                 heavy = ((scores - tau).clamp(min=0) ** power).sum(-1, keepdim=True) >= 1

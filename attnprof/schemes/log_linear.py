@@ -16,7 +16,7 @@ from attnprof.layers.chunk_scan import chunk_size, in_chunks, summed_logs, wide
 from attnprof.layers.fenwick import across, across_rows, within
 from attnprof.layers.recurrent import JoinedNorm, RecurrentLayer, Streams
 from attnprof.layers.state_core import of_heads
-from attnprof.schemes import mamba2
+from attnprof.layers.state_space import SpaceCore, SpaceProjections, space_streams
 
 
 class Stretches(NamedTuple):
@@ -26,7 +26,7 @@ class Stretches(NamedTuple):
     states: tuple[Tensor, ...]
 
 
-class Core(mamba2.Core):
+class Core(SpaceCore):
     """The streams of Mamba-2, and a weight for every level, `scales [batch, h, n, levels]`.
 
     Token i reads token j on level 0 if it is its own, else on the level that is the length of i xor j in bits.
@@ -88,7 +88,7 @@ class Core(mamba2.Core):
         return mixed + self.skipped(x), Stretches(state.n + 1, (own, *faded[joined:]))
 
 
-class Projections(mamba2.Projections):
+class Projections(SpaceProjections):
     """Those of Mamba-2, and a weight for every head and level: softplus(L x W)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -114,7 +114,7 @@ def streams(spec: Spec) -> tuple[Tensor, ...]:
     """Random inputs of the core."""
     shape = spec.shape
     size = (shape.batch, shape.heads, shape.n, spec.number("levels"))
-    return *mamba2.streams(spec), torch.rand(size, dtype=dtype_of(shape))
+    return *space_streams(spec), torch.rand(size, dtype=dtype_of(shape))
 
 
 def flops_core(spec: Spec) -> int:

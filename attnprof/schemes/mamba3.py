@@ -46,8 +46,8 @@ class Core(StateCore):
     def forward(self, c: Tensor, b: Tensor, x: Tensor, g: Tensor, now: Tensor, late: Tensor) -> Tensor:
         own = (c * b).sum(-1, keepdim=True) * now
         weighed = b * (now + F.pad(late[:, :, 1:], (0, 0, 0, 1)))
-        *parts, own = in_chunks(self.chunk, c, weighed, x, wide(g), own)
-        return decayed(*parts, own.squeeze(-1)).flatten(2, 3)[:, :, : c.shape[2]] + self.skipped(x)
+        q, k, v, logs, own = in_chunks(self.chunk, c, weighed, x, wide(g), own)
+        return decayed(q, k, v, logs, own.squeeze(-1)).flatten(2, 3)[:, :, : c.shape[2]] + self.skipped(x)
 
     def reference(self, c: Tensor, b: Tensor, x: Tensor, g: Tensor, now: Tensor, late: Tensor) -> Tensor:
         """The two ends of every step (section 3.1): token by token, with the key and value of the token before."""

@@ -87,14 +87,18 @@ class Layer(Attention):
 class LatentLayers(nn.Sequential):
     """The layers in order; what each keeps, side by side."""
 
+    def each(self) -> list[Layer]:
+        """The layers, as what they are."""
+        return [layer for layer in self if isinstance(layer, Layer)]
+
     def state(self, n: int) -> tuple[KVCache, ...]:
         """What every layer keeps of n tokens, of random content."""
-        return tuple(layer.state(n) for layer in self)
+        return tuple(layer.state(n) for layer in self.each())
 
     def prefill(self, x: Tensor) -> tuple[KVCache, ...]:
         """The states after the tokens `x [b, n, D]`: of each layer from what the one below says of them."""
         states = []
-        for layer in self:
+        for layer in self.each():
             states.append(layer.prefill(x))
             x = layer(x)
         return tuple(states)
@@ -106,7 +110,7 @@ class LatentLayers(nn.Sequential):
         appendix E); they are kept as they were.
         """
         states = []
-        for layer, kept in zip(self, state, strict=True):
+        for layer, kept in zip(self.each(), state, strict=True):
             x, kept = layer.step(x, kept)
             states.append(kept)
         return x, tuple(states)

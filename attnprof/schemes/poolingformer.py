@@ -24,7 +24,7 @@ class Core(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.half, self.near, self.far = spec.number("window") // 2, GatherCore(near(spec)), PooledWindow(spec)
+        self.reach, self.near, self.far = spec.number("window") // 2, GatherCore(near(spec)), PooledWindow(spec)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y = self.near(q, k, v)
@@ -33,7 +33,7 @@ class Core(nn.Module):
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Two masked softmaxes."""
         place = torch.arange(q.shape[2], device=q.device)
-        y = softmax_attention(q, k, v, (place - place[:, None]).abs() <= self.half)
+        y = softmax_attention(q, k, v, (place - place[:, None]).abs() <= self.reach)
         return y + self.far.reference(y, y, y)
 
 

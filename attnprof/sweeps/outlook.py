@@ -18,7 +18,8 @@ SAMPLED_SHARE = 0.4  # of the whole time, that samples take; the rest goes into 
 LEAST_VISIT_S, MOST_VISIT_S = 0.05, 1.0
 RESTLESS = 1.3  # the factor that two runs of one point may lie apart, from process to process
 OTHER_PASS = 3.0  # the factor by which the work of another pass may be faster or slower
-FLATTER, STEEPER = 0.7, 1.2  # exponents of executed work between which a time is expected to grow
+OVERHEAD_S = 1e-3  # of a run, below which it may be calls that take the time, which do not grow
+FLATTER, STEEPER = 0.6, 1.2  # exponents of executed work between which a time is expected to grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Outlook:
         apart = RESTLESS if pass_ in self.last else OTHER_PASS
         flops, wall = self.last[pass_] if pass_ in self.last else next(iter(self.last.values()))
         grown = cost.flops_executed / flops
-        bounds = (grown**FLATTER, grown**STEEPER)
+        flatter = 0.0 if wall.median < OVERHEAD_S else FLATTER
+        bounds = (grown**flatter, grown**STEEPER)
         middle = wall.median * grown
         low, high = wall.low * min(bounds) / apart, wall.high * max(bounds) * apart
         return Forecast(run_s=middle, low_s=min(low, middle), high_s=max(high, middle), least_s=RUNS * middle)

@@ -74,7 +74,7 @@ def _model_as_stack(text: str) -> str:
     from attnprof.models.lookup import model_named
     from attnprof.models.stack_words import stack_text
 
-    return stack_text(model_named(text).architecture)
+    return f"{stack_text(model_named(text).architecture)} causal=true"  # they are all decoders
 
 
 def _stack(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> LayeredTarget:

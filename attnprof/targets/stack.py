@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprof.contracts import Checked, StackPart, Target
+from attnprof.contracts import Checked, LayeredTarget, StackPart, Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.pattern import Card
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts
 from attnprof.targets.scheme import CatalogTarget, torch_dtype
-from attnprof.targets.stack_build import built_mixers
+from attnprof.targets.stack_build import blocks_of, built_mixers
 from attnprof.targets.stack_layers import SIZES, Find, StackLayer, layers_of, owner_of
 from attnprof.targets.stack_stated import StackStated
 from attnprof.targets.stack_text import StackText, format_stack, parse_stack
@@ -45,7 +45,7 @@ def stack(text_or_path: str | Path, find: Find | None = None, impl: str | None =
 
 
 @dataclass(frozen=True, eq=False)
-class StackTarget(StackStated):
+class StackTarget(StackStated, LayeredTarget):
     """Layers in order, bottom first; `file` is where they are written, if not in a line.
 
     At level `attention` the mixers alone, one after the other; at `block` each in a pre-norm block with its FFN, behind
@@ -71,7 +71,11 @@ class StackTarget(StackStated):
         """What all its layers have in common."""
         cards = [mixer.card for mixer in self.mixers]
         first = cards[0].causality
-        causality = tuple(c for c in first if all(c in card.causality for card in cards))
+        said = self.written.settings.get("causal")
+        if said is not None and not isinstance(said, bool):
+            raise AttnprofError(f"causal is {said!r}, but it is true or false", hint="causal=true after ;")
+        own = first if said is None else (said,)
+        causality = tuple(c for c in own if all(c in card.causality for card in cards))
         if not causality:
             forms = ", ".join(f"{m.name} {'causal' if m.card.native_causal else 'bidirectional'}" for m in self.mixers)
             raise AttnprofError(f"no causality that all layers have: {forms}", hint="layers of one kind of attention")
@@ -142,8 +146,8 @@ class StackTarget(StackStated):
                 found.append(StackPart(target, own, count, PartRole.MIXER, group, layer.label, states))
             if at_block:
                 rest = stack_parts.rest_of_block(layer)
-                blocks = count * (1 if layer.mixer is None else layer.mixer.layers)
-                found.append(StackPart(rest, whole, blocks, PartRole.REST, group, layer.label))
+                blocks = 1 if layer.mixer is None else blocks_of(layer.mixer, self.shape_of(layer, shape))
+                found.append(StackPart(rest, whole, count * blocks, PartRole.REST, group, layer.label))
         vocab = self.written.settings.get("vocab")
         if at_block and isinstance(vocab, int):
             found.append(StackPart(stack_parts.ends(False, vocab), whole, 1, PartRole.ENDS, label="head"))
@@ -186,6 +190,11 @@ class StackTarget(StackStated):
         """Raise `AttnprofError` for a shape that no stack has, `Unsupported` for one that a layer has no form for."""
         if shape.depth > 1:
             raise Unsupported("a stack says itself how many layers it has", hint="layers=24 in its text, no --depth")
+        if shape.causal not in self.card.causality:
+            form = "causal" if shape.causal else "bidirectional"
+            raise Unsupported(
+                f"the stack has no {form} form", hint=f"leave --{'' if shape.causal else 'no-'}causal out"
+            )
         if shape.m is not None:
             raise Unsupported("the layers of a stack attend within one sequence", hint="leave --keys out")
         for layer in dict.fromkeys(self.stack_layers):
@@ -193,6 +202,10 @@ class StackTarget(StackStated):
                 raise AttnprofError(
                     f"the layer `{layer.label}` is {layer.sizes['dim']} wide in a stack of width {shape.dim}",
                     hint="dim=... after ; is that of all layers, which add to one stream",
+                )
+            if isinstance(layer.mixer, CatalogTarget) and layer.mixer.reads_context:
+                raise Unsupported(
+                    f"the layer `{layer.label}` reads a second sequence, and a stack has one", hint="leave it out"
                 )
             if layer.mixer is not None and shape.level is Level.BLOCK and layer.mixer.parameters.get("reversible"):
                 raise Unsupported(

@@ -43,6 +43,17 @@ def built_mixers(
     return found
 
 
+def blocks_of(mixer: Target, shape: Shape) -> int:
+    """In how many blocks a mixer stands: as many as the modules that its layers come as, which some schemes join."""
+    if mixer.layers == 1 or not isinstance(mixer, CatalogTarget):
+        return 1
+    from attnprof.torch_private import fake_mode
+
+    mixer.check(shape)
+    with fake_mode():
+        return len(mixer.attention_layers(shape))
+
+
 def _built(layer: StackLayer, mixer: Target, shape: Shape, first: int) -> list[nn.Module]:
     """The modules of one layer: of a scheme that is several layers, all of them. Names the layer in what it raises."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,8 @@ SIZES = ("dim", "heads", "kv_heads", "head_dim", "v_head_dim")
 OF_FFN = ("ffn", "width", "experts", "active", "shared")
 SHARES, IMPL = "shares_kv", "impl"
 OF_LAYER = (*SIZES, *OF_FFN, SHARES, IMPL)
-OF_STACK = ("layers", "tail", "vocab", *SIZES, *OF_FFN)
+OF_WHOLE = ("vocab", "causal")
+OF_STACK = ("layers", "tail", *OF_WHOLE, *SIZES, *OF_FFN)
 NOTHING = "none"
 BY_KIND = {"ffn": "plain", "moe": "moe"}
 """Names of layers without a mixer, and the FFN that they are."""
@@ -113,7 +115,7 @@ def expanded(text: StackText, above: Mapping[str, Value] | None = None) -> tuple
 
     Raises `AttnprofError` for settings that are none, and for more layers than a stack may have.
     """
-    known = OF_STACK if above is None else tuple(name for name in OF_STACK if name != "vocab")
+    known = OF_STACK if above is None else tuple(name for name in OF_STACK if name not in OF_WHOLE)
     for name in text.settings:
         if name not in known:
             raise unknown("setting of a stack", name, known)
@@ -148,7 +150,8 @@ def _resolved(written: LayerText, settled: LayerText, find: Find) -> StackLayer:
         return _found(written, settled, find)
     except AttnprofError as error:
         kind = Unsupported if isinstance(error, Unsupported) else AttnprofError
-        raise kind(f"in the layer `{format_layer(written)}`: {error.message}", hint=error.hint) from error
+        hint = re.sub(r"--set \w+\.", "", error.hint)  # parameters stand in the text here
+        raise kind(f"in the layer `{format_layer(written)}`: {error.message}", hint=hint) from error
 
 
 def _found(written: LayerText, settled: LayerText, find: Find) -> StackLayer:

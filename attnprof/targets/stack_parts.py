@@ -12,13 +12,14 @@ from attnprof.pattern import Card, Pattern
 from attnprof.shapes import Shape
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.scheme import CatalogTarget, torch_dtype
-from attnprof.targets.stack_layers import LayerFfn, StackLayer
+from attnprof.targets.stack_layers import StackLayer
 from attnprof.units import Value
 from attnprof.words import FfnKind, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+WIDENING = 4
 PART_CARD = replace(OWN_CARD, title="part of a stack", maths=Maths.OWN)
 
 
@@ -85,22 +86,28 @@ def feed_forward(layer: StackLayer, shape: Shape) -> nn.Module | None:
         return None
     if ffn.kind is FfnKind.OWN:
         own = layer.mixer.feed_forward(shape) if isinstance(layer.mixer, CatalogTarget) else None
-        return own() if own else PositionwiseFFN(shape.dim)
+        return own() if own else PositionwiseFFN(shape.dim, WIDENING * shape.dim)
     if ffn.kind is FfnKind.PLAIN:
-        return PositionwiseFFN(shape.dim, ffn.width)
+        return PositionwiseFFN(shape.dim, WIDENING * shape.dim if ffn.width is None else ffn.width)
     assert ffn.width is not None
     if ffn.kind is FfnKind.GLU:
         return GatedFFN(shape.dim, ffn.width)
     return ExpertFFN(shape.dim, ffn.width, ffn.experts, ffn.active, ffn.shared)
 
 
-def facts_of_ffn(ffn: LayerFfn, dim: int) -> dict[str, Value]:
-    """What a table says of an FFN: its kind and sizes."""
-    if ffn.kind is FfnKind.NONE:
-        return {"kind": ffn.kind.value}
-    width = ffn.width if ffn.width is not None or ffn.kind is FfnKind.OWN else 4 * dim
-    sizes = {"experts": ffn.experts, "active": ffn.active, "shared": ffn.shared} if ffn.kind is FfnKind.MOE else {}
-    return {"kind": ffn.kind.value, "width": width, **sizes}
+def facts_of_ffn(layer: StackLayer, shape: Shape) -> dict[str, Value]:
+    """What a table says of an FFN: its kind and sizes; `switch` where a scheme's own blocks have experts."""
+    ffn, kind = layer.ffn, layer.ffn.kind
+    if kind is FfnKind.OWN:
+        own = isinstance(layer.mixer, CatalogTarget) and layer.mixer.feed_forward(shape)
+        if own:
+            return {"kind": "switch"}
+        kind = FfnKind.PLAIN
+    if kind is FfnKind.NONE:
+        return {"kind": kind.value}
+    width = WIDENING * shape.dim if ffn.width is None else ffn.width
+    sizes = {"experts": ffn.experts, "active": ffn.active, "shared": ffn.shared} if kind is FfnKind.MOE else {}
+    return {"kind": kind.value, "width": width, **sizes}
 
 
 def borrowing(layer: StackLayer) -> Target:

@@ -51,7 +51,7 @@ class StackStated:
                 tuple(at + 1 for at, other in enumerate(self.stack_layers) if other is layer),
                 layer.mixer,
                 self.shape_of(layer, shape),
-                stack_parts.facts_of_ffn(layer.ffn, shape.dim),
+                stack_parts.facts_of_ffn(layer, shape),
                 layer.shares_kv,
             )
             for layer in dict.fromkeys(self.stack_layers)
@@ -103,7 +103,7 @@ class StackStated:
         return mixer.pairs(own, kind, head, later)
 
     def pairs_step(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
-        """Keys that the token after n reads in one layer, where that is not what the forward's last row would."""
+        """Keys that the token after n reads in one layer and head, where decoding reads others than the last row."""
         mixer, own, kind = self._at(shape, layer)
         return mixer.pairs_step(own, kind, head)
 

@@ -1,7 +1,7 @@
 "use strict";
 for (const slider of document.querySelectorAll("input[data-frames]")) {
   const figure = slider.closest("figure");
-  const image = figure.querySelector("img.mask");
+  const image = figure.querySelector("img.mask-image");
   const label = figure.querySelector("output");
   const frames = JSON.parse(document.getElementById(slider.dataset.frames).textContent);
   const show = () => {

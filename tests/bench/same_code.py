@@ -25,7 +25,7 @@ ASK = ("sweep", "dense", "flash", "--lengths", "256,512", "--dim", "128", "--hea
 
 def swept(out: Path) -> RunFolder:
     """One run."""
-    subprocess.run(command(*ASK, "--time", "25s", "--time-budget", "0.2", "--out", out), env=ENV, capture_output=True)
+    subprocess.run(command(*ASK, "--time", "60s", "--time-budget", "0.2", "--out", out), env=ENV, capture_output=True)
     return RunFolder.open(out)
 
 

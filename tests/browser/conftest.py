@@ -15,7 +15,7 @@ from attnprof.graph.analysis import Request, analyze
 from attnprof.render import write_page
 from attnprof.render.graph_page import write_graph_page
 from attnprof.targets import door
-from tests.fakes.records import graph, header, records
+from tests.fakes.records import graph, header, many, records
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,8 +42,17 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of made-up records that shows everything a page can show."""
-    graphs = [graph(name) for name in ("bigbird", "longformer")]
+    layers = {"bigbird": 2, "longformer": 2, "linformer": 1, "performer": 1, "linear": 1, "sliding_window": None}
+    graphs = [graph(name, layers=k) for name, k in layers.items()]
     return write_page(tmp_path_factory.mktemp("page") / "report.html", [*records(), *graphs], header())
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 80 targets at 7 lengths and two passes."""
+    made = [r for r in many(80) if not r.point.shape.causal]
+    graphs = [graph(name) for name in sorted({r.point.target for r in made})]
+    return write_page(tmp_path_factory.mktemp("large") / "report.html", [*made, *graphs], header())
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +78,9 @@ class Visit:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
 
-    def hydrated(self) -> Page:
-        """The page once plotly has taken over the first figure."""
-        self.page.wait_for_function("document.documentElement.classList.contains('hydrated')", timeout=60_000)
-        self.page.locator(".plot").first.scroll_into_view_if_needed()
-        self.page.wait_for_selector(".plot.upgraded .scatterlayer .trace", timeout=60_000)
+    def ready(self) -> Page:
+        """The page once its script has taken over."""
+        self.page.wait_for_function("document.documentElement.classList.contains('ready')", timeout=60_000)
         return self.page
 
 
@@ -82,11 +89,11 @@ def visit(browser: Browser, report: Path) -> Iterator[Callable[..., Visit]]:
     """Opens the report in a context of its own; keyword arguments are those of a playwright context."""
     contexts = []
 
-    def opened(path: Path = report, **options: Any) -> Visit:
+    def opened(path: Path = report, state: str = "", **options: Any) -> Visit:
         context = browser.new_context(**options)
         contexts.append(context)
         found = Visit(context.new_page())
-        found.page.goto(path.as_uri())
+        found.page.goto(path.as_uri() + state)
         return found
 
     yield opened

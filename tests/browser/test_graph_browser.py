@@ -16,7 +16,7 @@ def test_nothing_is_asked_from_elsewhere_and_nothing_goes_wrong(visit, graph_rep
 def test_without_scripts_every_picture_is_there(visit, graph_report: Path) -> None:
     page = visit(graph_report, java_script_enabled=False).page
     for name in ("The mask", "Hops between them", "Pairs within reach", "What one query depends on"):
-        pictures = page.locator("figure", has=page.get_by_role("heading", name=name)).locator("img")
+        pictures = page.locator(".views figure", has=page.get_by_role("heading", name=name)).locator("img")
         assert pictures.count() >= 2
         assert pictures.evaluate_all("all => all.every(e => e.complete && e.naturalWidth > 0)")
     curves = page.locator("figure.curve svg")
@@ -50,9 +50,22 @@ def test_a_chosen_query_has_a_cone_of_its_own(visit, graph_report: Path) -> None
     assert figure.locator(".at").first.evaluate("e => e.style.left") == "100%"
 
 
+def test_the_first_screen_holds_all_targets_in_one_frame(visit, graph_report: Path) -> None:
+    page = visit(graph_report, java_script_enabled=False, viewport={"width": 1280, "height": 800}).page
+    frame = page.locator("#reach .desk svg")
+    box = frame.bounding_box()
+    assert box["y"] + box["height"] < 800
+    assert set(frame.locator(".label").all_text_contents()) == {"longformer", "bigbird"}
+    strokes = {frame.locator(f".line.s{k}").evaluate("e => getComputedStyle(e).stroke") for k in (0, 1)}
+    assert len(strokes) == 2
+    pictures = page.locator("#masks .mask-image")
+    assert pictures.count() == 4
+    assert pictures.evaluate_all("all => all.every(e => e.complete && e.naturalWidth > 0)")
+
+
 def test_every_fact_says_how_sure_it_is(visit, graph_report: Path) -> None:
     page = visit(graph_report, java_script_enabled=False).page
-    rows = page.locator("section").first.locator("table.known tbody tr")
+    rows = page.locator("table.known").first.locator("tbody tr")
     for row in rows.all():
         assert row.locator(".badge").count() == 1 or row.locator(".why").inner_text()
 

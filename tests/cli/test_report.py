@@ -1,4 +1,5 @@
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -52,8 +53,27 @@ def test_the_files_of_a_paper(run: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     names = {Path(path).name for path in done.data["files"]}
     assert {"main.tex", "methods.tex", "appendix.tex", "references.bib", "points.csv"} <= names
-    assert {"fig-forward-bidirectional-wall-s.tex", "tab-forward-bidirectional.tex"} <= names
+    assert {"fig-forward-bidirectional.tex", "tab-forward-bidirectional.tex", "numbers.tex"} <= names
     assert "lab-17" not in (tmp_path / "paper" / "appendix.tex").read_text()
+
+
+def test_what_the_page_says_first_is_said_in_the_terminal_too(run: Path, tmp_path: Path) -> None:
+    done = attnprof("report", run, "--out", tmp_path / "page.html", "--static", "--json")
+    claims = done.data["claims"]
+    assert any("flash needs" in claim and "a layer" in claim for claim in claims)
+    assert any("carry a noise flag" in claim for claim in claims)
+
+
+def test_one_figure_is_one_file_that_needs_nothing_else(run: Path, tmp_path: Path) -> None:
+    for name in ("choice", "layers", "time", "memory"):
+        path = tmp_path / f"{name}.svg"
+        done = attnprof("report", run, "--figure", name, "--out", path, "--at", "8k")
+        assert done.code == 0, done.err
+        tree = ElementTree.parse(path).getroot()
+        assert tree.tag.endswith("svg")
+        assert "href" not in path.read_text().replace("#scheme-", "")
+        assert "flash" in "".join(tree.itertext())
+        assert "Made by attnprof" in done.err
 
 
 @pytest.mark.parametrize(
@@ -61,9 +81,13 @@ def test_the_files_of_a_paper(run: Path, tmp_path: Path) -> None:
     [
         (("/nowhere",), "/nowhere is not a run", "run folder"),
         (("RUN", "--paper", "p", "--venue", "icm"), "unknown venue 'icm'", "icml"),
+        (("RUN", "--figure", "tme"), "unknown figure 'tme'", "time"),
+        (("RUN", "--figure", "choice", "--pass", "decode"), "no such points", "forward"),
+        (("RUN", "--paper", "p", "--at", "3k"), "nothing at n = 3k", "lengths"),
+        (("RUN", "--paper", "p", "--panels", "tme"), "unknown panel 'tme'", "time"),
         (("RUN", "--out", "/proc/report.html"), "cannot write", "--out"),
     ],
-    ids=["no run", "unknown venue", "unwritable"],
+    ids=["no run", "unknown venue", "unknown figure", "no such pass", "no such n", "unknown panel", "unwritable"],
 )
 def test_a_mistake_is_one_message_with_a_hint(
     run: Path, tmp_path: Path, arguments: tuple[str, ...], message: str, hint: str

@@ -29,14 +29,17 @@ def work(sheet: Sheet) -> None:
 
 
 def swept(sheet: Sheet, length: str, still: int) -> Path | None:
-    """One run of `still` that share the time, or None where there is no time for it or it left nothing; what is recorded when it is stopped stays."""
+    """One run of `still` that share the time; None where there is none left, or it left nothing.
+
+    What is recorded when it is stopped stays.
+    """
     left = sheet.left_s() - (DRY_PAGE_S if sheet.small else PAGE_S)
     if left < 1:
         sheet.left_out += 1
         return None
     run, settings = sheet.folder / length, DRY if sheet.small else IN_EARNEST
-    command = ["sweep", "--lengths", length, "--device", sheet.device, "--no-page", "--out", str(run), *settings]
-    command += ["--time", f"{max(1.0, left / still):.0f}s"]
+    given = ["--device", sheet.device, "--no-page", "--time", f"{max(1.0, left / still):.0f}s"]
+    command = ["sweep", "--lengths", length, *given, "--out", str(run), *settings]
     ended = told(sheet, f"sweep-{length}.txt", command, left, interrupt=True)
     row = {"kind": "sweep", "length": length, "command": " ".join(["attnprof", *command]), "exit_code": ended.code}
     sheet.add({**row, "wall_s": ended.wall_s, "stopped": ended.timed_out, "points": statuses(run)})

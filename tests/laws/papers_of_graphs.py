@@ -147,6 +147,7 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     "mamba3": (complete, []),
     "mla": (complete, []),
     "nystromformer": (nystromformer, [{"landmarks": 5}]),
+    "path": (complete, []),
     "perceiver": (perceiver, [{"latents": 7}]),
     "perceiver_ar": (perceiver_ar, [{"latents": 7}]),
     "poolingformer": (

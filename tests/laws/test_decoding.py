@@ -152,3 +152,17 @@ def test_a_recurrence_asks_for_n_of_its_steps(name: str) -> None:
     decode, forward, train = (count(case.target, shape, pass_).cost for pass_ in ("decode", "forward", "train"))
     assert [cost.recurrence_flops for cost in (decode, forward, train)] == [one, 37 * one, 3 * 37 * one]
     assert decode.flops_core_executed == one
+
+
+@pytest.mark.parametrize("name", recurrent())
+def test_a_recurrence_takes_several_tokens_at_once(name: str) -> None:
+    """As a draft of three that is verified; and the state then is the one of all of them."""
+    case = Case(name, True)
+    module, _, (x,) = built(case, case.shape(40))
+    assert isinstance(module, Continues)
+    with torch.no_grad():
+        rows, state = module.step(x[:, 30:33], module.prefill(x[:, :30]))
+        last, _ = module.step(x[:, 33:34], state)
+        whole = module(x)
+    torch.testing.assert_close(rows, whole[:, 30:33], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(last, whole[:, 33:34], rtol=1e-10, atol=1e-10)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import attnprof
 from attnprof.counting import count
+from attnprof.layers.recurrent import ShortConv
 from attnprof.layers.selecting import selecting, watching
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
@@ -36,7 +37,7 @@ class Marked:
 
 
 def linear_flops(module: nn.Module, inputs: tuple[Tensor, ...], mark: Marked) -> int:
-    """FLOPs of the linear maps that stand outside the core and choose nothing, from the sizes of a real run."""
+    """FLOPs of linear maps and short convolutions outside the core that choose nothing, by the sizes of a real run."""
     core = {id(part) for name, part in module.named_modules() if "core" in name.split(".")}
     found: list[int] = []
 
@@ -44,8 +45,14 @@ def linear_flops(module: nn.Module, inputs: tuple[Tensor, ...], mark: Marked) ->
         if not mark.depth:
             found.append(2 * out.numel() * args[0].shape[-1])
 
+    def note_filter(part: nn.Module, args: Any, out: tuple[Tensor, Tensor]) -> None:
+        assert isinstance(part, ShortConv)
+        found.append(2 * out[0].numel() * part.weight.shape[-1])
+
     linear = [part for part in module.modules() if isinstance(part, nn.Linear) and id(part) not in core]
     handles = [part.register_forward_hook(note) for part in linear]
+    filters = [part for part in module.modules() if isinstance(part, ShortConv)]
+    handles += [part.register_forward_hook(note_filter) for part in filters]
     with torch.no_grad(), watching(mark):
         module(*inputs)
     for handle in handles:

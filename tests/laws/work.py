@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnprof.layers.carry import PLAIN
+from attnprof.layers import carry, rewriting
 from attnprof.shapes import Shape
 from attnprof.targets.scheme import CatalogTarget
 
 aten = torch.ops.aten
 FLASH_KEYS = 512
+OURS = {**carry.PLAIN, **rewriting.PLAIN}
 
 
 def flash_pairs(n: int, m: int, causal: bool) -> int:
@@ -47,7 +48,7 @@ class Products(TorchDispatchMode):
             func.namespace == "attnprof" and name.__name__ in PLAIN
         ):  # ours: its own products
             with self:
-                return PLAIN[name.__name__](*args, **(kwargs or {}))
+                return OURS[name.__name__](*args, **(kwargs or {}))
         if name is aten.matmul:  # inside of such an operator nothing has taken it apart before
             with self:
                 return func.decompose(*args, **(kwargs or {}))

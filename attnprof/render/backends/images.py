@@ -62,8 +62,8 @@ def painted(display: Display, styles: Mapping[int, Style]) -> Any:
         xs, ys = [x for x, _ in s.places], [y for _, y in s.places]
         own = {} if s.series is None or s.role is Role.LEADER else {"color": styles[s.series].light}
         if s.role in (Role.SHADE, Role.BAND):
-            look = {"color": "0.95"} if s.series is None else {**own, "alpha": 0.18}
-            axes.fill(xs, ys, linewidth=0, **look)
+            colour, alpha = ("0.95", 1.0) if s.series is None else (styles[s.series].light, 0.18)
+            axes.fill(xs, ys, linewidth=0, color=colour, alpha=alpha)
         else:
             axes.plot(xs, ys, solid_joinstyle="round", **{**WAYS[s.role], **own})
     for d in display.dots:
@@ -71,7 +71,7 @@ def painted(display: Display, styles: Mapping[int, Style]) -> Any:
     for t in display.texts:
         colour = "0.1" if t.series is None else styles[t.series].light
         weight = "bold" if t.role is Lettering.HEAD else "normal"
-        place = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour, "weight": weight}
+        place: dict[str, Any] = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour, "weight": weight}
         axes.text(t.x, t.y, t.text, fontsize=t.size * 72 / POINTS, parse_math=False, **place)
     return figure
 
@@ -80,12 +80,12 @@ def _dot(axes: Any, d: Dot, colour: str) -> None:
     kind = "cross" if d.state is PointState.MEMORY else d.marker
     fill = {PointState.PREDICTED: "white", PointState.FLAGGED: _tint(colour)}.get(d.state, colour)
     if kind in ("cross", "plus"):
-        look = {"color": colour, "linestyle": "none", "markeredgewidth": 0.5, "zorder": 3}
-        axes.plot([d.x], [d.y], marker="x" if kind == "cross" else "+", markersize=2 * d.r, **look)
+        mark = "x" if kind == "cross" else "+"
+        axes.plot([d.x], [d.y], color=colour, linestyle="none", marker=mark, markersize=2 * d.r, zorder=3)
         return
     from matplotlib.patches import Circle, Polygon
 
-    look = {"facecolor": fill, "edgecolor": colour, "linewidth": 0.4, "zorder": 3}
+    look: dict[str, Any] = {"facecolor": fill, "edgecolor": colour, "linewidth": 0.4, "zorder": 3}
     shape = Circle((d.x, d.y), d.r, **look) if kind == "circle" else Polygon(corners(kind, d.x, d.y, d.r), **look)
     axes.add_patch(shape)
 

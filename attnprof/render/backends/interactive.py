@@ -19,7 +19,7 @@ def value(scale: Scale, place: float) -> float:
     """The value at a place of a scale."""
     share = (place - scale.start) / (scale.end - scale.start)
     if scale.log:
-        return scale.low * (scale.high / scale.low) ** share
+        return float(scale.low * (scale.high / scale.low) ** share)
     return scale.low + (scale.high - scale.low) * share
 
 

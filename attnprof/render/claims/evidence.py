@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from attnprof.quantities import FLOPS, Quantity, Side, Unit
+from attnprof.quantities import FLOPS, WALL, Quantity, Side, Unit
 from attnprof.records import Record
 from attnprof.render.series import Series, why
 from attnprof.render.table import reason as reason_of
+from attnprof.units import format_length
 from attnprof.words import Status
 
 APART_FROM_TIME = frozenset({"workspace_unknown", "energy_short"})
@@ -118,20 +119,33 @@ def bearing(flags: Iterable[str], metric: Quantity) -> tuple[str, ...]:
     A flag that is not known to be about something else casts doubt on whatever was measured.
     """
     if metric.unit in (Unit.SECONDS, Unit.JOULES):
-        return tuple(f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit == "j"))
+        return tuple(
+            f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit is Unit.JOULES)
+        )
     return tuple(f for f in flags if f == "workspace_unknown" and metric.unit is Unit.BYTES)
 
 
 def _predicted(series: Series, metric: Quantity, found: dict[int, Evidence]) -> dict[int, Evidence]:
-    """The times that were skipped, scaled by executed FLOPs from the longest length that was measured before them."""
+    """The times that were skipped: scaled by executed FLOPs from the longest measured length before them.
+
+    Where there is none, what the sweep forecast for one run of the point.
+    """
     work = series.values(FLOPS)
     measured = [n for n, at in found.items() if at.state.valued and n in work]
     made = dict(found)
-    for n, at in found.items():
+    for record in series.records:
+        n = record.point.shape.n
+        if found[n].state is not PointState.UNTIMED:
+            continue
         before = max((k for k in measured if k < n), default=None)
-        if at.state is PointState.UNTIMED and before is not None and n in work:
+        if before is not None and n in work:
             value = (found[before].value or 0.0) * work[n] / work[before]
-            made[n] = Evidence(at.label, at.impl, n, metric, PointState.PREDICTED, value, reason=f"{before}", flags=())
+            how = f"scaled by executed FLOPs from n = {format_length(before)}"
+        elif record.forecast is not None and metric is WALL:
+            value, how = record.forecast.run_s / record.point.layers, "as the sweep forecast it"
+        else:
+            continue
+        made[n] = Evidence(series.label, series.computed_by, n, metric, PointState.PREDICTED, value, reason=how)
     return made
 
 

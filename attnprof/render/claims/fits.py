@@ -56,7 +56,12 @@ def longest(series: Series) -> LongestFit | None:
     need = None if first.cost is None else first.cost.peak_bytes
     ran = last is not None and last.measured is not None
     return LongestFit(
-        series, last and last.point.shape.n, "run" if ran else "counted", n, need, first.status is Status.OOM
+        series,
+        None if last is None else last.point.shape.n,
+        "run" if ran else "counted",
+        n,
+        need,
+        first.status is Status.OOM,
     )
 
 

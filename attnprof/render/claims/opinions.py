@@ -33,7 +33,7 @@ def _opinion(tool: str, by_label: dict[str, list[tuple[Series, Record, int | Non
     silent: dict[str, list[str]] = defaultdict(list)
     points: list[Evidence] = []
     for label, rows in sorted(by_label.items()):
-        shares = [(s, r, t / r.cost.flops_executed) for s, r, t in rows if t is not None and r.cost and _executed(r)]
+        shares = [(s, r, t / done) for s, r, t in rows if t is not None and (done := _executed(r))]
         if not shares:
             silent[_reason(tool, rows[0][1])].append(label)
             continue

@@ -7,15 +7,17 @@ quiet one. The marks carry no meaning of their own: without them the sentence is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attnprof import units
+from attnprof.quantities import Quantity
 from attnprof.render import numbers, templating, wording
 from attnprof.render.claims.evidence import doubts
 from attnprof.render.claims.fact import Claim
+from attnprof.render.claims.versus import Versus
 from attnprof.render.latex import tex
 
 if TYPE_CHECKING:
@@ -49,20 +51,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(templating.templates()), undefined=StrictUndefined, autoescape=False, trim_blocks=True
     )
     found.globals.update(templating.SHARED)
-    found.globals.update(
-        {
-            "listed": listed,
-            "bound": lambda value: f"{value:.2f}" if value < 2 else numbers.factor(value),
-            "both": lambda against: doubts((against.ours, against.theirs)),
-            "few": lambda keys: f"{keys:,.0f}" if keys >= 10 else f"{keys:.2g}",
-            "phrase": lambda metric: PHRASES.get(metric.key, metric.phrase),
-            "unit_phrase": lambda metric: UNIT_PHRASES.get(metric.key, f"of {metric.phrase} a layer"),
-            "exact_bytes": lambda value: f"{units.format_bytes(value)}, {value:,} bytes",
-            "state_word": wording.state_word,
-            "state_text": wording.state_text,
-            "impl_word": wording.impl_word,
-        }
-    )
+    found.globals.update(HELPERS)
     found.filters["name"] = lambda text: f"{NAME}{clean(str(text))}{END}"
     found.filters["strong"] = lambda text: f"{STRONG}{text}{END}"
     found.filters["quiet"] = lambda text: f"{QUIET}{text}{END}"
@@ -132,3 +121,42 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     if rest:
         return ", ".join(shown) + f" and {rest} more"
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + (f" and {shown[-1]}" if shown else "")
+
+
+def _bound(value: float) -> str:
+    """An end of an interval: with a digit more near 1, where it decides."""
+    return f"{value:.2f}" if value < 2 else numbers.factor(value)
+
+
+def _few(keys: float) -> str:
+    return f"{keys:,.0f}" if keys >= 10 else f"{keys:.2g}"
+
+
+def _phrase(metric: Quantity) -> str:
+    return PHRASES.get(metric.key, metric.phrase)
+
+
+def _unit_phrase(metric: Quantity) -> str:
+    return UNIT_PHRASES.get(metric.key, f"of {metric.phrase} a layer")
+
+
+def _exact_bytes(value: int) -> str:
+    return f"{units.format_bytes(value)}, {value:,} bytes"
+
+
+def _both(against: Versus) -> tuple[str, ...]:
+    return doubts((against.ours, against.theirs))
+
+
+HELPERS: Mapping[str, Callable[..., object]] = {
+    "listed": listed,
+    "bound": _bound,
+    "both": _both,
+    "few": _few,
+    "phrase": _phrase,
+    "unit_phrase": _unit_phrase,
+    "exact_bytes": _exact_bytes,
+    "state_word": wording.state_word,
+    "state_text": wording.state_text,
+    "impl_word": wording.impl_word,
+}

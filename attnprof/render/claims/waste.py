@@ -27,8 +27,9 @@ def in_name_only(groups: Sequence[Group]) -> list[Claim]:
             if n is None or not useful.get(n):
                 continue
             judged.add(series.label)
-            fact = {"label": series.label, "impl": series.computed_by, "ratio": executed[n] / useful[n], "n": n}
-            if fact["ratio"] > SPARSE_IN_NAME and fact["ratio"] > _ratio(worst, series.label):
+            times = executed[n] / useful[n]
+            fact = {"label": series.label, "impl": series.computed_by, "ratio": times, "n": n}
+            if times > SPARSE_IN_NAME and times > _ratio(worst, series.label):
                 worst[series.label] = (fact, series)
     if not judged:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from attnprof.render.claims.choice import Candidate, Standing
+from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.layout.axes import factor_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.display import Anchor, Box, Caption, Display, Dot, Lettering, Place, Role, Scale, Stroke
 from attnprof.render.layout.labels import along, place
@@ -52,7 +52,7 @@ class _Spot:
 
 
 def scatter(
-    at: Standing, sees: Sees, styles: Mapping[str, Style], canvas: Canvas, first: Sequence[str] = ()
+    at: Ranking, sees: Sees, styles: Mapping[str, Style], canvas: Canvas, first: Sequence[str] = ()
 ) -> Display | None:
     """The display list of one choice; None where nothing has a cost. `first` are labels that must find a place.
 
@@ -98,7 +98,7 @@ def scatter(
     )
 
 
-def _title(at: Standing, sees: Sees) -> str:
+def _title(at: Ranking, sees: Sees) -> str:
     seen = "keys a query reads" if sees is Sees.KEYS else "layers until all tokens are reached"
     return f"{at.metric.title} a layer at n = {format_length(at.n)} against {seen}"
 
@@ -121,17 +121,17 @@ def _sight_scale(shown: Sequence[Candidate], sees: Sees, start: float, end: floa
     if sees is Sees.KEYS:
         keys = [c.sight.keys for c in shown if c.sight.keys and not c.sight.through] or [1.0, 16.0]
         found = value_scale(keys, "", start, end)
-        low, high = math.ceil(math.log2(found.low)), math.floor(math.log2(found.high))
-        step = max(1, math.ceil((high - low) / 6))
-        ticks = [(2.0**k, format_length(2**k) if k >= 0 else f"{2.0**k:g}") for k in range(high, low - 1, -step)]
+        first, last = math.ceil(math.log2(found.low)), math.floor(math.log2(found.high))
+        step = max(1, math.ceil((last - first) / 6))
+        ticks = [(2.0**k, format_length(2**k) if k >= 0 else f"{2.0**k:g}") for k in range(last, first - 1, -step)]
         return Scale(start, end, found.low, found.high, True, "", tuple(ticks))
     most = max([c.sight.layers for c in shown if c.sight.layers] or [2])
-    low, high = 0.84, max(most, 2) * 1.2
+    low, high = 0.84, float(max(most, 2)) * 1.2
     ticks = [(float(2**k), str(2**k)) for k in range(12) if low <= 2**k <= high]
     return Scale(end, start, low, high, True, "", tuple(ticks))
 
 
-def _cost_scale(at: Standing, shown: Sequence[Candidate], start: float, end: float, size: float) -> Scale:
+def _cost_scale(at: Ranking, shown: Sequence[Candidate], start: float, end: float, size: float) -> Scale:
     base = at.baseline
     if base is None or not base.cost.value:
         values = [c.cost.value for c in shown if c.cost.value]
@@ -142,7 +142,7 @@ def _cost_scale(at: Standing, shown: Sequence[Candidate], start: float, end: flo
 
 
 def _spot(
-    c: Candidate, at: Standing, sees: Sees, x: Scale, y: Scale, bands: tuple[float, float], canvas: Canvas
+    c: Candidate, at: Ranking, sees: Sees, x: Scale, y: Scale, bands: tuple[float, float], canvas: Canvas
 ) -> _Spot:
     value = c.cost.value or 1.0
     share = value if at.baseline is None or not at.baseline.cost.value else value / at.baseline.cost.value
@@ -174,7 +174,7 @@ def _dot(spot: _Spot, styles: Mapping[str, Style]) -> Dot:
 
 
 def _whiskers(
-    at: Standing, spots: Sequence[_Spot], styles: Mapping[str, Style], x: Scale, within: tuple[float, float]
+    at: Ranking, spots: Sequence[_Spot], styles: Mapping[str, Style], x: Scale, within: tuple[float, float]
 ) -> list[Stroke]:
     found = []
     for spot in spots:
@@ -247,7 +247,7 @@ def _shades(left: float, right: float, above: str, below: str, bottom: float, si
 
 
 def _titles(
-    at: Standing, sees: Sees, canvas: Canvas, left: float, right: float, above: str, below: str, bottom: float
+    at: Ranking, sees: Sees, canvas: Canvas, left: float, right: float, above: str, below: str, bottom: float
 ) -> list[Caption]:
     size = canvas.size
     upward = "keys a query reads" if sees is Sees.KEYS else "layers until all are reached (fewer is higher)"

@@ -42,8 +42,8 @@ def sheet(
     legend, height = _legend(list(known.values()), width)
     columns = columns_for(width, len(plans))
     across = (width - GAP * (columns - 1)) / columns
-    down = min(max(across * 0.8, 108.0), 150.0)
-    box = PanelBox(across, down, SIZE, 1.35, labels=False, linear=linear, head=SIZE * 1.9, foot=SIZE * 1.75)
+    down = min(max(across * 0.8, 112.0), 150.0)
+    box = PanelBox(across, down, SIZE, 1.35, labels=False, linear=linear, head=SIZE * 1.7, foot=SIZE * 1.65)
     made = []
     for k, plan in enumerate(plans):
         own = panel(plan.title, list(plan.curves), [], lengths, plan.unit, bounds(plan.curves), box)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from attnprof.render.claims.evidence import ByLength, PointState
+from attnprof.render.claims.evidence import ByLength
 from attnprof.render.claims.sight import reach_curve
 from attnprof.render.layout.axes import length_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.curves import Curve, PanelBox, bounds, line, panel, parts, room_for
 from attnprof.render.layout.display import Display, Dot, Role, Scale, Stroke
+from attnprof.render.layout.reaching import LEFT, Reaching, reach_frame
 from attnprof.render.pages.view import CURVES, CurveKind, PageView
 from attnprof.render.palette import EXACT, Style, families
 
 PAIR = PanelBox(428, 230, labels=False, head=12)
-LEFT = 54.0
 
 
 def multiples(
@@ -80,40 +79,12 @@ def _bands(curve: Curve, x: Scale, y: Scale) -> list[Stroke]:
 
 
 def reach_panel(view: PageView, styles: Mapping[str, Style]) -> Display | None:
-    """The share of allowed pairs within reach, layer by layer, of every series whose pattern was analysed."""
+    """The reach of every series whose pattern was analysed, in one frame."""
     if view.conditions.causal is None:
         return None
-    found = {}
+    found = []
     for series in view.group.series:
         curve = reach_curve(view.graphs, series.target, view.conditions.causal)
         if curve is not None:
-            found[series.label] = curve[1]
-    if not found:
-        return None
-    most = max(max(k for k, _ in entries) for entries in found.values())
-    last = min(max(most, 4), 64)
-    x = Scale(LEFT + 6, PAIR.width - 16, 0.0, math.log2(1 + last), False, "layers", tuple(_layers(last)))
-    y = Scale(PAIR.height - PAIR.foot, PAIR.head, 0.0, 1.0, False, "", ((0, "0%"), (0.5, "50%"), (1, "100%")))
-    grid, ticks = ticks_beside(y, LEFT, PAIR.width - 10, PAIR.size)
-    strokes: list[Stroke] = [*grid]
-    dots: list[Dot] = []
-    for label, entries in found.items():
-        places = _places(entries, last, x, y)
-        style = styles[label]
-        strokes.append(Stroke(tuple(places), Role.LINE, style.index))
-        dots += [Dot(*at, PAIR.dot, PointState.COUNTED, style.index, style.marker) for at in places[1:]]
-    texts = (*ticks, *ticks_below(x, PAIR.height - PAIR.foot, PAIR.size))
-    title = "pairs within reach after k layers"
-    return Display(PAIR.width, PAIR.height, title, x, y, tuple(strokes), tuple(dots), texts)
-
-
-def _layers(last: int) -> list[tuple[float, str]]:
-    return [(math.log2(1 + k), str(k)) for k in (0, 1, 2, 4, 8, 16, 32, 64) if k <= last]
-
-
-def _places(entries: Sequence[tuple[int, float]], last: int, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    """From nothing at layer 0 on; the last share goes on to the edge, for nothing is lost with more layers."""
-    shown = [(0, 0.0), *((k, share) for k, share in entries if k <= last)]
-    if shown[-1][0] < last and len(shown) > 1:
-        shown.append((last, shown[-1][1]))
-    return [(round(x.at(math.log2(1 + k)), 1), round(y.at(share), 1)) for k, share in shown]
+            found.append(Reaching(series.label, styles[series.label], curve[1]))
+    return reach_frame(found, PAIR.width, PAIR.height) if found else None

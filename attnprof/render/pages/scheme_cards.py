@@ -93,7 +93,8 @@ def scheme_card(
     metrics = {} if graph is None else graph.metrics or {}
     held = metrics.get("image")
     images = [] if picture is None else [picture.values, *picture.others]
-    if not images and held is not None:
+    through = "kernel" if metrics.get("kernel") else "slots" if metrics.get("slots") else ""
+    if not images and held is not None and not through:
         images = [held]
     return SchemeCard(
         target,
@@ -106,7 +107,7 @@ def scheme_card(
         mathml(str(known["rule"])) if known.get("rule") else "",
         tuple(data_uri(image) for image in images),
         _masks_of(picture, graph),
-        "kernel" if metrics.get("kernel") else "slots" if metrics.get("slots") else "",
+        through,
         tuple(_fields(graphs, target)),
         tuple(_params(target, records, card)),
         str(known.get("edges_text") or ""),

@@ -100,7 +100,8 @@ def test_a_toy_is_listed_and_costed(toy: str) -> None:
 
 def test_a_toy_is_swept(toy: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    line = f"sweep sinks --lengths 64 --pass forward --dim 32 --heads 4 --impl {toy} --out {out} --time-budget 1 --rounds 1"
+    sizes = "--lengths 64 --pass forward --dim 32 --heads 4"
+    line = f"sweep sinks {sizes} --impl {toy} --out {out} --time-budget 1 --rounds 1"
     run = attnprof(*line.split())
     assert run.code == 0, run.err
     (record,) = [record for record in RunFolder.open(out).records() if record.kind == "cost"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from attnprof.models.framework_audit import exact_figures, framework_rows
 from attnprof.models.lookup import model_named
-
-pytestmark = pytest.mark.quick
 
 DENSE = "hf:llama3_8b"
 # Each formula's core on a dense causal model, n large; the whole model's where the core is left away.
@@ -98,3 +99,13 @@ def test_gated_delta_rules_are_counted_with_8_for_6() -> None:
     (mixer,) = {mixer for layer in model for mixer in layer.recurrences}
     state, _ = gated_delta(mixer, model.dim)
     assert state * 3 == 3 * mixer.flops * 4
+
+
+def test_the_published_table_is_what_the_formulas_say() -> None:
+    root = Path(__file__).parents[3]
+    spec = importlib.util.spec_from_file_location("framework_table", root / "tests/bench/framework_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    assert (root / "docs/frameworks.md").read_text() == written.page()

@@ -10,8 +10,6 @@ import pytest
 from attnprof.errors import AttnprofError
 from attnprof.models.lookup import model_named
 
-pytestmark = pytest.mark.quick
-
 
 def test_overrides_change_what_they_name() -> None:
     model = model_named("hf:llama:num_hidden_layers=2,num_key_value_heads=4").architecture

@@ -11,8 +11,6 @@ from attnprof.models.limits import limit_of, weights_bytes
 from attnprof.models.lookup import model_named
 from attnprof.models.work import crossover, model_pair_work, model_token_work
 
-pytestmark = pytest.mark.quick
-
 NEMOTRON = ",".join(f'"{word}"' for word in ([*["linear_attention", "mlp"] * 3, "full_attention", "mlp"] * 3))
 MODELS = {
     "gpt_oss": "hf:gpt_oss:num_hidden_layers=24,num_local_experts=32",

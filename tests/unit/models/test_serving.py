@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import model_named
 from attnprof.models.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
 from attnprof.models.serving.allocation import EngineAnswer
 from attnprof.models.serving.vllm_blocks import VllmPolicy, group_size
-
-pytestmark = pytest.mark.quick
 
 
 def named(text: str) -> Architecture:

@@ -93,6 +93,12 @@ def fox(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Any:
     return theirs("forgetting_attn", "naive_forgetting_attn")(q, k, v, g)
 
 
+@rows_first
+def path(q: Tensor, k: Tensor, v: Tensor, w: Tensor, beta: Tensor) -> Any:
+    naive, zeros = theirs("path_attn", "naive_path_attn"), torch.zeros_like(beta)
+    return naive(q, k, v, w, beta, zeros, q.shape[-1] ** -0.5, chunk_size=16)
+
+
 ORACLES: list[tuple[str, Mapping[str, Value], Call]] = [
     ("retnet", {}, retnet),
     ("gla", {}, gla),
@@ -105,6 +111,7 @@ ORACLES: list[tuple[str, Mapping[str, Value], Call]] = [
     ("delta_product", {}, delta_product),
     ("rwkv7", {}, rwkv7),
     ("fox", {}, fox),
+    ("path", {"chunk": 16}, path),
 ]
 
 

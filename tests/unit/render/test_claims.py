@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnprof.quantities import FLOPS, PEAK, READS, STATE, WALL
-from attnprof.records import Cost, Interval, Measured, Point, Record
+from attnprof.records import Cost, Forecast, Interval, Measured, Point, Record
 from attnprof.render.claims import findings, told
 from attnprof.render.claims.choice import WITHIN, choice, evidences, standing
 from attnprof.render.claims.crossings import crossing
@@ -63,7 +63,9 @@ def point(
     )
     where = Point(target, Shape(n=n, causal=causal), pass_, "cpu", impl)  # type: ignore[arg-type]
     why = dict(reasons or {}) | ({"measured": reason} if reason else {})
-    return Record("cost", f"{target}{n}{pass_}{causal}{impl}", where, cost, measured, None, status, why, flags)  # type: ignore[arg-type]
+    return Record(
+        "cost", f"{target}{n}{pass_}{causal}{impl}", where, cost, measured, status=status, reasons=why, flags=flags
+    )  # type: ignore[arg-type]
 
 
 def pattern(target: str, layers: int | None, n: int = 4096, causal: bool = False, **metrics: Any) -> Record:
@@ -135,6 +137,13 @@ def test_a_skipped_time_is_predicted_from_the_longest_measured_one_and_hedged_ev
     assert "flash needs ≈ 8.19 s a layer (predicted, not run: scaled by executed FLOPs from n = 2k)" in text
     assert "≈ 6.0× less" in text
     assert "predicted, not run" in text.split("near", 1)[1]
+
+
+def test_a_skipped_first_point_has_the_forecast_of_the_sweep() -> None:
+    record = replace(point("a", 1024, status="over_budget"), forecast=Forecast(7.0, 5.0, 9.0, 21.0))
+    found = evidence(groups([record])[0].series[0], WALL)[1024]
+    assert (found.state, found.value, found.bounds) == (PointState.PREDICTED, 7.0, None)
+    assert "as the sweep forecast it" in told.word("source", found)
 
 
 def test_nothing_is_predicted_beyond_memory() -> None:

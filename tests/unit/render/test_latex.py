@@ -32,4 +32,4 @@ def test_text_is_printed_as_it_stands(given: object, written: str) -> None:
 @pytest.mark.parametrize("path", sorted((templates() / "paper").glob("*.j2")), ids=lambda p: p.name)
 def test_every_value_of_a_template_says_how_it_is_escaped(path) -> None:
     for value in re.findall(r"<<(.*?)>>", path.read_text(encoding="utf-8")):
-        assert re.search(r"\|\s*(tex|raw|pt)\s*$", value), value
+        assert re.search(r"\|\s*(tex|raw|pt|breakable)\s*$", value), value

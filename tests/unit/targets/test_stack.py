@@ -118,6 +118,18 @@ def test_no_causality_in_common_is_refused() -> None:
         attnprof.count("1 swin + 1 gated_deltanet", 64)
 
 
+def test_a_stack_may_say_that_it_is_causal() -> None:
+    said, open_ = stack("2 dense ; causal=true"), stack("2 dense")
+    assert (said.card.native_causal, said.card.causality) == (True, (True,))
+    assert open_.card.native_causal is False
+    with pytest.raises(AttnprofError, match="the stack has no bidirectional form"):
+        attnprof.count(said, 64, causal=False)
+    with pytest.raises(AttnprofError, match="causal is 1, but it is true or false"):
+        attnprof.count("2 dense ; causal=1", 64)
+    with pytest.raises(AttnprofError, match="no causality that all layers have"):
+        attnprof.count("1 gla ; causal=false", 64)
+
+
 def test_the_pattern_of_a_stack_is_that_of_each_layer() -> None:
     found = stack("1 sliding_window window=4 + 1 dense + 1 none ffn=plain + 1 sinks window=2")
     pattern = found.graph(Shape(n=12, causal=True))
@@ -140,3 +152,23 @@ def test_limit_and_forms_take_a_stack() -> None:
     assert found.needed_bytes <= 2**30
     assert found.peak_bytes == attnprof.count(text, found.n, "train", dim=64, heads=2, causal=True).cost.peak_bytes
     assert (more.peak_bytes or 0) > found.peak_bytes
+
+
+def test_a_child_counts_gates_and_measures_it_like_a_scheme() -> None:
+    from attnprof.records import Point
+    from attnprof.sweeps.child import Child
+    from attnprof.sweeps.points import SweepRequest, plan
+
+    text = "1 sliding_window window=8 + 1 dense ffn=glu width=48"
+    (job,) = plan(SweepRequest((64,), (text,), Shape(n=1, dim=32, heads=4, level=Level.BLOCK), causal=True))
+    child = Child()
+    assert child.answer(job.opening())["name"] == text
+    for planned in job.points:
+        point = planned.point.to_json()
+        assert Point.from_json(point) == planned.point
+        assert point["source"] == point["target"] == text
+        counted = child.answer({"do": "count", "point": point})
+        assert counted["cost"]["flops_executed"] > 0
+        assert child.answer({"do": "gate", "point": point})["reasons"] == {}
+        measured = child.answer({"do": "measure", "point": point, "budget_s": 0.05})
+        assert measured["measured"]["wall_s"]["median"] > 0, measured
