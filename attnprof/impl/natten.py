@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attnprof.pattern import Axis, Band
 
 WINDOWS = ("sliding_window", "dilated_window")
+NEIGHBOURS = "neighbourhood"
 NARROWEST = 2
 
 
@@ -29,8 +30,8 @@ class Natten(OutsideKernel):
     dtypes = (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 
     def computes(self, scheme: SchemeFacts, shape: Shape) -> str | None:
-        if scheme.maths not in (*WINDOWS, self.name):
-            return f"it computes {', '.join(WINDOWS)} and {self.name}"
+        if scheme.maths not in (*WINDOWS, NEIGHBOURS):
+            return f"it computes {', '.join(WINDOWS)} and {NEIGHBOURS}"
         if not shape.causal and scheme.maths in WINDOWS:
             return "without causality its window moves inwards at the ends, where the scheme's is cut off"
         return None if shape.groups == shape.heads else "it takes as many KV heads as query heads"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attnprof.pattern.given import BlockTable, Drawn, Explicit, KeyTable
     from attnprof.pattern.grids import grid_side, grid_width, root_power, turn
     from attnprof.pattern.listed import numbers, of_head
-    from attnprof.pattern.neighbourhood import Axis, Neighbourhood
+    from attnprof.pattern.moving_window import Axis, Neighbourhood
     from attnprof.pattern.param import Param
     from attnprof.pattern.primitives import (
         Band,
@@ -74,7 +74,7 @@ __all__ = [
 
 MODULES = (
     *("card", "param", "listed", "grids", "closed_counts"),
-    *("expr", "slices", "primitives", "given", "framed", "neighbourhood", "slots", "edges"),
+    *("expr", "slices", "primitives", "given", "framed", "moving_window", "slots", "edges"),
 )
 
 

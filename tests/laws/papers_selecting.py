@@ -60,7 +60,7 @@ def natten(
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     "evicting": (complete, []),
     "hca": (hca, [{"window": 16, "rate": 8}, {"window": 4, "rate": 3}]),
-    "natten": (
+    "neighbourhood": (
         natten,
         [
             {"kernel": 3, "layout": "line"},

@@ -95,7 +95,7 @@ NOT_COUNTED = {
     "mamba2.conv": "of the projections, not of the core",
     "mla.kv_latent": "of the projections, not of the core",
     "mla.query_latent": "of the projections, not of the core",
-    "natten.dilation": "as many keys, further apart",
+    "neighbourhood.dilation": "as many keys, further apart",
     "nsa.group": "which heads choose together",
     "performer.chunk": "the paper's causal form is a prefix sum",
     "pooled.pooling": "the paper counts attention over slots, not their making",
