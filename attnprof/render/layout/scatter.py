@@ -268,8 +268,8 @@ def _titles(
     for text, y in ((above, 26 - 1), (below, bottom + BAND / 2 + 6)):
         if text:
             small = size * 0.92 if wide else size * 0.85
-            at = y + (size * 0.3 if text == above else 0)
-            found.append(_note(text, at, small, left + 4, right - 4, spots))
+            height = y + (size * 0.3 if text == above else 0)
+            found.append(_note(text, height, small, left + 4, right - 4, spots))
     return found
 
 
