@@ -32,6 +32,7 @@ UNIT_PHRASES = {
     "flops_executed": "a layer",
     "peak_bytes": "of peak memory",
     "state_bytes": "of state",
+    "decode_read_bytes": "read a step, per layer",
 }
 
 

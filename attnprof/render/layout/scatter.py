@@ -75,7 +75,7 @@ def scatter(
     spots.sort(key=lambda s: (-s.r, s.candidate.series.label))
     grid, ticks = ticks_beside(y, left, right, size * 0.95)
     texts = [*ticks, *ticks_below(x, canvas.height - 44, size * 0.95)]
-    texts += _titles(at, sees, canvas, left, right, above, below, bottom)
+    texts += _titles(at, sees, canvas, left, right, above, below, bottom, spots)
     strokes = [*_shades(left, right, above, below, bottom, size), *grid]
     strokes.append(Stroke(((left, canvas.height - 44), (right, canvas.height - 44)), Role.AXIS))
     if at.baseline is not None:
@@ -248,7 +248,15 @@ def _shades(left: float, right: float, above: str, below: str, bottom: float, si
 
 
 def _titles(
-    at: Ranking, sees: Sees, canvas: Canvas, left: float, right: float, above: str, below: str, bottom: float
+    at: Ranking,
+    sees: Sees,
+    canvas: Canvas,
+    left: float,
+    right: float,
+    above: str,
+    below: str,
+    bottom: float,
+    spots: Sequence[_Spot],
 ) -> list[Caption]:
     size = canvas.size
     upward = "keys a query reads" if sees is Sees.KEYS else "layers until all are reached (fewer is higher)"
@@ -261,5 +269,15 @@ def _titles(
     for text, y in ((above, 26 - 1), (below, bottom + BAND / 2 + 6)):
         if text:
             small = size * 0.92 if wide else size * 0.85
-            found.append(Caption(left + 4, y + (size * 0.3 if text == above else 0), text, Lettering.NOTE, size=small))
+            height = y + (size * 0.3 if text == above else 0)
+            found.append(_note(text, height, small, left + 4, right - 4, spots))
     return found
+
+
+def _note(text: str, y: float, size: float, left: float, right: float, spots: Sequence[_Spot]) -> Caption:
+    """What a band says, at the end of it that has no dot."""
+    end = left + text_width(text, size)
+    taken = any(abs(s.y - y) < s.r + size and s.x - s.r < end for s in spots)
+    if taken:
+        return Caption(right, y, text, Lettering.NOTE, Anchor.END, size)
+    return Caption(left, y, text, Lettering.NOTE, size=size)

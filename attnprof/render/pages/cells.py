@@ -31,6 +31,11 @@ class BoardCell:
     html: str
     value: float | None = None
 
+    @property
+    def key(self) -> str:
+        """The number as an attribute holds it; empty where there is none."""
+        return "" if self.value is None else f"{self.value:.6g}"
+
     def packed(self) -> list[Any]:
         """As the script takes it."""
         return [self.html, None if self.value is None else float(f"{self.value:.6g}")]
