@@ -15,6 +15,7 @@ import click
 
 from attnprof import __version__
 from attnprof.cli import signals
+from attnprof.cli.around import arguments, refuse_another, surrounding, yardstick
 from attnprof.cli.of_model import refuse_models
 from attnprof.cli.options import (
     ARGUMENTS,
@@ -41,7 +42,6 @@ from attnprof.words import DeviceName, DType, Executor, Preset, RecordKind
 
 FEW, FEW_S, MANY_S = 3, 120.0, 600.0
 PAGE_EVERY_S = 60.0
-SURROUNDINGS_S = 120.0
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
 EXAMPLES = """\b
@@ -256,12 +256,6 @@ def do(
         )
 
 
-def yardstick(device: DeviceName) -> dict[str, Any] | None:
-    """The device's peaks now, as a child of its own measures them; None where it cannot."""
-    answer = surrounding(device, calibrate=True)
-    return answer.get("calibration") if answer["ok"] else None
-
-
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     """The run's folder: that of the same plan before, or a new one; with --fresh always a new one.
 
@@ -298,53 +292,6 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
         "calibration": around["calibration"],
     }
     return RunFolder.create(path, header).lock()
-
-
-def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
-    """Raise `AttnprofError` where the run was begun in another environment, or is of another kind of points."""
-    from attnprof.store import machine_of
-
-    apart = f"a new folder: {shlex.join(['attnprof', *arguments(), '--fresh'])}"
-    held = run.header.get("plan") or {}
-    fixed = [name for name in ("shape", "device", "tokens", "preset") if name in held]
-    wanted = plain(ask.to_json())
-    other = [name for name in fixed if _fixed(held[name]) != _fixed(wanted[name])]
-    if other:
-        raise AttnprofError(f"{run.path} holds another sweep: it differs in {', '.join(other)}", hint=apart)
-    then, now = machine_of(run.header), machine_of({"environment": environment})
-    differing = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
-    if differing and then:
-        what = "; ".join(f"{name} {then.get(name)} then, {now.get(name)} now" for name in differing)
-        raise AttnprofError(f"{run.path} was begun in another environment: {what}", hint=apart)
-
-
-def _fixed(part: Any) -> Any:
-    """A part of a plan without what may grow: the length of its shape."""
-    return {k: v for k, v in part.items() if k != "n"} if isinstance(part, dict) else part
-
-
-def surrounding(device: DeviceName, *, calibrate: bool) -> dict[str, Any]:
-    """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
-    from attnprof.sweeps.worker import Died, Worker
-
-    static = device is DeviceName.NONE
-    request = {
-        "do": "surroundings",
-        "device": DeviceName.CPU if static else device,
-        "calibrate": calibrate and not static,
-    }
-    worker = Worker(None)
-    try:
-        return worker.ask(request, timeout_s=SURROUNDINGS_S)
-    except Died as death:
-        return {"ok": False, "message": f"the device {device} cannot be asked: {death}", "hint": "attnprof doctor"}
-    finally:
-        worker.close()
-
-
-def arguments() -> list[str]:
-    """The command line as it was given, to `attnprof`."""
-    return sys.argv[1:]
 
 
 def write_page(run: Any, records: Sequence[Record]) -> Path:

@@ -23,7 +23,7 @@ def start(job: TargetPoints, log: Path) -> Worker:
 
 
 @dataclass(slots=True)
-class Standing:
+class Underway:
     """Where one point stands: what its record says so far, and what the next visit needs to know.
 
     `again`: it is worth another visit. `took_s`: what the last visit took, `lost` that one failed.
@@ -44,7 +44,7 @@ class Standing:
     took_s: float = 0.0
 
     @classmethod
-    def after(cls, planned: PlannedPoint, record: Record | None) -> Standing:
+    def after(cls, planned: PlannedPoint, record: Record | None) -> Underway:
         """Where a point stands in a run that may hold a record of it."""
         if record is None:
             return cls(planned, flags=list(planned.flags))
@@ -120,13 +120,13 @@ class Lane:
 
     job: TargetPoints
     worker: Worker
-    points: list[Standing]
+    points: list[Underway]
     outlook: Outlook = field(default_factory=Outlook)
     passed: set[str] = field(default_factory=set)
     faults: dict[str, str] = field(default_factory=dict)
 
     @property
-    def first(self) -> list[Standing]:
+    def first(self) -> list[Underway]:
         """The points at the shortest length, of the pass that is run first."""
         shortest = min((standing.point.shape.n, ORDER.index(standing.point.pass_)) for standing in self.points)
         return [s for s in self.points if (s.point.shape.n, ORDER.index(s.point.pass_)) == shortest]

@@ -17,7 +17,7 @@ from typing import Any
 from attnprof.records import BASELINES, Record
 from attnprof.stats import ROUNDS
 from attnprof.store import RunFolder
-from attnprof.sweeps.lane import ORDER, Lane, Standing, Start, start
+from attnprof.sweeps.lane import ORDER, Lane, Start, Underway, start
 from attnprof.sweeps.outlook import SAFE_SHARE, Budget, not_reached, too_long
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.rounds import baselines_first, is_tight, shuffled
@@ -70,7 +70,7 @@ def sweep(
         Lane(
             job,
             given.start(job, run.path / "children.log"),
-            [Standing.after(planned, known.get(planned.key)) for planned in job.points],
+            [Underway.after(planned, known.get(planned.key)) for planned in job.points],
         )
         for job in jobs
     ]
@@ -88,7 +88,7 @@ def sweep(
             lane.worker.close()
 
 
-def retried(standing: Standing, budget: Budget) -> bool:
+def retried(standing: Underway, budget: Budget) -> bool:
     """Whether a point that ended with a status is worth another attempt: it failed, or its limit is another now."""
     limit = standing.limit
     if standing.status in AGAIN:
@@ -102,7 +102,7 @@ def retried(standing: Standing, budget: Budget) -> bool:
     return False
 
 
-def _fits_now(standing: Standing) -> bool:
+def _fits_now(standing: Underway) -> bool:
     """Whether there is more memory now than when a point did not fit; a device's own is asked for by the visit."""
     from attnprof.device import device_named
     from attnprof.sweeps.outlook import resident_bytes
@@ -198,7 +198,7 @@ class Course:
             self._graph(lane)
         self._make_room(lane)
 
-    def _once(self, lane: Lane, standing: Standing, *, first: bool = False) -> None:
+    def _once(self, lane: Lane, standing: Underway, *, first: bool = False) -> None:
         """The first round of a point, where it has had none and there is time."""
         if not self._open(standing):
             return
@@ -252,10 +252,10 @@ class Course:
         self.given.page()
         self.reserve_s = max(self.reserve_s, self.given.clock() - began)
 
-    def _open(self, standing: Standing) -> bool:
+    def _open(self, standing: Underway) -> bool:
         return not standing.done and not standing.rounds
 
-    def _left_over(self) -> Iterator[Standing]:
+    def _left_over(self) -> Iterator[Underway]:
         """The points that had no turn: they say so, and are tried again by the same command."""
         for lane in self.lanes:
             for standing in lane.points:
@@ -265,14 +265,14 @@ class Course:
                     standing.ends(Status.OVER_BUDGET, why, self.budget.total_s if slow else None)
                     yield standing
 
-    def _counted(self, lane: Lane) -> Iterator[Standing]:
+    def _counted(self, lane: Lane) -> Iterator[Underway]:
         for standing in lane.points:
             if not standing.counted and not standing.done:
                 self.visitor.count(lane, standing)
                 yield standing
         lane.worker.close()
 
-    def _record(self, standings: Iterable[Standing]) -> None:
+    def _record(self, standings: Iterable[Underway]) -> None:
         for standing in standings:
             record = standing.record()
             self.run.append(record)

@@ -9,7 +9,7 @@ from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Cost, Measured, revive
-from attnprof.sweeps.lane import Lane, Standing
+from attnprof.sweeps.lane import Lane, Underway
 from attnprof.sweeps.outlook import RUNS, Budget, out_of_memory, too_long
 from attnprof.sweeps.rounds import FLOOR, merged
 from attnprof.sweeps.worker import Died
@@ -30,7 +30,7 @@ class Roof:
     dtype: str | None = None
     again: Callable[[], float | None] = lambda: None
 
-    def floor_s(self, standing: Standing) -> float | None:
+    def floor_s(self, standing: Underway) -> float | None:
         """Seconds that no run of a point can be faster than, with a margin; None where that is not known."""
         cost, shape = standing.cost, standing.point.shape
         if self.flops_per_s is None or shape.dtype != self.dtype or not cost or not cost.flops_executed:
@@ -54,7 +54,7 @@ class Visitor:
     beside: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
 
-    def count(self, lane: Lane, standing: Standing) -> bool:
+    def count(self, lane: Lane, standing: Underway) -> bool:
         """Whether the point's cost is known, by counting it if it was not."""
         if standing.counted:
             return True
@@ -67,7 +67,7 @@ class Visitor:
         standing.seen = causality_seen(answer["flags"])
         return True
 
-    def measure(self, lane: Lane, standing: Standing, *, first: bool = False) -> None:
+    def measure(self, lane: Lane, standing: Underway, *, first: bool = False) -> None:
         """One round of a point whose cost is known; `first` points always run."""
         began = self.clock()
         if self._foreseen(lane, standing, first=first) and self._gated(lane, standing):
@@ -75,12 +75,12 @@ class Visitor:
         lane.outlook.saw(standing.point, standing.cost, standing.measured)
         standing.took_s = self.clock() - began
 
-    def foresee(self, lane: Lane, standing: Standing) -> None:
+    def foresee(self, lane: Lane, standing: Underway) -> None:
         """Predict what a point takes, as long as it has not run."""
         if not standing.rounds:
             standing.forecast = lane.outlook.forecast(standing.point.pass_, standing.cost) or standing.forecast
 
-    def _foreseen(self, lane: Lane, standing: Standing, *, first: bool) -> bool:
+    def _foreseen(self, lane: Lane, standing: Underway, *, first: bool) -> bool:
         """Whether the point fits into memory and time; its status says which it does not."""
         self.foresee(lane, standing)
         if standing.rounds:
@@ -97,7 +97,7 @@ class Visitor:
             standing.ends(Status.OVER_BUDGET, slow, self.budget.total_s)
         return not (too_large or slow)
 
-    def _gated(self, lane: Lane, standing: Standing) -> bool:
+    def _gated(self, lane: Lane, standing: Underway) -> bool:
         """Whether the target computes what its reference does; once it was found not to, no form of it is timed."""
         if standing.rounds:
             return True
@@ -115,7 +115,7 @@ class Visitor:
             standing.ends(Status.FAILED, f"it does not compute what its reference does: {why}")
         return not why
 
-    def _measured(self, lane: Lane, standing: Standing) -> None:
+    def _measured(self, lane: Lane, standing: Underway) -> None:
         run_s = standing.forecast.run_s if standing.forecast else 0.0
         answer = self._ask(
             lane,
@@ -138,7 +138,7 @@ class Visitor:
         if self.beside():
             standing.flags.append("other_sweep")
 
-    def _incredible(self, standing: Standing, found: Measured, here_s: float | None, there_s: float | None) -> str:
+    def _incredible(self, standing: Underway, found: Measured, here_s: float | None, there_s: float | None) -> str:
         """Why a measurement cannot be: faster than the device, or by a clock that is not the parent's."""
         if (
             here_s is not None
@@ -159,7 +159,7 @@ class Visitor:
             f"fastest matrix product that the device was seen to do"
         )
 
-    def _ask(self, lane: Lane, standing: Standing, what: str, **more: Any) -> dict[str, Any] | None:
+    def _ask(self, lane: Lane, standing: Underway, what: str, **more: Any) -> dict[str, Any] | None:
         """The child's answer, or None with the status and the reason set."""
         request = {"do": what, "point": standing.point.to_json(), **more}
         try:
@@ -189,7 +189,7 @@ class Visitor:
         return None
 
 
-def _need(standing: Standing) -> float | None:
+def _need(standing: Underway) -> float | None:
     """The peak that was predicted for a point that ran out of memory: more than that must be free to try it again."""
     return None if standing.cost is None or standing.cost.peak_bytes is None else float(standing.cost.peak_bytes)
 

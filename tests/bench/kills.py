@@ -110,7 +110,10 @@ def main(kills: int, seed: int = 0) -> None:
         print(
             f"{gone} records lost, {len(found) - len(expected)} points doubled, of {len(expected)}; {len(lines)} lines"
         )
-        print(f"equal but for times: {told(found) == told(expected)}; processes left: {len(orphans(out))}")
+        ours, theirs = told(found), told(expected)
+        print(f"equal but for times: {ours == theirs}; processes left: {len(orphans(out))}")
+        for key in [key for key in theirs if ours.get(key) != theirs[key]]:
+            print(f"  {theirs[key][2]} without kills: {theirs[key][0]}; {found[key].status} with: {found[key].reasons}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from attnprof.records import Cost, Interval, Measured, Record, plain
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder
-from attnprof.sweeps.lane import Standing
+from attnprof.sweeps.lane import Underway
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import SweepRequest, plan
 from attnprof.sweeps.run import Surroundings, retried, sweep
@@ -267,7 +267,7 @@ def test_a_status_that_depends_on_a_limit_is_tried_again_when_that_is_another(
     status: str, limit: float | None, budget: Budget, expected: bool
 ) -> None:
     (job,) = plan(asked_for("dense", lengths=(64,), passes=("forward",)))
-    standing = Standing(job.points[0], cost=COST, status=Status(status), limit=limit)
+    standing = Underway(job.points[0], cost=COST, status=Status(status), limit=limit)
     assert retried(standing, budget) is expected
 
 
