@@ -44,13 +44,7 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket
-<<<<<<< HEAD
         if func.namespace == "attnprof" and name.__name__ in OURS:  # the products that an operator of ours is made of
-=======
-        if (
-            func.namespace == "attnprof" and name.__name__ in PLAIN
-        ):  # ours: its own products
->>>>>>> 4e60978fc56bb587059f79988e794d8f893c7d62
             with self:
                 return OURS[name.__name__](*args, **(kwargs or {}))
         if name is aten.matmul:  # inside of such an operator nothing has taken it apart before
