@@ -23,7 +23,7 @@ from attnprof.checks import (
 from attnprof.checks.examined import CheckRequest, Examined, Skipped
 from attnprof.checks.finding import Examination, Finding, Unsound
 from attnprof.contracts import Target
-from attnprof.errors import Failed, Unsupported
+from attnprof.errors import AttnprofError, Failed
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, own_mistakes
 from attnprof.words import Severity
@@ -81,11 +81,11 @@ def examine(
         try:
             with own_mistakes(target, shape):
                 findings += check.look(examined)
-        except (Skipped, Unsupported) as error:
-            skipped[check.name] = error.message
         except Failed as error:
             what = f"{error.message} (while {check.name} was looked at)"
             findings.append(Finding("raises", Severity.DEFECT, what, advice=error.hint))
+        except AttnprofError as error:
+            skipped[check.name] = error.message
         else:
             passed += [check.name] if len(findings) == before else []
     call = target.called(shape) if isinstance(target, UserCode) else None

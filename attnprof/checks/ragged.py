@@ -31,9 +31,9 @@ def look(examined: Examined) -> Iterator[Finding]:
         except (AttnprofError, ValueError, RuntimeError, AssertionError, IndexError, TypeError) as error:
             refused[n] = str(error).splitlines()[0][:160]
             continue
-        if out.dim() > 1 and out.shape[-2] != n and examined.asked().gives_tokens:
+        if out.dim() > 1 and out.shape[-2] < n and examined.asked().gives_tokens:
             yield _cut(n, out.shape[-2])
-        elif n > 1:
+        elif n > 1 and out.dim() > 1 and out.shape[-2] == n:
             yield from _shorter(examined, asked)
     if refused:
         yield Finding(

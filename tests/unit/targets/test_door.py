@@ -156,7 +156,7 @@ def test_objects_of_a_file_are_what_they_are(tmp_path: Path) -> None:
     expected = attnprof.analyze(Band(4, 0) | Global(2), n=N, layers=1)["edges"]
     assert attnprof.analyze(f"{text}:expression", n=N, layers=1)["edges"] == expected
     assert attnprof.count(f"{text}:module", n=N).cost.flops_executed == 2 * N * 8 * 8
-    with pytest.raises(AttnprofError, match="number is a int") as refused:
+    with pytest.raises(AttnprofError, match="number is of type int") as refused:
         attnprof.target(f"{text}:number")
     assert "Band(4)" in refused.value.hint
 
