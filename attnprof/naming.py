@@ -11,13 +11,18 @@ _STACK = re.compile(r"^\s*\d|[\s+;()]")
 
 def is_stack_text(text: str) -> bool:
     """Whether a text is that of a stack: it begins with a count, or has a blank or a mark, and is no path or code."""
+    if not _STACK.search(text) or text.startswith("hf:"):
+        return False
     file, colon, _ = text.rpartition(":")
-    return (
-        bool(_STACK.search(text))
-        and not text.startswith("hf:")
-        and not Path(text).exists()
-        and not (colon and Path(file).exists())
-    )
+    return not _exists(text) and not (colon and _exists(file))
+
+
+def _exists(text: str) -> bool:
+    """Whether a text is the path of something that is there; one that is too long for a path is not."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def short_name(text: str) -> str:

@@ -17,6 +17,8 @@ from attnprof.words import Impl, Maths
 
 COLUMNS = ("name", "class", "paper", "complexity", "causal", "decode", "data", "run by", "oracle")
 WIDEST = {"class": 24, "complexity": 36, "run by": 21, "oracle": 36}
+NARROW = ("name", "complexity", "causal", "decode", "run by")
+FOR_MOST_COLUMNS = 100
 FOR_ALL_COLUMNS = 140
 EXAMPLES = """\b
 Examples:
@@ -151,23 +153,28 @@ def paper(it: Card) -> str:
 
 
 def print_table(kept: dict[str, Card]) -> None:
-    """The table on a terminal, one line a scheme: what does not fit ends in an ellipsis."""
+    """The table on a terminal: what does not fit ends in an ellipsis, but for the complexity, which is told whole."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
-    rows = [cells(name, it) for name, it in kept.items()]
-    shown = len(COLUMNS) - (console.width < FOR_ALL_COLUMNS)
-    natural = [max(len(row[at]) for row in (COLUMNS, *rows)) for at in range(shown)]
-    flexible = {at: WIDEST[column] for at, column in enumerate(COLUMNS[:shown]) if column in WIDEST}
-    left = console.width - sum(width + 2 for at, width in enumerate(natural) if at not in flexible) - 2 * len(flexible)
+    found = [cells(name, it) for name, it in kept.items()]
+    shown = NARROW if console.width < FOR_MOST_COLUMNS else COLUMNS[: len(COLUMNS) - (console.width < FOR_ALL_COLUMNS)]
+    rows = [tuple(row[COLUMNS.index(column)] for column in shown) for row in found]
+    natural = {column: max(len(row[at]) for row in (shown, *rows)) for at, column in enumerate(shown)}
+    flexible = {column: WIDEST[column] for column in shown if column in WIDEST}
+    left = console.width - sum(natural[column] + 2 for column in shown if column not in flexible) - 2 * len(flexible)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for at, column in enumerate(COLUMNS[:shown]):
-        share = max(left * flexible.get(at, 0) // sum(flexible.values()), 8)
+    for column in shown:
+        share = max(left * flexible.get(column, 0) // max(sum(flexible.values()), 1), len(column))
+        whole = column == "complexity"  # what a reader came for: it goes on in a second line rather than end in dots
         table.add_column(
-            column, no_wrap=True, overflow="ellipsis", width=min(natural[at], share) if at in flexible else natural[at]
+            column,
+            no_wrap=not whole,
+            overflow="fold" if whole else "ellipsis",
+            width=min(natural[column], share) if column in flexible else natural[column],
         )
     for row in rows:
-        table.add_row(f"[bold]{row[0]}[/]", *row[1:shown])
+        table.add_row(f"[bold]{row[0]}[/]", *row[1:])
     console.print(table)
     console.print(f"[dim]{len(kept)} schemes; `attnprof show NAME` tells all of one, --json all of all[/]")

@@ -111,6 +111,9 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a name too long, a folder that is a file, a disk that is full: the system says which
+        report(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), "check the path")
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +51,7 @@ def command(
     if as_json:
         emit(facts)
         return
-    for line in lines(facts):
+    for line in lines(facts, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         click.echo(line)
 
 
@@ -158,15 +161,15 @@ def pictures(pattern: Pattern) -> Iterator[dict[str, Any]]:
                 yield {"layer": layer, "head": head, "beside_slots": shown is not expr, "lines": drawn}
 
 
-def lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The card as text for a person."""
+def lines(facts: Mapping[str, Any], width: int | None = None) -> Iterator[str]:
+    """The card as text for a person; prose is broken between words where a terminal has that width."""
     yield click.style(f"{facts['title']} ({facts['name']})", bold=True)
     for label, text in heading(facts):
-        yield f"  {label:<12} {text}"
-    yield from section("Parameters", [parameter(it) for it in facts["parameters"]])
+        yield from broken(f"  {label:<12} {text}", width, 15)
+    yield from prose("Parameters", [parameter(it) for it in facts["parameters"]], width)
     yield from section(f"Edges at n = {facts['n']}, {'causal' if facts['causal'] else 'bidirectional'}", counts(facts))
-    yield from section("Leaks", facts["leaks"])
-    yield from section("Notes", facts["notes"])
+    yield from prose("Leaks", facts["leaks"], width)
+    yield from prose("Notes", facts["notes"], width)
     yield from section("Pattern", side_by_side(facts["pictures"]))
     if facts["bibtex"]:
         yield from section("BibTeX", facts["bibtex"].rstrip().splitlines())
@@ -226,6 +229,19 @@ def section(title: str, body: Any) -> Iterator[str]:
         yield ""
         yield click.style(title, bold=True)
         yield from (f"  {line}" for line in body)
+
+
+def prose(title: str, body: Any, width: int | None) -> Iterator[str]:
+    """A section whose lines are sentences."""
+    yield from section(title, [part for line in body for part in broken(line, None if width is None else width - 2, 2)])
+
+
+def broken(line: str, width: int | None, indent: int) -> list[str]:
+    """The line, broken between words where it is wider; what goes on is indented."""
+    if width is None or len(line) <= width:
+        return [line]
+    break_at = max(width, indent + 20)
+    return textwrap.wrap(line, break_at, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def side_by_side(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:

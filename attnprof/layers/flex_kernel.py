@@ -53,6 +53,7 @@ class FlexCore(BandDecoding, nn.Module):
             raise Unsupported("FlexAttention on a CPU has no backward", hint="--impl gather, or --pass forward")
         grouped, aux = q.shape[1] != k.shape[1], AuxRequest(lse=True)
         mixed, found = self.fused(q, k, v, block_mask=self.mask, enable_gqa=grouped, return_aux=aux)
+        assert found.lse is not None
         return mixed * (found.lse - sinks[:, None]).sigmoid()[..., None].to(mixed.dtype)
 
     def scored(self, q: Tensor, k: Tensor, v: Tensor, rule: Callable[..., Tensor]) -> Tensor:

@@ -187,9 +187,9 @@ class TileScores(nn.Module):
         self.keys = BlockView(part.k_view, part.n, part.k_block)
         self.register_buffer("tiles", None if part.tiles is None else table(part.tiles))
         self.whole = self.live = all(every_row_reads(p) for p in parts)
-        self.columns = [slice(None)] if part.relative is None else runs(~part.relative.all(0))
-        padded = [p.key_ok.all((0, 2)) for p in parts if p.key_ok is not None]
-        self.ends = runs(~np.logical_and.reduce(padded)) if padded else []
+        self.columns = [slice(None)] if part.relative is None else runs(~np.asarray(part.relative.all(0)))
+        padded = [p.key_ok for p in parts if p.key_ok is not None]
+        self.ends = runs(~np.asarray(np.concatenate(padded).all((0, 2)))) if padded else []
         self.added: Callable[[Tensor, Tensor], None] | None = None
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Partial:

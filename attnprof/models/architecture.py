@@ -13,7 +13,7 @@ from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
-class Indexer:
+class IndexerSizes:
     """What chooses the keys of a sparse layer (DeepSeek-V3.2): its heads, their width, and how many keys are chosen.
 
     `scored` is false where a layer takes over the choice of an earlier one: it scores nothing and keeps no keys.
@@ -57,7 +57,7 @@ class SoftmaxMixer:
     kv_width: int
     window: int | None = None
     chunk: int | None = None
-    indexer: Indexer | None = None
+    indexer: IndexerSizes | None = None
     compression: Compression | None = None
     latent: LatentWidths | None = None
 

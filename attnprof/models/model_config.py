@@ -45,6 +45,11 @@ class ModelConfig:
             raise self._wrong(key, found, "true or false")
         return found
 
+    def refuse(self, key: str) -> None:
+        """Raise `AttnprofError` where a switch is on that changes the layers in a way that is not read."""
+        if self.values.get(key) not in (None, False):
+            raise AttnprofError(f"{self.model_type} with {key} is not read", hint=f"leave {key} out")
+
     def listed(self, key: str) -> list[Any] | None:
         """A list, or None."""
         found = self.values.get(key)

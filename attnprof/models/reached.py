@@ -47,19 +47,18 @@ def _after(layer: ModelLayer, seen: SeenTokens, chunks: set[int]) -> SeenTokens:
     states = [mixer.state_elements for mixer in layer.recurrences if mixer.state_elements]
     if states:
         return SeenTokens(None, max(states))
-    if seen.tokens is None:
-        return seen
-    tokens, at_most = seen.tokens, seen.at_most
+    return seen if seen.tokens is None else _further(layer, seen.tokens, chunks, at_most=seen.at_most)
+
+
+def _further(layer: ModelLayer, tokens: int, chunks: set[int], *, at_most: bool) -> SeenTokens:
+    """What windows, chunks and convolutions add; layers of one chunk see no further than it, however many."""
     for mixer in layer.softmaxes:
         if mixer.window is not None:
             tokens += mixer.window - 1
         elif mixer.chunk is not None:
-            tokens = (
-                mixer.chunk
-                if chunks | {mixer.chunk} == {mixer.chunk} and tokens <= mixer.chunk
-                else (tokens + mixer.chunk - 1)
-            )
             chunks.add(mixer.chunk)
+            alone = chunks == {mixer.chunk} and tokens <= mixer.chunk
+            tokens = mixer.chunk if alone else tokens + mixer.chunk - 1
             at_most = True
     tokens += sum(mixer.conv_kernel - 1 for mixer in layer.recurrences)
     return SeenTokens(tokens, at_most=at_most)

@@ -180,7 +180,9 @@ def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packin
         "beside": _markup(beside),
         "pins": [(index, names[index]) for index in pins],
         "scatter": [
-            _markup(svg(d, told_by, links, "scatter")) for d, told_by in zip(drawn, (tips, {}), strict=True) if d
+            _markup(svg(d, told_by, links if told_by else None, "scatter"))
+            for d, told_by in zip(drawn, (tips, {}), strict=True)
+            if d
         ],
         "rows": rows,
         "curve": kinds[0][0] if kinds else None,

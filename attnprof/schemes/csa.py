@@ -75,7 +75,7 @@ class Core(nn.Module):
         entries = state.own.entries.k
         if state.own.entries.n:
             with selecting():
-                scores = [index_scores(index[0], piece[:, 0], index[1]) for piece in pieces(state.index)[0]]
+                scores = [index_scores(index[0], piece[:, 0], index[1]) for piece in pieces(state.index_keys)[0]]
                 chosen = torch.cat(scores, -1).sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
             entries = taken(state.own.entries, chosen)[0]
         return entry_row(q, [entries], state.own.recent, self.sinks), state
@@ -85,7 +85,7 @@ class CSAState(NamedTuple):
     """The recent tokens and the entries, the entries' index keys, and what waits to become one."""
 
     own: EntryState
-    index: KVCache
+    index_keys: KVCache
     waiting: Tensor
 
 
@@ -121,6 +121,7 @@ class Projections(nn.Module):
 class Layer(Attention):
     """The attention layer; a step may complete an entry and its index key."""
 
+    core: Core
     project: Projections
 
     def __init__(self, spec: Spec) -> None:
@@ -143,10 +144,10 @@ class Layer(Attention):
 
     def step(self, x: Tensor, state: CSAState) -> tuple[Tensor, Any]:
         """One token more, `x [b, 1, D]`."""
-        (q, kv), (recent, *entries) = self.project.tokens(x), state.own
-        own = EntryState(appended(recent, kv, kv[..., :0]), *continued(self.project.compress, x, *entries))
+        (q, kv), (recent, entries, waiting) = self.project.tokens(x), state.own
+        own = EntryState(appended(recent, kv, kv[..., :0]), *continued(self.project.compress, x, entries, waiting))
         with selecting():
-            index = continued(self.project.index_compress, x, state.index, state.waiting)
+            index = continued(self.project.index_compress, x, state.index_keys, state.waiting)
             asks = self.project.index(x)
         mixed, state = self.core.step(q, asks, CSAState(own, *index))
         return self.out(merge_heads(mixed)), state

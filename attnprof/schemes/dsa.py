@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -52,9 +54,9 @@ class Core(nn.Module):
         """The state after these tokens."""
         return cached(k, v), cached(index[1][:, None], index[1][:, None, :, :0])
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: object) -> tuple[Tensor, tuple[KVCache, KVCache]]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, tuple[KVCache, KVCache]]:
         """One token more: 2 H (d_I + 1) a past token to choose, 4 d a chosen one."""
-        q_i, k_i, weights, (cache, index) = rest  # type: ignore[misc]
+        q_i, k_i, weights, (cache, index) = rest
         cache, index = appended(cache, k, v), appended(index, k_i[:, None], k_i[:, None, :, :0])
         with selecting():
             scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in pieces(index)[0]], -1)

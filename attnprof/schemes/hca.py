@@ -81,6 +81,7 @@ class Projections(nn.Module):
 class Layer(Attention):
     """The attention layer; a step may complete an entry."""
 
+    core: Core
     project: Projections
 
     def __init__(self, spec: Spec) -> None:

@@ -16,6 +16,8 @@ from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, piece
 from attnprof.layers.partial_softmax import SoftmaxPart, joined, softmax_part
 from attnprof.pattern import numbers
 
+ENDLESS = 1 << 62  # a segment that was cut to the sequence goes on when the sequence does
+
 
 class Core(nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]` to `[b, h, n, d]`: the levels' softmaxes, weighted by their normalisers."""
@@ -23,6 +25,7 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.shape, self.causal, self.levels = spec.shape, spec.shape.causal, levels(spec)
+        self.goes_on = [(length if length < spec.shape.n else ENDLESS, step) for length, step in self.levels]
         self.parts = nn.ModuleList(Dilated(spec, length, step) for length, step in self.levels)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -48,17 +51,17 @@ class Core(nn.Module):
 
     def state(self, n: int) -> LongNetState:
         """Keys and values of the tokens of the longest level's present segment, of random content."""
-        return LongNetState(random_cache(self.shape, n % self.levels[-1][0]), n)
+        return LongNetState(random_cache(self.shape, n % self.goes_on[-1][0]), n)
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> LongNetState:
         """The state after the tokens `k, v [b, g, n, d]`."""
-        first = k.shape[2] // self.levels[-1][0] * self.levels[-1][0]
+        first = k.shape[2] // self.goes_on[-1][0] * self.goes_on[-1][0]
         return LongNetState(cached(k[:, :, first:], v[:, :, first:]), k.shape[2])
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: LongNetState) -> tuple[Tensor, LongNetState]:
         """One token more: each head over the tokens of its present segments, once for each level that it is in."""
-        longest, at = self.levels[-1][0], state.n
-        if at >= longest and any(longest % length for length, _ in self.levels):
+        longest, at = self.goes_on[-1][0], state.n
+        if at >= longest and any(longest % length for length, _ in self.goes_on):
             raise Unsupported("longnet goes on where segments are nested", hint="each a multiple of those before")
         cache = appended(state.cache, k, v)
         keys, values = (torch.cat(kept, 2) for kept in pieces(cache))
@@ -66,7 +69,7 @@ class Core(nn.Module):
         for head in range(q.shape[1]):
             read = [
                 torch.arange(at // length * length + head % step, at + 1, step, device=q.device) % longest
-                for length, step in self.levels
+                for length, step in self.goes_on
                 if at % length % step == head % step
             ]
             if read:

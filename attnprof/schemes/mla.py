@@ -79,6 +79,7 @@ class Projections(nn.Module):
 class Layer(Attention):
     """The attention layer, which decodes with the unpacking matrices absorbed into queries and outputs."""
 
+    core: Core
     project: Projections
 
     def __init__(self, spec: Spec) -> None:

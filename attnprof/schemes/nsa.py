@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.layers.attention import dtype_of, split_heads
+from attnprof.layers.attention import Attention, dtype_of, merge_heads, split_heads
 from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
 from attnprof.layers.decisions import decided
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
+from attnprof.layers.kv_cache import (
+    KVCache,
+    appended,
+    cached,
+    mixed_row,
+    pieces,
+    random_cache,
+    row_weights,
+    taken,
+)
 from attnprof.layers.own_block import own_pairs, own_part
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
 from attnprof.layers.selecting import selecting
@@ -80,7 +91,7 @@ class Core(nn.Module):
         index = decided(lambda: self.choose(scaled, k_c))
         rows = scaled.unflatten(1, (-1, heads)).transpose(2, 3).flatten(2, 3)
         blocks = [x[:, :, : sizes.past * sizes.block].unflatten(2, (sizes.past, sizes.block)) for x in (k, v)]
-        past = over_choices(chosen_part(rows, *blocks, index, heads))
+        past = over_choices(chosen_part(rows, blocks[0], blocks[1], index, heads))
         natural = [x.unflatten(2, (-1, heads)).transpose(2, 3).flatten(1, 2) for x in past]
         return joined([own, SoftmaxPart(*natural)])
 
@@ -100,7 +111,7 @@ class Core(nn.Module):
         if slots:
             scores = (q.unflatten(1, (groups, -1)).flatten(2, 3) @ k_c.transpose(-2, -1)).unflatten(2, (-1, len(place)))
             shares = scores.masked_fill(self.unseen(rows, slots, q.device), float("-inf")).softmax(-1)
-            weight = blocks_of(shares.nan_to_num(0.0).mean(2), sizes)
+            weight = blocks_of(shares.nan_to_num(0.0).mean(2), sizes, sizes.past)
         forced = (at == 0) | (at == own - 1)
         weight = weight.masked_fill(forced, FORCED).masked_fill(at >= own, float("-inf"))
         best = weight.topk(sizes.choices, sorted=False)
@@ -142,13 +153,48 @@ class Core(nn.Module):
         )
         return torch.einsum("bhic,cbhid->bhid", gates, torch.stack(parts))
 
+    def step(self, q: Tensor, gates: Tensor, state: NSAState) -> tuple[Tensor, NSAState]:
+        """One query over what the state has, its own token included: compressed blocks, chosen ones, the window."""
+        slots, kept, recent, size = state.slots, state.kept, state.recent, self.sizes.block
+        own, heads = (kept.n - 1) // size, q.shape[1] // kept.k.shape[1]
+        read = torch.arange(own * size, kept.n, device=q.device).expand(*kept.k.shape[:2], -1)
+        wanted = min(self.sizes.choices, own)
+        if wanted:
+            with selecting():
+                best = self.step_choice(q, slots, own, wanted)
+            place = best[..., None] * size + torch.arange(size, device=q.device)
+            read = torch.cat([place.flatten(2), read], 2)
+        keys, values = taken(kept, read)
+        parts = [mixed_row(q, *pieces(slots)) if slots.n else torch.zeros_like(q)]
+        parts += [mixed_row(q, [keys], [values]), mixed_row(q, *pieces(recent))]
+        assert heads * keys.shape[1] == q.shape[1]
+        return torch.stack([gates[..., at, None] * part for at, part in enumerate(parts)]).sum(0), state
 
-def blocks_of(shares: Tensor, sizes: Sizes) -> Tensor:
+    def step_choice(self, q: Tensor, slots: KVCache, own: int, wanted: int) -> Tensor:
+        """The blocks before the own one that a query reads, `[b, g, wanted]`."""
+        weight = q.new_zeros(*slots.k.shape[:2], own)
+        if slots.n:
+            shares = row_weights(q * q.shape[-1] ** -0.5, pieces(slots)[0]).mean(2)
+            weight = blocks_of(shares, self.sizes, own)
+        at = torch.arange(own, device=q.device)
+        return weight.masked_fill((at == 0) | (at == own - 1), FORCED).topk(wanted, sorted=False).indices
+
+
+class NSAState(NamedTuple):
+    """Compressed blocks, all tokens, those of the window, and the keys and values that wait to be compressed."""
+
+    slots: KVCache
+    kept: KVCache
+    recent: KVCache
+    waiting: Tensor
+
+
+def blocks_of(shares: Tensor, sizes: Sizes, past: int) -> Tensor:
     """Weights of compressed blocks `[..., slots]` as those of blocks `[..., past]`: a share for each stride of them."""
     overlap, per = sizes.length // sizes.stride, sizes.block // sizes.stride
-    wide = sizes.past * per
+    wide = past * per
     pieces = [F.pad(shares, (shift, max(wide - shift - shares.shape[-1], 0)))[..., :wide] for shift in range(overlap)]
-    return torch.stack(pieces).sum(0).unflatten(-1, (sizes.past, per)).sum(-1)
+    return torch.stack(pieces).sum(0).unflatten(-1, (past, per)).sum(-1)
 
 
 class Compress(nn.Module):
@@ -161,7 +207,7 @@ class Compress(nn.Module):
         self.inner, self.outer = (nn.Linear(width, d, bias=False) for width in (sizes.length * d, d))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.sizes.slots:
+        if x.shape[2] < self.sizes.length:
             return x[:, :, :0]
         blocks = x.unfold(2, self.sizes.length, self.sizes.stride).transpose(3, 4) + self.places
         return self.outer(F.gelu(self.inner(blocks.flatten(3))))
@@ -180,9 +226,55 @@ class Projections(nn.Module):
         self.compress_k, self.compress_v = (Compress(sizes, shape.d) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        k_c, v_c, *others = split_heads(self.to_kv(x), 6 * self.groups).split(self.groups, 1)
+        q, k_c, v_c, *others = self.tokens(x)
+        return q, self.compress_k(k_c), self.compress_v(v_c), *others
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What every token gives, before anything is compressed."""
+        streams = split_heads(self.to_kv(x), 6 * self.groups).split(self.groups, 1)
         gates = split_heads(self.to_gates(x).sigmoid(), self.heads)
-        return split_heads(self.to_q(x), self.heads), self.compress_k(k_c), self.compress_v(v_c), *others, gates
+        return split_heads(self.to_q(x), self.heads), *streams, gates
+
+    def compressed(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of blocks of `raw [b, 2 g, n, d]`."""
+        return self.compress_k(raw[:, : self.groups]), self.compress_v(raw[:, self.groups :])
+
+
+class Layer(Attention):
+    """The attention layer; a step may complete a compressed block."""
+
+    core: Core
+    project: Projections
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec.shape, Projections(spec), Core(spec))
+        self.shape, self.sizes = spec.shape, Sizes(spec)
+
+    def state(self, n: int) -> NSAState:
+        """What is kept of n tokens, of random content."""
+        shape, sizes = self.shape, self.sizes
+        slots, kept, recent = (random_cache(shape, size) for size in (sizes.slots_of(n), n, min(n, sizes.window)))
+        waiting = torch.cat([kept.k, kept.v], 1)[:, :, sizes.slots_of(n) * sizes.stride :]
+        return NSAState(slots, kept, recent._replace(n=n, ring=sizes.window), waiting)
+
+    def prefill(self, x: Tensor) -> NSAState:
+        """The state after the tokens `x [b, n, D]`."""
+        _, k_c, v_c, k_s, v_s, k_w, v_w, _ = self.project.tokens(x)
+        raw, slots = torch.cat([k_c, v_c], 1), self.sizes.slots_of(x.shape[1])
+        done = self.project.compressed(raw) if slots else (k_c[:, :, :0], v_c[:, :, :0])
+        waiting = raw[:, :, slots * self.sizes.stride :]
+        return NSAState(cached(*done), cached(k_s, v_s), cached(k_w, v_w, self.sizes.window), waiting)
+
+    def step(self, x: Tensor, state: NSAState) -> tuple[Tensor, NSAState]:
+        """One token more, `x [b, 1, D]`."""
+        q, k_c, v_c, k_s, v_s, k_w, v_w, gates = self.project.tokens(x)
+        slots, waiting = state.slots, torch.cat([state.waiting, torch.cat([k_c, v_c], 1)], 2)
+        if waiting.shape[2] == self.sizes.length:
+            slots = appended(slots, *self.project.compressed(waiting))
+            waiting = waiting[:, :, self.sizes.stride :]
+        kept, recent = appended(state.kept, k_s, v_s), appended(state.recent, k_w, v_w)
+        mixed, state = self.core.step(q, gates, NSAState(slots, kept, recent, waiting))
+        return self.out(merge_heads(mixed)), state
 
 
 def windowed(spec: Spec) -> Spec:

@@ -26,8 +26,9 @@ class Core(Decoding, nn.Module):
         super().__init__()
         self.shape, self.causal = spec.shape, spec.shape.causal
         self.blocks, self.size = devices(spec)
-        rows = np.tile(np.arange(self.size), spec.shape.heads // spec.shape.groups)
-        self.register_buffer("later", table(np.arange(self.size) > rows[:, None]), persistent=False)
+        places, each = np.arange(self.size), spec.shape.heads // spec.shape.groups
+        shape = each * self.size, self.size
+        self.register_buffer("later", table(lambda: places > np.tile(places, each)[:, None], shape), persistent=False)
         absent = np.arange(self.blocks * self.size) >= spec.shape.n
         self.register_buffer("absent", table(absent.reshape(self.blocks, 1, self.size)), persistent=False)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec, Written
-from attnprof.layers.band_decoding import BandDecoding, reach, window
+from attnprof.layers.band_decoding import BandDecoding, BandState
 from attnprof.layers.flex_kernel import FlexCore
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
@@ -37,9 +37,9 @@ class Core(BandDecoding, nn.Module):
             found.append(torch.cat([scores, column], -1).softmax(-1)[..., :-1] @ value)
         return torch.stack(found, 1)
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: BandState) -> tuple[Tensor, KVCache]:
         """One token more over the keys of its window, and the sink of each head."""
-        assert state.ring == reach(window(self.spec)[0])
+        assert isinstance(state, KVCache)
         state = appended(state, k, v)
         return mixed_row(q, *pieces(state), self.sinks), state
 

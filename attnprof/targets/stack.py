@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprof.contracts import Checked, StackPart, Target
+from attnprof.contracts import Checked, LayeredTarget, StackPart, Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.pattern import Card
 from attnprof.shapes import Shape
@@ -45,7 +45,7 @@ def stack(text_or_path: str | Path, find: Find | None = None, impl: str | None =
 
 
 @dataclass(frozen=True, eq=False)
-class StackTarget(StackStated):
+class StackTarget(StackStated, LayeredTarget):
     """Layers in order, bottom first; `file` is where they are written, if not in a line.
 
     At level `attention` the mixers alone, one after the other; at `block` each in a pre-norm block with its FFN, behind

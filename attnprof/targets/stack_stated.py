@@ -102,6 +102,11 @@ class StackStated:
         mixer, own, kind = self._at(shape, layer)
         return mixer.pairs(own, kind, head, later)
 
+    def pairs_step(self, shape: Shape, layer: int = 0, head: int = 0) -> int | None:
+        """Keys that the token after n reads in one layer and head, where decoding reads others than the last row."""
+        mixer, own, kind = self._at(shape, layer)
+        return mixer.pairs_step(own, kind, head)
+
     def score_products(self, shape: Shape, layer: int = 0, head: int = 0, later: int = 0) -> int | Fraction:
         """Products of the width of a key that the scores of one layer take beside q k."""
         mixer, own, kind = self._at(shape, layer)

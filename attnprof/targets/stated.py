@@ -62,9 +62,7 @@ class Stated:
         found: int | Fraction | None = self._of_head(self.entry.score_products, shape, layer, head, later)
         return 0 if found is None else found
 
-    def _of_head(
-        self, closed: Callable[..., int | None] | None, shape: Shape, layer: int, head: int, later: int = 0
-    ) -> int | None:
+    def _of_head(self, closed: Callable[..., Any] | None, shape: Shape, layer: int, head: int, later: int = 0) -> Any:
         if closed is None:
             return None
         given = {**context_of(shape, layer, head), **self.resolve(shape.n)}

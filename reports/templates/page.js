@@ -32,7 +32,7 @@ const own = s => s < 0 ? "" : ` s${s}" data-s="${s}`;
 const pairs = list => { const out = []; for (let k = 0; k < list.length; k += 2) out.push([list[k], list[k + 1]]); return out; };
 function draw(d, kind = "", tips = {}, links = false) {
   const [w, h, title, , , strokes, dots, texts] = d;
-  let out = `<svg class="fig ${kind}" viewBox="0 0 ${num(w)} ${num(h)}" width="${num(w)}" height="${num(h)}" role="img" aria-label="${esc(title)}">`;
+  let out = `<svg class="fig ${kind}" viewBox="0 0 ${num(w)} ${num(h)}" width="${num(w)}" height="${num(h)}" role="${links ? "group" : "img"}" aria-label="${esc(title)}">`;
   for (const [role, s, ...at] of strokes) {
     const word = V.roles[role], tag = word === "band" || word === "shade" ? "polygon" : "polyline";
     out += `<${tag} class="${word}${own(s)}" points="${pairs(at).map(p => p.map(num).join(",")).join(" ")}"/>`;
@@ -122,7 +122,7 @@ function scatter() {
 }
 function restyle() {
   const p = pins();
-  $("#pins").textContent = p.map(s => `.fig .s${s}.label{font-weight:700}.fig .s${s}.line{stroke-width:2.6}.board .s${s}{background:var(--accs)}.scatter .dot.s${s}{stroke:var(--acc);stroke-width:2}`).join("") +
+  $("#pins").textContent = p.map(s => `.fig .s${s}.label{font-weight:700}.fig .s${s}.line{stroke-width:2.6}.board .s${s}{background:var(--accs);box-shadow:inset 3px 0 var(--acc)}.scatter .dot.s${s}{stroke:var(--acc);stroke-width:2}`).join("") +
     p.slice(-2).map(s => `.pair .fig .s${s}{display:inline}`).join("");
 }
 let template;

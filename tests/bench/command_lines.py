@@ -129,6 +129,9 @@ def place() -> Iterator[None]:
 
 def tally(count: int, seed: int = 0) -> tuple[Counter[str], dict[str, list[str]]]:
     """How so many ended, and one command line of each kind that broke."""
+    import numba  # noqa: F401  (an import that is stopped half way breaks the next)
+    import torch  # noqa: F401
+
     draw, found, examples = random.Random(seed), Counter[str](), dict[str, list[str]]()
     with place():
         for _ in range(count):

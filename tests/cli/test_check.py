@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,31 +10,38 @@ import pytest
 
 import attnprof as package
 from attnprof.checks import Unsound, examine
+from attnprof.cli.main import main
 from attnprof.shapes import Shape
 from attnprof.targets import door
-from tests.cli.console import attnprof
 
 FAKES = Path(__file__).parents[1] / "fakes"
 PLANTED, SOUND = FAKES / "planted.py", FAKES / "sound.py"
 SMALL = ("--n", "64", "--dim", "32", "--heads", "2")
 
 
-def test_a_leak_is_named_with_its_place_and_fails() -> None:
-    done = attnprof("check", f"{PLANTED}:Inner", "--causal", *SMALL)
-    assert done.code == 4, done.err
-    lines = done.out.splitlines()
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
+    """The exit code of a command, and what it prints: in this process, where torch is loaded already."""
+    with pytest.raises(SystemExit) as ended:
+        main(["check", *words, *SMALL])
+    return ended.value.code, capsys.readouterr().out
+
+
+def test_a_leak_is_named_with_its_place_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = typed(capsys, f"{PLANTED}:Inner", "--causal")
+    assert code == 4
+    lines = out.splitlines()
     assert lines[0] == "Inner at n = 64, called as forward(x=[1, 64, 32])"
     assert lines[1].startswith("  not causal: whatever comes from position 1 on was replaced")
-    assert "defect future_leak: 63 pairs read the future, 1 ahead" in done.out
-    assert "where: layers.1 (OneAhead), user_code.py:" in done.out
-    assert "Inner: 1 defect" in done.out
+    assert "defect future_leak: 63 pairs read the future, 1 ahead" in out
+    assert "where: layers.1 (OneAhead), user_code.py:" in out
+    assert "Inner: 1 defect" in out
 
 
-def test_several_targets_are_one_object_and_one_pattern_is_held_against() -> None:
-    nine = FAKES / "nine.py"
-    done = attnprof("check", f"{PLANTED}:Window", "longformer", "--against", nine, "--json", *SMALL)
-    assert done.code == 4  # longformer's window is not 9 wide
-    window, longformer = done.data["targets"]
+def test_several_targets_are_one_object_and_one_pattern_is_held_against(capsys: pytest.CaptureFixture[str]) -> None:
+    nine = str(FAKES / "nine.py")
+    code, out = typed(capsys, f"{PLANTED}:Window", "longformer", "--against", nine, "--json")
+    assert code == 4  # longformer's window is not 9 wide
+    window, longformer = json.loads(out)["targets"]
     assert window["sound"]
     assert "pattern" in window["passed"]
     assert not longformer["sound"]

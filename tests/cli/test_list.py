@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from attnprof.cli import listing
 from attnprof.targets import catalog
 from tests.cli.console import ENV, attnprof, command
 
@@ -43,6 +44,20 @@ def test_piped_it_is_tab_separated_text_with_a_header() -> None:
     assert all(len(row) == len(header) for row in rows)
     assert "\x1b" not in run.out
     assert run.err == ""
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_complexity_is_told_whole_however_narrow_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    kept = {name: catalog.card(name) for name in ("clustered", "reformer", "bigbird", "compressive", "routing")}
+    listing.print_table(kept)
+    seen = capsys.readouterr().out
+    assert all(len(line.rstrip()) <= width for line in seen.splitlines())
+    for card in kept.values():
+        for word in listing.complexity(card).split():
+            assert word in seen, (card.title, word)
 
 
 def test_our_complexity_stands_after_the_surveys() -> None:

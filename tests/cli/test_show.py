@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attnprof.cli import show
 from attnprof.cli.textpicture import SHADES, text_picture
 from attnprof.pattern import Band, Dense, Global
 from attnprof.targets import catalog, door
@@ -131,3 +132,16 @@ def test_denser_is_darker() -> None:
     order = [SHADES.index(mark) for mark in shades]
     assert (np.diff(order) >= 0).all()
     assert order[0] < order[-1]
+
+
+@pytest.mark.parametrize("width", [40, 70, 100])
+def test_prose_is_broken_between_words_and_loses_none(width: int) -> None:
+    target = show.chosen("longformer", ())
+    facts = show.facts_of(target, show.shape_of(1024, causal=False, heads=8, dim=512))
+    whole, narrow = list(show.lines(facts)), list(show.lines(facts, width))
+    end = narrow.index(next(line for line in narrow if "Pattern" in line))
+    assert " ".join(" ".join(narrow[:end]).split()) == " ".join(
+        " ".join(whole[: whole.index(next(line for line in whole if "Pattern" in line))]).split()
+    )
+    prose = [line for line in narrow[:end] if line.startswith("  ") and "layer 0" not in line]
+    assert all(len(line) <= width for line in prose if " " in line.strip())

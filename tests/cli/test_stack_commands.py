@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from tests.cli.console import attnprof
+import pytest
+from click.testing import CliRunner, Result
+
+from attnprof.cli.main import cli
+from attnprof.errors import AttnprofError
 
 TEXT = "2 sliding_window window=32 + 1 dense ffn=glu width=96 ; layers=4"
-NAME = "2 sliding_window window=32 + 1 dense ffn=glu width=96 ; layers=4"
 OWN = """
 from torch import nn
 
@@ -18,12 +22,16 @@ class Own(nn.Linear):
 SIZES = ("--dim", "64", "--heads", "4", "--causal")
 
 
+def run(*arguments: str) -> Result:
+    """A command in this process, which has loaded all that it needs."""
+    return CliRunner().invoke(cli, arguments, standalone_mode=False)
+
+
 def test_cost_has_a_row_for_each_group_and_their_sum() -> None:
     asked = ("cost", TEXT, "--lengths", "256", "--pass", "train,decode", "--level", "block", *SIZES)
-    run = attnprof(*asked, "--json")
-    assert run.code == 0, run.err
-    assert run.data["target"] == NAME
-    for row, entry in zip(run.data["table"], run.data["groups"], strict=True):
+    found = json.loads(run(*asked, "--json", "--no-cache").stdout)
+    assert found["target"] == TEXT
+    for row, entry in zip(found["table"], found["groups"], strict=True):
         groups = entry["groups"]
         assert [(group["kind"], group["count"], group["layers"]) for group in groups] == [
             ("sliding_window", 3, [1, 2, 4]),
@@ -39,46 +47,53 @@ def test_cost_has_a_row_for_each_group_and_their_sum() -> None:
 
 
 def test_cost_prints_groups_then_the_total() -> None:
-    run = attnprof("cost", TEXT, "--lengths", "256", *SIZES)
-    assert run.code == 0, run.err
-    assert "3 x" in run.out
-    assert "total" in run.out
-    assert "a token" in run.out
-    assert "closed form" not in run.out
+    out = run("cost", TEXT, "--lengths", "256", "--pass", "forward", "--no-cache", *SIZES).stdout
+    assert "3 x" in out
+    assert "total" in out
+    assert "n = 256, forward: " in out
+    assert "as prefill it leaves" in out
+    assert "closed form" not in out
 
 
-def test_graph_goes_through_the_layers_and_names_what_differs() -> None:
+def test_graph_goes_through_the_layers_and_names_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     text = "3 sliding_window window=32 + 1 dense"
-    run = attnprof("graph", TEXT, "--against", text, "--causal", "--n", "256", "--no-page", "--seeds", "0")
-    assert run.code == 0, run.err
+    out = run("graph", TEXT, "--against", text, "--causal", "--n", "256", "--no-page", "--seeds", "0").stdout
     for part in (
         "1 period of 3 layers, and the first 1 of one more",
         "layers 1-2           sliding_window window=32: at most 63 tokens",
         "layer 3              dense: all after layer 3",
         "after 2 layers: every distance up to 62, none beyond",
-        f"pairs that only one reaches, {TEXT.replace(' ffn=glu width=96', '')}"[:30],
+        f"pairs that only one reaches, {TEXT} and {text}",
         "after layer 3: ",
     ):
-        assert part in run.out
+        assert part in out
 
 
-def test_a_toml_file_and_own_code_are_costed(tmp_path: Path) -> None:
+def test_a_toml_file_and_own_code_are_costed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "stack.toml").write_text('[[layer]]\nmixer = "own.py:Own"\n[[layer]]\nmixer = "dense"\n')
-    run = attnprof("cost", "stack.toml", "--lengths", "64", "--pass", "forward", "--json", *SIZES, cwd=tmp_path)
-    assert run.code == 0, run.err
-    own, dense = run.data["groups"][0]["groups"]
+    asked = ("cost", "stack.toml", "--lengths", "64", "--pass", "forward", "--json", *SIZES)
+    found = json.loads(run(*asked).stdout)
+    own, dense = found["groups"][0]["groups"]
     assert own["flops_executed"] == 2 * 64 * 64 * 64
-    assert run.data["table"][0]["flops_executed"] == own["flops_executed"] + dense["flops_executed"]
+    assert found["table"][0]["flops_executed"] == own["flops_executed"] + dense["flops_executed"]
 
 
-def test_errors_show_where(tmp_path: Path) -> None:
-    for text, parts in (
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
         ("2 dense + + 1 linear", ("            ^ expected a layer",)),
         ("2 dens + 1 linear", ("in the layer `dens`", "did you mean dense")),
-    ):
-        run = attnprof("cost", text, cwd=tmp_path)
-        assert run.code == 1
-        assert all(part in run.err for part in parts), run.err
-    refused = attnprof("cost", "2 dense", "--arg", "width=3", cwd=tmp_path)
-    assert "no layer of `2 dense` is code of yours" in refused.err
+    ],
+)
+def test_errors_show_where(text: str, parts: tuple[str, ...]) -> None:
+    error = run("cost", text).exception
+    assert isinstance(error, AttnprofError)
+    assert all(part in str(error) for part in parts)
+
+
+def test_what_is_said_of_code_is_refused_where_no_layer_is_code() -> None:
+    error = run("cost", "2 dense", "--arg", "width=3").exception
+    assert "no layer of `2 dense` is code of yours" in str(error)

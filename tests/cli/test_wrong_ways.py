@@ -225,6 +225,7 @@ USUAL = {
     "check": ("--dim 64",),
     "graph": ("--no-page",),
 }
+SHORT = {"cost": (), "check": ("--n", "16"), "graph": ("--n", "16")}
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +304,6 @@ def test_two_of_one_name_stay_two(run: object, folder: Path, capsys: pytest.Capt
     ):
         for command in ("cost", "check", "graph"):
             with pytest.raises(SystemExit):
-                main([command, *targets, *" ".join(USUAL[command]).split(), "--json"])
+                main([command, *targets, *" ".join(USUAL[command]).split(), "--json", *SHORT[command]])
             out = capsys.readouterr().out
             assert all(name in out for name in names), (command, names)

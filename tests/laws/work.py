@@ -44,7 +44,7 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket
-        if func.namespace == "attnprof":  # an operator of ours: the products that it is made of
+        if func.namespace == "attnprof" and name.__name__ in OURS:  # the products that an operator of ours is made of
             with self:
                 return OURS[name.__name__](*args, **(kwargs or {}))
         if name is aten.matmul:  # inside of such an operator nothing has taken it apart before

@@ -16,13 +16,12 @@ from attnprof.models.frameworks.estimate import (
     NO_ROUTER,
     FormulaSource,
     FrameworkEstimate,
-    ffn_weights,
     has_router,
     reasons_of,
     recurrences,
     softmaxes,
 )
-from attnprof.models.frameworks.megatron_lm import DELTA, WIDE_VALUES, core_keys, gated_delta
+from attnprof.models.frameworks.megatron_lm import DELTA, WIDE_VALUES, core_keys, matrices
 
 SOURCE = FormulaSource("Megatron-Bridge", "067f987", "training/utils/flop_utils.py:617")
 
@@ -48,10 +47,7 @@ def estimate(model: Architecture, n: int) -> FrameworkEstimate:
     if any(mixer.indexer is not None for mixer in softmaxes(model)):
         return FrameworkEstimate(source=SOURCE, reasons=("its terms for keys that are chosen were not read",))
     core = sum((core_keys(mixer, keys(mixer, n)) for mixer in softmaxes(model)), Fraction(0))
-    total = core + 6 * model.head_weights
-    for layer in model:
-        total += 6 * (ffn_weights(layer) + sum(mixer.weights for mixer in layer.softmaxes))
-        total += sum((sum(gated_delta(mixer, model.dim)) for mixer in layer.recurrences), Fraction(0))
+    total = core + matrices(model)
     full = [mixer for mixer in softmaxes(model) if mixer.window is None]
     return FrameworkEstimate(
         source=SOURCE,

@@ -43,6 +43,15 @@ def gated_delta(mixer: RecurrentMixer, dim: int) -> tuple[Fraction, Fraction]:
     return Fraction(state), Fraction(rest)
 
 
+def matrices(model: Architecture) -> Fraction:
+    """Train FLOPs of a token outside the core: projections, FFN, head, and Gated DeltaNet by its own terms."""
+    total = Fraction(6 * model.head_weights)
+    for layer in model:
+        total += 6 * (ffn_weights(layer) + sum(mixer.weights for mixer in layer.softmaxes))
+        total += sum((sum(gated_delta(mixer, model.dim)) for mixer in layer.recurrences), Fraction(0))
+    return total
+
+
 def estimate(model: Architecture, n: int) -> FrameworkEstimate:
     """Every attention at n/2 keys. None where a layer is neither attention nor Gated DeltaNet."""
     strange = sorted({mixer.kind for mixer in recurrences(model)} - {"gated_deltanet"})
@@ -51,11 +60,7 @@ def estimate(model: Architecture, n: int) -> FrameworkEstimate:
     if any(mixer.compression is not None for mixer in softmaxes(model)):
         return FrameworkEstimate(source=SOURCE, reasons=("this path has no pooled entries",))
     core = sum((core_keys(mixer, Fraction(n, 2)) for mixer in softmaxes(model)), Fraction(0))
-    total = core + 6 * model.head_weights
-    for layer in model:
-        total += 6 * (ffn_weights(layer) + sum(mixer.weights for mixer in layer.softmaxes))
-        for mixer in layer.recurrences:
-            total += sum(gated_delta(mixer, model.dim))
+    total = core + matrices(model)
     return FrameworkEstimate(
         source=SOURCE,
         core=core,

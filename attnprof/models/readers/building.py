@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from attnprof.models.architecture import (
     Architecture,
     FeedForwardSizes,
-    Indexer,
+    IndexerSizes,
     LatentWidths,
     ModelLayer,
     RecurrentMixer,
@@ -70,7 +70,9 @@ def grouped(
     )
 
 
-def latent(config: ModelConfig, *, indexer: Indexer | None = None, gate: int = 0, vectors: int = 0) -> SoftmaxMixer:
+def latent(
+    config: ModelConfig, *, indexer: IndexerSizes | None = None, gate: int = 0, vectors: int = 0
+) -> SoftmaxMixer:
     """Multi-head latent attention (DeepSeek-V2, section 2.1), with an indexer if one is given, and a gate."""
     dim, h = config.dim, config.size("num_attention_heads")
     nope, rope = config.size("qk_nope_head_dim"), config.size("qk_rope_head_dim")

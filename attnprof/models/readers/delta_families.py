@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attnprof.models.architecture import Architecture, FeedForwardSizes, Mixer, ModelLayer, RecurrentMixer
 from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers.building import (
@@ -93,11 +96,7 @@ def kimi(config: ModelConfig) -> Architecture:
     """Kimi Linear (KDA with low-rank gates) and Ling/Ring linear (with full ones), latent attention between."""
     depth, ling = config.depth, config.model_type == "bailing_hybrid"
     given = config.table("linear_attn_config")
-    full_at = {int(layer) - 1 for layer in given.get("full_attn_layers", ())}
-    if ling:
-        otherwise = every(config.size("layer_group_size"), depth, FULL, LINEAR)
-    else:
-        otherwise = [FULL if (i in full_at if full_at else i and i % 4 == 0) else LINEAR for i in range(depth)]
+    otherwise = every(config.size("layer_group_size"), depth, FULL, LINEAR) if ling else _kimi_words(given, depth)
     words = config.kinds("layer_types", otherwise, known=BOTH)
     own = ("num_attention_heads", "head_dim", "short_conv_kernel_size") if ling else LINEAR_SIZES
     heads, head_dim, kernel = (int(given.get(key, config.size(name))) for key, name in zip(GIVEN, own, strict=True))
@@ -134,6 +133,12 @@ def kimi(config: ModelConfig) -> Architecture:
         for word, kind in zip(words, kinds, strict=True)
     ]
     return model(config, layers)
+
+
+def _kimi_words(given: Mapping[str, Any], depth: int) -> list[str]:
+    """Full layers where a checkpoint lists them, counted from 1; else each fourth after the first."""
+    full_at = {int(layer) - 1 for layer in given.get("full_attn_layers", ())} or set(range(4, depth, 4))
+    return [FULL if i in full_at else LINEAR for i in range(depth)]
 
 
 def minimax(config: ModelConfig) -> Architecture:

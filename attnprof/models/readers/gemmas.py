@@ -9,6 +9,7 @@ from attnprof.models.readers.building import FULL, WINDOW, every, glu, grouped, 
 
 def gemma(config: ModelConfig) -> Architecture:
     """Gemma 2 (window, full) and Gemma 3 (five windows, full; the last period is cut)."""
+    config.refuse("use_bidirectional_attention")
     third = config.model_type == "gemma3_text"
     period = config.size("sliding_window_pattern", config.size("_sliding_window_pattern", 6)) if third else 2
     words = config.kinds("layer_types", every(period, config.depth, FULL, WINDOW), known=(FULL, WINDOW))
@@ -77,6 +78,8 @@ def gemma3n(config: ModelConfig) -> Architecture:
 
 def gemma4(config: ModelConfig) -> Architecture:
     """Gemma 4: full layers have wider heads (512), the last layer is full, an input of each layer's own."""
+    config.refuse("enable_moe_block")
+    config.refuse("use_bidirectional_attention")
     dim, depth = config.dim, config.depth
     words = config.kinds("layer_types", every(6, depth, FULL, WINDOW), known=(FULL, WINDOW))
     words[-1] = FULL

@@ -6,7 +6,7 @@ from attnprof.models.architecture import (
     Architecture,
     Compression,
     FeedForwardSizes,
-    Indexer,
+    IndexerSizes,
     ModelLayer,
     SoftmaxMixer,
 )
@@ -58,7 +58,7 @@ def _choosing(config: ModelConfig, *, gate: int = 0, vectors: int = 0) -> list[S
     mixers = []
     for word in config.kinds("indexer_types", _schedule(config), known=("full", SHARED)):
         heads, dim = config.size("index_n_heads"), config.size("index_head_dim")
-        indexer = Indexer(heads, dim, config.size("index_topk"), scored=word != SHARED)
+        indexer = IndexerSizes(heads, dim, config.size("index_topk"), scored=word != SHARED)
         mixers.append(latent(config, indexer=indexer, gate=gate, vectors=vectors))
     return mixers
 
@@ -110,7 +110,9 @@ def deepseek_v4(config: ModelConfig) -> Architecture:
         vectors = heads + rank + 2 * width + int(rates[word]) * width * pools
         indexer, kept = None, width
         if word == CSA:
-            indexer = Indexer(config.size("index_n_heads"), config.size("index_head_dim"), config.size("index_topk"))
+            indexer = IndexerSizes(
+                config.size("index_n_heads"), config.size("index_head_dim"), config.size("index_topk")
+            )
             weights += 2 * dim * 2 * indexer.dim + rank * indexer.heads * indexer.dim + dim * indexer.heads
             vectors += int(rates[word]) * 2 * indexer.dim + indexer.dim
         mixers[word] = SoftmaxMixer(

@@ -190,6 +190,7 @@ def zamba2(config: ModelConfig) -> Architecture:
     A shared block's weights are stored once and run at each of its places, each with keys and values, an adapter of the
     FFN and a matrix back to D of its own. All adapters of all places are stored.
     """
+    config.refuse("use_shared_attention_adapter")
     dim, depth = config.dim, config.depth
     words = config.listed("layers_block_type")
     if words is None:
@@ -270,12 +271,7 @@ def recurrent_gemma(config: ModelConfig) -> Architecture:
 def lfm(config: ModelConfig) -> Architecture:
     """LFM2, its mixture of experts, and LFM3: gated short convolutions, attention, windows."""
     third = config.model_type == "lfm3"
-    where = config.listed("full_attn_idxs")
-    full_at = set(range(config.depth) if where is None else where)
-    otherwise = [FULL if i in full_at else CONV for i in range(config.depth)]
-    if third:
-        otherwise = [FULL if i % 4 == 2 else WINDOW if i % 4 == 0 and i else CONV for i in range(config.depth)]
-    words = config.kinds("layer_types", otherwise, known=(CONV, FULL, WINDOW))
+    words = config.kinds("layer_types", _lfm_words(config), known=(CONV, FULL, WINDOW))
     kernel, dim = config.size("conv_L_cache"), config.dim
     biased = config.flag("conv_bias")
     convolution = RecurrentMixer(
@@ -297,6 +293,15 @@ def lfm(config: ModelConfig) -> Architecture:
         norms = 4 if third and config.flag("use_sandwich_norm") else 2
         layers.append(ModelLayer(mixers=(mixer,), ffn=_lfm_ffn(config, i), vectors=norms * dim))
     return model(config, layers)
+
+
+def _lfm_words(config: ModelConfig) -> list[str]:
+    """The layers where the config lists none: attention in all of LFM2's, or where it says; LFM3's period of four."""
+    if config.model_type == "lfm3":
+        return [FULL if i % 4 == 2 else WINDOW if i % 4 == 0 and i else CONV for i in range(config.depth)]
+    where = config.listed("full_attn_idxs")
+    full_at = set(range(config.depth) if where is None else where)
+    return [FULL if i in full_at else CONV for i in range(config.depth)]
 
 
 def _lfm_ffn(config: ModelConfig, layer: int) -> FeedForwardSizes:

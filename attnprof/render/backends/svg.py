@@ -43,7 +43,7 @@ def svg(
     width, height = num(display.width), num(display.height)
     head = (
         f'<svg class="fig {kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(display.title)}">'
+        f'role="{"group" if links else "img"}" aria-label="{escape(display.title)}">'
     )
     body = [stroke(s) for s in display.strokes]
     apart = bool(links)

@@ -30,7 +30,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Ranking:
     """All series of a group at one n in one quantity: the baseline, and the rest by rising cost."""
 
     group: Group
@@ -66,7 +66,7 @@ def baseline_of(group: Group, metric: Quantity, known: Evidences, n: int) -> Ser
     return found[-1] if found else None
 
 
-def standing(group: Group, metric: Quantity, n: int, graphs: Graphs, known: Evidences) -> Standing:
+def standing(group: Group, metric: Quantity, n: int, graphs: Graphs, known: Evidences) -> Ranking:
     """Who stands where at n. `known` holds this quantity and the memory's."""
     base, memory = baseline_of(group, metric, known, n), memory_of(group)
     theirs = None if base is None else known[base.label, metric.key][n]
@@ -88,7 +88,7 @@ def standing(group: Group, metric: Quantity, n: int, graphs: Graphs, known: Evid
             )
         )
     ranked = sorted((c for c in found if c.series is not base), key=_by_cost)
-    return Standing(group, n, metric, next((c for c in found if c.series is base), None), tuple(ranked))
+    return Ranking(group, n, metric, next((c for c in found if c.series is base), None), tuple(ranked))
 
 
 def _by_cost(candidate: Candidate) -> tuple[bool, float, str]:
@@ -96,7 +96,7 @@ def _by_cost(candidate: Candidate) -> tuple[bool, float, str]:
     return value is None, value or 0.0, candidate.series.label
 
 
-def choice(at: Standing, within: int | None) -> Claim:
+def choice(at: Ranking, within: int | None) -> Claim:
     """The claim of the first screen: the least cost among the schemes known to reach every token within so many layers.
 
     Exact schemes do not compete. How many of them have no value here, and of how many the reach is not known, is said;

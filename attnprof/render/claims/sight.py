@@ -12,7 +12,7 @@ from attnprof.render.series import Series
 from attnprof.words import Pass, RecordKind
 
 NEARLY_ALL = 0.99
-Reaching = Literal["full", "never", "unknown"]
+KnownReach = Literal["full", "never", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Sight:
     of: float
     keys: float | None = None
     through: str = ""
-    reaching: Reaching = "unknown"
+    reaching: KnownReach = "unknown"
     layers: int | None = None
     pattern_n: int | None = None
     certainty: str = ""
@@ -74,7 +74,7 @@ def sight(series: Series, n: int, causal: bool | None, graphs: Graphs) -> Sight:
     layers = metrics.get("layers_to_full")
     reason = str((metrics.get("reasons") or {}).get("layers_to_full", ""))
     certainty = str((metrics.get("exact") or {}).get("layers_to_full", "exact" if layers is not None else ""))
-    reaching: Reaching = "full" if layers is not None else "never" if reason.startswith("never") else "unknown"
+    reaching: KnownReach = "full" if layers is not None else "never" if reason.startswith("never") else "unknown"
     through = _through(graph)
     return Sight(
         series.label,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from attnprof.render.claims.choice import Candidate, Standing
+from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.layout.axes import factor_scale, ticks_below, ticks_beside, value_scale
 from attnprof.render.layout.display import Anchor, Box, Caption, Display, Dot, Lettering, Place, Role, Scale, Stroke
 from attnprof.render.layout.labels import along, place
@@ -52,7 +52,7 @@ class _Spot:
 
 
 def scatter(
-    at: Standing, sees: Sees, styles: Mapping[str, Style], canvas: Canvas, first: Sequence[str] = ()
+    at: Ranking, sees: Sees, styles: Mapping[str, Style], canvas: Canvas, first: Sequence[str] = ()
 ) -> Display | None:
     """The display list of one choice; None where nothing has a cost. `first` are labels that must find a place.
 
@@ -98,7 +98,7 @@ def scatter(
     )
 
 
-def _title(at: Standing, sees: Sees) -> str:
+def _title(at: Ranking, sees: Sees) -> str:
     seen = "keys a query reads" if sees is Sees.KEYS else "layers until all tokens are reached"
     return f"{at.metric.title} a layer at n = {format_length(at.n)} against {seen}"
 
@@ -131,7 +131,7 @@ def _sight_scale(shown: Sequence[Candidate], sees: Sees, start: float, end: floa
     return Scale(end, start, low, high, True, "", tuple(ticks))
 
 
-def _cost_scale(at: Standing, shown: Sequence[Candidate], start: float, end: float, size: float) -> Scale:
+def _cost_scale(at: Ranking, shown: Sequence[Candidate], start: float, end: float, size: float) -> Scale:
     base = at.baseline
     if base is None or not base.cost.value:
         values = [c.cost.value for c in shown if c.cost.value]
@@ -142,7 +142,7 @@ def _cost_scale(at: Standing, shown: Sequence[Candidate], start: float, end: flo
 
 
 def _spot(
-    c: Candidate, at: Standing, sees: Sees, x: Scale, y: Scale, bands: tuple[float, float], canvas: Canvas
+    c: Candidate, at: Ranking, sees: Sees, x: Scale, y: Scale, bands: tuple[float, float], canvas: Canvas
 ) -> _Spot:
     value = c.cost.value or 1.0
     share = value if at.baseline is None or not at.baseline.cost.value else value / at.baseline.cost.value
@@ -174,7 +174,7 @@ def _dot(spot: _Spot, styles: Mapping[str, Style]) -> Dot:
 
 
 def _whiskers(
-    at: Standing, spots: Sequence[_Spot], styles: Mapping[str, Style], x: Scale, within: tuple[float, float]
+    at: Ranking, spots: Sequence[_Spot], styles: Mapping[str, Style], x: Scale, within: tuple[float, float]
 ) -> list[Stroke]:
     found = []
     for spot in spots:
@@ -247,7 +247,7 @@ def _shades(left: float, right: float, above: str, below: str, bottom: float, si
 
 
 def _titles(
-    at: Standing, sees: Sees, canvas: Canvas, left: float, right: float, above: str, below: str, bottom: float
+    at: Ranking, sees: Sees, canvas: Canvas, left: float, right: float, above: str, below: str, bottom: float
 ) -> list[Caption]:
     size = canvas.size
     upward = "keys a query reads" if sees is Sees.KEYS else "layers until all are reached (fewer is higher)"

@@ -9,7 +9,7 @@ from typing import Any
 
 from attnprof.quantities import Quantity
 from attnprof.render.claims import told
-from attnprof.render.claims.choice import Candidate, Standing
+from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.claims.crossings import CrossingClaim
 from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Sight
@@ -141,7 +141,7 @@ def cheaper(found: CrossingClaim | None) -> BoardCell:
     return BoardCell(text if sure else f'<span class="dim">{text}</span>', float(found.low or 0) or None)
 
 
-def parameters(standing_at: Standing, c: Candidate) -> BoardCell:
+def parameters(standing_at: Ranking, c: Candidate) -> BoardCell:
     """The parameters in effect at this n, those that were clipped said to be so."""
     record = next((r for r in c.series.records if r.point.shape.n == standing_at.n), None)
     params: Mapping[str, Any] = {} if record is None else record.point.params

@@ -8,7 +8,7 @@ from typing import Any
 
 from attnprof.quantities import FLOPS, Quantity
 from attnprof.render.claims import told
-from attnprof.render.claims.choice import WITHIN, Standing, choice
+from attnprof.render.claims.choice import WITHIN, Ranking, choice
 from attnprof.render.claims.evidence import VALUED, Evidence, PointState
 from attnprof.render.layout.compact import STATES, VOCABULARY, compact
 from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
@@ -106,7 +106,7 @@ def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Styl
     return {within_key(k): chosen(at, k, styles, link) for k in WITHIN} if at.everyone else {}
 
 
-def chosen(at: Standing, within: int | None, styles: Mapping[str, Style], link: Link) -> list[Any]:
+def chosen(at: Ranking, within: int | None, styles: Mapping[str, Style], link: Link) -> list[Any]:
     """The sentence of a choice in two parts, and the series that it is about."""
     claim = choice(at, within)
     lead, beside = (told.html(told.word(part, claim), link) for part in ("lead", "beside"))
@@ -152,7 +152,7 @@ def _scatters(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Sty
     return found
 
 
-def first_labels(at: Standing) -> list[str]:
+def first_labels(at: Ranking) -> list[str]:
     """The series that a choice tells of at any depth: their labels find a place before the others."""
     named: dict[str, None] = {}
     for k in WITHIN:

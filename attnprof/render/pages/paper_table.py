@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attnprof.quantities import Quantity
 from attnprof.render.claims import told
-from attnprof.render.claims.choice import Candidate, Standing
+from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.claims.evidence import Evidence, PointState
 from attnprof.render.claims.sight import Sight
 from attnprof.render.claims.versus import Versus, versus
@@ -68,7 +68,7 @@ def _alone(best: Candidate, shown: Sequence[Candidate]) -> bool:
     return all(v is not None and v.outcome == "less" for v in others)
 
 
-def _row(c: Candidate, at: Standing, memory: Quantity | None, bold: bool, cites: Mapping[str, str]) -> tuple[str, ...]:
+def _row(c: Candidate, at: Ranking, memory: Quantity | None, bold: bool, cites: Mapping[str, str]) -> tuple[str, ...]:
     base = c is at.baseline
     name = tex(c.series.label) + (rf"~\cite{{{cites[c.series.target]}}}" if c.series.target in cites else "")
     return (

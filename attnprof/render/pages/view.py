@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from attnprof.quantities import BACKWARD, ENERGY, FLOPS, FORWARD, PEAK, READS, SAVED, STATE, WALL, Quantity
-from attnprof.render.claims.choice import Evidences, Standing, baseline_of, evidences, standing
+from attnprof.render.claims.choice import Evidences, Ranking, baseline_of, evidences, standing
 from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Graphs
 from attnprof.render.claims.versus import versus
@@ -58,7 +58,7 @@ class PageView:
         """The lengths of its points."""
         return tuple(self.group.lengths)
 
-    def standing(self, metric: Quantity, n: int) -> Standing:
+    def standing(self, metric: Quantity, n: int) -> Ranking:
         """Who stands where at n."""
         key = (metric.key, n)
         if key not in self._standings:
@@ -66,7 +66,7 @@ class PageView:
         return self._standings[key]
 
     @cached_property
-    def _standings(self) -> dict[tuple[str, int], Standing]:
+    def _standings(self) -> dict[tuple[str, int], Ranking]:
         return {}
 
     @cached_property

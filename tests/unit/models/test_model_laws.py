@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from attnprof.models.architecture import Compression, Indexer, SoftmaxMixer
+from attnprof.models.architecture import Compression, IndexerSizes, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, growth_bytes, kv_bytes, read_bytes, state_bytes
 from attnprof.models.lookup import class_facts, model_named, public_models
 from attnprof.models.readers import READERS
@@ -45,9 +45,9 @@ MIXERS = {
     "full": mixer(),
     "window": mixer(window=5),
     "chunk": mixer(chunk=6),
-    "chosen": mixer(indexer=Indexer(1, 4, 7)),
+    "chosen": mixer(indexer=IndexerSizes(1, 4, 7)),
     "pooled": mixer(window=5, compression=Compression(3)),
-    "pooled and chosen": mixer(window=5, compression=Compression(3), indexer=Indexer(1, 4, 4)),
+    "pooled and chosen": mixer(window=5, compression=Compression(3), indexer=IndexerSizes(1, 4, 4)),
 }
 
 

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ from attnprof.words import Status
 from tests.fakes.records import graph, header, many, records
 
 
+@cache
+def usual(*graphs: str) -> str:
+    """The page of the made-up records, with graph records of these targets."""
+    return page([*records(), *map(graph, graphs)], header(), plotly=False)
+
+
 def text(html: str) -> str:
     """What a reader sees of the page, roughly."""
     body = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.S)
@@ -32,7 +39,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_page_asks_for_nothing_from_elsewhere() -> None:
-    html = page([*records(), graph("bigbird")], header(), plotly=False)
+    html = usual("bigbird")
     for address in re.findall(r"""(?:src|srcset|action|poster)=["']([^"']*)["']""", html):
         assert address.startswith(("#", "data:")), address
     for address in re.findall(r"url\(([^)]*)\)", html):
@@ -42,7 +49,7 @@ def test_the_page_asks_for_nothing_from_elsewhere() -> None:
 
 
 def test_first_paint_is_static_and_answers() -> None:
-    html = page(records(), header(), plotly=False)
+    html = usual()
     assert html.count('<svg class="fig scatter"') == 2
     first = text(html)[:1500]
     assert re.search(r"At\s+n = \d+k\s*, \w+, \w+,\s+flash\s+needs", first)
@@ -80,11 +87,11 @@ def test_names_cannot_close_an_element() -> None:
 
 @pytest.mark.parametrize("section", ["schemes", "curves", "difference", "cards", "measured", "points", "cite"])
 def test_every_section_is_there(section: str) -> None:
-    assert f'<section id="{section}"' in page([*records(), graph("bigbird")], header(), plotly=False)
+    assert f'<section id="{section}"' in usual("bigbird")
 
 
 def test_the_reader_sees_command_environment_conditions_and_citation() -> None:
-    seen = text(page(records(), header(), plotly=False))
+    seen = text(usual())
     for part in (
         "attnprof sweep --lengths 1k-64k",
         "Example CPU @ 2.10GHz",
@@ -97,7 +104,7 @@ def test_the_reader_sees_command_environment_conditions_and_citation() -> None:
 
 
 def test_every_definition_is_printed_from_its_one_source() -> None:
-    html = page(records(), header(), plotly=False)
+    html = usual()
     for word in definitions()["word"]:
         assert f"<dt>{word['name']}</dt>" in html
 
@@ -107,7 +114,7 @@ def test_every_status_has_words() -> None:
 
 
 def test_numbers_in_findings_come_from_the_records() -> None:
-    seen = text(page(records(), header(), plotly=False))
+    seen = text(usual())
     assert "sparse_strided executes 256× the core FLOPs that its edges need at n = 64k (by a masked" in seen
     assert "17,381,195,776 bytes" in seen
     fewer = [r for r in records() if r.point.target != "sparse_strided"]

@@ -48,10 +48,13 @@ def distance(a: str, b: str, sight: str) -> float:
     return 100 * sum((p - q) ** 2 for p, q in zip(*seen, strict=True)) ** 0.5
 
 
+def sheets() -> list[str]:
+    """The style sheets: of light pages, of dark ones."""
+    return [(shipped("reports") / "style" / name).read_text(encoding="utf-8") for name in ("figure.css", "page.css")]
+
+
 def papers() -> tuple[str, str]:
-    folder = shipped("reports") / "style"
-    light = re.findall(r"--bg:(#\w{6})", (folder / "figure.css").read_text(encoding="utf-8"))
-    dark = re.findall(r"--bg:(#\w{6})", (folder / "page.css").read_text(encoding="utf-8"))
+    light, dark = (re.findall(r"--bg:(#\w{6})", css) for css in sheets())
     return light[0], dark[-1]
 
 
@@ -70,6 +73,9 @@ def test_every_hue_is_legible_on_its_paper(family: dict[str, str]) -> None:
     light, dark = papers()
     assert contrast(family["light"], light) >= 4.5
     assert contrast(family["dark"], dark) >= 4.5
+    pinned = [re.findall(r"--accs:(#\w{6})", css)[-1] for css in sheets()]
+    assert contrast(family["light"], pinned[0]) >= 4.5
+    assert contrast(family["dark"], pinned[1]) >= 4.5
 
 
 def test_every_scheme_of_the_catalogue_has_a_family() -> None:

@@ -1,8 +1,8 @@
 from attnprof.quantities import FLOPS, PEAK, WALL
-from attnprof.render.page import page
 from attnprof.render.series import groups, why
 from attnprof.render.table import columns, rows
-from tests.fakes.records import header, records
+from tests.fakes.records import records
+from tests.unit.render.test_page import usual
 
 
 def points(html: str) -> str:
@@ -12,7 +12,7 @@ def points(html: str) -> str:
 def test_every_record_is_a_row_with_its_status() -> None:
     made = records()
     assert len(rows(groups(made))) == len(made)
-    body = points(page(made, header(), plotly=False)).split("<tbody>")[1]
+    body = points(usual()).split("<tbody>")[1]
     assert body.count("<tr><td>") == len(made)
     assert body.count("unsupported: ") == sum(r.status == "unsupported" for r in made)
 
@@ -34,12 +34,12 @@ def test_empty_columns_are_left_out() -> None:
 
 
 def test_sorting_uses_exact_values() -> None:
-    html = page(records(), header(), plotly=False)
+    html = usual()
     board = html[html.index('id="board"') : html.index('<section id="curves"')]
     assert 'class="n c-peak" data-v="' in board
 
 
 def test_a_flag_is_named_where_it_stands_and_explained_among_the_flags() -> None:
-    html = page(records(), header(), plotly=False)
+    html = usual()
     assert "noisy" in points(html)
     assert "<li><b>noisy</b>: the samples" in html

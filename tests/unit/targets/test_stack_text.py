@@ -188,6 +188,7 @@ def test_what_exists_is_a_path_before_it_is_a_stack(tmp_path: Path) -> None:
     file.write_text("")
     assert not is_stack_text(str(file))
     assert not is_stack_text(f"{file}:Layer")
+    assert is_stack_text(" + ".join(["1 dense"] * 300))  # longer than any path may be
     assert [is_stack_text(t) for t in ("dense", "a.py:B", "a.b:C", "hf:x:a=1", "2 dense", "a+b", "a x=1", "(a)")] == [
         *[False] * 4,
         *[True] * 4,
