@@ -30,8 +30,8 @@ CARD = Card(
     oracle="a dense mask by the definition",
 )
 PARAMS = {
-    "block": Param(64, "64 (Jiang et al. 2024, section 3.2)", least=1, most="n"),
-    "topk": Param(16, "16: ours, 1,024 tokens; Jiang et al. 2024 (section 3.2) search up to 100 at 128k"),
+    "block": Param(64, "64 (Jiang et al. 2024, algorithm 3)", least=1, most="n"),
+    "topk": Param(16, "16: ours, 1,024 tokens; Jiang et al. 2024 keep 100"),
 }
 EXAMPLES = ({"block": 8, "topk": 4}, {}, {"block": 16, "topk": 1})
 WIDTH = 64
@@ -62,5 +62,5 @@ def edges(n: int, *, block: int, topk: int) -> int:
 
 
 def flops_paper(n: int, *, dim: int, block: int, topk: int) -> int:
-    """4 n k B D for the chosen blocks, n keys at most, and 2 (n / B)^2 D for the gate (Jiang et al. 2024, 3.2)."""
+    """4 n k B D for the chosen blocks, n keys at most; 2 (n / B)^2 D for the gate (Jiang et al. 2024, algorithm 3)."""
     return 4 * n * min(topk * block, n) * dim + 2 * (n // block) ** 2 * dim

@@ -20,7 +20,7 @@ CARD = Card(
     ),
 )
 PARAMS = {
-    "length": Param(None, "n: M, the longest sequence (Qin et al. 2022, equation 10)", least=1, follows=lambda n: n),
+    "length": Param(None, "n: M, the longest sequence (Qin et al. 2022)", least=1, follows=lambda n: n),
     "chunk": Param(64, "64: ours; the paper's causal form goes token by token", least=1, most="n"),
 }
 EXAMPLES = ({"chunk": 16}, {"chunk": 4096, "length": 2048})
@@ -32,5 +32,5 @@ def pattern(n: int, *, causal: bool, head_dim: int) -> Expr:
 
 
 def flops_paper(n: int, *, dim: int, heads: int) -> int:
-    """8 n d^2 a head: the linear form with 2 d features (Qin et al. 2022, equation 12)."""
+    """8 n d^2 a head: the linear form with 2 d features (Qin et al. 2022)."""
     return 8 * n * dim * (dim // heads)

@@ -26,9 +26,9 @@ CARD = Card(
     oracle="fla.ops.gated_delta_product.naive",
 )
 PARAMS = {
-    "householder": Param(2, "2 corrections a token (Siems et al. 2025, section 5)", least=1),
-    "negative": Param(True, "beta up to 2 (Siems et al. 2025, section 3)"),
-    "conv": Param(4, "4 tokens (the released configuration)", least=1),
+    "householder": Param(2, "2 corrections a token (the released layer)", least=1),
+    "negative": Param(True, "beta up to 2 (Siems et al. 2025; the released layer)"),
+    "conv": Param(4, "4 tokens (the released layer)", least=1),
     "chunk": Param(64, "64 (the released kernel); here tokens, of several rows each", least=1, most="n"),
 }
 EXAMPLES = ({"chunk": 16}, {"chunk": 16, "householder": 3, "negative": False})

@@ -31,7 +31,7 @@ CARD = Card(
     oracle="transformers DeepseekV32Indexer",
 )
 PARAMS = {
-    "topk": Param(2048, "2048 (DeepSeek-AI 2025, section 2.1)", most="n"),
+    "topk": Param(2048, "2048 (DeepSeek-AI 2025, section 2.1.1)", most="n"),
     "index_heads": Param(64, "64 (the released configuration of DeepSeek-V3.2)"),
     "index_dim": Param(128, "128 (the released configuration of DeepSeek-V3.2)"),
 }
@@ -91,6 +91,6 @@ def edges(n: int, *, topk: int) -> int:
 def flops_paper(n: int, *, dim: int, topk: int, index_heads: int, index_dim: int) -> int:
     """4 n k D for the attention; for the indexer n^2 H d over the past, and n^2 H to weigh its heads.
 
-    DeepSeek-AI 2025, section 2.1.
+    DeepSeek-AI 2025, equations 1 and 2.
     """
     return 4 * n * topk * dim + n * n * index_heads * (index_dim + 1)

@@ -50,7 +50,7 @@ def edges(n: int) -> int:
 
 
 def flops_paper(n: int, *, dim: int) -> int:
-    """4 n^2 D, as of dense attention: the prompt is read in full (Zhang et al. 2023, section 4)."""
+    """4 n^2 D, as of dense attention: the prompt is read in full (Zhang et al. 2023 state no count)."""
     return 4 * n * n * dim
 
 

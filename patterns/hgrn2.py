@@ -25,7 +25,7 @@ CARD = Card(
     oracle="fla.ops.gla.naive with k = 1 - e^g",
 )
 PARAMS = {
-    "lower_bound": Param(0.0, "0: that of the first layer (Qin et al. 2024, section 3.1)"),
+    "lower_bound": Param(0.0, "0: that of the first layer (the released code)"),
     "chunk": Param(64, "64: ours, as gated linear attention has it", least=1, most="n"),
 }
 EXAMPLES = ({"chunk": 16}, {"chunk": 16, "lower_bound": 0.5})

@@ -25,7 +25,7 @@ CARD = Card(
     oracle="direct convolution",
 )
 PARAMS = {
-    "order": Param(2, "2 (Poli et al. 2023)", least=1),
+    "order": Param(2, "2 (Poli et al. 2023, section 4.2: on The Pile)", least=1),
 }
 EXAMPLES = ({}, {"order": 1})
 
@@ -36,5 +36,8 @@ def pattern(n: int, *, causal: bool) -> Expr:
 
 
 def flops_paper(n: int, *, dim: int, order: int) -> int:
-    """5 N D n log2 n for the convolutions (Poli et al. 2023), the logarithm rounded up."""
-    return 5 * order * dim * n * (n - 1).bit_length()
+    """10 N D n log2 n for the N convolutions (Poli et al. 2023, appendix A.2), the logarithm rounded up.
+
+    There 5 (order - 1) D n log n, with a factor 2 before all; its order counts the projections, N + 1.
+    """
+    return 10 * order * dim * n * (n - 1).bit_length()

@@ -28,7 +28,7 @@ CARD = Card(
     oracle="fla.ops.kda.naive",
 )
 PARAMS = {
-    "conv": Param(4, "4 tokens (Kimi Team 2025; the released configuration)", least=1),
+    "conv": Param(4, "4 tokens (the released configuration)", least=1),
     "chunk": Param(64, "64 (the released kernel)", least=1, most="n"),
 }
 EXAMPLES = ({"chunk": 16},)

@@ -18,13 +18,13 @@ CARD = Card(
     notes=(
         "edges are not symmetric: a corner is read by more than read it",
         "layout=grid: the tokens fill the smallest square grid by rows; a short last row is absent to the others",
-        "dilation 1 and floor(n / w) take turns in DiNAT (Hassani and Shi 2022)",
+        "dilation 1 and one of floor(n / w) at most take turns in DiNAT (Hassani and Shi 2022, sections 3.2 and 3.4)",
         "decoding is that of a window, in one causal dimension",
     ),
     oracle="a dense mask by the definition; natten's own kernels on a GPU",
 )
 PARAMS = {
-    "kernel": Param(7, "7 (Hassani et al. 2023, section 3.3)", least=1),
+    "kernel": Param(7, "7 (Hassani et al. 2023; Hassani and Shi 2022, table 2)", least=1),
     "dilation": Param(1, "1 (Hassani et al. 2023); DiNAT's layers alternate (Hassani and Shi 2022)", least=1),
     "layout": Param("grid", "grid: of images (Hassani et al. 2023)", words=("grid", "line")),
 }
@@ -55,5 +55,5 @@ def edges(n: int, *, causal: bool, kernel: int, dilation: int, layout: str) -> i
 
 
 def flops_paper(n: int, *, dim: int, kernel: int, layout: str) -> int:
-    """4 n w D, on a grid 4 n w^2 D (Hassani et al. 2023, table 1), n keys of each at most."""
+    """4 n w D, on a grid 4 n w^2 D, n keys of each at most: twice the products of Hassani and Shi 2022, table 1."""
     return 4 * n * min(kernel ** (2 if layout == "grid" else 1), n) * dim

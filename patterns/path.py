@@ -26,7 +26,9 @@ CARD = Card(
     oracle="fla.ops.path_attn.naive",
 )
 PARAMS = {
-    "chunk": Param(64, "64 (the released kernel)", least=1, most="n"),
+    "chunk": Param(
+        64, "64 (blocks of keys of the released kernel, where a GPU has memory for them)", least=1, most="n"
+    ),
 }
 EXAMPLES = ({"chunk": 16}, {"chunk": 64})
 

@@ -24,7 +24,7 @@ CARD = Card(
     oracle="transformers YosoSelfAttention(use_expectation=True)",
 )
 PARAMS = {
-    "bits": Param(9, "9 of a hash (Zeng et al. 2021; 64 hashes where they are sampled)", least=1),
+    "bits": Param(9, "9 of a hash, as released; 64 hashes where they are sampled", least=1),
 }
 
 
@@ -39,5 +39,5 @@ def edges(n: int) -> int:
 
 
 def flops_paper(n: int, *, dim: int) -> int:
-    """4 n^2 D: scores and values of the expectation (Zeng et al. 2021, equation 3)."""
+    """4 n^2 D: scores and values of the expectation (Zeng et al. 2021)."""
     return 4 * n * n * dim

@@ -1,4 +1,4 @@
-"""Windows that never shrink: at the border of a line or a grid they move inwards (Hassani et al. 2023, equation 2)."""
+"""Windows that never shrink: at the border of a line or a grid they move inwards (Hassani and Shi 2022, equation 2)."""
 
 from __future__ import annotations
 

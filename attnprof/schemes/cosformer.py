@@ -1,4 +1,4 @@
-"""cosFormer: linear attention with relu features and a cosine of the distance (Qin et al. 2022, section 3.3)."""
+"""cosFormer: linear attention with relu features and a cosine of the distance (Qin et al. 2022)."""
 
 from __future__ import annotations
 

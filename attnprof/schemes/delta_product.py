@@ -36,7 +36,7 @@ class Core(StateCore):
         return corrected(chunked(q * self.scale, size), *rest).flatten(2, 3)[:, :, : q.shape[2]]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
-        """The delta rule on r tokens for each, of which the last is read (equation 6)."""
+        """The delta rule on r tokens for each, of which the last is read (Siems et al. 2025)."""
         r = self.steps
         k, v, beta = (x.reshape(*x.shape[:2], x.shape[2] * r, -1) for x in (k, v, beta))
         first = torch.arange(k.shape[2], device=k.device) % r == 0

@@ -13,8 +13,8 @@ from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, rando
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import attend, softmax_attention
 
-PAGE = 16  # tokens (Tang et al. 2024, section 4.1)
-NEIGHBOURS = 7  # whose votes a token shares (Li et al. 2024, section 4)
+PAGE = 16  # tokens (Tang et al. 2024, section 4.3.1)
+NEIGHBOURS = 7  # whose votes a token shares (Li et al. 2024: on LongBench)
 
 
 class KeptState(NamedTuple):

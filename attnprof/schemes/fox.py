@@ -42,7 +42,7 @@ class Core(nn.Module):
         return unfold(weights @ v, heads, rows)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-        """o_i = sum_j F_ij exp(q_i k_j / sqrt(d)) v_j / sum_j the same, F_ij = f_(j+1) ... f_i (equation 6)."""
+        """o_i = sum_j F_ij exp(q_i k_j / sqrt(d)) v_j / sum_j the same, F_ij = f_(j+1) ... f_i (section 3)."""
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         scores = torch.einsum("bhid,bhjd->bhij", q, k) / q.shape[-1] ** 0.5
         total = g.squeeze(-1).cumsum(2)

@@ -29,7 +29,7 @@ class Core(DecayCore):
         return super().forward(q, -torch.expm1(g).to(v.dtype), v, g)
 
     def reference(self, q: Tensor, g: Tensor, v: Tensor) -> Tensor:
-        """H_t = diag(f_t) H_(t-1) + (1 - f_t) i_t^T, o_t = q_t H_t (section 3.2)."""
+        """H_t = diag(f_t) H_(t-1) + (1 - f_t) i_t^T, o_t = q_t H_t (Qin et al. 2024)."""
         return by_token(q, 1 - g.exp(), v, g)
 
     def prefill(self, q: Tensor, g: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]

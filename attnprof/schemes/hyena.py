@@ -15,9 +15,12 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, split_heads
 from attnprof.layers.recurrent import RecurrentLayer, ShortConv, StateProjections, Streams
 
+# Width and depth of the network are those of Poli et al. 2023, table A.4, where the sines have a frequency of 14: none
+# here. It reads t, and a cosine and a sine of it, as the released code; that they go round once in n is ours.
 HIDDEN = 64
 FEATURES = 3
-DEEP = 2
+DEEP = 2  # layers between the first and the last
+# Of the released code too: filters fall to TARGET after a share of n from FAST to SLOW, one for each channel.
 FAST, SLOW, TARGET = 0.3, 1.5, 0.01
 
 

@@ -49,7 +49,7 @@ class Core(SpaceCore):
         return (near + across(q, k, v, g, s))[:, :, : c.shape[2]] + self.skipped(x)
 
     def reference(self, c: Tensor, b: Tensor, x: Tensor, step: Tensor, scales: Tensor) -> Tensor:  # type: ignore[override]
-        """(Q K^T * D * Lambda) V, every pair written down (equation 8)."""
+        """(Q K^T * D * Lambda) V, every pair written down."""
         repeat, n = x.shape[1] // b.shape[1], x.shape[2]
         c, b = (y.repeat_interleave(repeat, 1) for y in (c, b))
         total = (-self.a_log.exp()[:, None] * step.squeeze(-1)).cumsum(2)

@@ -50,7 +50,7 @@ class Core(StateCore):
         return decayed(q, k, v, logs, own.squeeze(-1)).flatten(2, 3)[:, :, : c.shape[2]] + self.skipped(x)
 
     def reference(self, c: Tensor, b: Tensor, x: Tensor, g: Tensor, now: Tensor, late: Tensor) -> Tensor:
-        """The two ends of every step (section 3.1): token by token, with the key and value of the token before."""
+        """The two ends of every step (equation 5): token by token, with the key and value of the token before."""
         state = before = torch.zeros_like(b[:, :, 0, :, None] * x[:, :, 0, None, :])
         rows = zip(*(y.unbind(2) for y in (c, b, x, g.exp(), now, late)), strict=True)
         out = []

@@ -1,4 +1,4 @@
-"""Neighbourhood attention: every query with the keys of its own window, gathered (Hassani et al. 2023, section 3.1)."""
+"""Neighbourhood attention: every query with the keys of its own window, gathered (Hassani et al. 2023)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Core(nn.Module):
         return turned, through, k - through.mT @ w
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, w: Tensor, beta: Tensor) -> Tensor:
-        """Score by score, lag by lag: q_i, reflected by i, i - 1, ... down to j + 1, times k_j (equation 3)."""
+        """Score by score, lag by lag: q_i, reflected by i, i - 1, ... down to j + 1, times k_j."""
         n, moved, columns = q.shape[2], q / q.shape[-1] ** 0.5, []
         for lag in range(n):
             key, mirror, share = (x[:, :, : n - lag] for x in (k, w, beta))

@@ -1,4 +1,4 @@
-"""YOSO in expectation: weights are chances to collide under a hash of signs (Zeng et al. 2021, section 3)."""
+"""YOSO in expectation: weights are chances to collide under a hash of signs (Zeng et al. 2021)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def hca(i: Mask, j: Mask, *, n: int, window: int = 128, rate: int = 128, **_: An
 
 
 def neighbours(length: int, kernel: int, dilation: int, causal: bool) -> list[list[int]]:
-    """Hassani et al. 2023, equation 2, and Hassani and Shi 2022: those of the own residue that are nearest.
+    """Hassani and Shi 2022, equations 2 and 5: those of the own residue that are nearest.
 
     As many as the kernel has wherever there are as many, half of them before the place, rounded up if even.
     """

@@ -12,16 +12,14 @@ FIELDS = {"author", "title", "year", "url"}
 @pytest.mark.parametrize("key", [k for k in bibliography.known_keys() if k != "attnprof"])
 def test_an_entry_is_well_formed(key: str) -> None:
     entry = bibliography.entry(key)
-    kind = re.match(rf"@(article|inproceedings|misc)\{{{key},\n", entry)
-    assert kind
+    assert re.match(rf"@(article|inproceedings)\{{{key},\n", entry)
     assert entry.count("{") == entry.count("}")
     fields = dict(re.findall(r"^  (\w+)\s*= \{(.*)\},?$", entry, flags=re.M))
     assert set(fields) >= FIELDS
-    if kind[1] == "misc":  # code, and no paper yet
-        assert fields["howpublished"]
-    else:
-        assert fields.keys() & {"booktitle", "journal"}
-        assert fields["url"].endswith(fields["eprint"])
+    assert fields.keys() & {"booktitle", "journal"}
+    assert fields["url"] == f"https://arxiv.org/abs/{fields['eprint']}"
+    journal, number = fields.get("journal", ""), fields["eprint"]
+    assert not journal.startswith("arXiv") or journal == f"arXiv preprint arXiv:{number}"
     assert entry.isascii()
 
 
