@@ -235,7 +235,16 @@ def do(
     static = ask.device is DeviceName.NONE
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
-        submit(jobs, run, limits, progress.watch, executor=options["executor"], options=given, static=static)
+        submit(
+            jobs,
+            run,
+            limits,
+            progress.watch,
+            executor=options["executor"],
+            options=given,
+            static=static,
+            graphs=page.wanted,
+        )
         return
     if (options["jobs"] or 1) > 1 and not static:
         raise AttnprofError(

@@ -20,7 +20,7 @@ from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import TargetPoints, label
 from attnprof.sweeps.run import Surroundings, sweep
 from attnprof.units import Value
-from attnprof.words import Executor
+from attnprof.words import Executor, RecordKind
 
 POLL_S = 0.5
 
@@ -34,6 +34,7 @@ def submit(
     executor: str,
     options: Mapping[str, Value] | None = None,
     static: bool = False,
+    graphs: bool = False,
 ) -> None:
     """Do every point that the run has no finished record of, one submitit job a target, and take the records over.
 
@@ -45,7 +46,7 @@ def submit(
     made = _executor(run.path / "jobs", executor, {"timeout_min": 24 * 60, **(options or {})})
     limits = dataclasses.asdict(budget)
     sent = [
-        (job, made.submit(carry_out, json.dumps(job.to_json()), str(folder_of(run, job)), limits, static))
+        (job, made.submit(carry_out, json.dumps(job.to_json()), str(folder_of(run, job)), limits, static, graphs))
         for job in todo
     ]
     failed = []
@@ -66,7 +67,7 @@ def folder_of(run: RunFolder, job: TargetPoints) -> Path:
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
 
 
-def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) -> None:
+def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool, graphs: bool) -> None:
     """What a job does on its machine: sweep its points into `folder`, with children as everywhere."""
     path = Path(folder)
     with (RunFolder.open(path) if (path / HEADER).exists() else RunFolder.create(path, {})).lock() as run:
@@ -74,7 +75,7 @@ def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool) ->
             [TargetPoints.from_json(json.loads(job))],
             run,
             Budget(**budget),
-            Surroundings(lambda record: None),
+            Surroundings(lambda record: None, graphs=graphs),
             static=static,
         )
 
@@ -90,7 +91,8 @@ def _take_over(run: RunFolder, folder: Path, watch: Callable[[Record], None]) ->
     for record in RunFolder.open(folder).records():
         if record.key not in known:
             run.append(record)
-            watch(record)
+            if record.kind is not RecordKind.GRAPH:
+                watch(record)
 
 
 def _executor(folder: Path, name: str, options: Mapping[str, Any]) -> Any:

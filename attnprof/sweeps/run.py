@@ -35,8 +35,8 @@ Watch = Callable[[Record], None]
 class Surroundings:
     """What a sweep is given of the world, so that a test may give it another.
 
-    `yardstick` measures the device's peaks once more, `graph` is told of a graph record, `told` of anything to be said,
-    `page` is called when there is something new to show. `began`: when the time of the whole began.
+    `yardstick` measures the device's peaks once more, `told` is told of anything to be said, `page` is called when
+    there is something new to show. `began`: when the time of the whole began. `graphs`: patterns are analysed too.
     """
 
     watch: Watch
@@ -79,7 +79,7 @@ def sweep(
             lane.outlook.saw(standing.point, standing.cost, standing.measured)
             if standing.done and retried(standing, budget):
                 standing.renew()
-    graphs = {record.point.target for record in known.values() if record.kind is RecordKind.GRAPH}
+    graphs = {(r.point.target, r.point.shape.causal) for r in known.values() if r.kind is RecordKind.GRAPH}
     course = Course(lanes, run, budget, given, random.Random(seed), graphs)
     try:
         course.static(abreast) if static else course.measured()
@@ -126,7 +126,7 @@ class Course:
     budget: Budget
     given: Surroundings
     order: random.Random
-    graphs: set[str]
+    graphs: set[tuple[str, bool]]
     reserve_s: float = field(init=False)
     visitor: Visitor = field(init=False)
     deadline: float | None = field(init=False)
@@ -140,13 +140,13 @@ class Course:
         self.visitor = Visitor(self.budget, self.budget.sampling_s(points), roof, self.given.beside, self.given.clock)
 
     def static(self, abreast: int) -> None:
-        """Count every point that has no cost; a thread a lane."""
+        """Count every point that has no cost, and analyse every pattern that has no graph; a thread a lane."""
         from concurrent.futures import ThreadPoolExecutor, as_completed
 
-        todo = [lane for lane in self.lanes if any(not s.counted and not s.done for s in lane.points)]
+        todo = [lane for lane in self.lanes if any(map(_uncounted, lane.points)) or self._unseen(lane)]
         if abreast == 1:
             for lane in todo:
-                self._record(standing for standing in self._counted(lane))
+                self._record(self._counted(lane))
             return
         with ThreadPoolExecutor(abreast) as pool:
             futures = [pool.submit(lambda own: list(self._counted(own)), lane) for lane in todo]
@@ -194,8 +194,7 @@ class Course:
         for standing in lane.points:
             if self._open(standing) and not standing.counted and not self.visitor.count(lane, standing):
                 self._record([standing])
-        if self.given.graphs:
-            self._graph(lane)
+        self._record(self._graphs(lane))
         self._make_room(lane)
 
     def _once(self, lane: Lane, standing: Underway, *, first: bool = False) -> None:
@@ -265,33 +264,44 @@ class Course:
                     standing.ends(Status.OVER_BUDGET, why, self.budget.total_s if slow else None)
                     yield standing
 
-    def _counted(self, lane: Lane) -> Iterator[Underway]:
-        for standing in lane.points:
-            if not standing.counted and not standing.done:
-                self.visitor.count(lane, standing)
-                yield standing
+    def _counted(self, lane: Lane) -> Iterator[Underway | Record]:
+        """Each point as it is counted, then the graphs of its target."""
+        for standing in filter(_uncounted, lane.points):
+            self.visitor.count(lane, standing)
+            yield standing
+        yield from self._graphs(lane)
         lane.worker.close()
 
-    def _record(self, standings: Iterable[Underway]) -> None:
-        for standing in standings:
-            record = standing.record()
+    def _record(self, found: Iterable[Underway | Record]) -> None:
+        for each in found:
+            if isinstance(each, Record):  # a graph: no point of the plan is done by it
+                self.run.append(each)
+                continue
+            record = each.record()
             self.run.append(record)
             self.given.watch(record)
 
-    def _graph(self, lane: Lane) -> None:
-        """The graph record of a target, where the run has none."""
-        if lane.job.name in self.graphs:
-            return
+    def _unseen(self, lane: Lane) -> list[Underway]:
+        """The first point of each mask of a target that has a cost, and of which the run has no graph."""
+        first: dict[bool, Underway] = {}
+        for standing in lane.points:
+            if self.given.graphs and standing.counted and standing.point.call is None:
+                first.setdefault(standing.point.shape.causal, standing)
+        return [standing for causal, standing in first.items() if (lane.job.name, causal) not in self.graphs]
+
+    def _graphs(self, lane: Lane) -> Iterator[Record]:
+        """The graph records of a target that the run lacks."""
         longest = max(standing.point.shape.n for standing in lane.points)
-        request = {"do": "graph", "point": lane.points[0].point.to_json(), "longest": longest}
-        try:
-            answer = lane.worker.ask(request, self.budget.timeout_s)
-        except Died as death:
-            answer = {"ok": False, "message": str(death)}
-        if not answer["ok"]:
-            self.given.told(f"no graph of {lane.job.name}: {answer['message']}")
-        elif answer["record"] is not None:
-            self.run.append(Record.from_json(answer["record"]))
+        for standing in self._unseen(lane):
+            request = {"do": "graph", "point": standing.point.to_json(), "longest": longest}
+            try:
+                answer = lane.worker.ask(request, self.budget.timeout_s)
+            except Died as death:
+                answer = {"ok": False, "message": str(death)}
+            if not answer["ok"]:
+                self.given.told(f"no graph of {lane.job.name}: {answer['message']}")
+            elif answer["record"] is not None:
+                yield Record.from_json(answer["record"])
 
     def _make_room(self, last: Lane) -> None:
         """Close a child that waits, where there are many."""
@@ -310,6 +320,10 @@ class Course:
         self.visitor.roof.dtype = str(found["dtype"])
         self.run.extend("yardsticks", dict(found))
         return float(found["matmul_flops_per_s"])
+
+
+def _uncounted(standing: Underway) -> bool:
+    return not standing.counted and not standing.done
 
 
 def _longest_first(lanes: Sequence[Lane]) -> list[int]:

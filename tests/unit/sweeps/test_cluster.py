@@ -32,11 +32,13 @@ def test_the_records_of_all_jobs_are_taken_over_once(tmp_path: Path, executor: s
     run, seen = RunFolder.create(tmp_path / "run", {}), list[Record]()
     with run.lock():
         for _ in range(2):
-            submit(jobs("dense", "linformer"), run, Budget(), seen.append, executor=executor, static=True)
-        records = run.records()
+            submit(jobs("dense", "linformer"), run, Budget(), seen.append, executor=executor, static=True, graphs=True)
+        records = [r for r in run.records() if r.kind == "cost"]
+        graphs = [r.point.target for r in run.records() if r.kind == "graph"]
     expected = product(("dense", "linformer"), (64, 96), ("forward", "train"), ("ok",))
     assert sorted((r.point.target, r.point.shape.n, r.point.pass_, r.status) for r in records) == list(expected)
     assert seen == records
+    assert sorted(graphs) == ["dense", "linformer"]
 
 
 def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from attnprof.records import Cost, Interval, Measured, Record, plain
+from attnprof.records import Cost, Interval, Measured, Point, Record, plain
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder
+from attnprof.sweeps.graphs import graph_of
 from attnprof.sweeps.lane import Underway
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import SweepRequest, plan
 from attnprof.sweeps.run import Surroundings, retried, sweep
 from attnprof.sweeps.worker import Died
-from attnprof.words import Status
+from attnprof.targets import door
+from attnprof.words import Pass, Status
 from tests.fakes.worker import COST, FakeWorker
 
 Special = Callable[[str, Mapping[str, Any]], Any]
@@ -25,13 +27,14 @@ Special = Callable[[str, Mapping[str, Any]], Any]
 class World:
     """A sweep's surroundings in which nothing takes time but what is said to."""
 
-    def __init__(self, special: Special | None = None, yardstick: Any = None) -> None:
+    def __init__(self, special: Special | None = None, yardstick: Any = None, *, graphs: bool = False) -> None:
         self.workers: list[FakeWorker] = []
         self.time = 0.0
         self.records: list[Record] = []
         self.pages: list[float] = []
         self.special = special or (lambda what, request: None)
         self.yardstick = yardstick
+        self.graphs = graphs
 
     def given(self, **more: Any) -> Surroundings:
         """The surroundings."""
@@ -41,6 +44,7 @@ class World:
             clock=lambda: self.time,
             page=lambda: self.pages.append(self.time),
             yardstick=lambda: self.yardstick,
+            graphs=self.graphs,
             **more,
         )
 
@@ -275,6 +279,25 @@ def test_static_runs_nothing(tmp_path: Path) -> None:
     records, workers = swept(tmp_path / "run", static=True)
     assert {r.status for r in records} == {"ok"}
     assert all(what == "count" for worker in workers for what, _ in worker.asked)
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_what_is_costed_is_seen_once_under_each_mask(tmp_path: Path, static: bool) -> None:
+    def special(what: str, request: Mapping[str, Any]) -> Any:
+        if what != "graph":
+            return None
+        point = Point.from_json(request["point"])
+        record = graph_of(door.find(point.target), point, request["longest"])
+        return {"record": record and record.to_json()}
+
+    both = asked_for("dense", "sliding_window", "sparse_strided", passes=(Pass.FORWARD,))
+    for again in (False, True):
+        world = World(special, graphs=True)
+        records, workers = swept(tmp_path / "run", ask=both, world=world, static=static, abreast=2)
+        seen = [(r.point.target, r.point.shape.causal, r.point.shape.n) for r in records if r.kind == "graph"]
+        assert set(seen) == {(r.point.target, r.point.shape.causal, 128) for r in records if r.kind == "cost"}
+        assert len(set(seen)) == len(seen) == 4  # dense under both masks, the others under their own
+        assert len(asked(workers, "graph")) == (0 if again else 4)
 
 
 @pytest.mark.parametrize(
