@@ -1,5 +1,6 @@
 """attnprof: what an attention scheme costs, and what it can see, as the sequence grows."""
 
+# pyright: reportUnsupportedDunderAll=false
 from __future__ import annotations
 
 import importlib
@@ -14,12 +15,25 @@ PUBLIC = {
     "check": "api",
     "forms": "api",
     "limit": "api",
+    "sweep": "api",
     "read_run": "api",
     "figure": "api",
     "AttnprofError": "errors",
 }
 
-__all__ = ["AttnprofError", "analyze", "check", "count", "figure", "forms", "limit", "profile", "read_run", "target"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "AttnprofError",
+    "analyze",
+    "check",
+    "count",
+    "figure",
+    "forms",
+    "limit",
+    "profile",
+    "read_run",
+    "sweep",
+    "target",
+]
 
 try:
     __version__ = version("attnprof")

@@ -166,6 +166,36 @@ def forms(thing: Any, n: int = 1024, **sizes: Any) -> ClosedForms:
     return closed_forms(*asked_of(thing, n, sizes))
 
 
+def sweep(
+    things: Any = None,
+    *,
+    lengths: int | str | Sequence[int] = "1k-64k",
+    passes: Pass | str | Sequence[Pass | str] = (Pass.FORWARD, Pass.TRAIN),
+    out: str | Path | None = None,
+    time: str | float | None = None,
+    device: DeviceName | str = DeviceName.AUTO,
+    impl: str | None = None,
+    **sizes: Any,
+) -> RunFolder:
+    """Cost and measure targets at many lengths, as `attnprof sweep` does: its run, as `read_run` gives it.
+
+    `things` is one or a list of what a process of its own can find: names, paths, `file.py:object`, texts of stacks,
+    classes and functions of a module; None: every scheme. `lengths` are tokens, or a text such as `1k-64k`. `time` is
+    what the whole may take (`"10m"`, or seconds), and the same call again goes on in its folder, `out`. The device
+    `none` counts only. `sizes` are those of a `Shape`. Progress goes to standard error.
+
+    Points that failed are records with a status and a reason. Raises `AttnprofError` for an object that only this
+    process holds, for a word or a size that cannot be, and for a folder that holds another sweep.
+    """
+    from attnprof.sweeps.by_command import swept, words_of
+
+    _known(sizes)
+    asked = Pass.several(passes) if isinstance(passes, str) else Pass.distinct(passes)
+    total = f"{time}s" if isinstance(time, int | float) else time
+    how = {"pass": ",".join(asked), "device": DeviceName(device), "impl": impl, "time": total, "out": out}
+    return read_run(swept(words_of(things, lengths, **how, **sizes)))
+
+
 def read_run(path: str | Path) -> RunFolder:
     """A run's folder that a command left: `.records`, each checked as it is read, and `.header`.
 
@@ -227,7 +257,12 @@ def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict
 
 def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
     """A checked shape; the causal setting is the scheme's native one unless given, sizes are a built module's own."""
+    _known(sizes)
+    return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))
+
+
+def _known(sizes: Mapping[str, Any]) -> None:
+    """Raise `AttnprofError` for a keyword that is no size of a shape."""
     for name in sizes:
         if name not in SIZES:
             raise unknown("size", name, SIZES)
-    return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))
