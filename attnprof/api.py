@@ -175,6 +175,7 @@ def sweep(
     time: str | float | None = None,
     device: DeviceName | str = DeviceName.AUTO,
     impl: str | None = None,
+    both_masks: bool = False,
     **sizes: Any,
 ) -> RunFolder:
     """Cost and measure targets at many lengths, as `attnprof sweep` does: its run, as `read_run` gives it.
@@ -182,7 +183,8 @@ def sweep(
     `things` is one or a list of what a process of its own can find: names, paths, `file.py:object`, texts of stacks,
     classes and functions of a module; None: every scheme. `lengths` are tokens, or a text such as `1k-64k`. `time` is
     what the whole may take (`"10m"`, or seconds), and the same call again goes on in its folder, `out`. The device
-    `none` counts only. `sizes` are those of a `Shape`. Progress goes to standard error.
+    `none` counts only. `both_masks`: what has a causal form and one that is not is costed in both. `sizes` are those
+    of a `Shape`. Progress goes to standard error.
 
     Points that failed are records with a status and a reason. Raises `AttnprofError` for an object that only this
     process holds, for a word or a size that cannot be, and for a folder that holds another sweep.
@@ -192,8 +194,14 @@ def sweep(
     _known(sizes)
     asked = Pass.several(passes) if isinstance(passes, str) else Pass.distinct(passes)
     total = f"{time}s" if isinstance(time, int | float) else time
-    how = {"pass": ",".join(asked), "device": DeviceName(device), "impl": impl, "time": total, "out": out}
-    return read_run(swept(words_of(things, lengths, **how, **sizes)))
+    how: dict[str, Any] = {
+        "pass": ",".join(asked),
+        "device": DeviceName(device),
+        "impl": impl,
+        "time": total,
+        "out": out,
+    }
+    return read_run(swept(words_of(things, lengths, both_masks=both_masks, **how, **sizes)))
 
 
 def read_run(path: str | Path) -> RunFolder:

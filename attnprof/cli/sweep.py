@@ -73,6 +73,7 @@ Examples:
     help="To measure on; none counts, runs nothing.",
 )
 @click.option("--tokens", help="Tokens in a batch, e.g. 16k: the batch is tokens / n, in place of --batch.")
+@click.option("--both-masks", is_flag=True, help="Causal and not, what has both forms; in place of --causal.")
 @click.option("--preset", type=WordParam(Preset), help="What practitioners set by length (no exponent is fitted).")
 @click.option(
     "--time",
@@ -154,6 +155,7 @@ def asked(options: Mapping[str, Any]) -> Any:
         targets=targets,
         shape=Shape(n=lengths[0], dtype=dtype, **{name: options[name] for name in names}),
         causal=options["causal"],
+        both_masks=options["both_masks"],
         passes=options["passes"],
         impl=options["impl"],
         device=device,

@@ -27,12 +27,16 @@ DEFAULT_PASSES = (Pass.FORWARD, Pass.TRAIN)
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """What a sweep was asked for. `targets` empty: every scheme of the catalogue whose maths is written."""
+    """What a sweep was asked for. `targets` empty: every scheme of the catalogue whose maths is written.
+
+    `both_masks`: what has a causal form and one that is not is costed in both.
+    """
 
     lengths: tuple[int, ...]
     targets: tuple[str, ...] = ()
     shape: Shape = field(default_factory=lambda: Shape(n=1))
     causal: bool | None = None
+    both_masks: bool = False
     passes: tuple[Pass, ...] = DEFAULT_PASSES
     impl: Impl | str | None = None
     device: DeviceName = DeviceName.CPU
@@ -42,6 +46,10 @@ class SweepRequest:
     preset: Preset | None = None
 
     def __post_init__(self) -> None:
+        if self.both_masks and self.causal is not None:
+            raise AttnprofError(
+                f"--both-masks and --{'' if self.causal else 'no-'}causal contradict each other", hint="leave one out"
+            )
         object.__setattr__(self, "passes", Pass.distinct(self.passes))
         object.__setattr__(self, "device", DeviceName(self.device))
         object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
@@ -159,11 +167,14 @@ def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tu
 
 
 def _causal(ask: SweepRequest, target: Target, native: set[bool]) -> tuple[bool, ...]:
-    """The causal settings of a target: as asked, else its own; a baseline has those of all that it is compared with."""
+    """The causal settings of a target: as asked, else its own; a baseline has those of all that it is compared with.
+
+    Both, where both are asked for and the target has them.
+    """
     if ask.causal is not None:
         return (ask.causal,)
     own = target.card.native_causal
-    others = sorted(native - {own}) if target.name in BASELINES else []
+    others = [not own] if ask.both_masks else sorted(native - {own}) if target.name in BASELINES else []
     return (own, *(causal for causal in others if causal in target.card.causality))
 
 

@@ -35,6 +35,20 @@ def test_a_baseline_is_planned_for_every_setting_that_it_is_compared_in() -> Non
     assert {p.point.shape.causal for job in asked for p in job.points} == {True}
 
 
+def test_what_has_both_forms_is_planned_in_both_when_asked() -> None:
+    named = ("dense", "sliding_window", "longformer", "sparse_strided", "linformer")
+    jobs = {job.target: job for job in plan(ask(targets=named, both_masks=True, passes=("forward", "decode")))}
+    assert all(len({p.key for p in job.points}) == len(job.points) for job in jobs.values())
+    for name, job in jobs.items():
+        found = {p.point.shape.causal for p in job.points if p.point.pass_ == "forward"}
+        assert found == set(catalog.entry(name).card.causality), name
+        assert [p.point.shape.causal for p in job.points if p.point.pass_ == "decode"] == [True]
+    assert {p.point.shape.causal for p in jobs["longformer"].points} == {False, True}
+    for causal in (True, False):
+        with pytest.raises(AttnprofError, match="contradict each other"):
+            ask(both_masks=True, causal=causal)
+
+
 def test_parameters_that_are_functions_of_n_are_resolved() -> None:
     (job,) = plan(ask(targets=("sparse_strided",), lengths=(1024, 4096)))
     assert [p.point.params["stride"] for p in job.points if p.point.pass_ == "forward"] == [32, 64]
