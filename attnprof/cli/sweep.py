@@ -187,8 +187,9 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         held = {record.key: record for record in run.records()}
         keys = dict.fromkeys(planned.key for job in jobs for planned in job.points)
         records = [held[key] for key in keys if key in held]  # in the order of the plan, not of the visits
+        graphs = [record for record in held.values() if record.kind is RecordKind.GRAPH]
         path = page.write()
-    code = summary(run.path, path, records, as_json=options["as_json"])
+    code = summary(run.path, path, records, graphs, as_json=options["as_json"])
     if stopped:
         note(f"the same command goes on: {shlex.join(['attnprof', *arguments()])}")
     return 130 if stopped else code

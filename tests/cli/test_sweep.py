@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from attnprof.render.claims.first import first_claims
 from attnprof.store import RunFolder
 from tests.cli.console import ENV, attnprof, command
 
@@ -48,6 +49,9 @@ def test_a_sweep_leaves_records_and_a_page(run: tuple[Path, str]) -> None:
     assert all(r.cost and r.cost.flops_executed and r.measured and r.measured.wall_s for r in records)
     assert f"page: {out / 'report.html'}" in said
     assert "ETA" in said
+    claims = first_claims(every)
+    assert [claim.split(",")[:2] for claim in claims[:2]] == [["At n = 128", " forward"], ["At n = 128", " train"]]
+    assert [line for line in said.splitlines() if line in claims] == claims
     assert said.splitlines()[0] == "planning dense, sliding_window"
 
 
