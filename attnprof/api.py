@@ -187,7 +187,8 @@ def sweep(
     of a `Shape`. Progress goes to standard error.
 
     Points that failed are records with a status and a reason. Raises `AttnprofError` for an object that only this
-    process holds, for a word or a size that cannot be, and for a folder that holds another sweep.
+    process holds, for a word or a size that cannot be, and for a folder that holds another sweep. An interrupt is
+    raised once the page is written; the same call goes on from there.
     """
     from attnprof.sweeps.by_command import swept, words_of
 

@@ -70,6 +70,7 @@ def swept(words: Sequence[str]) -> Path:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE_S)
                 process.terminate()
+                _passed_on(process.stderr)
                 raise
         if process.returncode not in FINE:
             raise _error(told, process.returncode)
