@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from attnprof.errors import Unsupported
 from attnprof.shapes import Shape
 from attnprof.units import Value
-from attnprof.words import DeviceName, DType, Impl, Level, Maths, PartRole
+from attnprof.words import DeviceName, DType, Impl, Level, Maths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -313,71 +313,4 @@ class SchemeTarget(Target, Protocol):
 
     def state_numbers(self, shape: Shape, n: int) -> int | None:
         """Numbers that decoding keeps of one sequence after n tokens; None where none is stated."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StackPart:
-    """A part of a stack that is counted once and stands there `times`; `group` is that of its layers, None of the ends.
-
-    `states` is what its pattern, its formula and its useful work are asked of, where that is not `target`: of a layer
-    that reads another's keys and values (`borrows`), whose own module is given them.
-    """
-
-    target: Target
-    shape: Shape
-    times: int
-    role: PartRole
-    group: int | None = None
-    label: str = ""
-    states: Target | None = None
-
-    @property
-    def borrows(self) -> bool:
-        """Whether it reads the keys and values that another layer keeps."""
-        return self.states is not None
-
-
-@dataclass(frozen=True, slots=True)
-class StackGroup:
-    """Layers of a stack that are alike: what they are called, their numbers from 1, their mixer and its shape.
-
-    `ffn` is what is known of their FFN: its kind, and the sizes that it has.
-    """
-
-    label: str
-    layers: tuple[int, ...]
-    mixer: Target | None
-    shape: Shape
-    ffn: Mapping[str, Value] = field(default_factory=dict)
-    shares_kv: bool = False
-
-    @property
-    def count(self) -> int:
-        """How many layers."""
-        return len(self.layers)
-
-
-@runtime_checkable
-class LayeredTarget(SchemeTarget, Protocol):
-    """A target that is made of other targets, one after the other: a stack."""
-
-    def groups(self, shape: Shape) -> tuple[StackGroup, ...]:
-        """Its layers by kind, in the order of their first."""
-        ...
-
-    def parts(self, shape: Shape) -> tuple[StackPart, ...]:
-        """All that its cost is the sum of."""
-        ...
-
-    def owners(self) -> Mapping[int, int]:
-        """The layers (from 1) that share keys and values, each with the layer that keeps them."""
-        ...
-
-    def fitted(self, shape: Shape, explicit: Collection[str]) -> Shape:
-        """The shape with the sizes that the stack states. Raises `AttnprofError` for another one asked for."""
-        ...
-
-    def differing(self, shape: Shape) -> tuple[str, ...]:
-        """Labels of a shape that are not the same for all layers."""
         ...

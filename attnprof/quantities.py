@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from attnprof.errors import unknown
-from attnprof.records import Cost, Interval, Measured, Record
+from attnprof.intervals import Interval
+from attnprof.records import Cost, Measured, Record
 
 
 class Unit(StrEnum):

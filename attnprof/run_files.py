@@ -15,7 +15,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from attnprof.records import SCHEMA_VERSION, Cost, Forecast, Interval, Measured
+from attnprof.intervals import Interval
+from attnprof.records import SCHEMA_VERSION, Cost, Forecast, Measured
 from attnprof.words import DeviceName, DType, Level, Pass, RecordKind, Status
 
 MOST = 10**36  # beyond any count of a run; a number with hundreds of digits is no measurement

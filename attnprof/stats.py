@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.records import CONFIDENCE, Interval
+from attnprof.intervals import CONFIDENCE, Interval
 
 Ordinate = float | Interval
 ROUNDS = (

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from attnprof.contracts import LayeredTarget, Target
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, line_of_code, out_of_memory, place_of
+from attnprof.layered import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.words import Layout
 

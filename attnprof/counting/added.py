@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from attnprof.contracts import LayeredTarget, StackPart, Target
+from attnprof.contracts import Target
 from attnprof.counting.believed import observe, why_not_traced
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import AttnprofError, Unsupported
+from attnprof.layered import LayeredTarget, StackPart
 from attnprof.records import Certificate, Cost, OpCount
 from attnprof.shapes import Shape
 from attnprof.words import Level, PartRole, Pass

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from functools import partial
 
-from attnprof.contracts import LayeredTarget, SchemeTarget, Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.counting.added import Counted, count_layers
 from attnprof.counting.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.counting.built import Built
@@ -16,6 +16,7 @@ from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
 from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import Unsupported
+from attnprof.layered import LayeredTarget
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, own_mistakes, remarks

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.contracts import LayeredTarget, SchemeTarget, Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.bounds import bounds, certified
@@ -34,6 +34,7 @@ from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.stack_facts import differing, stack_facts
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
+from attnprof.layered import LayeredTarget
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, labels_of, own_mistakes

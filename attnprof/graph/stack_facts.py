@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, SchemeTarget, StackGroup
+from attnprof.contracts import SchemeTarget
 from attnprof.graph.differing import differences
 from attnprof.graph.horizon import horizons
 from attnprof.graph.layered import LayeredRelation
@@ -13,6 +13,7 @@ from attnprof.graph.metrics.mixing import LARGEST, unweighed
 from attnprof.graph.offsets import offsets
 from attnprof.graph.reach import LayerReach
 from attnprof.graph.subject import Subject
+from attnprof.layered import LayeredTarget, StackGroup
 from attnprof.pattern import Kernel
 from attnprof.records import plain
 from attnprof.shapes import Shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnprof.records import FEWEST_SAMPLES
+from attnprof.intervals import FEWEST_SAMPLES
 from attnprof.stats import ROUNDS
 
 FLAGS = {

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, Target
+from attnprof.contracts import Target
+from attnprof.layered import LayeredTarget
 from attnprof.plan.count_service import CountKind, CountService, CountTask
 from attnprof.plan.ours import is_of_catalogue
 from attnprof.quantities import costed

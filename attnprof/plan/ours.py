@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnprof.contracts import LayeredTarget, Target
+from attnprof.contracts import Target
+from attnprof.layered import LayeredTarget
 from attnprof.locate import PACKAGE, shipped
 from attnprof.naming import is_stack_text
 

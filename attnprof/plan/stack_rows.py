@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, StackGroup, Target
+from attnprof.contracts import Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
+from attnprof.layered import LayeredTarget, StackGroup
 from attnprof.records import plain
 from attnprof.shapes import Shape
 from attnprof.words import PartRole, Pass

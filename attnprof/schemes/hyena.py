@@ -35,7 +35,7 @@ class Core(nn.Module):
         shape, self.order = spec.shape, spec.number("order")
         self.n, self.width = shape.n, shape.heads * shape.d
         sizes = [FEATURES, *[HIDDEN] * (DEEP + 1), self.order * self.width]
-        self.writers = nn.ModuleList(nn.Linear(a, b, bias=b == HIDDEN) for a, b in pairwise(sizes))
+        self.writers = nn.ModuleList(nn.Linear(a, b, bias=at <= DEEP) for at, (a, b) in enumerate(pairwise(sizes)))
         self.skips = nn.Parameter(torch.randn(self.order, self.width))
 
     def forward(self, v: Tensor, *xs: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from attnprof.records import BASELINES, FEWEST_SAMPLES, Interval, Measured
+from attnprof.intervals import FEWEST_SAMPLES, Interval
+from attnprof.records import BASELINES, Measured
 from attnprof.stats import ROUNDS, over_rounds
 
 T = TypeVar("T")

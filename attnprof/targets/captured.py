@@ -12,9 +12,10 @@ import numpy as np
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.pattern import Explicit, Expr, Pattern, Slices
 from attnprof.shapes import Shape
+from attnprof.targets.as_it_looks import as_it_looks
 from attnprof.targets.catalog import OWN_CARD, Entry
 from attnprof.targets.mask_mod import tabulated
-from attnprof.targets.scheme import CatalogTarget, as_it_looks
+from attnprof.targets.scheme import CatalogTarget
 
 PARTIAL = "bounds: its partial tiles may hold anything, since their mask_mod is not in the file"
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnprof.contracts import LayeredTarget, Target
+from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.layered import LayeredTarget
 from attnprof.models.lookup import is_model
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names
@@ -107,7 +108,8 @@ def is_code(text: str) -> bool:
 
 
 def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
-    from attnprof.targets.scheme import CatalogTarget, as_it_looks
+    from attnprof.targets.as_it_looks import as_it_looks
+    from attnprof.targets.scheme import CatalogTarget
 
     if text in names():
         return CatalogTarget.of(entry(text), params, impl)

@@ -15,12 +15,13 @@ import numpy as np
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.pattern import Expr
+from attnprof.targets.as_it_looks import as_it_looks
 from attnprof.targets.captured import of_block_mask, of_csr, of_dense
 from attnprof.targets.catalog import OWN_CARD, Entry
 from attnprof.targets.configs import config_class
 from attnprof.targets.mask_mod import mask_entry
 from attnprof.targets.module import ModuleTarget
-from attnprof.targets.scheme import CatalogTarget, as_it_looks
+from attnprof.targets.scheme import CatalogTarget
 from attnprof.targets.signatures import is_factory, is_mask_mod, sizes_taken
 from attnprof.targets.usage import Usage
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from attnprof import impl as implementations
 from attnprof.contracts import Checked, Scheme, Spec
-from attnprof.errors import AttnprofError, Unsupported, unknown
+from attnprof.errors import Unsupported, unknown
 from attnprof.pattern import Card, Pattern
 from attnprof.pattern.param import Param, accepted, at_length
 from attnprof.shapes import Shape
@@ -29,7 +29,6 @@ OF_BLOCKS: Mapping[str, Param] = {"ffn": Param("plain", words=("plain", "switch"
 
 
 # Where a user's pattern is looked at for edges to the future: a power of two, and a length that nothing divides.
-LOOKED_AT = (64, 257)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,26 +329,3 @@ def torch_dtype(shape: Shape) -> Any:
     import torch
 
     return getattr(torch, shape.dtype)
-
-
-Drawable = TypeVar("Drawable", bound=CatalogTarget)
-
-
-def as_it_looks(target: Drawable, lengths: Sequence[int] = LOOKED_AT) -> Drawable:
-    """A user's pattern with the causality of its own, where its edges have one and it takes no `causal` to choose.
-
-    One that never reads ahead at these lengths has a causal form alone, one that does a bidirectional one alone.
-    """
-    if target.entry.card.rule or target.entry.draw is None or accepted(target.entry.draw, causal=True):
-        return target
-    try:
-        ahead = any(_reads_ahead(target.graph(Shape(n))) for n in lengths)
-    except AttnprofError:
-        return target  # it is drawn at other lengths only, or not at all: the command that needs it says so
-    card = replace(target.card, causality=(not ahead,))
-    return replace(target, entry=replace(target.entry, card=card), reads_ahead=ahead)
-
-
-def _reads_ahead(pattern: Pattern) -> bool:
-    kinds = [pattern.slices(layer, head) for layer in range(pattern.layers) for head in range(pattern.heads)]
-    return any(bool((s.start + (s.counts - 1) * s.step > s.row).any()) for s in kinds)

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprof.contracts import Checked, LayeredTarget, StackPart, Target
+from attnprof.contracts import Checked, Target
 from attnprof.errors import AttnprofError, Unsupported
+from attnprof.layered import LayeredTarget, StackPart
 from attnprof.pattern import Card
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts

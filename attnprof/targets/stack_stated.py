@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprof.contracts import SchemeTarget, StackGroup, Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.draws import is_random
+from attnprof.layered import StackGroup
 from attnprof.pattern import Pattern
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Pass, Point, Record, content_hash
+from attnprof.intervals import Interval
+from attnprof.records import Certificate, Cost, Measured, OpCount, Pass, Point, Record, content_hash
 from attnprof.shapes import Shape
 
 LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768, 65536)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attnprof.records import Cost, Interval, Measured, plain
+from attnprof.intervals import Interval
+from attnprof.records import Cost, Measured, plain
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died
 

@@ -14,11 +14,12 @@ from attnprof.contracts import Spec, Target
 from attnprof.counting import count
 from attnprof.device import device_named
 from attnprof.errors import Unsupported
+from attnprof.intervals import Interval
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.gate import distance
 from attnprof.measure.memory import peak
 from attnprof.measure.passes import Passage, passage
-from attnprof.records import Interval, Pass, plain
+from attnprof.records import Pass, plain
 from attnprof.shapes import Shape
 from attnprof.targets import door
 from tests.gpu.kernels import KERNELS, Kernel, load, recurrence_flops

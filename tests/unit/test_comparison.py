@@ -9,7 +9,8 @@ import pytest
 
 from attnprof import comparison
 from attnprof.comparison import Comparison, Verdict, compare_runs
-from attnprof.records import Interval, Measured, Point, Record
+from attnprof.intervals import Interval
+from attnprof.records import Measured, Point, Record
 from attnprof.shapes import Shape
 from attnprof.stats import over_rounds
 

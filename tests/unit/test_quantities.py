@@ -11,8 +11,9 @@ import pytest
 
 from attnprof import quantities
 from attnprof.errors import AttnprofError
+from attnprof.intervals import Interval
 from attnprof.quantities import QUANTITIES, Quantity, Side, Unit, quantity
-from attnprof.records import Cost, Interval, Measured
+from attnprof.records import Cost, Measured
 from attnprof.render.csv_export import points_csv
 from attnprof.render.series import groups
 from attnprof.words import Timing

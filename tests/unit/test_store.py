@@ -10,7 +10,8 @@ import pytest
 
 from attnprof import store
 from attnprof.errors import AttnprofError
-from attnprof.records import Certificate, Cost, Interval, Measured, OpCount, Point, Record
+from attnprof.intervals import Interval
+from attnprof.records import Certificate, Cost, Measured, OpCount, Point, Record
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder, machine_of
 

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 import attnprof
-from attnprof.contracts import LayeredTarget, PartRole
 from attnprof.counting import count
 from attnprof.counting.added import CountedPart, count_parts, summed
+from attnprof.layered import LayeredTarget
 from attnprof.shapes import Shape
-from attnprof.words import DType, Level, Pass
+from attnprof.words import DType, Level, PartRole, Pass
 
 N = 8192
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import attnprof
-from attnprof.contracts import LayeredTarget
 from attnprof.counting import Counted, count
 from attnprof.counting.added import count_parts, summed
 from attnprof.counting.believed import observe
 from attnprof.errors import AttnprofError
+from attnprof.layered import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.words import Level, Pass
 

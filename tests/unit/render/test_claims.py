@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attnprof.intervals import Interval
 from attnprof.quantities import FLOPS, PEAK, READS, STATE, WALL
-from attnprof.records import Cost, Forecast, Interval, Measured, Point, Record
+from attnprof.records import Cost, Forecast, Measured, Point, Record
 from attnprof.render.claims import findings, told
 from attnprof.render.claims.choice import WITHIN, choice, evidences, standing
 from attnprof.render.claims.crossings import crossing

@@ -1,7 +1,8 @@
 from dataclasses import replace
 
+from attnprof.intervals import Interval
 from attnprof.quantities import FLOPS, PEAK, SAVED, WALL
-from attnprof.records import Cost, Interval, Measured, Point, Record
+from attnprof.records import Cost, Measured, Point, Record
 from attnprof.render.series import groups, latest
 from attnprof.shapes import Shape
 from tests.fakes.records import SCHEMES, records

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from attnprof.records import Cost, Interval, Measured, Point, Record, plain
+from attnprof.intervals import Interval
+from attnprof.records import Cost, Measured, Point, Record, plain
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder
 from attnprof.sweeps.graphs import graph_of
