@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.intervals import CONFIDENCE, Interval
+from attnprof.interval import CONFIDENCE, Interval
 from attnprof.records import Point, Record
 from attnprof.stats import ROUNDS, Noise, noise, over_rounds
 from attnprof.words import RecordKind, Status, Timing

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from attnprof.errors import unknown
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Cost, Measured, Record
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
 from attnprof.words import DeviceName, Impl, Pass, RecordKind, Status

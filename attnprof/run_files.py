@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import SCHEMA_VERSION, Cost, Forecast, Measured
 from attnprof.words import DeviceName, DType, Level, Pass, RecordKind, Status
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnprof.intervals import CONFIDENCE, Interval
+from attnprof.interval import CONFIDENCE, Interval
 
 Ordinate = float | Interval
 ROUNDS = (

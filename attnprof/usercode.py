@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Failed, line_of_code, out_of_memory, place_of
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.words import Layout
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_TRIED = 1024
 OF_SIZES = ("AssertionError", "size", "shape", "length", "divisible", "multiple", "dimension", "einops")
-NO_GPU = ("active drivers", "not compiled with CUDA", "no NVIDIA driver", "no kernel image", "CUDA error", "HIP error")
+NO_GPU = ("active drivers", "Torch not compiled with", "no NVIDIA driver", "no kernel image", "HIP error")
 ADVICE = (
     (
         NO_GPU,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnprof.closed_forms.growth import parse_order
 from attnprof.contracts import Target
 from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
@@ -35,6 +36,11 @@ class CheckRequest:
     against: Target | None = None
     claim: str | None = None
     budget_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that nothing here could be held against, before anything runs."""
+        if self.claim is not None:
+            parse_order(self.claim)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import click
 from attnprof.cli.options import AS_JSON, WordParam, emit, note
 from attnprof.comparison import Compared, Comparison, Verdict, compare_runs
 from attnprof.errors import AttnprofError
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import plain
 from attnprof.store import RunFolder, machine_of
 from attnprof.units import format_length, format_seconds

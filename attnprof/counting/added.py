@@ -11,7 +11,7 @@ from attnprof.counting.believed import observe, why_not_traced
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.layered import LayeredTarget, StackPart
+from attnprof.layered_target import LayeredTarget, StackPart
 from attnprof.records import Certificate, Cost, OpCount
 from attnprof.shapes import Shape
 from attnprof.words import Level, PartRole, Pass

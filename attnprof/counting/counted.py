@@ -16,7 +16,7 @@ from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
 from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import Unsupported
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, own_mistakes, remarks

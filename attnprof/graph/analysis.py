@@ -34,7 +34,7 @@ from attnprof.graph.selection import clipped, reads_all
 from attnprof.graph.stack_facts import differing, stack_facts
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, labels_of, own_mistakes

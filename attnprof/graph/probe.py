@@ -144,9 +144,7 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
         found = module(*given)
         return found[0] if isinstance(found, tuple) else found
 
-    choices = Choices()
-    with torch.no_grad(), choices:
-        out = run(*streams)
+    out, chooses = _looked_on(run, streams)
     if not isinstance(out, Tensor) or out.dim() < 2 or out.shape[-2] != n:
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise AttnprofError(
@@ -155,7 +153,20 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
         )
     if not torch.isfinite(out).all():
         raise AttnprofError("the module's output is not finite for a random input", hint="check masks of empty rows")
-    return Probe(run, axis, n, heads, choices.made)
+    return Probe(run, axis, n, heads, chooses)
+
+
+def _looked_on(run: ProbedCall, streams: list[Tensor]) -> tuple[Tensor, bool]:
+    """The output, and whether anything was chosen on the way; so it is taken to be where a mode cannot look on."""
+    choices = Choices()
+    with torch.no_grad():
+        try:
+            with choices:
+                return run(*streams), choices.made
+        except (
+            Exception
+        ):  # torch compiles parts of a module, and not under a mode; what is the module's own comes again
+            return run(*streams), True
 
 
 def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:

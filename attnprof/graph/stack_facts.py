@@ -13,7 +13,7 @@ from attnprof.graph.metrics.mixing import LARGEST, unweighed
 from attnprof.graph.offsets import offsets
 from attnprof.graph.reach import LayerReach
 from attnprof.graph.subject import Subject
-from attnprof.layered import LayeredTarget, StackGroup
+from attnprof.layered_target import LayeredTarget, StackGroup
 from attnprof.pattern import Kernel
 from attnprof.records import plain
 from attnprof.shapes import Shape

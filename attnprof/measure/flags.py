@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnprof.intervals import FEWEST_SAMPLES
+from attnprof.interval import FEWEST_SAMPLES
 from attnprof.stats import ROUNDS
 
 FLAGS = {

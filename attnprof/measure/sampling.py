@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from attnprof.device.instruments.clock import Clock, Step
-from attnprof.intervals import FEWEST_SAMPLES, Interval
+from attnprof.interval import FEWEST_SAMPLES, Interval
 
 FLOOR = 3
 TARGET = 0.03

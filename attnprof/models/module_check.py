@@ -17,7 +17,13 @@ from attnprof.models.caches import CacheAsk
 from attnprof.models.installed import config_kind, differences
 from attnprof.models.lookup import NamedModel, class_facts
 from attnprof.models.serving import transformers_cache
-from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
+from attnprof.models.transformers_private import (
+    contiguous_sequences,
+    language_model_of,
+    made_from,
+    modelling_file,
+    reference_path,
+)
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
 
 if TYPE_CHECKING:
@@ -77,7 +83,7 @@ def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
 
     model = named.architecture
     config = config_kind(model.model_type)(**{"pad_token_id": 0, **named.overrides})  # one within any vocabulary
-    kind: Any = transformers.AutoModelForCausalLM._model_mapping.get(type(config), None)
+    kind = language_model_of(config)
     if kind is None:
         raise AttnprofError(
             f"transformers {transformers.__version__} has no language model of type {model.model_type!r}",
@@ -163,9 +169,9 @@ def _made(kind: Any, config: Any, mode: FakeTensorMode) -> nn.Module:
     module: nn.Module
     with mode:
         try:
-            module = kind._from_config(config, attn_implementation="eager", dtype=torch.bfloat16)
+            module = made_from(kind, config, attn_implementation="eager", dtype=torch.bfloat16)
         except ValueError:
-            module = kind._from_config(config, dtype=torch.bfloat16)
+            module = made_from(kind, config, dtype=torch.bfloat16)
     return module
 
 

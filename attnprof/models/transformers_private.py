@@ -57,3 +57,15 @@ def _not_packed(position_ids: Any) -> None:
 def modelling_file(kind: type) -> ModuleType:
     """The module that a model's class is defined in."""
     return sys.modules[kind.__module__]
+
+
+def language_model_of(config: Any) -> Any:
+    """The class of the causal language model of a config; None where this release has none."""
+    import transformers
+
+    return transformers.AutoModelForCausalLM._model_mapping.get(type(config), None)
+
+
+def made_from(kind: Any, config: Any, **options: Any) -> Any:
+    """A model of this class with random weights."""
+    return kind._from_config(config, **options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.contracts import Target
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.plan.count_service import CountKind, CountService, CountTask
 from attnprof.plan.ours import is_of_catalogue
 from attnprof.quantities import costed

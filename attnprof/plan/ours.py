@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attnprof.contracts import Target
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.locate import PACKAGE, shipped
 from attnprof.naming import is_stack_text
 

@@ -8,7 +8,7 @@ from typing import Any
 from attnprof.contracts import Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
-from attnprof.layered import LayeredTarget, StackGroup
+from attnprof.layered_target import LayeredTarget, StackGroup
 from attnprof.records import plain
 from attnprof.shapes import Shape
 from attnprof.words import PartRole, Pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Cost, Forecast, Measured, Point
 from attnprof.stats import ROUNDS
 from attnprof.units import format_bytes, format_seconds

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from attnprof.intervals import FEWEST_SAMPLES, Interval
+from attnprof.interval import FEWEST_SAMPLES, Interval
 from attnprof.records import BASELINES, Measured
 from attnprof.stats import ROUNDS, over_rounds
 

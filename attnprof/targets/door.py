@@ -13,7 +13,7 @@ from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.models.lookup import is_model
 from attnprof.naming import is_stack_text
 from attnprof.targets.catalog import CAPTURED, entry, load, names

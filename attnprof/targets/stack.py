@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attnprof.contracts import Checked, Target
 from attnprof.errors import AttnprofError, Unsupported
-from attnprof.layered import LayeredTarget, StackPart
+from attnprof.layered_target import LayeredTarget, StackPart
 from attnprof.pattern import Card
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.errors import AttnprofError
 from attnprof.graph.draws import is_random
-from attnprof.layered import StackGroup
+from attnprof.layered_target import StackGroup
 from attnprof.pattern import Pattern
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts

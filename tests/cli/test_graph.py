@@ -284,8 +284,8 @@ def test_one_is_told_from_many(folder: Path) -> None:
 def test_the_page_shows_a_mask_and_a_row_for_each_kind_of_layer(folder: Path) -> None:
     graph("sparse_strided", "--n", "64", "--set", "combine=alternate", "--out", "two")
     page = (folder / "two" / "report.html").read_text()
-    assert "The mask of layer 1</h4>" in page
-    assert "The mask of layer 2</h4>" in page
+    assert "The mask of layer 1</h3>" in page
+    assert "The mask of layer 2</h3>" in page
     assert page.count("8 heads united. One pixel") == 2
     assert "Edges by layer" in page
 

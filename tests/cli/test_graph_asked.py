@@ -84,7 +84,12 @@ def graph(*args: str) -> Result:
         (["ahead.npz"], 0, "ahead", "asked: not given; found: bidirectional"),
         (["ahead.npz", "--causal"], LEAK, "LEAK: causal was asked for, but 28 edges", "shares are of all n x n pairs"),
         (["past.pt", "--causal"], 0, "past", "found: not known: partial tiles may hide edges to the future"),
-        (["user.py:Causal", "--n", "16"], 0, "Causal", "not given; found: causal, no edge to the future in 3 random"),
+        (
+            ["user.py:Causal", "--n", "16"],
+            0,
+            "Causal",
+            "found: causal, no edge to the future in 1 random input",
+        ),
         (["user.py:Whole", "--n", "16", "--causal"], LEAK, "LEAK: causal was asked for, but 120 edges", "a leak"),
         (["reformer", "--n", "128"], 0, "reformer", "leaks by its choice of keys, not by an edge: where a chunk"),
     ],

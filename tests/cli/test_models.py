@@ -99,14 +99,15 @@ def test_what_cannot_be_is_refused_with_what_can(
 def test_nothing_heavy_is_loaded_and_nothing_is_allocated() -> None:
     """40 models at 12 lengths, the largest of 1 T parameters: seconds, a hundred megabytes, no torch."""
     code = """
-import resource, sys
+import pathlib, sys
 from attnprof.models.lookup import model_named, public_models
 from attnprof.models.model_cost import ModelAsk, cost_of_model
 lengths = tuple(1 << k for k in range(9, 21))
 names = list(public_models())[:40]
 for name in names:
     cost_of_model(model_named(f"hf:{name}"), ModelAsk(lengths=lengths))
-print(len(names), "torch" in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(len(names), "torch" in sys.modules, int(peak.split()[1]) // 1024)
 """
     began = time.perf_counter()
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

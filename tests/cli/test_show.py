@@ -66,10 +66,6 @@ def test_slots_and_kernels_are_told_in_words() -> None:
     assert "a complete graph of the past: no edge is left out; rank at most 64, fading by 0.96875" in retnet
 
 
-def test_what_is_not_written_says_so() -> None:
-    assert "nothing yet: its graph alone is known" in attnprof("show", "moba").out
-
-
 def test_a_parameter_that_follows_n_shows_its_value_here() -> None:
     assert "; 32 here" in attnprof("show", "sparse_strided", "--n", "1k").out
 

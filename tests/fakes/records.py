@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Certificate, Cost, Measured, OpCount, Pass, Point, Record, content_hash
 from attnprof.shapes import Shape
 

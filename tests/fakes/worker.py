@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Cost, Measured, plain
 from attnprof.sweeps.points import TargetPoints
 from attnprof.sweeps.worker import Died

@@ -14,7 +14,7 @@ from attnprof.contracts import Spec, Target
 from attnprof.counting import count
 from attnprof.device import device_named
 from attnprof.errors import Unsupported
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.measure.calibrate import Calibration, calibrate
 from attnprof.measure.gate import distance
 from attnprof.measure.memory import peak

@@ -11,7 +11,7 @@ from attnprof.counting import count
 from attnprof.counting.added import count_parts, summed
 from attnprof.counting.believed import observe
 from attnprof.errors import Unsupported
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.stack_text import LayerText, StackText, format_stack

@@ -9,7 +9,7 @@ import pytest
 
 from attnprof import comparison
 from attnprof.comparison import Comparison, Verdict, compare_runs
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Measured, Point, Record
 from attnprof.shapes import Shape
 from attnprof.stats import over_rounds

@@ -11,7 +11,7 @@ import pytest
 
 from attnprof import quantities
 from attnprof.errors import AttnprofError
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.quantities import QUANTITIES, Quantity, Side, Unit, quantity
 from attnprof.records import Cost, Measured
 from attnprof.render.csv_export import points_csv

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from attnprof import stats
 from attnprof.errors import AttnprofError
-from attnprof.intervals import Interval, coverage
+from attnprof.interval import Interval, coverage
 from attnprof.stats import Crossover, crossover, exponent, interval, local_exponents, noise, over_rounds
 
 NS = (1024, 2048, 4096, 8192, 16384)

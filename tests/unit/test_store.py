@@ -10,7 +10,7 @@ import pytest
 
 from attnprof import store
 from attnprof.errors import AttnprofError
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Certificate, Cost, Measured, OpCount, Point, Record
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder, machine_of

@@ -6,10 +6,14 @@ them), each limit with what is used under it; what the kernel would give back fi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None  # type: ignore[assignment]
 
 UNLIMITED = 1 << 60  # version 1 says "no limit" by a number close to 2^63
 ROOT, PROC = Path("/"), Path("/proc")
@@ -90,10 +94,8 @@ def _upwards(top: Path, path: str) -> Iterator[Path]:
 
 def _own(root: Path) -> Iterator[Bound]:
     """The limits of this process on its address space and its data (`ulimit -v`, `ulimit -d`)."""
-    if sys.platform == "win32":
+    if resource is None:
         return
-    import resource
-
     pages = _text(root / "proc/self/statm").split()
     for kind, at in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
         limit, _ = resource.getrlimit(kind)

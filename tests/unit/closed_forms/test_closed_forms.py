@@ -23,6 +23,8 @@ from attnprof.targets import catalog, door
 from attnprof.testing import assert_scaling
 
 SMALL: dict[str, Any] = {"dim": 64, "heads": 4}
+# What they execute goes by the least of what is there and what is chosen, or by stretches of a power of a rate.
+PIECEWISE = ("csa", "dsa", "longnet", "moba", "nsa")
 
 
 def shape_of(name: str, n: int = 1024) -> Shape:
@@ -88,7 +90,8 @@ EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog
 def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
     """At a length that no form was drawn through: a multiple of the blocks, a square, or a power of two."""
     target = door.find(name)
-    forms = closed_forms(target, shape_of(name)).forms
+    derived = closed_forms(target, shape_of(name))
+    forms = derived.forms
     figures = {
         "forward_core": ("forward", "flops_core_executed"),
         "forward_flops": ("forward", "flops_executed"),
@@ -96,8 +99,13 @@ def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
         "train_flops": ("train", "flops_executed"),
         "saved_bytes": ("train", "saved_bytes"),
     }
-    assert set(figures) <= set(forms)
+    if name in PIECEWISE:
+        assert "no polynomial" in derived.missing
+    else:
+        assert set(figures) <= set(forms)
     for figure, (pass_, counted) in figures.items():
+        if figure not in forms:
+            continue
         form = forms[figure]
         n = next(n for n in (2**18, 512 * 3 * 21, (56 * 9) ** 2, 512 * 9, 17920 * 11) if covers(form.valid, n))
         symbols = {k: v for k, v in target.resolve(n).items() if k in form.names and isinstance(v, int)}

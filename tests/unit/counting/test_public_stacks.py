@@ -9,7 +9,7 @@ import pytest
 import attnprof
 from attnprof.counting import count
 from attnprof.counting.added import CountedPart, count_parts, summed
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.words import DType, Level, PartRole, Pass
 

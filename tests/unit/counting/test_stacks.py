@@ -14,7 +14,7 @@ from attnprof.counting import Counted, count
 from attnprof.counting.added import count_parts, summed
 from attnprof.counting.believed import observe
 from attnprof.errors import AttnprofError
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.shapes import Shape
 from attnprof.words import Level, Pass
 

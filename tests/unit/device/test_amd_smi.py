@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from attnprof.device.instruments.amd_smi import AmdSensors, amd_names, architecture
-from tests.fakes.amdsmi import AmdSmiException, FakeAmdSmi
+from tests.fakes.amd_smi import AmdSmiException, FakeAmdSmi
 
 
 def sensors(**answers: Any) -> AmdSensors:

@@ -7,7 +7,7 @@ from attnprof.device import Device
 from attnprof.device.cuda import UNKNOWN_CACHE_BYTES, Cuda
 from attnprof.device.instruments.clock import AcceleratorClock
 from attnprof.device.instruments.sensors import NullSensors
-from tests.fakes.amdsmi import AmdSmiException, FakeAmdSmi
+from tests.fakes.amd_smi import AmdSmiException, FakeAmdSmi
 from tests.fakes.clock import FakeDevice
 from tests.fakes.nvml import FakeNvml, NVMLError
 from tests.fakes.torch_cuda import FakeTorch

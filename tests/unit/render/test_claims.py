@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.quantities import FLOPS, PEAK, READS, STATE, WALL
 from attnprof.records import Cost, Forecast, Measured, Point, Record
 from attnprof.render.claims import findings, told

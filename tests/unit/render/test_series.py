@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.quantities import FLOPS, PEAK, SAVED, WALL
 from attnprof.records import Cost, Measured, Point, Record
 from attnprof.render.series import groups, latest

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from attnprof.intervals import Interval
+from attnprof.interval import Interval
 from attnprof.records import Cost, Measured, Point, Record, plain
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder

@@ -10,7 +10,7 @@ import torch
 import attnprof
 from attnprof.contracts import SchemeTarget
 from attnprof.errors import AttnprofError
-from attnprof.layered import LayeredTarget
+from attnprof.layered_target import LayeredTarget
 from attnprof.layers.feed_forwards import ExpertFFN, GatedFFN
 from attnprof.measure.gate import check
 from attnprof.shapes import Shape
