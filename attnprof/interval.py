@@ -63,4 +63,4 @@ def _rank(count: int) -> int:
 
 
 def _tail(count: int, most: int) -> float:
-    return sum(math.comb(count, i) for i in range(most + 1)) / 2**count
+    return float(sum(math.comb(count, i) for i in range(most + 1)) / 2**count)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.graph.findings import Recovered
 from attnprof.pattern.slices import Bools, Ints
-from attnprof.torch_private import DispatchMode, is_overload, leaves, schema
+from attnprof.torch_private import DispatchMode, eager_flex, is_overload, leaves, schema
 
 SCORES = 1 << 20
 GRADIENT = 1e-12
@@ -157,16 +157,10 @@ def _ready(module: nn.Module, streams: list[Tensor], heads: int) -> Probe:
 
 
 def _looked_on(run: ProbedCall, streams: list[Tensor]) -> tuple[Tensor, bool]:
-    """The output, and whether anything was chosen on the way; so it is taken to be where a mode cannot look on."""
+    """The output, and whether anything was chosen on the way; nothing is compiled, which a mode could not look into."""
     choices = Choices()
-    with torch.no_grad():
-        try:
-            with choices:
-                return run(*streams), choices.made
-        except (
-            Exception
-        ):  # torch compiles parts of a module, and not under a mode; what is the module's own comes again
-            return run(*streams), True
+    with torch.no_grad(), eager_flex(lambda *_: None), choices:
+        return run(*streams), choices.made
 
 
 def _gradients(probe: Probe, streams: list[Tensor], rows: Ints, changed: Bools) -> Bools:
