@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -97,7 +96,7 @@ def test_what_cannot_be_is_refused_with_what_can(
 
 
 def test_nothing_heavy_is_loaded_and_nothing_is_allocated() -> None:
-    """40 models at 12 lengths, the largest of 1 T parameters: seconds, a hundred megabytes, no torch."""
+    """40 models at 12 lengths, the largest of 1 T parameters: a hundred megabytes, no torch."""
     code = """
 import pathlib, sys
 from attnprof.models.lookup import model_named, public_models
@@ -109,9 +108,7 @@ for name in names:
 peak = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(len(names), "torch" in sys.modules, int(peak.split()[1]) // 1024)
 """
-    began = time.perf_counter()
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     count, torch, megabytes = run.stdout.split()
     assert (count, torch) == ("40", "False")
     assert int(megabytes) < 300
-    assert time.perf_counter() - began < 60

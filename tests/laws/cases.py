@@ -93,6 +93,19 @@ def as_params(found: list[Case]) -> list[object]:
     return [pytest.param(case, id=str(case)) for case in found]
 
 
+def at_lengths(found: list[Case], lengths: tuple[int, ...], long: int = 1000) -> list[object]:
+    """Every case at every length; from `long` on the slow tests have all but the first example of each scheme."""
+    return [
+        pytest.param(case, n, id=f"{case}-{n}", marks=[pytest.mark.slow] if n >= long and _is_further(case) else [])
+        for case in found
+        for n in lengths
+    ]
+
+
+def _is_further(case: Case) -> bool:
+    return bool(case.params) or case.impl == "masked"
+
+
 def built(case: Case, shape: Shape) -> tuple[nn.Module, nn.Module, tuple[Tensor, ...]]:
     """The module, its reference with the same parameters, and inputs, from a fixed seed, in evaluation mode."""
     torch.manual_seed(shape.n)

@@ -11,13 +11,12 @@ from attnprof.counting.built import build
 from attnprof.layers.decisions import Decisions, keeping, replaying
 from attnprof.targets import catalog, door
 from attnprof.words import Level
-from tests.laws.cases import Case, as_params, built, cases, gradients, is_quadratic, recurrent
+from tests.laws.cases import Case, as_params, at_lengths, built, cases, gradients, is_quadratic, recurrent
 from tests.laws.work import stated
 
 ALL = as_params(cases())
 CAUSAL = as_params([case for case in cases() if case.causal and not catalog.entry(case.name).card.leaks])
 PLAIN = as_params([case for case in cases(varied=False) if case.impl != "masked"])
-EAGER = as_params([case for case in cases() if case.impl != "masked"])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 0.1}
 # A Fourier transform rounds over the whole length, so that what is zero is only nearly so.
 ROUNDED = {"hyena": 1e-14}
@@ -28,8 +27,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("n", [1, 37, 100, 1000])
-@pytest.mark.parametrize("case", ALL)
+@pytest.mark.parametrize(("case", "n"), at_lengths(cases(), (1, 37, 100, 1000)))
 def test_forward_and_every_gradient_equal_the_reference(case: Case, n: int) -> None:
     module, reference, inputs = built(case, case.shape(n))
     out, grads = gradients(module, inputs)
@@ -135,8 +133,7 @@ def test_lower_precision_stays_within_its_tolerance(case: Case, dtype: str) -> N
         assert float(far.double().mean()) <= allowed
 
 
-@pytest.mark.parametrize("n", [1, 37, 256, 1000])
-@pytest.mark.parametrize("case", EAGER)
+@pytest.mark.parametrize(("case", "n"), at_lengths([c for c in cases() if c.impl != "masked"], (1, 37, 256, 1000)))
 def test_executed_flops_are_the_stated_closed_form(case: Case, n: int) -> None:
     shape = case.shape(n, "float32")
     closed = stated(case.target, shape)

@@ -15,7 +15,7 @@ from attnprof.layers.gathered import GatherCore, flops_core
 from attnprof.pattern import Pattern
 from attnprof.shapes import Shape
 from attnprof.words import Level, Pass
-from tests.laws.cases import Case, as_params, cases
+from tests.laws.cases import Case, as_params, at_lengths, cases
 from tests.laws.expressions import NAMES, expressions
 from tests.laws.work import Products, flash_pairs, products_of, stated
 
@@ -26,8 +26,7 @@ WHOLE = [case for case in ALL if case.name in ("cross", "dense", "switch") or ca
 LABELS = {"etc": 2 * 2 + 1 + 3}
 
 
-@pytest.mark.parametrize("n", [1, 37, 300])
-@pytest.mark.parametrize("case", as_params(ALL))
+@pytest.mark.parametrize(("case", "n"), at_lengths(ALL, (1, 37, 300), 300))
 def test_the_products_of_a_run_are_counted_and_stated(case: Case, n: int) -> None:
     shape = case.shape(n, "float32", heads=4, dim=32).replace(level=Level.CORE)
     torch.manual_seed(0)

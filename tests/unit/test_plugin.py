@@ -41,13 +41,15 @@ def test_leak(assert_no_leak):
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A user's pytest with the plugin, as its entry point loads it."""
+    """A user's pytest with the plugin, which its entry point may or may not load here."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [
         sys.executable,
         "-m",
         "pytest",
         "-q",
+        "-p",
+        "no:attnprof",
         "-p",
         "attnprof.pytest_plugin",
         "-p",
