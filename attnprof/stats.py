@@ -1,4 +1,4 @@
-"""Numbers computed from records: intervals, the noise of a machine, growth exponents, crossovers.
+"""Numbers computed from records: intervals, the noise of a machine, growth exponents.
 
 The interval of one process is of its median and distribution-free: timings are skewed, and no sample is dropped. That
 of several is Student's over the logarithms of their medians: it speaks of the next process, not of the last. Exponents
@@ -17,7 +17,6 @@ import numpy as np
 
 from attnprof.interval import CONFIDENCE, Interval
 
-Ordinate = float | Interval
 ROUNDS = (
     3  # the fewest processes from which an interval over them says anything useful: t is 12.7 for two, 4.3 for three
 )
@@ -41,19 +40,6 @@ class LocalExponent:
     n_low: int
     n_high: int
     slope: float
-
-
-@dataclass(frozen=True, slots=True)
-class Crossover:
-    """The length from which one curve stays below another: interpolated `n`, and where it lies for sure.
-
-    Up to `low` the first curve is not below; from `high` on it is, even at the worst of both intervals (None where the
-    intervals still overlap at the longest length).
-    """
-
-    n: float
-    low: int
-    high: int | None
 
 
 def interval(samples: Iterable[float]) -> Interval:
@@ -131,27 +117,6 @@ def local_exponents(ns: Sequence[int], values: Sequence[float | None]) -> tuple[
     )
 
 
-def crossover(ns: Sequence[int], a: Sequence[Ordinate | None], b: Sequence[Ordinate | None]) -> Crossover | None:
-    """The length from which curve a stays below curve b, interpolated on log-log axes between neighbours.
-
-    None where a is not below at the longest common length, or is below from the shortest on: nothing is extrapolated.
-    """
-    points = sorted(
-        ((n, u, v) for n, u, v in zip(ns, a, b, strict=True) if u is not None and v is not None),
-        key=lambda point: point[0],
-    )
-    above = [i for i, (_, u, v) in enumerate(points) if _median(u) >= _median(v)]
-    if not above or above[-1] == len(points) - 1:
-        return None
-    last = above[-1]
-    surely = len(points)
-    while surely > 0 and _high(points[surely - 1][1]) < _low(points[surely - 1][2]):
-        surely -= 1
-    maybe = next((i for i in range(last, -1, -1) if _low(points[i][1]) >= _high(points[i][2])), 0)
-    high = points[surely][0] if surely < len(points) else None
-    return Crossover(_meeting(points[last], points[last + 1]), points[maybe][0], high)
-
-
 def _logs(ns: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
     points = [(n, v) for n, v in zip(ns, values, strict=True) if v is not None and v > 0]
     pairs = np.log(np.array(points, dtype=np.float64).reshape(-1, 2))
@@ -162,22 +127,3 @@ def _t_quantile(freedom: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-
-
-def _meeting(before: tuple[int, Ordinate, Ordinate], after: tuple[int, Ordinate, Ordinate]) -> float:
-    gap0 = math.log(_median(before[1]) / _median(before[2]))
-    gap1 = math.log(_median(after[1]) / _median(after[2]))
-    share = gap0 / (gap0 - gap1)
-    return math.exp(math.log(before[0]) + share * math.log(after[0] / before[0]))
-
-
-def _median(value: Ordinate) -> float:
-    return value.median if isinstance(value, Interval) else value
-
-
-def _low(value: Ordinate) -> float:
-    return value.low if isinstance(value, Interval) else value
-
-
-def _high(value: Ordinate) -> float:
-    return value.high if isinstance(value, Interval) else value

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from attnprof import stats
 from attnprof.errors import AttnprofError
 from attnprof.interval import Interval, coverage
-from attnprof.stats import Crossover, crossover, exponent, interval, local_exponents, noise, over_rounds
+from attnprof.stats import exponent, interval, local_exponents, noise, over_rounds
 
 NS = (1024, 2048, 4096, 8192, 16384)
 
@@ -78,48 +78,6 @@ def test_local_exponents_join_the_neighbours_that_have_values() -> None:
     found = local_exponents(NS, [1.0, 2.0, None, 32.0, 64.0])
     assert [(e.n_low, e.n_high) for e in found] == [(1024, 2048), (2048, 8192), (8192, 16384)]
     assert [e.slope for e in found] == pytest.approx([1, 2, 1])
-
-
-def test_power_laws_cross_where_they_are_equal() -> None:
-    found = crossover(NS, [3000.0 * n for n in NS], [float(n**2) for n in NS])
-    assert found is not None
-    assert found.n == pytest.approx(3000)
-    assert (found.low, found.high) == (2048, 4096)
-
-
-def test_only_the_last_crossing_counts() -> None:
-    found = crossover(NS, [1, 3, 1, 3, 1], [2, 2, 2, 2, 2])
-    assert found is not None
-    assert (found.low, found.high) == (8192, 16384)
-
-
-NEVER = {
-    "above at the end": ([1, 1, 1, 1, 3], [2] * 5),
-    "below from the start": ([1] * 5, [2] * 5),
-    "nothing in common": ([1, None, 1, None, 1], [None, 2, None, 2, None]),
-    "equal": ([2] * 5, [2] * 5),
-}
-
-
-@pytest.mark.parametrize(("a", "b"), NEVER.values(), ids=NEVER)
-def test_nothing_is_extrapolated(a: list[float | None], b: list[float | None]) -> None:
-    assert crossover(NS, a, b) is None
-
-
-MEETING = 2048 * 2 ** (math.log(2.1 / 2) / math.log(2.1 / 1.9))
-
-
-def test_overlapping_intervals_widen_the_bracket() -> None:
-    b = [Interval(2.0, 1.9, 2.1)] * 5
-    a = [
-        Interval(3.0, 2.9, 3.1),
-        Interval(2.1, 2.0, 2.2),
-        Interval(1.9, 1.8, 2.0),
-        Interval(1.0, 0.9, 1.1),
-        Interval(1, 1, 1),
-    ]
-    assert crossover(NS, a, b) == Crossover(pytest.approx(MEETING), 1024, 8192)
-    assert crossover(NS, [*a[:3], Interval(1.9, 1.8, 2.0), a[2]], b) == Crossover(pytest.approx(MEETING), 1024, None)
 
 
 def test_one_round_has_the_interval_of_its_samples_and_none_is_an_error() -> None:
