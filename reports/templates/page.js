@@ -18,6 +18,9 @@ const V = D.vocabulary, esc = s => String(s).replace(/[&<>"']/g, c => `&#${c.cha
 const name = s => D.series[s][0], num = v => String(Math.round(v * 10) / 10);
 document.documentElement.classList.add("js");
 
+// Dots are packed by column.
+const whole = d => d.whole = d.whole || [...d.slice(0, 6), d[6].length ? d[6][0].map((_, k) => d[6].map(c => c[k])) : [], d[7]];
+
 // Drawing: the markup that attnprof.render.backends.svg makes of the same list.
 const shapes = {
   circle: (x, y, r) => `M${num(x - r)} ${num(y)}a${num(r)} ${num(r)} 0 1 0 ${num(2 * r)} 0a${num(r)} ${num(r)} 0 1 0 -${num(2 * r)} 0Z`,
@@ -121,7 +124,7 @@ function answer() {
 }
 function scatter() {
   const d = ((view.scatter[S.metric] || {})[S.n] || {})[S.y], tips = allTips();
-  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(d[+box.dataset.at], "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
+  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(whole(d[+box.dataset.at]), "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
 }
 function restyle() {
   const p = pins();
@@ -180,7 +183,7 @@ function curves() {
   if (select.innerHTML !== options) select.innerHTML = options;
   select.value = S.curve;
   $("#curve-title").textContent = found ? found[0] : "";
-  $("#panels").innerHTML = found ? found[1].map(d => draw(d)).join("") : "";
+  $("#panels").innerHTML = found ? found[1].map(d => draw(whole(d))).join("") : "";
   rule();
 }
 function rule() {
@@ -212,7 +215,7 @@ function pair() {
     said += ` (${esc(D.doubts[v.state])}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
-  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(d); } });
+  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });
   $("#pair-two").innerHTML = two.map(s => {
     const target = D.series[s][4], ops = (view.ops[S.n] || {})[s] || [];
     return `<div class="s${s}"><h3><a class="s" data-l="${esc(name(s))}" href="#scheme-${esc(target)}">${esc(name(s))}</a></h3>${maskOf(target)}<p class="cap">${(tips[s] || "no point here").split("\n").slice(1).map(esc).join("<br>")}</p>` +
@@ -235,7 +238,7 @@ function all() { controls(); answer(); scatter(); restyle(); board(); curves(); 
 // Downloads.
 const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
 const file = fig => `${fig}-${view.pass}-${causality(view)}-${D.names[S.n]}`;
-const lists = fig => fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair;
+const lists = fig => (fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair).map(whole);
 const colour = s => getComputedStyle($(`.s${s}`) || document.body).getPropertyValue("--c").trim() || "#555";
 function svgText(fig) {
   const found = lists(fig), across = fig === "choice" ? 1 : Math.min(found.length, 3), w = found[0][0] + 24, h = Math.max(...found.map(d => d[1])) + 24;

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from attnprof.closed_forms.formula import ClosedForm
-from attnprof.quantities import FLOPS, PEAK, SAVED, STATE, Quantity, vars_of
+from attnprof.quantities import FLOPS, PEAK, SAVED, STATE, Quantity
 from attnprof.records import Record
 from attnprof.render.numbers import span
 from attnprof.render.pages.mathml import mathml
@@ -54,7 +55,7 @@ def _of_series(label: str, records: Sequence[Record], group: Group) -> Iterator[
 
 def _count(record: Record, metric: Quantity) -> int | None:
     """The exact count of all layers, never what a device measured."""
-    value = None if record.cost is None else metric.of_cost(vars_of(record.cost))
+    value = None if record.cost is None else metric.of_record(record.cost)
     return value if isinstance(value, int) and value > 0 else None
 
 
@@ -77,19 +78,18 @@ def through(counts: Mapping[int, int]) -> ClosedForm | None:
 
 
 def _solved(counts: Mapping[int, int], powers: tuple[int, ...]) -> dict[tuple[int, ...], Fraction] | None:
-    """The coefficients of these powers by divided differences, if every count agrees."""
-    low = powers[0]
-    points = [(Fraction(n), Fraction(value, n**low)) for n, value in sorted(counts.items())]
-    column = [y for _, y in points]
-    tops = []
-    for order in range(len(powers)):
+    """The coefficients of these powers by divided differences of the longest lengths, if every other count agrees."""
+    low, count = powers[0], len(powers)
+    ns = sorted(counts, reverse=True)
+    column = [Fraction(counts[n], n**low) for n in ns[:count]]
+    tops: list[Fraction] = []
+    for order in range(count):
         tops.append(column[0])
-        steps = [points[k + order + 1][0] - points[k][0] for k in range(len(column) - 1)]
-        column = [(b - a) / step for a, b, step in zip(column, column[1:], steps, strict=False)]
-    if any(column):
+        column = [(b - a) / (ns[k + order + 1] - ns[k]) for k, (a, b) in enumerate(pairwise(column))]
+    flat = [Fraction(0)] * count
+    for k in range(count - 1, -1, -1):  # Newton's form, multiplied out from the inside
+        flat = [(flat[j - 1] if j else Fraction(0)) - ns[k] * flat[j] for j in range(count)]
+        flat[0] += tops[k]
+    if any(sum(c * n ** (low + k) for k, c in enumerate(flat)) != counts[n] for n in ns[count:]):
         return None
-    xs = [x for x, _ in points]
-    flat = [tops[0]] if len(tops) == 1 else [tops[0] - tops[1] * xs[0], tops[1]]
-    if len(tops) == 3:
-        flat = [tops[0] - tops[1] * xs[0] + tops[2] * xs[0] * xs[1], tops[1] - tops[2] * (xs[0] + xs[1]), tops[2]]
     return {(low + k,): c for k, c in enumerate(flat) if c}
