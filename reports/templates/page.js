@@ -234,6 +234,8 @@ function card(focus) {
   if (found) { found.classList.add("open"); if (focus) found.focus(); }
 }
 function all() { controls(); answer(); scatter(); restyle(); board(); curves(); pair(); heads(); card(); }
+// The first paint holds all of the state that a page opens with, but what only a script can say.
+const opened = () => view === D.views[opening.view] && S.n === opening.n && S.metric === opening.metric && S.reach === String(opening.reach) && !S.pins && !S.least && S.y === "keys" && S.curve === Object.keys(view.curves)[0] && sorted.k === "bar" && !sorted.down && getComputedStyle($("#choice .phone")).display === "none";
 
 // Downloads.
 const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
@@ -360,7 +362,8 @@ const hover = event => {
 };
 document.addEventListener("pointerover", hover); document.addEventListener("focusin", hover);
 addEventListener("popstate", () => { read(); all(); });
-read(); all();
+read();
+if (opened()) { controls(); restyle(); pair(); card(); } else all();
 if (S.fig) { const at = document.getElementById(S.fig === "curves" ? "curves" : S.fig); if (at) at.scrollIntoView(); }
 document.documentElement.classList.add("ready");
 })();
