@@ -77,7 +77,8 @@ class Quantity:
         if self.side is not Side.COST and record.measured is not None:
             found = getattr(record.measured, self.key)
             if isinstance(found, Interval):
-                return Reading(found.median, found.low, found.high)
+                alone = len(found.samples) == 1  # one sample bounds nothing
+                return Reading(found.median, *((None, None) if alone else (found.low, found.high)))
             if found is not None:
                 return Reading(float(found))
         if self.side is Side.MEASURED or record.cost is None:

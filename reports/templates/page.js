@@ -196,8 +196,8 @@ const back = ([start, end, low, high, log], at) => { const f = (at - start) / (e
 // The ratio of the two pinned: [a.low / b.high, a.high / b.low], as attnprof.render.claims.versus has it.
 function versus(a, b) {
   if (!a || !b || !a[1] || !b[1]) return null;
-  const state = Math.max(a[4], b[4]), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
-  if (guessed) return { r, state, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
+  const state = Math.max(a[4], b[4]), loose = ["wall_s", "energy_j"].includes(S.metric) && V.states[state] !== "counted" && (a[2] == null || b[2] == null), guessed = loose || V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
+  if (guessed) return { r, state, guessed, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
   const low = (b[2] ?? b[1]) / (a[3] ?? a[1]), high = (b[3] ?? b[1]) / (a[2] ?? a[1]), edge = counted ? 1.01 : 1;
   return { r, state, low: counted ? null : low, high: counted ? null : high, side: low > edge ? "less" : high < 1 / edge ? "more" : "even" };
 }
@@ -211,8 +211,8 @@ function pair() {
   let said = two.map(coloured).join(" and ");
   if (v) {
     const less = v.side !== "more", band = v.low == null ? "" : ` [${bound(less ? v.low : 1 / v.high)}, ${bound(less ? v.high : 1 / v.low)}]`;
-    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${V.states[v.state] === "predicted" ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
-    said += ` (${esc(D.doubts[v.state])}).`;
+    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${v.guessed ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
+    said += ` (${esc(D.doubts[v.state])}${v.guessed && V.states[v.state] !== "predicted" ? ", without an interval" : ""}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
   $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });
@@ -226,6 +226,9 @@ function heads() {
   $$(".setting").forEach(e => e.textContent = `n = ${D.names[S.n]}, ${view.pass}, ${causality(view)}`);
   $$(".setting-only").forEach(e => e.textContent = `${view.pass}, ${causality(view)}`);
   $("#peak").textContent = view.peak;
+  const decode = view.pass === "decode";
+  $("#board").classList.toggle("decode", decode);
+  $("#area").textContent = decode ? "state" : "peak memory";
   const base = $("#base"); if (base) base.textContent = D.bases[view.base];
 }
 function card(focus) {
@@ -366,4 +369,5 @@ read();
 if (opened()) { controls(); restyle(); pair(); card(); } else all();
 if (S.fig) { const at = document.getElementById(S.fig === "curves" ? "curves" : S.fig); if (at) at.scrollIntoView(); }
 document.documentElement.classList.add("ready");
+(window.requestIdleCallback || setTimeout)(() => document.documentElement.classList.add("settled"));
 })();

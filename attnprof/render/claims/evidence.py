@@ -75,8 +75,9 @@ class Evidence:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The interval; a counted value is its own, a predicted one has none."""
-        if self.value is None or self.state is PointState.PREDICTED:
+        """The interval; a count, or measured bytes, are their own; a prediction and a single sample have none."""
+        timed = self.metric.unit in (Unit.SECONDS, Unit.JOULES) and self.state is not PointState.COUNTED
+        if self.value is None or self.state is PointState.PREDICTED or (timed and self.low is None):
             return None
         return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)
 
@@ -98,13 +99,19 @@ def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
             series.computed_by,
             n,
             metric,
-            state_of(record),
+            _lacking(record, metric),
             reason=reason_of(record, metric.key) or why(record),
         )
     flags = bearing(record.flags, metric)
     measured = metric.side is not Side.COST and record.measured is not None and not reading.predicted
     state = PointState.COUNTED if not measured else PointState.FLAGGED if flags else PointState.MEASURED
     return Evidence(series.label, series.computed_by, n, metric, state, reading.value, reading.low, reading.high, flags)
+
+
+def _lacking(record: Record, metric: Quantity) -> PointState:
+    """Why a quantity is missing: a count that is, was not skipped for being slow to run."""
+    state = state_of(record)
+    return PointState.ABSENT if state is PointState.UNTIMED and metric.side is Side.COST else state
 
 
 def state_of(record: Record) -> PointState:

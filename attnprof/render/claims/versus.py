@@ -8,13 +8,13 @@ from typing import Literal
 from attnprof.render.claims.evidence import Evidence, PointState, worst
 
 ALIKE = 1.01  # values without an interval that are within a percent are told as equal
-GUESSED = 1.5  # a predicted ratio must be this far from 1 before a side is taken
+GUESSED = 1.5  # a ratio without interval must be this far from 1 before a side is taken
 SideTaken = Literal["less", "more", "even"]
 
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """`ratio` is theirs over ours, above 1 where ours needs less. `low` and `high` bound it; a prediction has none."""
+    """`ratio` is theirs over ours, above 1 where ours needs less. `low` and `high` bound it, but a guess."""
 
     ours: Evidence
     theirs: Evidence
@@ -22,6 +22,11 @@ class Versus:
     low: float | None
     high: float | None
     outcome: SideTaken
+
+    @property
+    def guessed(self) -> bool:
+        """Whether one of the two has no interval: a prediction, or a single sample."""
+        return self.ours.bounds is None or self.theirs.bounds is None
 
     @property
     def state(self) -> PointState:
