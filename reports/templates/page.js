@@ -177,11 +177,15 @@ function fresh(row, s) {
   row.children[1].innerHTML = maskOf(target);
   $("input", row).setAttribute("aria-label", "Pin " + label);
 }
-function curves() {
-  const found = view.curves[S.curve], select = $("#curve");
+function kinds() {
+  const select = $("#curve");
   const options = Object.entries(view.curves).map(([k, c]) => `<option value="${k}">${esc(c[0])}</option>`).join("");
   if (select.innerHTML !== options) select.innerHTML = options;
   select.value = S.curve;
+}
+function curves() {
+  const found = view.curves[S.curve];
+  kinds();
   $("#curve-title").textContent = found ? found[0] : "";
   $("#panels").innerHTML = found ? found[1].map(d => draw(whole(d))).join("") : "";
   rule();
@@ -258,7 +262,7 @@ function svgText(fig) {
 const line = cells => cells.map(c => /[",\n]/.test(c = c == null ? "" : String(c)) ? `"${c.replace(/"/g, '""')}"` : /^[=+@\t\r-]/.test(c) && isNaN(c) ? "'" + c : c).join(",");
 function csv(fig) {
   const head = ["series", "impl", "pass", "mask", "n", "quantity", "value", "low", "high", "state"], out = [line(head)];
-  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve] ? [S.curve] : ["t", "f"]; // a derived curve: what it is made of
+  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve.replace("-linear", "")] ? [S.curve.replace("-linear", "")] : ["t", "f"]; // a derived curve: what it is made of
   for (const v of fig === "points" ? D.views : [view]) for (const key of fig === "points" ? Object.keys(v.values) : keys) for (const [s, found] of Object.entries(v.values[key] || {})) for (const p of found)
     if (fig !== "choice" && fig !== "board" || p[0] === S.n) out.push(line([name(s), D.series[s][3], v.pass, causality(v), p[0], v.curves[key] ? v.curves[key][0] : key, p[1], p[2], p[3], V.states[p[4]]]));
   return out.join("\n") + "\n";
@@ -324,6 +328,7 @@ document.addEventListener("click", async event => {
     if (what === "svg") save(file(fig) + ".svg", "image/svg+xml", svgText(fig)[0]);
     else if (what === "png") png(fig);
     else if (what === "csv") save(file(fig) + ".csv", "text/csv", csv(fig));
+    else if (what === "records") save("records.jsonl", "application/x-ndjson", await inflate($("#records")));
     else if (what === "tex") save(file(fig) + ".tex", "text/x-tex", tikz(fig));
     else if (what === "explore") explore(fig);
     else if (what === "link") { const address = location.href.split("#")[0] + write(false) + "&fig=" + fig; try { await navigator.clipboard.writeText(address); act.textContent = "copied"; } catch { act.textContent = "in the address bar"; history.replaceState(null, "", "#" + address.split("#")[1]); } setTimeout(() => act.textContent = "copy link", 1500); }
@@ -366,7 +371,7 @@ const hover = event => {
 document.addEventListener("pointerover", hover); document.addEventListener("focusin", hover);
 addEventListener("popstate", () => { read(); all(); });
 read();
-if (opened()) { controls(); restyle(); pair(); card(); } else all();
+if (opened()) { controls(); restyle(); kinds(); pair(); card(); } else all();
 if (S.fig) { const at = document.getElementById(S.fig === "curves" ? "curves" : S.fig); if (at) at.scrollIntoView(); }
 document.documentElement.classList.add("ready");
 (window.requestIdleCallback || setTimeout)(() => document.documentElement.classList.add("settled"));

@@ -30,6 +30,7 @@ class PointState(StrEnum):
     PREDICTED = "predicted"
     MEMORY = "memory"
     UNTIMED = "untimed"
+    UNREACHED = "unreached"
     LATE = "late"
     KILLED = "killed"
     FAILED = "failed"
@@ -118,6 +119,8 @@ def state_of(record: Record) -> PointState:
     """Why a record holds no value of a quantity that it might hold."""
     if record.status is Status.OK:
         return PointState.ABSENT
+    if record.status is Status.OVER_BUDGET and record.cost is None:  # no gate of memory was passed
+        return PointState.UNREACHED
     return WITHOUT.get(record.status.value, PointState.ABSENT)
 
 
