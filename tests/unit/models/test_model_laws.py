@@ -11,7 +11,7 @@ from attnprof.models.architecture import Compression, IndexerSizes, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, growth_bytes, kv_bytes, read_bytes, state_bytes
 from attnprof.models.lookup import class_facts, model_named, public_models
 from attnprof.models.readers import READERS
-from attnprof.models.serving import engine_answers
+from attnprof.plan.serving import engine_answers
 from attnprof.models.work import model_pair_work, model_token_work, pair_work, pairs, token_work
 
 NEEDS = {"deepseek_v2": ":num_experts_per_tok=6", "hunyuan_v1_moe": ":num_local_experts=4,moe_topk=2"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import model_named
-from attnprof.models.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
-from attnprof.models.serving.allocation import EngineAnswer
-from attnprof.models.serving.vllm_blocks import VllmPolicy, group_size
+from attnprof.plan.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
+from attnprof.plan.serving.allocation import EngineAnswer
+from attnprof.plan.serving.vllm_blocks import VllmPolicy, group_size
 
 
 def named(text: str) -> Architecture:

@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 from attnprof.models.installed import class_aliases, class_defaults
 from attnprof.models.lookup import class_facts, model_named
-from attnprof.models.module_check import checked_module, cut
+from attnprof.plan.module_check import checked_module, cut
 from attnprof.models.readers import READERS
 from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
 

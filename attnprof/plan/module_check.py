@@ -16,7 +16,7 @@ from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.installed import config_kind, differences
 from attnprof.models.lookup import NamedModel, class_facts
-from attnprof.models.serving import transformers_cache
+from attnprof.plan.serving import transformers_cache
 from attnprof.models.transformers_private import (
     contiguous_sequences,
     language_model_of,
