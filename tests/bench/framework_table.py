@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnprof.plan.framework_audit import FrameworkRow, exact_figures, framework_rows
 from attnprof.models.lookup import model_named, public_models
+from attnprof.plan.framework_audit import FrameworkRow, exact_figures, framework_rows
 from attnprof.units import format_count, format_length
 
 MODELS = (

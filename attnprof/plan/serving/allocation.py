@@ -26,8 +26,8 @@ class PoolRow:
 class EngineAnswer:
     """Bytes that an engine allocates on one device, by group, and what was assumed; None, and why, where it cannot.
 
-    `source` is where its rule stands, `defaults` where the value of an assumption does, file and commit: of all that are
-    neither asked for nor derived.
+    `source` is where its rule stands, `defaults` where the values of assumptions do that are neither asked for nor
+    derived: file and commit.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """llama.cpp: cells of a context, fewer for windows; recurrent states in float32.
 
-Source: src/llama-kv-cache-iswa.cpp at 02c28f5 (the same at 2aef976). A full layer has n_ctx cells a sequence; a window has
-min(n_ctx, w + n_ubatch) rounded up to 256; both states and convolutions are float32, one row a sequence.
+Source: src/llama-kv-cache-iswa.cpp at 02c28f5 (the same at 2aef976). A full layer has n_ctx cells a sequence; a window
+has min(n_ctx, w + n_ubatch) rounded up to 256; both states and convolutions are float32, one row a sequence.
 """
 
 from __future__ import annotations

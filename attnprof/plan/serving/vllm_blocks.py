@@ -21,7 +21,6 @@ FP8_LATENT_BYTES = 656
 DEFAULTS = {
     "block": "vllm/config/cache.py 002f10e, DEFAULT_BLOCK_SIZE (larger where states ask for it)",
     "batched_tokens": "vllm/engine/arg_utils.py, the server's default on cards of 70 GB and more, A100 apart",
-    "drafts": "none unless speculation is set",
     "states_a_sequence": "vllm/config/cache.py 002f10e, mamba_cache_mode none",
 }
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.plan.framework_audit import exact_figures, framework_rows
 from attnprof.models.lookup import model_named
+from attnprof.plan.framework_audit import exact_figures, framework_rows
 
 DENSE = "hf:llama3_8b"
 # Each formula's core on a dense causal model, n large; the whole model's where the core is left away.
