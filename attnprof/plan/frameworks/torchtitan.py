@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture
-from attnprof.models.frameworks.estimate import (
+from attnprof.plan.frameworks.estimate import (
     CHOSEN_FULL,
     NO_RECURRENCE,
     TWICE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnprof.models.frameworks import (
+from attnprof.plan.frameworks import (
     hf_trainer,
     megatron_bridge,
     megatron_hybrid,
@@ -13,7 +13,7 @@ from attnprof.models.frameworks import (
     torchtitan,
     vllm_metrics,
 )
-from attnprof.models.frameworks.estimate import FrameworkFormula
+from attnprof.plan.frameworks.estimate import FrameworkFormula
 
 FORMULAS: tuple[FrameworkFormula, ...] = (
     palm.estimate,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture, RecurrentMixer
-from attnprof.models.frameworks.estimate import (
+from attnprof.plan.frameworks.estimate import (
     NO_ROUTER,
     WINDOWS_FULL,
     FormulaSource,
@@ -22,7 +22,7 @@ from attnprof.models.frameworks.estimate import (
     recurrences,
     softmaxes,
 )
-from attnprof.models.frameworks.megatron_lm import core_keys, gated_delta
+from attnprof.plan.frameworks.megatron_lm import core_keys, gated_delta
 
 SOURCE = FormulaSource("Megatron-LM, hybrid", "d98e8a6", "megatron/training/training.py hybrid_flops")
 KNOWN = {"mamba2", "gated_deltanet"}

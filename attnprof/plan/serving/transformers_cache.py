@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from attnprof.models.architecture import Architecture, ModelLayer
 from attnprof.models.caches import FLOAT32_BYTES, CacheAsk, bytes_of, layer_kv_bytes, layer_state_bytes
-from attnprof.models.serving.allocation import EngineAnswer, PoolRow
+from attnprof.plan.serving.allocation import EngineAnswer, PoolRow
 
 SOURCE = "transformers cache_utils.py 5.24"
 
@@ -28,6 +28,7 @@ def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
         bytes=sum(row.bytes for row in rows),
         source=SOURCE,
         assumptions={"cache": "DynamicCache(config)", "conv_columns": "K"},
+        defaults={"cache": "cache_utils.py 5.24, generate()", "conv_columns": "cache_utils.py 5.24, run"},
         rows=tuple(rows),
     )
 

@@ -14,9 +14,9 @@ pytest.importorskip("transformers")
 
 from attnprof.models.installed import class_aliases, class_defaults
 from attnprof.models.lookup import class_facts, model_named
-from attnprof.models.module_check import checked_module, cut
 from attnprof.models.readers import READERS
 from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
+from attnprof.plan.module_check import checked_module, cut
 
 # Small values of every key that a family may have; what a family wants besides stands below.
 SMALL: dict[str, Any] = {

@@ -24,12 +24,17 @@ class PoolRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineAnswer:
-    """Bytes that an engine allocates on one device, by group, and what was assumed; None, and why, where it cannot."""
+    """Bytes that an engine allocates on one device, by group, and what was assumed; None, and why, where it cannot.
+
+    `source` is where its rule stands, `defaults` where the values of assumptions do that are neither asked for nor
+    derived: file and commit.
+    """
 
     name: str
     bytes: int | None
     source: str
     assumptions: Mapping[str, Assumed] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[PoolRow, ...] = ()
     why: str = ""
 

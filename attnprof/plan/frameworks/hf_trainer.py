@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture
-from attnprof.models.frameworks.estimate import FormulaSource, FrameworkEstimate, reasons_of
+from attnprof.plan.frameworks.estimate import FormulaSource, FrameworkEstimate, reasons_of
 
 SOURCE = FormulaSource("Transformers Trainer", "5.24", "trainer.py:4224 floating_point_ops")
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
-from attnprof.models.frameworks import megatron_hybrid
-from attnprof.models.frameworks.estimate import (
+from attnprof.plan.frameworks import megatron_hybrid
+from attnprof.plan.frameworks.estimate import (
     NO_ROUTER,
     FormulaSource,
     FrameworkEstimate,
@@ -21,7 +21,7 @@ from attnprof.models.frameworks.estimate import (
     recurrences,
     softmaxes,
 )
-from attnprof.models.frameworks.megatron_lm import DELTA, WIDE_VALUES, core_keys, matrices
+from attnprof.plan.frameworks.megatron_lm import DELTA, WIDE_VALUES, core_keys, matrices
 
 SOURCE = FormulaSource("Megatron-Bridge", "067f987", "training/utils/flop_utils.py:617")
 

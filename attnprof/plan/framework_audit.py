@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture
-from attnprof.models.frameworks import FORMULAS
-from attnprof.models.frameworks.estimate import FrameworkEstimate
 from attnprof.models.work import model_pair_work, model_token_work
+from attnprof.plan.frameworks import FORMULAS
+from attnprof.plan.frameworks.estimate import FrameworkEstimate
 
 
 @dataclass(frozen=True, slots=True)

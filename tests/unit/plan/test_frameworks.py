@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attnprof.models.framework_audit import exact_figures, framework_rows
 from attnprof.models.lookup import model_named
+from attnprof.plan.framework_audit import exact_figures, framework_rows
 
 DENSE = "hf:llama3_8b"
 # Each formula's core on a dense causal model, n large; the whole model's where the core is left away.
@@ -93,7 +93,7 @@ def test_whoever_is_off_says_why(model: str) -> None:
 
 def test_gated_delta_rules_are_counted_with_8_for_6() -> None:
     """Qwen3-Next's d_k is its d_v: 8·d_v² for 6·d_k·d_v, which is 4/3 of the recurrence."""
-    from attnprof.models.frameworks.megatron_lm import gated_delta
+    from attnprof.plan.frameworks.megatron_lm import gated_delta
 
     model = model_named("hf:qwen3_next").architecture
     (mixer,) = {mixer for layer in model for mixer in layer.recurrences}

@@ -16,7 +16,6 @@ from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.installed import config_kind, differences
 from attnprof.models.lookup import NamedModel, class_facts
-from attnprof.models.serving import transformers_cache
 from attnprof.models.transformers_private import (
     contiguous_sequences,
     language_model_of,
@@ -25,6 +24,7 @@ from attnprof.models.transformers_private import (
     reference_path,
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
+from attnprof.plan.serving import transformers_cache
 
 if TYPE_CHECKING:
     from torch import nn

@@ -27,8 +27,6 @@ from attnprof.models.caches import (
 )
 from attnprof.models.lookup import NamedModel
 from attnprof.models.reached import seen_after
-from attnprof.models.serving import engine_answers
-from attnprof.models.serving.allocation import EngineAnswer
 from attnprof.models.work import (
     PairWork,
     TokenWork,
@@ -39,6 +37,8 @@ from attnprof.models.work import (
     pair_work,
     token_work,
 )
+from attnprof.plan.serving import engine_answers
+from attnprof.plan.serving.allocation import EngineAnswer
 from attnprof.words import Pass
 
 PASSES = ("prefill", "train", "decode")
@@ -221,6 +221,7 @@ def engine_json(answer: EngineAnswer) -> dict[str, Any]:
             for r in answer.rows
         ],
         "assumptions": dict(answer.assumptions),
+        "defaults": dict(answer.defaults),
         "source": answer.source,
         "why": answer.why or None,
     }

@@ -9,11 +9,11 @@ from typing import Any
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
-from attnprof.models.framework_audit import exact_figures, framework_rows
-from attnprof.models.limits import decode_bound, limit_of
 from attnprof.models.lookup import NamedModel
 from attnprof.models.work import crossover
 from attnprof.plan.accelerators import Accelerator
+from attnprof.plan.framework_audit import exact_figures, framework_rows
+from attnprof.plan.memory_limits import decode_bound, limit_of
 
 
 def limit_of_model(

@@ -1,18 +1,23 @@
 """llama.cpp: cells of a context, fewer for windows; recurrent states in float32.
 
-Source: src/llama-kv-cache-iswa.cpp at 02c28f5. A full layer has n_ctx cells a sequence; a window has
-min(n_ctx, w + n_ubatch) rounded up to 256; both states and convolutions are float32, one row a sequence.
+Source: src/llama-kv-cache-iswa.cpp at 02c28f5 (the same at 2aef976). A full layer has n_ctx cells a sequence; a window
+has min(n_ctx, w + n_ubatch) rounded up to 256; both states and convolutions are float32, one row a sequence.
 """
 
 from __future__ import annotations
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import FLOAT32_BYTES, CacheAsk, bytes_of, token_width
-from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.plan.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "llama.cpp llama-kv-cache-iswa.cpp 02c28f5"
 PAD = 256
 UBATCH = 512
+DEFAULTS = {
+    "n_ubatch": "src/llama-context.cpp, llama_context_default_params",
+    "swa_full": "src/llama-kv-cache-iswa.cpp 2aef976, swa_full warns that it is the full size",
+    "streams": "src/llama-kv-cache-iswa.cpp 2aef976, unified",
+}
 
 
 def cells(mixer: SoftmaxMixer, n: int) -> int:
@@ -50,5 +55,6 @@ def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
         bytes=sum(row.bytes for row in rows),
         source=SOURCE,
         assumptions={"n_ctx": PAD * ceil_div(ask.n, PAD), "n_ubatch": UBATCH, "swa_full": "no", "streams": "apart"},
+        defaults=DEFAULTS,
         rows=tuple(rows),
     )

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import model_named
-from attnprof.models.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
-from attnprof.models.serving.allocation import EngineAnswer
-from attnprof.models.serving.vllm_blocks import VllmPolicy, group_size
+from attnprof.plan.serving import (
+    engine_answers,
+    llamacpp_cells,
+    sglang_pools,
+    tensorrt_shares,
+    transformers_cache,
+    vllm_blocks,
+)
+from attnprof.plan.serving.allocation import EngineAnswer
+from attnprof.plan.serving.vllm_blocks import VllmPolicy, group_size
+
+# Of an engine's assumptions those that are asked for, or follow from what is.
+ASKED = {"n_max", "n_ctx", "page_bytes", "drafts"}
+
+
+def test_every_default_says_in_which_file_it_stands() -> None:
+    for text in ("hf:gpt_oss_20b", "hf:qwen3_next", "hf:deepseek_v3"):
+        for answer in engine_answers(named(text), CacheAsk(n=4096)):
+            assert set(answer.defaults) == set(answer.assumptions) - ASKED, answer.name
+            assert all(re.search(r"\w+\.(py|cpp|md)\b", stands) for stands in answer.defaults.values())
+            assert re.search(r"\.(py|cpp) ", answer.source), answer.source
 
 
 def named(text: str) -> Architecture:

@@ -1,18 +1,26 @@
 """TensorRT-LLM: one pool a window size, each with an equal share of the memory that is free for caches.
 
-Source: tensorrt_llm/_torch/pyexecutor (variable sliding windows), read by search. Shares are equal by window size
-unless TRTLLM_WINDOW_SIZE_SHARES says otherwise, so that sequences fit only if the neediest size fits into its share:
-what has to be free for caches is that need times the number of sizes. 90 % of the free memory is taken.
+Source: tensorrt_llm/_torch/pyexecutor/resource_manager/vswa.py at 6a7d030, its first cache manager (the second, which
+later releases take for GPT-OSS and Gemma 3, sizes its pools otherwise: docs/source/features/kvcache.md at 0076e93).
+Shares are equal by window size unless TRTLLM_WINDOW_SIZE_SHARES says otherwise, so that sequences fit only if the
+neediest size fits into its share: what has to be free for caches is that need times the number of sizes. 90 % of the
+free memory is taken.
 """
 
 from __future__ import annotations
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.plan.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
-SOURCE = "TensorRT-LLM _torch/pyexecutor, by search"
+SOURCE = "TensorRT-LLM pyexecutor/resource_manager/vswa.py 6a7d030 (its first cache manager)"
 BLOCK = 32
+FREE_FRACTION = 0.9
+DEFAULTS = {
+    "tokens_per_block": "tensorrt_llm/plugin/plugin.py c20322f, PluginConfig.tokens_per_block",
+    "shares": "resource_manager/vswa.py 6a7d030, window_size_shares",
+    "free_fraction": "docs/source/features/kvcache.md 0076e93, free_gpu_memory_fraction",
+}
 
 
 def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
@@ -45,6 +53,7 @@ def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
         name="tensorrt_llm",
         bytes=sum(row.bytes for row in rows),
         source=SOURCE,
-        assumptions={"tokens_per_block": BLOCK, "shares": "equal by window size", "free_fraction": 0.9},
+        assumptions={"tokens_per_block": BLOCK, "shares": "equal by window size", "free_fraction": FREE_FRACTION},
+        defaults=DEFAULTS,
         rows=tuple(rows),
     )

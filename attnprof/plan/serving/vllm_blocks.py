@@ -13,11 +13,16 @@ from dataclasses import dataclass, replace
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.plan.serving.allocation import EngineAnswer, PoolRow, ceil_div
 
 SOURCE = "vLLM kv_cache_interface.py 001cabc, models/config.py 0144dd5"
 BLOCK = 16
 FP8_LATENT_BYTES = 656
+DEFAULTS = {
+    "block": "vllm/config/cache.py 002f10e, DEFAULT_BLOCK_SIZE (larger where states ask for it)",
+    "batched_tokens": "vllm/engine/arg_utils.py, the server's default on cards of 70 GB and more, A100 apart",
+    "states_a_sequence": "vllm/config/cache.py 002f10e, mamba_cache_mode none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,12 @@ def allocated(model: Architecture, ask: CacheAsk, policy: VllmPolicy | None = No
     else:
         rows = _grouped(buckets, ask, policy, block, page)
     return EngineAnswer(
-        name="vllm", bytes=sum(row.bytes for row in rows), source=SOURCE, assumptions=assumptions, rows=tuple(rows)
+        name="vllm",
+        bytes=sum(row.bytes for row in rows),
+        source=SOURCE,
+        assumptions=assumptions,
+        defaults=DEFAULTS,
+        rows=tuple(rows),
     )
 
 
@@ -167,7 +177,12 @@ def _uneven(
         per_layer = made.bytes // (made.layers + made.padding)
         rows.append(replace(made, padding=groups * size - count, bytes=per_layer * groups * size))
     return EngineAnswer(
-        name="vllm", bytes=sum(r.bytes for r in rows), source=SOURCE, assumptions=assumptions, rows=tuple(rows)
+        name="vllm",
+        bytes=sum(r.bytes for r in rows),
+        source=SOURCE,
+        assumptions=assumptions,
+        defaults=DEFAULTS,
+        rows=tuple(rows),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
-from attnprof.models.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
-from attnprof.models.serving.allocation import EngineAnswer, EngineRule
+from attnprof.plan.serving import llamacpp_cells, sglang_pools, tensorrt_shares, transformers_cache, vllm_blocks
+from attnprof.plan.serving.allocation import EngineAnswer, EngineRule
 
 ENGINES: tuple[EngineRule, ...] = (
     vllm_blocks.allocated,

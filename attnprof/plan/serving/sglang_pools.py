@@ -12,11 +12,18 @@ from fractions import Fraction
 
 from attnprof.models.architecture import Architecture, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, bytes_of, recurrent_bytes, token_width
-from attnprof.models.serving.allocation import EngineAnswer, PoolRow, ceil_div
+from attnprof.plan.serving.allocation import EngineAnswer, PoolRow
 
 SOURCE = "SGLang model_runner_kv_cache_mixin.py 001ccef"
+PAGE = 1
 SWA_RATIO = Fraction(4, 5)
 SLOTS_WITH_RADIX = 3
+DEFAULTS = {
+    "page": "docs/advanced_features/server_arguments.md 004813e, --page-size",
+    "swa_full_tokens_ratio": "docs/advanced_features/server_arguments.md 004813e, --swa-full-tokens-ratio",
+    "state_slots_a_sequence": "model_runner_kv_cache_mixin.py 226149a, MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO "
+    "(a radix cache, no extra buffer)",
+}
 
 
 def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
@@ -48,7 +55,12 @@ def allocated(model: Architecture, ask: CacheAsk) -> EngineAnswer:
         name="sglang",
         bytes=sum(row.bytes for row in rows),
         source=SOURCE,
-        assumptions={"page": 1, "swa_full_tokens_ratio": float(SWA_RATIO), "state_slots_a_sequence": SLOTS_WITH_RADIX},
+        assumptions={
+            "page": PAGE,
+            "swa_full_tokens_ratio": float(SWA_RATIO),
+            "state_slots_a_sequence": SLOTS_WITH_RADIX,
+        },
+        defaults=DEFAULTS,
         rows=tuple(rows),
     )
 
@@ -59,4 +71,4 @@ def _cell(mixer: SoftmaxMixer, ask: CacheAsk) -> int:
     if mixer.indexer is None or not mixer.indexer.scored:
         return bytes_of(width, ask.kv)
     index = mixer.indexer.dim
-    return bytes_of(width - index, ask.kv) + index + 4 * ceil_div(index, 128)
+    return bytes_of(width - index, ask.kv) + index + 4 * (index // 128)  # a whole division there

@@ -10,7 +10,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from attnprof.models.architecture import Architecture
-from attnprof.models.frameworks.estimate import (
+from attnprof.models.work import pairs
+from attnprof.plan.frameworks.estimate import (
     NO_ROUTER,
     FormulaSource,
     FrameworkEstimate,
@@ -19,7 +20,6 @@ from attnprof.models.frameworks.estimate import (
     reasons_of,
     softmaxes,
 )
-from attnprof.models.work import pairs
 
 SOURCE = FormulaSource("NeMo", "unpinned", "flops_formulas.py, by search")
 HALVED = {"llama": True, "mistral": True, "qwen2": True, "mixtral": False}
