@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -73,11 +73,11 @@ class BlockTable(Expr):
             keep &= table <= np.arange(len(table))[:, None]
         return np.where(keep, table, -1)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         read = asarray(self._matrix())[i // self.size, j // self.size]
         return read & (j <= i) if self.causal else read
 
-    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+    def bound(self, asarray: AsArray) -> Rule:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
 
