@@ -9,7 +9,7 @@ import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import AsArray, Expr
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.pattern.expr import AsArray, Expr, Globals, Reader
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.expr import AsArray, Expr, Globals, Reader, Rule
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 R = TypeVar("R")
 MOST_BLOCKS = 8192
