@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["FakeTensor", "FakeTensorMode"]  # re-exported; all else is defined here
 
 
+Operator = torch._ops.OperatorBase  # what a dispatch mode is given: an overload, or a higher-order operator
+Arguments = tuple[Any, ...]  # what an operator is called with: its schema says of what types
+Keywords = dict[str, Any]
+
+
 # Fake tensors, and the modes that see operators.
 
 
@@ -43,7 +48,7 @@ class DispatchMode(dispatch.TorchDispatchMode):
         return False
 
 
-def without_modes() -> AbstractContextManager[Any]:
+def without_modes() -> AbstractContextManager[object]:
     """Real tensors, whatever mode is on around it: fake ones are not made, and no counter sees an operator."""
     return dispatch._disable_current_modes()
 
@@ -75,7 +80,9 @@ def is_valueless(t: Tensor, mode: FakeTensorMode, device: torch.device) -> bool:
     return isinstance(t, FakeTensor) and t.fake_mode is mode and t.fake_device == device and t.constant is None
 
 
-def by_meta_kernel(func: Any, args: Any, kwargs: Any, mode: FakeTensorMode, device: torch.device) -> Any:
+def by_meta_kernel(
+    func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode, device: torch.device
+) -> object:
     """An operator on fake tensors by its `meta` kernel alone; results that are no fake tensors yet become ones."""
     with in_kernel_invocation_manager(mode):
         out = func(*args, **kwargs)
@@ -161,7 +168,6 @@ def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
 # Operators.
 
 
-Operator = torch._ops.OperatorBase  # what a dispatch mode is given: an overload, or a higher-order operator
 Overload = torch._ops.OpOverload
 
 

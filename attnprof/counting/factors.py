@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from attnprof.counting.origin import Origin, engine_node
 from attnprof.counting.storages import StorageMap, flat
-from attnprof.torch_private import current_node, next_sequence, sequence_of, storage_key
+from attnprof.torch_private import Arguments, current_node, next_sequence, sequence_of, storage_key
 
 # What adds a gradient to others, or sets it beside them, leaves it that gradient, whatever the others are made of.
 SUMS = frozenset({"add", "sub", "cat", "stack", "copy"})
@@ -78,7 +78,7 @@ class FactorOrigin(Origin):
         pasts = (self.past.get(t) or OF_INPUT for t in factors)
         return {key for past in pasts for key in past.parameters or ()}
 
-    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: Arguments, out: Any, flops: Any = None) -> None:
         self.since = next_sequence()
         given = [self.past.get(t) or OF_INPUT for t in flat(args)]
         if operator in SELECTIONS and given[0].parameters:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attnprof.torch_private import FakeTensorMode, by_meta_kernel, is_valueless
+from attnprof.torch_private import Arguments, FakeTensorMode, Keywords, Operator, by_meta_kernel, is_valueless
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ SHORT = frozenset(
 )
 
 
-def shortcut(func: Any, args: Any, kwargs: Any, mode: FakeTensorMode) -> Any:
+def shortcut(func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode) -> Any:
     """The operator's result as fake tensors, or `NotImplemented` where the general way must be taken."""
     if func not in SHORT or not _plain(args, mode) or any(isinstance(v, Tensor) for v in kwargs.values()):
         return NotImplemented

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.graph.findings import Recovered
 from attnprof.pattern.slices import Bools, Ints
-from attnprof.torch_private import DispatchMode, eager_flex, is_overload, leaves, schema
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, eager_flex, is_overload, leaves, schema
 
 SCORES = 1 << 20
 GRADIENT = 1e-12
@@ -49,7 +48,9 @@ class Choices(DispatchMode):
         super().__init__()
         self.made = self.picked = False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         read = any(_is_real(value) for value in leaves((args, kwargs)))
         gave = [value for value in leaves(out) if isinstance(value, Tensor) and not _is_real(value)]
@@ -62,7 +63,7 @@ class Choices(DispatchMode):
         return out
 
 
-def _drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+def _drops_nothing(func: Operator, args: Arguments, kwargs: Keywords) -> bool:
     """Whether an operator could drop numbers at random and is told to drop none, as fused attention is."""
     names = [argument.name for argument in schema(func).arguments]
     given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
