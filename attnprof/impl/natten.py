@@ -6,7 +6,7 @@ window is cut off there, so that the two are one under causality alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.contracts import SchemeFacts, Spec
 from attnprof.errors import Unsupported
@@ -15,6 +15,8 @@ from attnprof.shapes import Shape
 from attnprof.words import DType
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attnprof.layers.outside_kernel import KernelWork
     from attnprof.pattern import Axis, Band
 
@@ -36,7 +38,7 @@ class Natten(OutsideKernel):
             return "without causality its window moves inwards at the ends, where the scheme's is cut off"
         return None if shape.groups == shape.heads else "it takes as many KV heads as query heads"
 
-    def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
+    def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         lines = axes(spec)
         sizes = [line.kernel for line in lines], [line.dilation for line in lines], lines[0].causal
         if len(lines) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.edge_softmax import softmax_over_edges
+from attnprof.layers.function_context import FunctionContext
 from attnprof.layers.index_tables import counting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Dense
@@ -90,7 +91,7 @@ def outside(
 
 
 @outside.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+def _(q: Tensor, k: Tensor, v: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     return q.new_empty(*q.shape[:3], v.shape[-1]), q.new_empty(q.shape[:3], dtype=torch.float32)
 
 
@@ -113,17 +114,21 @@ def outside_backward(
 
 
 @outside_backward.register_fake
-def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+class _Context(FunctionContext, Protocol):
+    work: tuple[str, int, int, int, str]
+
+
+def _keep(ctx: _Context, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     q, k, v, kernel, _, flops, exp_ops, arith_ops, tile = inputs
     ctx.save_for_backward(q, k, v, *output)
     ctx.work = kernel, flops, exp_ops, arith_ops, tile
 
 
-def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _back(ctx: _Context, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     return *outside_backward(grad, *ctx.saved_tensors, *ctx.work), *[None] * 6
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Checked, Spec
 from attnprof.errors import Unsupported
+from attnprof.layers.function_context import FunctionContext
 from attnprof.layers.index_tables import counting
 from attnprof.layers.outside_kernel import Call, KernelWork, OutsideCore
 
@@ -102,7 +103,7 @@ def outside_recurrence(
 
 
 @outside_recurrence.register_fake
-def _(streams: Sequence[Tensor], kept: int, *_: Any) -> tuple[Tensor, Tensor]:
+def _(streams: Sequence[Tensor], kept: int, *_: object) -> tuple[Tensor, Tensor]:
     v = streams[VALUES]
     return torch.empty_like(v), v.new_empty(*v.shape[:3], kept)
 
@@ -123,17 +124,21 @@ def outside_recurrence_backward(
 
 
 @outside_recurrence_backward.register_fake
-def _(grad: Tensor, streams: Sequence[Tensor], *_: Any) -> list[Tensor]:
+def _(grad: Tensor, streams: Sequence[Tensor], *_: object) -> list[Tensor]:
     return [torch.empty_like(x) for x in streams]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+class _Context(FunctionContext, Protocol):
+    work: tuple[str, int, int, int, str]
+
+
+def _keep(ctx: _Context, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     streams, _, kernel, _, flops, exp_ops, arith_ops, tile = inputs
     ctx.save_for_backward(*streams, output[1])
     ctx.work = kernel, flops, exp_ops, arith_ops, tile
 
 
-def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
+def _back(ctx: _Context, grad: Tensor, _: Tensor) -> tuple[list[Tensor] | None, ...]:
     *streams, held = ctx.saved_tensors
     return outside_recurrence_backward(grad, streams, held, *ctx.work), *[None] * 7
 
