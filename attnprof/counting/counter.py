@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ class Rule:
     name: str
     kind: OperatorKind
     formula: Formula | None
-    work: Callable[[Any, Any], OperatorWork | None]
+    work: Callable[[Arguments, object], OperatorWork | None]
     workspace: Workspace | None
     factors: tuple[int, ...] = ()
     outs: frozenset[str] = frozenset()
@@ -85,7 +85,7 @@ class OperatorCounter(DispatchMode):
         self.listening: list[AbstractContextManager[None]] = []
         self.calls = 0
 
-    def short(self, func: Operator, args: Arguments, kwargs: Keywords) -> Any:
+    def short(self, func: Operator, args: Arguments, kwargs: Keywords) -> object:
         """The result by a shorter way than the general one, where there is one."""
         return NotImplemented if self.mode is None else shortcut(func, args, kwargs, self.mode)
 
@@ -123,7 +123,7 @@ class OperatorCounter(DispatchMode):
         self.listening.pop().__exit__(exc_type, exc_value, traceback)
         self.tally.core -= self.origin.misjudged()
 
-    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> None:
         for t in flat((out,)):
             self.lives.born(t)
         self.lives.reached(rule.workspace(*args, made=out, **kwargs) if rule.workspace else 0)
@@ -140,7 +140,7 @@ class OperatorCounter(DispatchMode):
         if self.watched:
             self._watch(rule, args, out)
 
-    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> Any:
+    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> int | None:
         """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
         if rule.formula is None:
             if rule.kind is OperatorKind.UNKNOWN:
@@ -157,7 +157,7 @@ class OperatorCounter(DispatchMode):
         self.tally.product(rule.name, work, core and not chooses, self.origin.name(), selection=chooses)
         return work.flops
 
-    def _watch(self, rule: Rule, args: Arguments, out: Any) -> None:
+    def _watch(self, rule: Rule, args: Arguments, out: object) -> None:
         """The most that one operator reads of each watched storage; of what it picks rows from, what it picks."""
         for at, t in enumerate(flat(args)):
             key = storage_key(t)
@@ -225,7 +225,7 @@ def learn(func: Operator) -> Rule:
     return rule
 
 
-def moved(args: Arguments, out: Any) -> int:
+def moved(args: Arguments, out: object) -> int:
     """Bytes that an operator reads and writes once, an expanded or repeated element once."""
     return sum(_distinct(t) for t in flat(args)) + sum(_distinct(t) for t in flat((out,)))
 

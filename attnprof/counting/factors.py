@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ SELECTIONS = frozenset({"index", "_unsafe_index", "index_select", "gather", "emb
 class Product:
     """One product of a backward that is written by hand, called core until its result turns up as a gradient."""
 
-    def __init__(self, flops: Any) -> None:
+    def __init__(self, flops: int) -> None:
         self.flops = flops
 
 
@@ -78,7 +78,7 @@ class FactorOrigin(Origin):
         pasts = (self.past.get(t) or OF_INPUT for t in factors)
         return {key for past in pasts for key in past.parameters or ()}
 
-    def made(self, operator: str, args: Arguments, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: Arguments, out: object, flops: int | None = None) -> None:
         self.since = next_sequence()
         given = [self.past.get(t) or OF_INPUT for t in flat(args)]
         if operator in SELECTIONS and given[0].parameters:
@@ -103,14 +103,14 @@ class FactorOrigin(Origin):
             return frozenset()
         return frozenset().union(*(past.products for past in given))
 
-    def _keep(self, out: Any, past: FactorHistory) -> None:
+    def _keep(self, out: object, past: FactorHistory) -> None:
         for t in flat((out,)):
             if past != OF_INPUT:
                 self.past.put(t, past)
             elif storage_key(t) not in self.parameters:
                 self.past.drop(t)
 
-    def misjudged(self) -> Any:
+    def misjudged(self) -> int:
         found = {
             product
             for key, parameter in self.parameters.items()

@@ -6,8 +6,9 @@ not on fake ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ NO_WINDOW = -1
 NO_MASK, TOP_LEFT = 0, 1
 
 
-def packed(ends: Any) -> bool:
+def packed(ends: Tensor | None) -> TypeGuard[Tensor]:
     """Whether sequences are packed side by side: where they end is given."""
     return isinstance(ends, Tensor) and ends.numel() > 0
 
@@ -37,10 +38,10 @@ def lengths(ends: Tensor) -> list[int] | None:
 
 def attended(
     given: SimpleNamespace,
-    work: Any,
+    work: Callable[[int, Tensor, Tensor, tiles.KernelTiles, str], OperatorWork],
     kernel: str,
-    ends: tuple[Any, Any],
-    window: tuple[Any, Any],
+    ends: tuple[Tensor | None, Tensor | None],
+    window: tuple[int | None, int | None],
     bottom_right: bool,
     token: int,
 ) -> OperatorWork | Unknowable:
@@ -57,7 +58,7 @@ def attended(
     return work(q.shape[-2], q, v, seen, kernel)
 
 
-def flash_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def flash_window(given: SimpleNamespace) -> tuple[int | None, int | None]:
     """How far a query of FlashAttention looks back and ahead, None for without end."""
     behind, ahead = (None if w in (None, NO_WINDOW) else w for w in (given.window_size_left, given.window_size_right))
     return behind, 0 if given.is_causal else ahead
@@ -77,7 +78,7 @@ def flash_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknow
     return attended(given, backward_of, "flash", ends, flash_window(given), True, 1)
 
 
-def efficient_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def efficient_window(given: SimpleNamespace) -> tuple[int | None, int | None]:
     """The same of the memory-efficient kernel; its window ends at the query."""
     behind = given.window_size - 1 if given.window_size else None
     return behind, None if given.custom_mask_type == NO_MASK else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Multiset
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Observed(OperatorCounter):
             return NotImplemented  # its own operators come here one by one
         return super().__torch_dispatch__(func, types, args, kwargs)
 
-    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> None:
         sizes = tuple(tuple(t.shape) for t in flat((out,)) if t.is_floating_point() or t.is_complex())
         if sizes:
             self.notes.operators[rule.name, sizes] += 1
@@ -80,7 +80,7 @@ class Observed(OperatorCounter):
         else:
             super()._account(rule, args, kwargs, out)
 
-    def _account_sparse(self, rule: Rule, args: Arguments, out: Any) -> None:
+    def _account_sparse(self, rule: Rule, args: Arguments, out: object) -> None:
         self.notes.sparse = True
         for t in flat((out,)):
             self.lives.born(t)
@@ -97,7 +97,7 @@ class Observed(OperatorCounter):
         self.tally.moved_bytes += moved(args, out)
 
 
-def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
+def sparse_work(rule: Rule, given: list[Tensor], out: object) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
         return _sparse_product(given[-2:])
@@ -117,7 +117,7 @@ def _sparse_product(factors: list[Tensor]) -> OperatorWork | None:
     return OperatorWork(2 * stored(sparse[0]) * across)
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _tensors(values: Iterable[object]) -> list[Tensor]:
     found = []
     for value in values:
         if isinstance(value, Tensor):
