@@ -114,7 +114,7 @@ def triton(q: Tensor, k: Tensor, v: Tensor, *_: object, out: object, **__: objec
 
 @register(aten._native_multi_head_attention, aten._triton_multi_head_attention)
 def fast_path(
-    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: object, out: Any, **__: object
+    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: object, out: object, **__: object
 ) -> OperatorWork:
     """`nn.MultiheadAttention` in inference, in one operator: four projections and the mixing, a pair of each head."""
     batch, n, m = q.shape[0], q.shape[1], k.shape[1]
@@ -142,8 +142,8 @@ def flex(
 
 @register(FLEX_BACKWARD)
 def flex_backward(
-    q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
-    block_mask: Any, *_: object, out: Any, **__: object,
+    q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: object, grad_lse: object, fw: object, joint: object,
+    block_mask: object, *_: object, out: object, **__: object,
 ) -> OperatorWork:  # fmt: skip
     """FlexAttention's backward, over the same tiles."""
     return backward_work(q, v, live_tiles(q, k, block_mask), "flex")

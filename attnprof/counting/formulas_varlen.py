@@ -23,7 +23,7 @@ NO_WINDOW = -1
 NO_MASK, TOP_LEFT = 0, 1
 
 
-def packed(ends: Any) -> bool:
+def packed(ends: object) -> bool:
     """Whether sequences are packed side by side: where they end is given."""
     return isinstance(ends, Tensor) and ends.numel() > 0
 
@@ -57,7 +57,7 @@ def attended(
     return work(q.shape[-2], q, v, seen, kernel)
 
 
-def flash_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def flash_window(given: SimpleNamespace) -> tuple[object, object]:
     """How far a query of FlashAttention looks back and ahead, None for without end."""
     behind, ahead = (None if w in (None, NO_WINDOW) else w for w in (given.window_size_left, given.window_size_right))
     return behind, 0 if given.is_causal else ahead
@@ -77,7 +77,7 @@ def flash_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknow
     return attended(given, backward_of, "flash", ends, flash_window(given), True, 1)
 
 
-def efficient_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def efficient_window(given: SimpleNamespace) -> tuple[object, object]:
     """The same of the memory-efficient kernel; its window ends at the query."""
     behind = given.window_size - 1 if given.window_size else None
     return behind, None if given.custom_mask_type == NO_MASK else 0

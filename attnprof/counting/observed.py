@@ -80,7 +80,7 @@ class Observed(OperatorCounter):
         else:
             super()._account(rule, args, kwargs, out)
 
-    def _account_sparse(self, rule: Rule, args: Arguments, out: Any) -> None:
+    def _account_sparse(self, rule: Rule, args: Arguments, out: object) -> None:
         self.notes.sparse = True
         for t in flat((out,)):
             self.lives.born(t)
@@ -97,7 +97,7 @@ class Observed(OperatorCounter):
         self.tally.moved_bytes += moved(args, out)
 
 
-def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
+def sparse_work(rule: Rule, given: list[Tensor], out: object) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
         return _sparse_product(given[-2:])

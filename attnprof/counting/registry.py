@@ -101,7 +101,7 @@ def formula_of(operator: Any) -> Formula | None:
     return found.of(operator) if isinstance(found, ByName) else found
 
 
-def _stated(operator: Any) -> Formula | None:
+def _stated(operator: object) -> Formula | None:
     return formulas.get(operator) or formulas.get(getattr(operator, "overloadpacket", None))
 
 

@@ -61,7 +61,7 @@ SHORT = frozenset(
 )
 
 
-def shortcut(func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode) -> Any:
+def shortcut(func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode) -> object:
     """The operator's result as fake tensors, or `NotImplemented` where the general way must be taken."""
     if func not in SHORT or not _plain(args, mode) or any(isinstance(v, Tensor) for v in kwargs.values()):
         return NotImplemented

@@ -133,7 +133,7 @@ class Cuda(TorchAccelerator):
 
         return torch
 
-    def _nvml(self) -> Any:
+    def _nvml(self) -> object:
         if self.nvml is not None:
             return self.nvml
         return importlib.import_module("pynvml")

@@ -44,7 +44,7 @@ class AmdSensors(Readings):
         """Other process ids that compute on it."""
         return self.read("processes", self._others)
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Name, uuid and driver version; None where it does not say, and for modes that it has not."""
         smi, handle = self.smi, self.handle
         return {

@@ -43,7 +43,7 @@ class NvmlSensors(Readings):
         found = self.read("processes", lambda: self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle))
         return None if found is None else tuple(sorted(p.pid for p in found if p.pid != os.getpid()))
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Name, uuid, driver version, persistence, ECC and MIG modes; None where it does not say."""
         nvml, handle = self.nvml, self.handle
         return {

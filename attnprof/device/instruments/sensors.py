@@ -36,7 +36,7 @@ class Sensors(Protocol):
         """Process ids that compute on it, this process left out."""
         ...
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """What it is: name, uuid, driver, persistence, ECC and MIG modes."""
         ...
 
@@ -72,7 +72,7 @@ class NullSensors:
         """None."""
         return None
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Nothing."""
         return {}
 
