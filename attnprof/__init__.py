@@ -41,7 +41,7 @@ except PackageNotFoundError:
     __version__ = "0+unknown"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Public functions are imported when first used, so that `import attnprof` stays light."""
     if name in PUBLIC:
         return getattr(importlib.import_module(f"attnprof.{PUBLIC[name]}"), name)

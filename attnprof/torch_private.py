@@ -137,7 +137,7 @@ def stored(t: Tensor) -> int:
     return t._nnz()
 
 
-def made_of(t: Any) -> list[Any]:
+def made_of(t: object) -> list[object]:
     """What a tensor that wraps others is made of, as a jagged one is; nothing of any other tensor."""
     if not dispatch.is_traceable_wrapper_subclass(t):
         return []
@@ -150,7 +150,7 @@ def is_wrapper_type(kind: type) -> bool:
     return dispatch.is_traceable_wrapper_subclass_type(kind)
 
 
-def leaves(value: Any) -> list[Any]:
+def leaves(value: object) -> list[object]:
     """What a nested structure holds, in order; structures are those that torch's pytree knows."""
     return _pytree.tree_leaves(value)
 
@@ -188,7 +188,7 @@ def has_kernel(operator: Overload, key: str) -> bool:
 
 # Autograd.
 
-current_node: Callable[[], Any] = torch._C._current_autograd_node
+current_node: Callable[[], object] = torch._C._current_autograd_node
 next_sequence: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 ENGINE = "_engine_run_backward"  # the Python function that runs every backward
 RAW = "_raw_saved_"
@@ -200,7 +200,7 @@ def sequence_of(node: Any) -> int:
     return node._sequence_nr()
 
 
-def kept_by(node: Any) -> Iterator[Any]:
+def kept_by(node: object) -> Iterator[object]:
     """What a node of the graph keeps for its backward: tensors, and lists of them, packed ones left packed.
 
     What a custom `autograd.Function` keeps on its context, and the inputs that a checkpoint keeps, are among them.
@@ -214,7 +214,7 @@ def kept_by(node: Any) -> Iterator[Any]:
         yield from vars(node).values()
 
 
-def _of_checkpoint(hook: Any) -> Iterator[Any]:
+def _of_checkpoint(hook: object) -> Iterator[object]:
     """The inputs that a checkpoint keeps, in the frame that its unpacking hook closes over."""
     cells: tuple[CellType, ...] = getattr(hook, "__closure__", None) or ()
     for cell in cells:
@@ -226,7 +226,7 @@ def _of_checkpoint(hook: Any) -> Iterator[Any]:
             yield from kept_by(saver)
 
 
-def _names(node: Any) -> tuple[str, ...]:
+def _names(node: object) -> tuple[str, ...]:
     kind = type(node)
     if kind not in _raw:
         _raw[kind] = tuple(name for name in dir(node) if name.startswith(RAW))
@@ -236,7 +236,7 @@ def _names(node: Any) -> tuple[str, ...]:
 # FlexAttention.
 
 
-def flex_operators() -> tuple[Any, Any]:
+def flex_operators() -> tuple[object, object]:
     """FlexAttention's operators as a dispatch mode sees them: forward and backward."""
     from torch._higher_order_ops.flex_attention import flex_attention, flex_attention_backward
 

@@ -96,7 +96,7 @@ def _changing(asked: Asked) -> str:
     return ""
 
 
-def _differs(old: Any, new: Any) -> bool:
+def _differs(old: object, new: object) -> bool:
     if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
         return old.shape != new.shape or not torch.equal(old, new)
     return type(old) is not type(new) or bool(old != new)

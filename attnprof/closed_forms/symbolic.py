@@ -90,7 +90,7 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
     if target.impl is not None and not implementation(target.impl).any_length:
         raise SymbolPinned(f"{target.impl} lowers the pattern for one length")
     env, size = symbolic_size("m", shape.n // UNIT)
-    length: Any = size * UNIT
+    length: object = size * UNIT
     mode = fake_mode(env)
     try:
         with mode, quiet_fakes(), without_arrays(lambda: SymbolPinned("a NumPy table is made for one length")):

@@ -18,7 +18,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load the torch half of this room only when something of it is asked for."""
     import importlib
 

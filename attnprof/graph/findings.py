@@ -82,7 +82,7 @@ def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> 
     return results
 
 
-def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, Any]:
+def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, object]:
     """The probe's part of a record."""
     return {
         "n": found.n,

@@ -42,7 +42,7 @@ class Trials:
     unread: NDArray[np.bool_]
     heads: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The variant's entry of the record: 95% intervals of the probability of full reach, and of the median share.
 
         The latter is None below six seeds.

@@ -163,7 +163,7 @@ class Remade:
         return judge(first, timed, fresh, again, self.shape.dtype, varied=varied)
 
     def _run(
-        self, pass_: Pass, weights: Mapping[str, Any] | None = None, inputs: Sequence[Tensor] = ()
+        self, pass_: Pass, weights: Mapping[str, object] | None = None, inputs: Sequence[Tensor] = ()
     ) -> tuple[Tensor, ...]:
         """What a new module leaves: with these weights on these inputs, or as it is made."""
         from attnprof.measure.integrity import kept

@@ -78,7 +78,7 @@ MODULES = (
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Names are looked up when first used: a card needs no arrays, so that reading cards does not load NumPy."""
     if name in __all__:
         for module in MODULES:

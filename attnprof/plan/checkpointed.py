@@ -21,7 +21,7 @@ class Again(nn.Module):
         super().__init__()
         self.block = block
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: object) -> object:
         return checkpoint(self.block, *inputs, use_reentrant=False)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from attnprof.words import Pass
 
 Names = Literal["", "torch", "trace"]
-Inputs = tuple[Any, ...]
+Inputs = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)

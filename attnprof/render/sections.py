@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Context = Mapping[str, Any]
+Context = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

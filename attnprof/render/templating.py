@@ -13,7 +13,7 @@ from attnprof.render import numbers, wording
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SHARED: dict[str, Any] = {
+SHARED: dict[str, object] = {
     "length": units.format_length,
     "around": numbers.around,
     "span": numbers.span,

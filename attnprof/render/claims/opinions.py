@@ -28,7 +28,7 @@ def opinions(groups: Sequence[Group]) -> list[Claim]:
 
 
 def _opinion(tool: str, by_label: dict[str, list[tuple[Series, Record, int | None]]]) -> Claim:
-    off: list[dict[str, Any]] = []
+    off: list[dict[str, object]] = []
     agreed: list[str] = []
     silent: dict[str, list[str]] = defaultdict(list)
     points: list[Evidence] = []
