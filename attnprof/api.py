@@ -99,7 +99,13 @@ def profile(
 
 
 def check(
-    thing: object, n: int = 256, *, against: object = None, claim: str | None = None, budget_s: float = 10.0, **sizes: object
+    thing: object,
+    n: int = 256,
+    *,
+    against: object = None,
+    claim: str | None = None,
+    budget_s: float = 10.0,
+    **sizes: object,
 ) -> Examination:
     """What a careful colleague would find in a target at length n; raises `Unsound` where that is a defect.
 

@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.interval import CONFIDENCE, Interval

@@ -7,7 +7,6 @@ an import, they come with attnprof's plugin.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attnprof.api import asked_of, shape_of, target, target_and_sizes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from attnprof.quantities import Quantity, Reading
 from attnprof.records import BASELINES, Point, Record, content_hash

@@ -5,7 +5,6 @@ Expansion).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import IO, Any
+from typing import IO
 
 from attnprof.errors import AttnprofError
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.targets.stack_text import LayerText, StackText

@@ -30,7 +30,9 @@ def packed(data: object) -> str:
     return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, object]:
+def payload(
+    views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]
+) -> dict[str, object]:
     """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
     series = {s.label: s for v in views for s in v.group.series}
     return {
