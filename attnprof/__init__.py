@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 PUBLIC = {
     "target": "api",
