@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+from torch.autograd.graph import Node
 from torch.utils import _python_dispatch as dispatch
 from torch.utils import _pytree
 
@@ -188,7 +189,7 @@ def has_kernel(operator: Overload, key: str) -> bool:
 
 # Autograd.
 
-current_node: Callable[[], object] = torch._C._current_autograd_node
+current_node: Callable[[], Node | None] = torch._C._current_autograd_node
 next_sequence: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 ENGINE = "_engine_run_backward"  # the Python function that runs every backward
 RAW = "_raw_saved_"

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from types import MethodWrapperType
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class Stops(TorchFunctionMode):
 def _called(func: Callable[..., object]) -> str:
     """The name of a method of tensors, or of the attribute that is read."""
     name: str = getattr(func, "__name__", "")
-    return getattr(func.__self__, "__name__", "") if name == "__get__" else name
+    return getattr(func.__self__, "__name__", "") if isinstance(func, MethodWrapperType) else name
 
 
 def look(examined: Examined) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import torch
 from attnprof.checks.examined import Asked, Examined, off
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import place_in
-from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, is_overload
 from attnprof.words import Severity
 
 DROPS = ("dropout", "bernoulli")
@@ -26,7 +26,7 @@ class RandomDraws(DispatchMode):
     def __torch_dispatch__(
         self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
     ) -> object:
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if is_overload(func) and torch.Tag.nondeterministic_seeded in func.tags:
             self.names.append(str(func))
         return func(*args, **(kwargs or {}))
 

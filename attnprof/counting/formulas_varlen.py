@@ -24,7 +24,7 @@ NO_WINDOW = -1
 NO_MASK, TOP_LEFT = 0, 1
 
 
-def packed(ends: Tensor | None) -> TypeGuard[Tensor]:
+def packed(ends: object) -> TypeGuard[Tensor]:
     """Whether sequences are packed side by side: where they end is given."""
     return isinstance(ends, Tensor) and ends.numel() > 0
 
@@ -47,10 +47,11 @@ def attended(
 ) -> OperatorWork | Unknowable:
     """The work of every sequence; `token` is the dimension of tokens in a batch that is not packed."""
     q, k, v = given.query, given.key, given.value
-    if not packed(ends[0]):
+    first, second = ends
+    if not (packed(first) and isinstance(second, Tensor)):
         seen = tiles.band(q.shape[token], k.shape[token], *window, bottom_right=bottom_right)
         return work(q.shape[0] * q.shape[-2 if token == 1 else 1], q, v, seen, kernel)
-    queries, keys = lengths(ends[0]), lengths(ends[1])
+    queries, keys = lengths(first), lengths(second)
     if queries is None or keys is None:
         return LENGTHS
     parts = [tiles.band(n, m, *window, bottom_right=bottom_right) for n, m in zip(queries, keys, strict=True)]

@@ -21,7 +21,7 @@ from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from attnprof.contracts import Steps
-from attnprof.torch_private import ENGINE, current_node, next_sequence, sequence_of
+from attnprof.torch_private import ENGINE, Arguments, current_node, next_sequence, sequence_of
 
 DISPATCH = "__torch_dispatch__"
 HERE = "attnprof.counting."
@@ -67,7 +67,7 @@ class Origin:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, operator: str, args: object, out: object, flops: int | None = None) -> None:
+    def made(self, operator: str, args: Arguments, out: object, flops: int | None = None) -> None:
         """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
 
     def given(self, tensors: Iterable[Tensor]) -> None:

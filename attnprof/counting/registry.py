@@ -98,7 +98,7 @@ def formula_of(operator: object) -> Formula | None:
     if found is None and is_overload(operator):
         operator = functional(operator)
         found = _stated(operator)
-    return found.of(operator) if isinstance(found, ByName) else found
+    return found.of(operator) if isinstance(found, ByName) and is_overload(operator) else found
 
 
 def _stated(operator: object) -> Formula | None:

@@ -6,6 +6,8 @@ A fake tensor mode resolves every operator anew for every shape, which takes mos
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -66,7 +68,7 @@ def shortcut(func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensor
     return by_meta_kernel(func, args, kwargs, mode, CPU)
 
 
-def _plain(values: object, mode: FakeTensorMode) -> bool:
+def _plain(values: Iterable[object], mode: FakeTensorMode) -> bool:
     for value in values:
         if isinstance(value, Tensor):
             if not is_valueless(value, mode, CPU):

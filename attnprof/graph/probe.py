@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.graph.findings import Recovered
 from attnprof.pattern.slices import Bools, Ints
-from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, eager_flex, is_overload, leaves, schema
+from attnprof.torch_private import (
+    Arguments,
+    DispatchMode,
+    Keywords,
+    Operator,
+    Overload,
+    eager_flex,
+    is_overload,
+    leaves,
+    schema,
+)
 
 SCORES = 1 << 20
 GRADIENT = 1e-12
@@ -54,19 +64,19 @@ class Choices(DispatchMode):
         out = func(*args, **(kwargs or {}))
         read = any(_is_real(value) for value in leaves((args, kwargs)))
         gave = [value for value in leaves(out) if isinstance(value, Tensor) and not _is_real(value)]
-        name = func.name().partition(".")[0] if is_overload(func) else ""
-        random = (
-            bool(name) and torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs)
-        )
+        name, random = "", False
+        if is_overload(func):
+            name = func.name().partition(".")[0]
+            random = torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs or {})
         self.picked |= read and bool(gave)
         self.made |= not name or random or (read and (bool(gave) or name in KINKED))
         return out
 
 
-def _drops_nothing(func: Operator, args: Arguments, kwargs: Keywords) -> bool:
+def _drops_nothing(func: Overload, args: Arguments, kwargs: Keywords) -> bool:
     """Whether an operator could drop numbers at random and is told to drop none, as fused attention is."""
     names = [argument.name for argument in schema(func).arguments]
-    given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
     return "dropout_p" in names and not given.get("dropout_p", 0.0)
 
 

@@ -117,10 +117,12 @@ class FLA(OutsideKernel):
     def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor, *gates: Tensor) -> Tensor:
         form = FORMS.get(spec.scheme.name) if spec.scheme else None
         if form is None:
-            return self.imported("ops.linear_attn").chunk_linear_attn(q, k, v, scale=1.0, normalize=True)[0]
+            plain: Tensor = self.imported("ops.linear_attn").chunk_linear_attn(q, k, v, scale=1.0, normalize=True)[0]
+            return plain
         kernel = vars(self.imported(f"ops.{form.module}"))[form.function]
         named = dict(zip(form.names, (q, k, v, *gates), strict=True))
-        return kernel(**named, **({} if form.scale is None else {"scale": form.scale}))[0]
+        mixed: Tensor = kernel(**named, **({} if form.scale is None else {"scale": form.scale}))[0]
+        return mixed
 
     def work(self, spec: Spec) -> KernelWork:
         """That of the form for each row, the last chunk whole; under gates of channels some of it goes pair by pair."""

@@ -26,7 +26,8 @@ class FlashAttn(FusedSoftmax):
     def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         band = self.band(spec)
         window = (-1, -1) if band is None else (band.before, band.after)
-        return self.imported().flash_attn_func(q, k, v, causal=spec.shape.causal, window_size=window)
+        found: Tensor = self.imported().flash_attn_func(q, k, v, causal=spec.shape.causal, window_size=window)
+        return found
 
 
 IMPLEMENTATION = FlashAttn()

@@ -42,9 +42,14 @@ class Natten(OutsideKernel):
         lines = axes(spec)
         sizes = [line.kernel for line in lines], [line.dilation for line in lines], lines[0].causal
         if len(lines) == 1:
-            return self.imported().na1d(q, k, v, kernel_size=sizes[0][0], dilation=sizes[1][0], is_causal=sizes[2])
-        grid = [x.unflatten(1, tuple(line.length for line in lines)) for x in (q, k, v)]
-        mixed = self.imported().na2d(*grid, kernel_size=tuple(sizes[0]), dilation=tuple(sizes[1]), is_causal=sizes[2])
+            row: Tensor = self.imported().na1d(
+                q, k, v, kernel_size=sizes[0][0], dilation=sizes[1][0], is_causal=sizes[2]
+            )
+            return row
+        grid = [x.reshape(len(x), *(line.length for line in lines), *x.shape[2:]) for x in (q, k, v)]
+        mixed: Tensor = self.imported().na2d(
+            *grid, kernel_size=tuple(sizes[0]), dilation=tuple(sizes[1]), is_causal=sizes[2]
+        )
         return mixed.flatten(1, 2)
 
     def work(self, spec: Spec) -> KernelWork:

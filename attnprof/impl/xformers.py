@@ -29,9 +29,9 @@ class Xformers(FusedSoftmax):
     def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         groups = k.shape[2]
         if groups < q.shape[2]:
-            q = q.unflatten(2, (groups, -1))
+            q = q.reshape(*q.shape[:2], groups, -1, q.shape[3])
             k, v = (x.unsqueeze(3).expand(-1, -1, -1, q.shape[3], -1) for x in (k, v))
-        found = self.imported("ops").memory_efficient_attention(q, k, v, attn_bias=self._bias(spec))
+        found: Tensor = self.imported("ops").memory_efficient_attention(q, k, v, attn_bias=self._bias(spec))
         return found.flatten(2, 3) if found.ndim > 4 else found
 
     def _bias(self, spec: Spec) -> object:

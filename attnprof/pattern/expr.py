@@ -121,7 +121,13 @@ class Expr:
 
     def bound(self, asarray: AsArray) -> Rule:
         """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
-        return lambda i, j: self.rule(i, j, asarray)
+
+        def read(i: Ints, j: Ints) -> Bools:
+            found = self.rule(i, j, asarray)
+            assert found is not None, "asked only of what has a rule"
+            return found
+
+        return read
 
     def declares(self, n: int) -> Globals:
         """The global tokens that the expression names as such: never guessed from what its edges come to."""

@@ -70,7 +70,7 @@ class Strided(Expr):
         return lag_rule(self, n)
 
     def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
-        same = (i - j) % self.stride == 0
+        same: Bools = (i - j) % self.stride == 0
         return same & (j <= i) if self.causal else same
 
 
@@ -209,8 +209,8 @@ class GridWindows(Expr):
 
     def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         shift = self.window - self.shift % self.window
-        row = (i // self.width + shift) // self.window == (j // self.width + shift) // self.window
-        column = (i % self.width + shift) // self.window == (j % self.width + shift) // self.window
+        row: Bools = (i // self.width + shift) // self.window == (j // self.width + shift) // self.window
+        column: Bools = (i % self.width + shift) // self.window == (j % self.width + shift) // self.window
         return row & column
 
 

@@ -160,9 +160,9 @@ class _Watch(OperatorCounter):
         super().__init__(OperatorTally(), Lifetimes(), Origin())
         self.ungrouped: dict[int, int] = {}
 
-    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> Any:
+    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> int | None:
         flops = super()._count(rule, args, kwargs, out)
-        if rule.name == "convolution_backward" and args[9] > 1 and args[10][1]:
+        if flops is not None and rule.name == "convolution_backward" and args[9] > 1 and args[10][1]:
             one = flops // asked(args[10])
             self.ungrouped[args[9]] = self.ungrouped.get(args[9], 0) + (args[9] - 1) * one
         return flops

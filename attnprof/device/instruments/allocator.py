@@ -35,7 +35,7 @@ def host_peak(steps: Sequence[Step]) -> AllocatorPeak:
     """Run the steps under torch's profiler, which sees every allocation of its CPU allocator."""
     from torch.autograd.profiler import profile
 
-    record = profile(profile_memory=True)
+    record: Any = profile(profile_memory=True)
     with _quiet():
         record.__enter__()
     try:

@@ -75,7 +75,7 @@ def nvml_names(nvml: ModuleType) -> tuple[str, ...]:
     """Names of the devices that the driver has; none without a driver, or with one too old to talk to."""
     try:
         nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        handles: list[object] = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
         return tuple(str(nvml.nvmlDeviceGetName(handle)) for handle in handles)
     except (nvml.NVMLError, nvml.NVMLLibraryMismatchError):
         return ()
@@ -83,8 +83,9 @@ def nvml_names(nvml: ModuleType) -> tuple[str, ...]:
 
 def _handle(nvml: ModuleType, wanted: str) -> object | None:
     if wanted.startswith("MIG-"):
-        return nvml.nvmlDeviceGetHandleByUUID(wanted)
-    handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        found: object = nvml.nvmlDeviceGetHandleByUUID(wanted)
+        return found
+    handles: list[object] = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
     matching = [h for h in handles if _bare(nvml.nvmlDeviceGetUUID(h)).startswith(_bare(wanted))]
     return matching[0] if len(matching) == 1 else None
 
