@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.interval import CONFIDENCE, Interval
@@ -228,7 +227,7 @@ def _of(record: Record, metric: Timing) -> Interval | None:
 def _refusals(olds: Mapping[str, Record], news: Mapping[str, Record]) -> tuple[str, ...]:
     """One sentence for each target and way of differing, of points whose like in the other run has other conditions."""
     found: dict[str, None] = {}
-    others: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    others: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for key, record in news.items():
         if key not in olds:
             other = record.point.to_json()

@@ -92,7 +92,7 @@ def drifted(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     return math.expm1(max(apart))
 
 
-def refuse_other_machine(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+def refuse_other_machine(a: Mapping[str, object], b: Mapping[str, object]) -> None:
     """Raise `AttnprofError` where the two runs say that they were measured on different machines."""
     ours, theirs = machine_of(a), machine_of(b)
     differing = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
@@ -169,7 +169,7 @@ def bounds(found: Interval) -> dict[str, float | None]:
     return {"median": found.median, "low": low, "high": high}
 
 
-def as_data(found: Comparison, metric: str) -> dict[str, Any]:
+def as_data(found: Comparison, metric: str) -> dict[str, object]:
     """The comparison as one JSON object."""
     rows = [
         {

@@ -37,7 +37,7 @@ class StackBlock(nn.Module):
         """The state of the mixer."""
         return state_of(self.mixer, n)
 
-    def prefill(self, x: Tensor) -> Any:
+    def prefill(self, x: Tensor) -> object:
         """The state of the mixer after the tokens `x [b, n, D]`."""
         if self.mixer is None or self.before_mixer is None:
             return ()
@@ -142,7 +142,7 @@ class StackState(NamedTuple):
     """The states of the layers after n tokens, bottom first."""
 
     n: int
-    states: tuple[Any, ...]
+    states: tuple[object, ...]
 
 
 class LayerSequence(nn.Module):
@@ -196,12 +196,12 @@ class LayerSequence(nn.Module):
                 part.release()
 
 
-def state_of(layer: nn.Module | None, n: int) -> Any:
+def state_of(layer: nn.Module | None, n: int) -> object:
     """The state of a layer after n tokens. Raises `Unsupported` where it has none."""
     return () if layer is None else _decoding(layer).state(n)
 
 
-def prefilled(layer: nn.Module, x: Tensor) -> Any:
+def prefilled(layer: nn.Module, x: Tensor) -> object:
     """The state of a layer after the tokens `x [b, n, D]`."""
     return _decoding(layer).prefill(x)
 
