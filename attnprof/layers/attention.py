@@ -49,6 +49,7 @@ class Attention(nn.Module):
 
     def __init__(self, shape: Shape, project: nn.Module, core: nn.Module) -> None:
         super().__init__()
+        self.made_for = shape.n
         self.project = project
         self.core = core
         self.out = nn.Linear(shape.heads * shape.d_v, shape.dim, bias=False)

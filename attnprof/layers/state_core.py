@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.chunk_scan import chunk_size, corrected, decayed, delta_state, in_chunks, summed_logs, wide
+from attnprof.layers.in_turn import in_turn
 from attnprof.shapes import Shape
 
 
@@ -27,14 +28,12 @@ class StateCore(nn.Module):
         shape = self.shape
         return wide(torch.randn(shape.batch, shape.heads, self.keys, shape.d_v, dtype=dtype_of(shape)))
 
+    @in_turn()
     def step(self, *streams: Tensor) -> tuple[Tensor, Tensor]:
         """The streams of one token more, or of several, and the state: their outputs, and the next state."""
         *streams, state = streams  # type: ignore[assignment]
-        rows = []
-        for token in zip(*(x.split(1, 2) for x in streams), strict=True):
-            row, state = self.token(state, *token)
-            rows.append(row.to(streams[2].dtype))
-        return torch.cat(rows, 2) if len(rows) > 1 else rows[0], state
+        row, state = self.token(state, *streams)
+        return row.to(streams[2].dtype), state
 
     def token(self, state: Tensor, *streams: Tensor) -> tuple[Tensor, Tensor]:
         """One token's output `[b, h, 1, d_v]`, and the next state."""

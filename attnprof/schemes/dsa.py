@@ -12,7 +12,7 @@ from attnprof.layers.attention import QKV, dtype_of, random_streams
 from attnprof.layers.chosen_keys import choice_pairs, choose_keys, read_chosen
 from attnprof.layers.decisions import decided
 from attnprof.layers.indexer import Indexer, index_scores, projection_flops
-from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache, taken
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_each, random_cache, read_with, taken
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.words import Level
@@ -55,14 +55,19 @@ class Core(nn.Module):
         return cached(k, v), cached(index[1][:, None], index[1][:, None, :, :0])
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, tuple[KVCache, KVCache]]:
-        """One token more: 2 H (d_I + 1) a past token to choose, 4 d a chosen one."""
+        """One token more, or several: 2 H (d_I + 1) a past token to choose, 4 d a chosen one."""
         q_i, k_i, weights, (cache, index) = rest
-        cache, index = appended(cache, k, v), appended(index, k_i[:, None], k_i[:, None, :, :0])
+        cache, reads = appended(cache, k, v), read_with(index, k_i[:, None], k_i[:, None, :, :0])
         with selecting():
-            scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in pieces(index)[0]], -1)
-            chosen = scores.sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
-        keys, values = taken(cache, chosen.expand(-1, k.shape[1], -1))
-        return mixed_row(q, [keys], [values]), (cache, index)
+            scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in reads.keys], -1)
+            if reads.hidden is not None:
+                scores = scores.masked_fill(reads.hidden, float("-inf"))
+            best = scores.sort(dim=-1, descending=True, stable=True)
+            chosen, hidden = (x[..., : self.topk] for x in (best.indices, best.values == float("-inf")))
+        found = taken(cache, chosen.flatten(1)[:, None].expand(-1, k.shape[1], -1))
+        keys, values = (x.unflatten(2, chosen.shape[1:]) for x in found)
+        unseen = None if reads.hidden is None else hidden[:, None, :, None]
+        return mixed_each(q, keys, values, unseen), (cache, reads.cache)
 
 
 class Projections(nn.Module):
