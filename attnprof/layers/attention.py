@@ -77,7 +77,7 @@ def decoder(core: nn.Module) -> Continues:
     if not isinstance(core, Continues):
         name = type(core).__module__.rsplit(".", 1)[-1]
         raise Unsupported(
-            f"no step token by token is written for {name}", hint="dense, sliding_window and linear have one"
+            f"no step token by token is written for {name}", hint="`attnprof list --decode` names what has one"
         )
     return core
 
