@@ -76,10 +76,10 @@ def one_step(built: Built, n: int, origin: Origin, queries: int = 1) -> tuple[Op
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
     counter = OperatorCounter(OperatorTally(), lives, origin)
-    counter.watched = {storage_key(t): 0 for t in held}
+    counter.watched = {storage_key(t) for t in held}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)
-    return counter.tally, lives, sum(counter.watched.values())
+    return counter.tally, lives, sum(counter.reads.values())
 
 
 def _rows(x: Tensor, n: int, queries: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import Attention
+from attnprof.layers.turns import turn
 from attnprof.words import Level
 
 
@@ -49,9 +50,11 @@ class LayersInOrder(nn.Sequential):
     def step(self, x: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
         """Tokens more, `x [b, r, D]`, through all layers."""
         states = []
-        for layer, kept in zip(self.each(), state, strict=True):
+        for at, (layer, kept) in enumerate(zip(self.each(), state, strict=True)):
+            turn.set(at)
             x, kept = layer.step(x, kept)
             states.append(kept)
+        turn.set(0)
         return x, tuple(states)
 
     def padded(self, x: Tensor) -> Tensor:
