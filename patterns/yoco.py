@@ -24,32 +24,32 @@ CARD = Card(
     oracle="one masked softmax a layer, over keys and values that are used again",
 )
 PARAMS = {
-    "layers": Param(
+    "total": Param(
         4,
-        "4: ours, the fewest of which two share; the released 3B model has 26 (half of each kind: Sun et al. 2024, "
-        "section 2)",
+        "4 layers in all: ours, the fewest of which two share; the released 3B model has 26 (half of each kind: Sun et "
+        "al. 2024, section 2)",
         least=2,
     ),
     "window": Param(1024, "1024: ours; the released configurations have gated retention in its place", most="n"),
 }
-EXAMPLES = ({"window": 16}, {"window": 16, "layers": 2}, {"window": 7, "layers": 6})
+EXAMPLES = ({"window": 16}, {"window": 16, "total": 2}, {"window": 7, "total": 6})
 
 
-def layers(*, layers: int) -> int:
+def layers(*, total: int) -> int:
     """Those of both halves; of an odd number the upper half has one more."""
-    return layers
+    return total
 
 
-def pattern(n: int, *, layer: int, layers: int, window: int) -> Expr:
+def pattern(n: int, *, layer: int, total: int, window: int) -> Expr:
     """A window below, all of the past above."""
-    return Band(max(window, 1) - 1) if layer % layers < layers // 2 else Dense(causal=True)
+    return Band(max(window, 1) - 1) if layer % total < total // 2 else Dense(causal=True)
 
 
-def edges(n: int, *, layer: int, layers: int, window: int) -> int:
+def edges(n: int, *, layer: int, total: int, window: int) -> int:
     """Of a window, or of the whole past."""
-    return band_pairs(n, max(window, 1) - 1) if layer % layers < layers // 2 else all_pairs(n, causal=True)
+    return band_pairs(n, max(window, 1) - 1) if layer % total < total // 2 else all_pairs(n, causal=True)
 
 
-def flops_paper(n: int, *, dim: int, layers: int, window: int) -> int:
+def flops_paper(n: int, *, dim: int, total: int, window: int) -> int:
     """4 n w D a lower layer and 4 n^2 D an upper one: O(n w) and O(n^2) (Sun et al. 2024, section 2)."""
-    return 4 * n * dim * (layers // 2 * min(max(window, 1), n) + (layers - layers // 2) * n)
+    return 4 * n * dim * (total // 2 * min(max(window, 1), n) + (total - total // 2) * n)

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Step = Callable[..., tuple[Tensor, Any]]
+TakesToken = Callable[..., tuple[Tensor, Any]]
 
 
-def in_turn(axis: int = 2, beside: int = 0) -> Callable[[Step], Step]:
+def in_turn(axis: int = 2, beside: int = 0) -> Callable[[TakesToken], TakesToken]:
     """Make `step(self, *streams, state)` take as many tokens as the streams have along `axis`, one after the other.
 
     The first `beside` of the streams are of no token, and are given to each.
     """
 
-    def taking_several(step: Step) -> Step:
+    def taking_several(step: TakesToken) -> TakesToken:
         @wraps(step)
         def several(self: Any, *given: Any) -> tuple[Tensor, Any]:
             shared, streams, state = given[:beside], given[beside:-1], given[-1]

@@ -15,7 +15,10 @@ from attnprof.shapes import Shape
 
 
 class StateCore(nn.Module):
-    """The state and the steps; what one token does to the state is a subclass's `token`."""
+    """The state and the steps; what one token does to the state is a subclass's `token`.
+
+    The scale is of the output: of a query, its rounding would stay where products of the query nearly cancel.
+    """
 
     def __init__(self, spec: Spec, keys: int, scale: float | None = None, chunk: str = "chunk") -> None:
         super().__init__()
@@ -44,8 +47,8 @@ class DecayCore(StateCore):
     """S_t = e^g_t S_(t-1) + k_t v_t^T, o_t = c q_t S_t; streams q, k, v and log gates `[b, h, n, 1 or d_k]`."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-        parts = in_chunks(self.chunk, q * self.scale, k, v, wide(g))
-        return decayed(*parts).flatten(2, 3)[:, :, : q.shape[2]]
+        mixed = decayed(*in_chunks(self.chunk, q, k, v, wide(g)))
+        return mixed.flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
         """The state after these tokens: every key as far as it has faded."""
@@ -71,9 +74,9 @@ class ConstantDecayCore(DecayCore):
         return rates[:, None, None].expand(1, -1, rows, -1)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
-        q_, k_, v_ = in_chunks(self.chunk, q * self.scale, k, v)
+        q_, k_, v_ = in_chunks(self.chunk, q, k, v)
         one = self.gates(v, q_.shape[3]).unsqueeze(2)  # one chunk's gates are those of all
-        return decayed(q_, k_, v_, one).flatten(2, 3)[:, :, : q.shape[2]]
+        return decayed(q_, k_, v_, one).flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
         """The state after these tokens."""
@@ -90,8 +93,8 @@ class DeltaCore(StateCore):
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor | None = None) -> Tensor:
-        parts = in_chunks(self.chunk, q * self.scale, k, v, beta, wide(torch.zeros_like(beta) if g is None else g))
-        return corrected(*parts).flatten(2, 3)[:, :, : q.shape[2]]
+        parts = in_chunks(self.chunk, q, k, v, beta, wide(torch.zeros_like(beta) if g is None else g))
+        return corrected(*parts).flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor | None = None) -> Tensor:
         """The state after these tokens."""

@@ -24,7 +24,7 @@ Core = _core
 
 def is_lower(spec: Spec) -> bool:
     """Whether a layer is one of the windows."""
-    layers = spec.number("layers")
+    layers = spec.number("total")
     return spec.layer % layers < layers // 2
 
 

@@ -85,7 +85,7 @@ def test_a_draft_is_one_pass_that_reads_the_state_once(name: str) -> None:
         counted.append((tally.flops, read))
     (one, read_one), (four, read_four) = counted
     assert 4 * one <= four
-    assert read_four <= state_sizes(made, shape.n)["state_bytes"]
+    assert read_four <= case.target.layers * state_sizes(made, shape.n)["state_bytes"]  # some share one layer's
     assert read_four >= read_one
 
 
