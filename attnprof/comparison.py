@@ -29,7 +29,7 @@ UNFIT = {
     "cold": "it was not warm",
     "short": "it is shorter than 1 ms",
     "below_floor": "too few samples",
-    "multimodal": "its samples fall into two groups",
+    "multimodal": "its samples fall into groups",
 }
 LEAST = 0.05  # the factor, less 1, within which two runs are the same however quiet the machine
 

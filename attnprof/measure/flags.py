@@ -20,7 +20,7 @@ FLAGS = {
     "not_repeatable": "two runs alike do not give the same output, so that none could be held against another",
     "unchecked": "there was no memory left to hold the output of a timed run against that of another module",
     "page_faults": "the kernel handed out memory while it was timed, which took a good part of the time",
-    "multimodal": "its samples fall into two groups",
+    "multimodal": "the samples of a process fall into groups, by Hartigan's dip test: more than one thing was timed",
     "other_sweep": "another sweep was measuring on this machine",
     "energy_short": "energy was read over less than a second, in which its counter hardly ticks",
     "throttled": "the device held its clocks back",
