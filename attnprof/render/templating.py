@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprof import units
+from attnprof import flags, units
 from attnprof.locate import shipped
 from attnprof.render import numbers, wording
 
@@ -32,6 +32,8 @@ SHARED: dict[str, object] = {
     "interval": numbers.interval,
     "state_word": wording.state_word,
     "state_glyph": wording.state_glyph,
+    "flag_phrase": flags.phrase,
+    "flag_phrases": flags.phrases,
 }
 
 
