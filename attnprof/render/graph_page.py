@@ -13,7 +13,7 @@ from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
 from attnprof.render.layout.reaching import Reaching, reach_frame
-from attnprof.render.palette import OTHER, Style, families, palette
+from attnprof.render.palette import distinct
 from attnprof.render.pictures import data_uri
 
 MOST_FRAMES = 16
@@ -41,7 +41,7 @@ def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[s
     context = {
         "header": {"command": None, **header},
         "frames": [Markup(svg(frame)) for frame in frames_of],
-        "styles": _styles(found),
+        "styles": distinct(len(found)),
         "targets": [section(facts, views, f"g{k}") for k, (facts, views) in enumerate(found)],
         "css": Markup(css),
         "script": Markup((templating.templates() / "graph.js").read_text(encoding="utf-8")),
@@ -49,20 +49,10 @@ def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[s
     return templating.html().get_template("graph.html.j2").render(context)
 
 
-def _styles(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Style]:
-    """A hue and a marker for each target: here a hue tells targets apart, not families."""
-    hues = [family for key, family in families().items() if key != OTHER]
-    markers = palette()["markers"]
-    return [
-        Style(k, OTHER, markers[k % len(markers)], hues[k % len(hues)]["light"], hues[k % len(hues)]["dark"])
-        for k in range(len(found))
-    ]
-
-
 def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
     """The reach of every target, with the bounds of what was sampled or bounded."""
     made = []
-    for style, (facts, _) in zip(_styles(found), found, strict=True):
+    for style, (facts, _) in zip(distinct(len(found)), found, strict=True):
         shares = [(int(e["layer"]), float(e["share"])) for e in facts["reach"]]
         ends = [(int(e["layer"]), e["low"], e["high"]) for e in facts["reach"] if e.get("low") is not None]
         bounds = [(k, float(low), float(high)) for k, low, high in ends if high is not None]
