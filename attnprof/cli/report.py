@@ -41,7 +41,7 @@ OF_RUNS = ("paper", "venue", "schemes", "panels", "length", "figure", "pass_", "
 @click.option("--anonymous", is_flag=True, help="Leave out host, user, paths, device identifiers and the command.")
 @click.option("--static", is_flag=True, help="A page without plotly: 2 MB smaller, its figures open in nothing else.")
 @CAUSAL
-@click.option("--lengths", default="1k-1m", show_default=True, help="Of models: 1k-1m (doubling), 8k,128k; 1k = 1024.")
+@click.option("--lengths", help="Of models: 8k,128k; 1k = 1024. Default: 1k-1m, with a stack 2k-512k:x4.")
 @click.option("--memory", default="h100", show_default=True, help="Of models: 80GB, 80GiB, or an accelerator.")
 @click.option("--dtype", help="Of models: precision of what is computed. Default: bf16.")
 @click.option("--weights-dtype", help="Of models: precision of the weights: bf16, fp8, mxfp4, ... Default: --dtype.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attnprof.render.subjects.model_subject import ModelSubject, PageAsk
 
 FILE = "models.html"
+USUAL, USUAL_OF_STACKS = "1k-1m", "2k-512k:x4"  # each length of a stack is counted three times, a second each
 
 
 def page(named: Sequence[str], folders: Sequence[Path], options: Mapping[str, Any]) -> int:
@@ -44,7 +45,7 @@ def page(named: Sequence[str], folders: Sequence[Path], options: Mapping[str, An
     from attnprof.render.claims.told import plain, said
     from attnprof.render.model_page import usual, write_model_page
 
-    ask = _asked(options)
+    ask = _asked(options, USUAL_OF_STACKS if any(not is_model(name) for name in named) else USUAL)
     subjects = _subjects(list(dict.fromkeys(named)), ask)
     path = options["out"] or Path(FILE)
     path = path / FILE if path.is_dir() else path
@@ -82,13 +83,13 @@ def _refuse_neither(name: str) -> None:
     )
 
 
-def _asked(options: Mapping[str, Any]) -> PageAsk:
+def _asked(options: Mapping[str, Any], usual: str) -> PageAsk:
     from attnprof.render.subjects.model_subject import PageAsk
 
     dtype = precision(options["dtype"] or "bfloat16")
     known = options["memory"].lower() in {entry.name for entry in TABLE}
     return PageAsk(
-        lengths=parse_lengths(options["lengths"]),
+        lengths=parse_lengths(options["lengths"] or usual),
         memory=memory_of(options["memory"]),
         card=accelerator(options["memory"]) if known else None,
         dtype=dtype,
@@ -100,12 +101,13 @@ def _asked(options: Mapping[str, Any]) -> PageAsk:
 
 def _memory(text: str, ask: PageAsk) -> str:
     size = format_bytes(ask.memory)
-    return f"{text.lower()} ({size})" if ask.card else size
+    return f"{size} ({text.lower()})" if ask.card else size
 
 
 def _subjects(named: Sequence[str], ask: PageAsk) -> list[ModelSubject]:
     """The subjects in the order of their names: models read, stacks counted."""
     from attnprof.render.subjects.configured_model import configured_model
+    from attnprof.render.subjects.model_subject import distinguished_subjects
 
     found = {name: configured_model(model_named(name), ask) for name in named if is_model(name)}
     stacks = [name for name in named if name not in found]
@@ -118,7 +120,7 @@ def _subjects(named: Sequence[str], ask: PageAsk) -> list[ModelSubject]:
         )
         with counting_bar() as watch:
             found |= dict(zip(stacks, layered_models(targets, ask, watch), strict=True))
-    return [found[name] for name in named]
+    return distinguished_subjects([found[name] for name in named])
 
 
 def _stack(name: str) -> LayeredTarget:

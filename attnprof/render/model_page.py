@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.locate import shipped
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.claims import of_models
@@ -80,9 +79,9 @@ def model_page(subjects: Sequence[ModelSubject], header: Mapping[str, Any]) -> s
         "share_rules": {p: [_rule(d, lengths) for d in figures.share(p)] for p in PASSES},
         "reach": [_drawn(d) for d in figures.reach()],
         "at": state_of_cell,
-        "data": _markup(_data(entries, lengths, now, rows(subjects))),
-        "css": _style("figure.css", "page.css", "model.css"),
-        "script": _markup((templating.templates() / "model.js").read_text(encoding="utf-8")),
+        "data": templating.safe(_data(entries, lengths, now, rows(subjects))),
+        "css": templating.style("figure.css", "page.css", "model.css"),
+        "script": templating.script("model.js"),
     }
     return templating.html().get_template("model.html.j2").render(context)
 
@@ -97,14 +96,14 @@ def _entry(figures: ModelFigures, subject: ModelSubject, kept: Display | None, h
     made = cells(subject, figures.lengths)
     return ModelEntry(
         subject,
-        {key: {at: _markup(text) for at, text in cell.items()} for key, cell in made.items()},
+        {key: {at: templating.safe(text) for at, text in cell.items()} for key, cell in made.items()},
         [_drawn(d) for d in figures.strip(subject)],
         {p: [_drawn(d) for d in drawn if d is not None] for p, drawn in parts.items()},
         None if kept is None else _drawn(kept),
         "" if kept is None else _rule(kept, figures.lengths),
-        _markup(markup(of_models.made_of(subject))),
-        _markup(markup(of_models.seen(subject))),
-        _markup(markup(of_models.fitting(subject, header.get("memory", ""), header.get("weights", "")))),
+        templating.safe(markup(of_models.made_of(subject))),
+        templating.safe(markup(of_models.seen(subject))),
+        templating.safe(markup(of_models.fitting(subject, header.get("memory", ""), header.get("weights", "")))),
         {p: passes_at(subject, p) for p in PASSES},
     )
 
@@ -115,18 +114,7 @@ def _rule(drawn: Display, lengths: Sequence[int]) -> str:
 
 
 def _drawn(drawn: Display) -> Any:
-    return _markup(svg(drawn))
-
-
-def _markup(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _style(*names: str) -> Any:
-    folder = shipped("reports") / "style"
-    return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
+    return templating.safe(svg(drawn))
 
 
 def _data(

@@ -72,6 +72,14 @@ def family_of(target: str, card: Mapping[str, Any] | None) -> str:
     return next((key for name, key in sorted(parts, key=lambda p: -len(p[0])) if name in kind), OTHER)
 
 
+def family_of_scheme(name: str) -> str:
+    """The family of a scheme of the catalogue; `other` of any other name."""
+    from attnprof.targets import catalog
+
+    known = name in catalog.names()
+    return family_of(name, {"survey_class": catalog.entry(name).card.survey_class}) if known else OTHER
+
+
 def styles(series: Iterable[Series], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Style]:
     """A style for each label: the family's hue, and a marker by place among the family's labels."""
     by_label = {s.label: s for s in series}

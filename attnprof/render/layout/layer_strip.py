@@ -49,7 +49,7 @@ class FoldedRun:
 
 
 def folded(order: Sequence[int]) -> list[FoldedRun]:
-    """The kinds of layers, bottom first, folded: from each place on the shortest period that covers most of the rest."""
+    """The kinds of layers, bottom first, folded: from each place on the shortest period that covers most."""
     found, at = [], 0
     while at < len(order):
         size, times = max(
@@ -109,7 +109,7 @@ def layer_strip(
     for at, (kind, _) in enumerate(drawn):
         left, right = at * cell, (at + 1) * cell - gap
         strokes += _cell(kinds[kind], kind in lower, left, right, top, hues)
-    bottom = top + HIGH + 2 + LOW
+    bottom = top + HIGH + (0.0 if all(kind.bare for kind in kinds) else 2 + LOW)
     ticks = notes or [(k - 1, k, str(k)) for k in _numbered(len(drawn), cell, size)]
     texts += [
         Caption(round((a + b) * cell / 2, 1), bottom + size * 0.8, text, Lettering.TICK, Anchor.MIDDLE, size * 0.95)

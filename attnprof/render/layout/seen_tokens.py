@@ -22,12 +22,14 @@ LEFT, HEAD, FOOT = 54.0, 26.0, 22.0
 class SeenCurve:
     """One model: after each layer the tokens that a late one sees at most, None for all of them.
 
-    `direct` is the first layer after which all of them are read without a state between; the line is dashed until it.
+    `whole` is the first layer after which it sees all, `direct` the first at which no state of a fixed size stands
+    between; the line is dashed from one to the other.
     """
 
     label: str
     style: Style
     tokens: Sequence[int | None]
+    whole: int | None = None
     direct: int | None = None
 
 
@@ -50,14 +52,13 @@ def seen_frame(curves: Sequence[SeenCurve], most: int, width: float, height: flo
         places = [
             (round(x.at(math.log2(1 + k)), 1), round(y.at(high if t is None else t), 1)) for k, t in enumerate(seen)
         ]
-        whole = next((k for k, t in enumerate(seen) if t is None), None)
-        solid = len(places) if whole is None or curve.direct == whole else whole + 1
+        solid = len(places) if curve.whole is None or curve.direct == curve.whole else curve.whole + 1
         strokes.append(Stroke(tuple(_steps(places[:solid])), Role.LINE, curve.style.index))
         until = curve.direct or len(places) - 1
         if solid < len(places):
             strokes.append(Stroke((places[solid - 1], places[until]), Role.DASHED, curve.style.index))
             strokes.append(Stroke(tuple(places[until:]), Role.LINE, curve.style.index))
-        last = places[len(seen) - 1 if whole is None else whole]
+        last = places[curve.whole or len(seen) - 1]
         dots.append(Dot(*last, 3.2, PointState.COUNTED, curve.style.index, curve.style.marker))
     texts: list[Caption] = [*ticks, *ticks_below(x, height - FOOT, size)]
     texts.append(Caption(4, size * 0.6, "tokens that a late one sees, after k layers", Lettering.TITLE, size=size))

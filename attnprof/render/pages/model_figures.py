@@ -15,7 +15,7 @@ from attnprof.render.layout.seen_tokens import SeenCurve, seen_frame
 from attnprof.render.layout.stacked import StackedPart, room_of, stacked
 from attnprof.render.palette import Style, distinct, hues
 from attnprof.render.subjects.model_subject import CostPart, ModelSubject
-from attnprof.units import format_count
+from attnprof.units import format_count, format_length
 
 FAMILIES_FROM, ENGINES_FROM = 100, 200
 FIRST = (PanelBox(820, 400, size=12), PanelBox(358, 300))
@@ -135,9 +135,10 @@ class ModelFigures:
         """Tokens seen after each layer, all models in one frame, wide and narrow."""
         curves = [
             SeenCurve(
-                s.label,
+                s.label if not s.seen_at else f"{s.label}, n = {format_length(s.seen_at)}",
                 style,
                 [t.tokens if t.tokens or not s.seen_at else s.seen_at for t in s.seen],
+                s.sees_all(),
                 s.sees_all(directly=True),
             )
             for s, style in zip(self.subjects, self.models, strict=True)

@@ -52,6 +52,7 @@ def configured_model(named: NamedModel, ask: PageAsk) -> ModelSubject:
         reasons["limit"] = f"{error.message} ({error.hint})" if error.hint else error.message
     return ModelSubject(
         name=model.name,
+        short=model.name.removeprefix("hf:"),
         source=named.source,
         kinds=tuple(_kind(group) for group in model.groups),
         work={(entry["pass"], entry["n"]): _work(entry) for entry in cost["flops"]},

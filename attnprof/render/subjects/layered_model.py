@@ -7,24 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.graph.analysis import Request, analyze
+from attnprof.graph.analysis import Request, shape_of, subject_of
+from attnprof.graph.stack_facts import reached_layers
 from attnprof.layered_target import LayeredTarget, StackGroup
 from attnprof.locate import shipped
 from attnprof.models.reached import SeenTokens
+from attnprof.naming import is_stack_text, short_name
 from attnprof.plan.count_cache import CountCache, code_hash
 from attnprof.plan.count_service import CountService, CountTask, ShareWatch
 from attnprof.plan.ours import is_of_catalogue
-from attnprof.render.layout.layer_strip import StripKind
-from attnprof.render.palette import OTHER, family_of
+from attnprof.render.layout.layer_strip import StripKind, folded
+from attnprof.render.palette import family_of_scheme
 from attnprof.render.subjects.configured_model import ffn_words
 from attnprof.render.subjects.model_subject import CostPart, EqualLayers, KeptBytes, ModelSubject, PageAsk, PassWork
 from attnprof.shapes import Shape, checked
-from attnprof.targets import catalog
 from attnprof.usercode import fitted
 from attnprof.words import DType, FfnKind, Level, Pass
 
 PASS_OF: Mapping[str, Pass] = {"prefill": Pass.FORWARD, "train": Pass.TRAIN, "decode": Pass.DECODE}
-LONGEST_GRAPH = 16384
+LONGEST_GRAPH = 8192
+LONGEST_NAME = 36
 OF_CONFIGS = "read from a model's config, which a stack has none of"
 
 
@@ -52,7 +54,7 @@ def layered_model(target: LayeredTarget, ask: PageAsk, service: CountService) ->
         "frameworks": f"frameworks' formulas are {OF_CONFIGS}",
     }
     reasons |= {name: answer["why"] for (name, _), answer in answers.items() if answer.get("why")}
-    reasons["limit"] = f'attnprof limit "{target.name}" --memory counts what fits, pass by pass'
+    reasons["limit"] = f'attnprof limit "{target.name}" --memory {ask.memory} counts what fits, one pass at a time'
     params = [part["param_bytes"] for part in (*first["groups"], *first["ends"])]
     known = None if None in params else sum(params) // shape.dtype.bytes
     seen, at, why = _seen(target, min(max(ask.lengths), LONGEST_GRAPH))
@@ -60,7 +62,8 @@ def layered_model(target: LayeredTarget, ask: PageAsk, service: CountService) ->
         reasons["seen"] = why
     return ModelSubject(
         name=target.name,
-        source="the text of the stack" if not target.files else "its text and the files it names",
+        short=_short(target),
+        source="the text of the stack" if is_stack_text(target.name) else f"the file {target.name}",
         kinds=tuple(_kind(group, row, shape) for group, row in zip(target.groups(shape), first["groups"], strict=True)),
         work={at: made for at, answer in answers.items() if (made := _work(answer, at)) is not None},
         kept=_kept(answers, ask.lengths),
@@ -70,6 +73,19 @@ def layered_model(target: LayeredTarget, ask: PageAsk, service: CountService) ->
         active=_active(known, first["groups"], shape),
         reasons=reasons,
     )
+
+
+def _short(target: LayeredTarget) -> str:
+    """A name for figures: the schemes of the layers, repeats folded, without their settings; or that of the file."""
+    if not is_stack_text(target.name):
+        return short_name(target.name)
+    at = {layer: group for group in target.groups(Shape(LONGEST_GRAPH)) for layer in group.layers}
+    names = [group.mixer.name if (group := at[layer]).mixer else "FFN" for layer in sorted(at)]
+    kinds = list(dict.fromkeys(names))
+    runs = folded([kinds.index(name) for name in names])
+    texts = [" + ".join(f"{count} {kinds[kind]}" for count, kind in run.period) for run in runs]
+    parts = [f"{run.times} ({text})" if run.times > 1 else text for run, text in zip(runs, texts, strict=True)]
+    return " + ".join(parts if sum(map(len, parts)) <= LONGEST_NAME else [parts[0], "…"])
 
 
 def _work(answer: Mapping[str, Any], at: tuple[str, int]) -> PassWork | None:
@@ -124,7 +140,7 @@ def _kind(group: StackGroup, row: Mapping[str, Any], shape: Shape) -> EqualLayer
     ffn, mixer = group.ffn, group.mixer
     strip = StripKind(
         label=group.label if mixer else "",
-        families=(_family(mixer.name),) if mixer else (),
+        families=(family_of_scheme(mixer.name),) if mixer else (),
         experts=f"{ffn['active']} of {ffn['experts']}" if ffn.get("experts") else "",
         bare=ffn.get("kind") == FfnKind.NONE,
         shares_kv=group.shares_kv,
@@ -136,16 +152,12 @@ def _kind(group: StackGroup, row: Mapping[str, Any], shape: Shape) -> EqualLayer
     return EqualLayers(strip, group.layers, sizes, ffn_words(ffn), None if held is None else held // shape.dtype.bytes)
 
 
-def _family(name: str) -> str:
-    if name not in catalog.names():
-        return OTHER
-    return family_of(name, {"survey_class": catalog.entry(name).card.survey_class})
-
-
 def _seen(target: LayeredTarget, n: int) -> tuple[tuple[SeenTokens, ...], int | None, str]:
     """What a token sees at most after each layer of the graph, None where all of n; the n, or why there is no graph."""
     try:
-        layers = analyze(target, Request(n=n, seeds=0)).facts["stack"]["layers"]
+        shape = shape_of(target, Request(n=n))
+        ask = Request(n=n, layers=target.graph(shape).layers)
+        layers = reached_layers(target, shape, subject_of(target, shape, ask))
     except AttnprofError as error:
         return (), None, error.message
     found = [
@@ -158,5 +170,9 @@ def layered_models(targets: Sequence[LayeredTarget], ask: PageAsk, watch: ShareW
     """The subjects of several stacks: counted by as many processes as help, remembered for the next time."""
     files = sorted(shipped("patterns").glob("*.py"))
     with contextlib.closing(CountService(CountCache(code_hash(files)))) as service:
-        service.prepare([task for target in targets for task in layered_tasks(target, ask).values()], watch)
+        tasks = [task for target in targets for task in layered_tasks(target, ask).values()]
+        service.prepare(tasks, watch)
+        for done, task in enumerate(tasks, start=1):
+            service.answer(task)
+            watch(done, len(tasks))
         return [layered_model(target, ask, service) for target in targets]

@@ -6,7 +6,7 @@ Every figure is one of their answers, or a sum of them; nothing is counted here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -126,7 +126,7 @@ class FfnPassing:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSubject:
-    """One model or stack of a page. `work` by pass and length, `reasons` by what is missing.
+    """One model or stack of a page. `work` by pass and length, `reasons` by what is missing; `short`: in figures.
 
     `seen` after each layer is that of any length, or of the one length `seen_at`, of which "all" is all.
     `limit` and `bounds` are those of `limit --json`, `frameworks` the rows of `audit --frameworks --json` by length.
@@ -134,6 +134,7 @@ class ModelSubject:
 
     name: str
     source: str
+    short: str
     kinds: tuple[EqualLayers, ...]
     work: Mapping[tuple[str, int], PassWork]
     kept: Mapping[int, KeptBytes]
@@ -162,7 +163,7 @@ class ModelSubject:
     @property
     def label(self) -> str:
         """Its name in a figure."""
-        return self.name.removeprefix("hf:")
+        return self.short
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -194,3 +195,12 @@ class ModelSubject:
             low=max((n for n, passed in found.items() if not passed), default=None),
             high=min((n for n, passed in found.items() if passed), default=None),
         )
+
+
+def distinguished_subjects(subjects: Sequence[ModelSubject]) -> list[ModelSubject]:
+    """The subjects, those whose short names are the same numbered."""
+    names = [s.short for s in subjects]
+    return [
+        s if names.count(s.short) == 1 else replace(s, short=f"{s.short} #{names[: k + 1].count(s.short)}")
+        for k, s in enumerate(subjects)
+    ]
