@@ -31,7 +31,7 @@ class Interval:
     def of(cls, samples: Iterable[float]) -> Self:
         """One round: the median, its distribution-free 95% interval by binomial order statistics (Conover 1999, 3.2).
 
-        With fewer than 6 samples it is their range, for which `coverage` says less. Raises where there is no sample.
+        With fewer than 6 samples it is their range, which covers less. Raises where there is no sample.
         """
         raw = tuple(samples)
         if not raw:
@@ -48,11 +48,6 @@ class Interval:
     def half_width(self) -> float:
         """Half the interval's width, relative to the median."""
         return (self.high - self.low) / 2 / self.median if self.median > 0 else 0.0
-
-
-def coverage(count: int) -> float:
-    """The probability with which `Interval.of` so many independent samples covers the median: 0.75 for 3."""
-    return 1 - 2 * _tail(count, _rank(count) - 1) if count else 0.0
 
 
 def _rank(count: int) -> int:

@@ -153,8 +153,6 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 
 PANELS: tuple[Quantity, ...] = (WALL, FLOPS, PEAK, SAVED, ENERGY)
-DECODE_PANELS: tuple[Quantity, ...] = (WALL, FLOPS, STATE, READS, ENERGY)
-COMPARED: tuple[Quantity, ...] = (WALL, PEAK, FLOPS, ENERGY)
 TABULATED: tuple[Quantity, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from attnprof import stats
 from attnprof.errors import AttnprofError
-from attnprof.interval import Interval, coverage
+from attnprof.interval import Interval
 from attnprof.stats import exponent, interval, local_exponents, noise, over_rounds
 
 NS = (1024, 2048, 4096, 8192, 16384)
@@ -22,9 +23,15 @@ def test_the_interval_uses_the_order_statistics_of_the_binomial_table(count: int
     assert (found.low, found.high) == (rank, count + 1 - rank)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 0), (2, 0.5), (3, 0.75), (6, 0.96875)])
+def coverage(count: int) -> float:
+    """The probability with which the interval of so many independent samples covers the median."""
+    rank = interval(range(1, count + 1)).low
+    return float(1 - 2 * binom.cdf(rank - 1, count, 0.5))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 0), (2, 0.5), (3, 0.75), (6, 0.96875)])
 def test_coverage_says_what_few_samples_are_worth(count: int, expected: float) -> None:
-    assert coverage(count) == expected
+    assert coverage(count) == pytest.approx(expected)
 
 
 @given(st.integers(6, 300))
