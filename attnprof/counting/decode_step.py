@@ -12,7 +12,9 @@ from attnprof.counting.origin import Origin
 from attnprof.counting.storages import Lifetimes, unique_bytes
 from attnprof.counting.tally import OperatorTally
 from attnprof.errors import Unsupported
+from attnprof.layers.cached_steps import DecodesByCache
 from attnprof.layers.outputs import tensors_in
+from attnprof.layers.tokens import tokens_of
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.torch_private import storage_key
@@ -31,6 +33,13 @@ def state_sizes(built: Built, n: int) -> dict[str, int]:
     with built.within, torch.no_grad():
         now, later = (unique_bytes(tensors_in(built.module.state(length))) for length in (n, n + 1))
     return {"state_bytes": now, "state_growth_bytes": later - now}
+
+
+def stated_sizes(built: Built, n: int) -> dict[str, int]:
+    """`state_sizes` where a state takes no run of the module. Raises `Unsupported` otherwise."""
+    if isinstance(built.module, DecodesByCache):
+        raise Unsupported("its state is a cache that a whole forward fills: ask for --pass decode")
+    return state_sizes(built, n)
 
 
 def refuse_decoding(target: Target, shape: Shape) -> None:
@@ -62,14 +71,15 @@ def stated_state(target: Target, shape: Shape) -> Cost | None:
 
 def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
     """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
-    tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
+    inputs = [x.detach() for x in built.inputs if isinstance(x, Tensor)]
+    tokens = [x.contiguous() for x in tokens_of(inputs, n)]
     assert isinstance(built.module, Decodes)
     state = built.module.state(n)
-    held = tensors_in(state)
-    lives = Lifetimes()
-    lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
+    lives, let_go = Lifetimes(), [0]
+    lives.before([*built.module.parameters(), *built.module.buffers(), *tokens])
     counter = OperatorCounter(OperatorTally(), lives, origin)
-    counter.watched = {storage_key(t): 0 for t in held}
+    lives.handed(tensors_in(state), lambda key: let_go.append(counter.watched.pop(key, 0)))
+    counter.watched = {storage_key(t): 0 for t in tensors_in(state)}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)
-    return counter.tally, lives, sum(counter.watched.values())
+    return counter.tally, lives, sum(counter.watched.values()) + sum(let_go)
