@@ -18,6 +18,7 @@ from attnprof.layers.tokens import tokens_of
 from attnprof.records import Cost
 from attnprof.shapes import Shape
 from attnprof.torch_private import storage_key
+from attnprof.usercode import UserCode
 from attnprof.words import Level
 
 OF_BLOCKS = "a stack of blocks has no decoding step here"
@@ -49,6 +50,13 @@ def refuse_decoding(target: Target, shape: Shape) -> None:
             "decoding is one token more of one sequence, which has no second length m",
             hint="leave out --keys: the length of the state is n",
         )
+    if shape.drafts > 1 and not isinstance(target, UserCode):
+        raise Unsupported(
+            f"the step of {target.name} takes one token, not {shape.drafts}",
+            hint="--drafts is of a model (hf:...), and of code that takes a cache",
+        )
+    if shape.drafts > shape.n:
+        raise Unsupported(f"{shape.drafts} drafts are more than the {shape.n} tokens that they follow")
     if isinstance(target, SchemeTarget) and shape.level == Level.BLOCK:
         raise Unsupported(OF_BLOCKS, hint="--level attention: the step and the state of one layer")
 
@@ -69,10 +77,19 @@ def stated_state(target: Target, shape: Shape) -> Cost | None:
     )
 
 
-def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
-    """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
+def one_step(built: Built, shape: Shape, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
+    """A step against the state of n tokens: what it computes and allocates, and the bytes of the state that it reads.
+
+    It takes one token, or as many as there are drafts.
+    """
+    n = shape.n
+    if shape.drafts > 1 and isinstance(built.module, DecodesByCache) and not built.module.makes_its_mask:
+        raise Unsupported(
+            f"{type(built.module).__name__} is given no mask, without which {shape.drafts} tokens misread a cache",
+            hint="--drafts of its whole model, which makes one",
+        )
     inputs = [x.detach() for x in built.inputs if isinstance(x, Tensor)]
-    tokens = [x.contiguous() for x in tokens_of(inputs, n)]
+    tokens = [x.contiguous() for x in tokens_of(inputs, n, slice(-shape.drafts, None))]
     assert isinstance(built.module, Decodes)
     state = built.module.state(n)
     lives, let_go = Lifetimes(), [0]

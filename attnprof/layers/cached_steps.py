@@ -15,12 +15,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from attnprof.contracts import Steps
-from attnprof.errors import AttnprofError, Unsupported, out_of_memory
+from attnprof.errors import Unsupported
 from attnprof.layers.outputs import first_output, tensors_in
+from attnprof.layers.tokens import tokens_of
 from attnprof.torch_private import structure
 
 CACHES, CONFIGS = "transformers.cache_utils", "transformers.configuration_utils"
+MODELS = "transformers.modeling_utils"
 PAST = ("past_key_values", "past_key_value", "cache", "layer_past", "cache_params")
+WRONG_KIND = (TypeError, AttributeError, LookupError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +72,21 @@ class DecodesByCache:
 
     cache_use: CacheUse
 
+    @property
+    def makes_its_mask(self) -> bool:
+        """Whether it is a whole model, which masks; a layer alone is given no mask, as one token needs none."""
+        return isinstance(self, vars(sys.modules[MODELS])["PreTrainedModel"])
+
     def state(self, n: int) -> CacheState:
-        """A cache that holds n random tokens."""
-        return self.prefill(*self.cache_use.draw(n))
+        """A cache that holds n random tokens, the last of which came by a step.
+
+        After a prefill a window may still be a view of all its tokens; a step leaves what it goes on with.
+        """
+        drawn = self.cache_use.draw(n)
+        if n == 1:
+            return self.prefill(*drawn)
+        state = self.prefill(*tokens_of(drawn, n, slice(0, -1)))
+        return self.step(*tokens_of(drawn, n), state)[1]
 
     def prefill(self, *streams: Tensor) -> CacheState:
         """A cache that holds these tokens. Raises `Unsupported` where the module keeps nothing in one."""
@@ -79,11 +94,7 @@ class DecodesByCache:
         cache, past = _new_cache(self), self.cache_use.past
         try:
             self.cache_use.run(self, streams, cache)
-        except (AttnprofError, MemoryError):
-            raise
-        except Exception as error:  # a parameter of that name that takes something else
-            if out_of_memory(error):
-                raise
+        except WRONG_KIND as error:  # a parameter of that name that takes something else
             said = (str(error).strip().splitlines() or [""])[0]
             raise Unsupported(
                 f"its {past} takes no DynamicCache: {type(error).__name__}: {said}",

@@ -44,6 +44,8 @@ HEADINGS = {"Attention classes and layers": CLASSES, "Models and blocks": MODELS
 HEAD = "| what is typed after the command | causality | what `check` finds |\n|---|---|---|"
 N, GRAPH_N = 64, 32
 PEAK_OFF = 0.01
+PEAK_OFF_UNKNOWN = 0.2  # where a kernel's workspace is flagged as unknown: a convolution's copies in its backward
+NUMBERS = (16, 32, 48, 64)  # bytes: Python's numbers, which torch keeps as tensors, are not counted
 PASSES = (Pass.FORWARD, Pass.TRAIN)
 
 
@@ -110,22 +112,22 @@ def _against_oracles(public: PublicClass, table: dict[str, Any]) -> list[str]:
     target, shape = public.target(), public.shape(N)
     build, inputs = partial(target.build, shape), partial(target.inputs, shape)
     wrong = []
+    module, given = build().eval(), inputs()
     with slow_path(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        build().eval()(*inputs())
+        module(*given)
     ours, theirs = table["forward"]["flops_executed"], counter.get_total_flops() + public.flops_beside
     if not ours == theirs > 0:
         wrong.append(f"FLOPs: {ours:,} counted, {theirs:,} of FlopCounterMode")
-    held = saved_by_hooks(build().train(), inputs())
-    if table["train"]["saved_bytes"] != held:
-        wrong.append(f"saved: {table['train']['saved_bytes']:,} B counted, {held:,} by hooks")
-    with slow_path():
-        for pass_ in PASSES:
-            peak, real = (
-                table[pass_.value]["peak_bytes"],
-                measured_peak(build().train(pass_ is Pass.TRAIN), inputs(), pass_),
-            )
-            if abs(peak - real) > PEAK_OFF * real:
-                wrong.append(f"{pass_} peak: {peak:,} B counted, {real:,} of the allocator, {peak / real - 1:+.1%}")
+    saved, held = table["train"]["saved_bytes"], saved_by_hooks(build().train(), inputs())
+    if saved != held and held - saved not in NUMBERS:
+        wrong.append(f"saved: {saved:,} B counted, {held:,} by hooks")
+    for pass_ in PASSES:
+        with slow_path():
+            real = measured_peak(build().train(pass_ is Pass.TRAIN), inputs(), pass_)
+        row = table[pass_.value]
+        off, most = row["peak_bytes"] / real - 1, PEAK_OFF_UNKNOWN if "workspace_unknown" in row["flags"] else PEAK_OFF
+        if abs(off) > most:
+            wrong.append(f"{pass_.value} peak: {row['peak_bytes']:,} B counted, {real:,} of the allocator, {off:+.1%}")
     return wrong
 
 

@@ -42,7 +42,7 @@ class PublicClass:
     def shape(self, n: int) -> Shape:
         """The shape of those sizes, as it is made."""
         target = self.target()
-        return fitted(target, Shape(n, dim=64, heads=4, **self.sizes))
+        return fitted(target, Shape(n, dim=64, heads=4 if self.heads else 8, **self.sizes))
 
     @property
     def package(self) -> str:
@@ -75,7 +75,7 @@ CLASSES = (
     PublicClass("torch.nn:TransformerDecoderLayer"),
     PublicClass("torch.nn:Transformer", "--arg num_encoder_layers=1 --arg num_decoder_layers=1"),
     PublicClass("torch.nn.functional:scaled_dot_product_attention"),
-    hf("llama", "LlamaAttention", SDPA, causal=True, sizes={"kv_heads": 2}),
+    hf("llama", "LlamaAttention", f"{SDPA} --config-arg num_key_value_heads=2", causal=True),
     hf("llama", "LlamaAttention"),
     hf("llama", "LlamaDecoderLayer", SDPA, causal=True),
     hf("mistral", "MistralAttention", SDPA, causal=True),
