@@ -163,7 +163,7 @@ HERE = "tests/fakes/planted_more.py"
 MORE_DEFECTS = tuple(
     Planted(name, kind, where, asked, HERE)
     for name, kind, where, asked in (
-        ("InstanceNormed", "future_leak", "norm", CLAIM),
+        ("InstanceNormed", "future_leak", "InstanceNormed", CLAIM),
         ("ScaledByAll", "future_leak", "ScaledByAll", CLAIM),
         ("StrictMask", "future_leak", "StrictMask", CLAIM),
         ("ExpertChoice", "future_leak", "ExpertChoice", CLAIM),

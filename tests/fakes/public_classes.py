@@ -22,7 +22,7 @@ OPTIONS = {"--arg": "arguments", "--config-arg": "config_arguments", "--input": 
 class PublicClass:
     """A class or function, the options that make and call it, the causality that it has, sizes that are asked of it.
 
-    `heads`: whether it takes any. `flops_beside`: FLOPs of a forward at n = 64 that `FlopCounterMode` does not count.
+    `heads`: whether it takes any.
     """
 
     text: str
@@ -30,7 +30,6 @@ class PublicClass:
     causal: bool | None = False
     sizes: dict[str, int] = field(default_factory=dict)
     heads: bool = True
-    flops_beside: int = 0
 
     @property
     def told(self) -> str:
