@@ -48,7 +48,11 @@ FLAGS: Mapping[str, FlagMeaning] = {
     ),
     "wide_interval": FlagMeaning("wide interval", "the interval is wider than the target"),
     "noisy": FlagMeaning("scattered samples", "the samples' standard deviation is at least 10% of their mean"),
-    "multimodal": FlagMeaning("samples in two groups", "its samples fall into two groups", unfit=True),
+    "multimodal": FlagMeaning(
+        "samples in groups",
+        "the samples of a process fall into groups, by Hartigan's dip test: more than one thing was timed",
+        unfit=True,
+    ),
     "short": FlagMeaning(
         "shorter than 1 ms", "the shortest sample is below 1 ms, where launch and call overhead weigh", unfit=True
     ),

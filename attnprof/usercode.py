@@ -25,6 +25,11 @@ ADVICE = (
         "its kernel needs a GPU: choose its path in plain torch, by a `naive_...` function of the same package, "
         "attn_implementation=eager or sdpa, or a flag of its constructor",
     ),
+    (
+        ("got Double", "not implemented for 'Double'"),
+        "its kernel takes no float64, in which edges are told from rounding: choose its path in plain torch, by a flag "
+        "of its constructor or config (of experts in transformers: --config-arg experts_implementation=eager)",
+    ),
     (('missing the required "forward"',), "define forward(self, x)"),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.util
 import zlib
 from functools import cache
@@ -42,12 +41,6 @@ def packed_text(text: bytes) -> str:
     for place in range(4, -1, -1):
         words, digits[:, place] = np.divmod(words, 85)
     return str(padding) + DIGITS[digits].tobytes().decode("ascii")
-
-
-def unpacked_text(text: str) -> bytes:
-    """What `packed_text` packed."""
-    data = base64.b85decode(text[1:].replace(",", "<"))
-    return zlib.decompress(data[: len(data) - int(text[0])], 31)
 
 
 @cache

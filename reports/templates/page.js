@@ -200,7 +200,8 @@ const back = ([start, end, low, high, log], at) => { const f = (at - start) / (e
 // The ratio of the two pinned: [a.low / b.high, a.high / b.low], as attnprof.render.claims.versus has it.
 function versus(a, b) {
   if (!a || !b || !a[1] || !b[1]) return null;
-  const state = Math.max(a[4], b[4]), loose = ["wall_s", "energy_j"].includes(S.metric) && V.states[state] !== "counted" && (a[2] == null || b[2] == null), guessed = loose || V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
+  const state = Math.max(a[4], b[4]), loose = ["wall_s", "energy_j"].includes(S.metric) && ["measured", "flagged"].includes(V.states[state]) && (a[2] == null || b[2] == null), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
+  if (loose) return { r, state, loose, side: "even" };
   if (guessed) return { r, state, guessed, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
   const low = (b[2] ?? b[1]) / (a[3] ?? a[1]), high = (b[3] ?? b[1]) / (a[2] ?? a[1]), edge = counted ? 1.01 : 1;
   return { r, state, low: counted ? null : low, high: counted ? null : high, side: low > edge ? "less" : high < 1 / edge ? "more" : "even" };
@@ -216,7 +217,7 @@ function pair() {
   if (v) {
     const less = v.side !== "more", band = v.low == null ? "" : ` [${bound(less ? v.low : 1 / v.high)}, ${bound(less ? v.high : 1 / v.low)}]`;
     said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${v.guessed ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
-    said += ` (${esc(D.doubts[v.state])}${v.guessed && V.states[v.state] !== "predicted" ? ", without an interval" : ""}).`;
+    said += ` (${esc(D.doubts[v.state])}${v.loose ? ", too few processes for an interval" : ""}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
   $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });

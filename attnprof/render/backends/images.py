@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.render.backends.pgf import corners
+from attnprof.render.backends.svg import FILLED
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Anchor, Display, Dot, Lettering, Role
 from attnprof.render.palette import Style
@@ -87,8 +88,9 @@ def painted(display: Display, styles: Mapping[int, Style]) -> Any:
     for s in display.strokes:
         xs, ys = [x for x, _ in s.places], [y for _, y in s.places]
         own = {} if s.series is None or s.role is Role.LEADER else {"color": styles[s.series].light}
-        if s.role in (Role.SHADE, Role.BAND):
-            colour, alpha = ("0.95", 1.0) if s.series is None else (styles[s.series].light, 0.18)
+        if s.role in FILLED:
+            colour = "0.95" if s.series is None else styles[s.series].light
+            alpha = 0.18 if s.role is Role.BAND else 1.0
             axes.fill(xs, ys, linewidth=0, color=colour, alpha=alpha)
         else:
             axes.plot(xs, ys, solid_joinstyle="round", **{**WAYS[s.role], **own})

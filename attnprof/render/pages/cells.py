@@ -37,7 +37,7 @@ class BoardCell:
         """The number as an attribute holds it; empty where there is none."""
         return "" if self.value is None else f"{self.value:.6g}"
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> list[object]:
         """As the script takes it."""
         return [self.html, None if self.value is None else float(f"{self.value:.6g}")]
 
@@ -57,7 +57,7 @@ def cost(at: Evidence) -> BoardCell:
     text = escape(quantity(at.value, at.metric.unit))
     if at.state is PointState.PREDICTED:
         return BoardCell(f'<span class="dim">≈ {text}</span><small>not run</small>', at.value)
-    bounds = f"<small>one sample{flagged(at.flags)}</small>" if at.bounds is None else ""
+    bounds = f"<small>no interval{flagged(at.flags)}</small>" if at.unbounded else ""
     if at.low is not None and at.high is not None:
         bounds = f"<small>{escape(interval(at.low, at.high, at.metric.unit))}{flagged(at.flags)}</small>"
     return BoardCell(text + bounds, at.value)

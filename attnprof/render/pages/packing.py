@@ -30,12 +30,14 @@ LINEAR = ("t", "f", "p", "st")
 ASKED = "\ue010"  # stands for what was asked for, in a sentence that is worded once
 
 
-def packed(data: Any) -> str:
+def packed(data: object) -> str:
     """JSON, packed; the same text for the same data."""
     return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def payload(
+    views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]
+) -> dict[str, object]:
     """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
     series = {s.label: s for v in views for s in v.group.series}
     said: dict[str, int] = {}
@@ -79,7 +81,7 @@ def base_text(view: PageView) -> str:
 
 def _view(
     view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str], said: dict[str, int]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     c = view.conditions
     boards = {m.key: Board(view, m, styles) for m in view.metrics}
     return {
@@ -169,7 +171,7 @@ def chosen(
     return [*(text.replace(ASKED, asked) for text in made[key]), [styles[c.series.label].index for c in about]]
 
 
-def _rows(board: Board, n: int) -> list[list[Any]]:
+def _rows(board: Board, n: int) -> list[list[object]]:
     return [
         [
             row.style.index,
@@ -216,7 +218,7 @@ def first_labels(at: Ranking) -> list[str]:
     return list(named)
 
 
-def _values(points: Mapping[int, Evidence]) -> list[list[Any]]:
+def _values(points: Mapping[int, Evidence]) -> list[list[object]]:
     """What a CSV of a figure and the ratio of a pinned pair are made of: n, value, bounds, state."""
     return [[n, _short(p.value), _short(p.low), _short(p.high), STATES.index(p.state)] for n, p in points.items()]
 
