@@ -18,7 +18,7 @@ from attnprof.render.claims.sight import graphs_of
 from attnprof.render.layout.axes import factor_scale, length_scale, linear_scale, value_scale
 from attnprof.render.layout.compact import LETTERS, STATES, compact
 from attnprof.render.layout.curves import Curve, PanelBox
-from attnprof.render.layout.display import Anchor, Caption, Display, Lettering, Role, Scale, collisions
+from attnprof.render.layout.display import Anchor, Caption, Display, Lettering, Role, Scale
 from attnprof.render.layout.labels import place, spread
 from attnprof.render.layout.lettering import text_width
 from attnprof.render.layout.scatter import NARROW, WIDE, Canvas, Sees, scatter
