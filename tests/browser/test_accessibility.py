@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", ["report", "graph_report"])
-def test_axe_finds_nothing(visit, request: pytest.FixtureRequest, kind: str, scheme: str) -> None:
+def test_axe_finds_nothing(visit: Callable[..., Any], request: pytest.FixtureRequest, kind: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install 'attnprof[test]'").Axe()
     path: Path = request.getfixturevalue(kind)
     opened = visit(path, "#card=longformer", color_scheme=scheme, viewport={"width": 1280, "height": 800})
