@@ -32,6 +32,9 @@ SMALL: dict[str, Any] = {
     "n_mamba_heads": 8, "mamba_num_heads": 8, "mamba_d_head": 16, "mamba_head_dim": 16, "mamba_d_ssm": 128,
     "mamba_d_state": 10, "ssm_state_size": 10, "mamba_dt_rank": 6, "n_groups": 2, "chunk_size": 16,
     "mamba_chunk_size": 16, "block_size": 16, "lru_width": 64, "adapter_rank": 6, "o_lora_rank": 10, "o_groups": 2,
+    "n_embd": 64, "n_layer": 3, "n_head": 4, "d_model": 64, "n_layers": 3, "n_heads": 4, "dim": 64, "hidden_dim": 96,
+    "ffn_dim": 96, "ffn_hidden_size": 96, "embedding_size": 24, "n_positions": 77, "max_position_embeddings": 79,
+    "local_attention": 16, "time_step_rank": 6, "expand": 2, "state_size": 10, "num_heads": 8,
     "n_group": 1, "topk_group": 1, "num_expert_group": 1, "pad_token_id": 0,
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
@@ -55,9 +58,13 @@ OWN: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"num_key_value_heads": 1},
     "zamba2": {"num_hidden_layers": 8, "layers_block_type": [*["linear_attention"] * 3, "hybrid"] * 2},
     "phi3": {"sliding_window": 11},
+    "dots1": {"n_routed_experts": 6, "num_experts_per_tok": 2, "n_shared_experts": 1, "head_dim": 16},
+    "mamba2": {"num_heads": 8, "head_dim": 16},
+    "gptj": {"rotary_dim": 8},
+    "nemotron": {"head_dim": 16, "num_key_value_heads": 2},
     "qwen3": {"use_sliding_window": True, "max_window_layers": 1, "num_hidden_layers": 2},
 }
-QUICK = ("gpt_oss", "qwen3_next", "nemotron_h", "llama4_text")
+QUICK = ("gpt_oss", "qwen3_next", "nemotron_h", "modernbert")
 # Of these transformers has no language model, or its config refuses every small size.
 WITHOUT = {"mistral4"}
 FAMILIES = [
