@@ -92,13 +92,13 @@ def passes_of(model: Architecture, asked: Sequence[str]) -> list[str]:
     return passes
 
 
-def config_hash(values: Mapping[str, Any]) -> str:
+def config_hash(values: Mapping[str, object]) -> str:
     """A short hash of all values that the layers were read from."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def facts_of(group: ModelGroup) -> dict[str, Any]:
+def facts_of(group: ModelGroup) -> dict[str, object]:
     """What a group of layers is: sizes, parameters, and the FLOPs of one token in one of them."""
     layer, ffn = group.layer, group.layer.ffn
     first = layer.softmaxes[0] if layer.softmaxes else None
@@ -124,7 +124,7 @@ def facts_of(group: ModelGroup) -> dict[str, Any]:
     }
 
 
-def flops_at(model: Architecture, n: int, name: str, ask: ModelAsk) -> dict[str, Any]:
+def flops_at(model: Architecture, n: int, name: str, ask: ModelAsk) -> dict[str, object]:
     """FLOPs of one pass at one length: by group, in total, and a token's share of the total."""
     tokens, past = (ask.q, n) if name == Pass.DECODE else (n, 0)
     times = TRAIN if name == Pass.TRAIN else 1
@@ -185,7 +185,7 @@ def _share(value: int, tokens: int) -> int | float:
     return value // tokens if value % tokens == 0 else value / tokens
 
 
-def caches_at(model: Architecture, ask: CacheAsk, *, q: int) -> dict[str, Any]:
+def caches_at(model: Architecture, ask: CacheAsk, *, q: int) -> dict[str, object]:
     """What is kept after n tokens, exactly, by group and in total, and as engines allocate it."""
     late = growth_bytes(model, ask)
     held = kv_bytes(model, ask) + state_bytes(model, ask)
@@ -221,7 +221,7 @@ def _late(layer: ModelLayer, ask: CacheAsk) -> Fraction:
     return elements * PRECISIONS[ask.kv] / 8
 
 
-def engine_json(answer: EngineAnswer) -> dict[str, Any]:
+def engine_json(answer: EngineAnswer) -> dict[str, object]:
     """An engine's answer as plain data."""
     return {
         "bytes": answer.bytes,

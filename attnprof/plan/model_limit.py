@@ -50,7 +50,7 @@ def limit_of_model(
 
 def decode_bounds(
     model: Architecture, sequences: dict[int, int], ask: CacheAsk, weights_dtype: str, card: Accelerator
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """The least time of a decoding step on a card, of one sequence and of as many as fit, at each length."""
     found = []
     for n, most in sequences.items():
