@@ -15,7 +15,12 @@ pytest.importorskip("transformers")
 from attnprof.models.installed import class_aliases, class_defaults
 from attnprof.models.lookup import class_facts, model_named
 from attnprof.models.readers import READERS
-from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
+from attnprof.models.transformers_private import (
+    contiguous_sequences,
+    language_model_of,
+    modelling_file,
+    reference_path,
+)
 from attnprof.plan.module_check import checked_module, cut
 
 # Small values of every key that a family may have; what a family wants besides stands below.
@@ -146,7 +151,6 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
     import contextlib
 
     import torch
-    import transformers
 
     from attnprof.counting.built import _make_fake
     from attnprof.counting.counter import OperatorCounter
@@ -158,7 +162,8 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
 
     named = model_named(small(name))
     config = config_kind(name)(**{"pad_token_id": 0, **named.overrides})
-    kind: Any = transformers.AutoModelForCausalLM._model_mapping[type(config)]
+    decodes = named.architecture.decodes
+    kind = language_model_of(config, decodes=decodes)
     OperatorCounter.calibrate()
     mode = None if real else fake_mode()
     within = contextlib.nullcontext() if mode is None else mode
@@ -169,13 +174,14 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
             module = kind._from_config(config, dtype=torch.bfloat16)
         if mode is not None:
             _make_fake(module, mode)
-        cut(module, len(named.architecture.layers), min(len(named.architecture.layers), 6))
+        if len(named.architecture.layers) > 6:
+            cut(module, len(named.architecture.layers), 6)
         module.eval()
         tally = OperatorTally()
         with within, torch.no_grad():
             ids = torch.zeros(1, 32, dtype=torch.long)
             with OperatorCounter(tally, Lifetimes(), FactorOrigin(module)):
-                module(input_ids=ids, use_cache=False)
+                module(input_ids=ids, **({"use_cache": False} if decodes else {}))
     return int(tally.flops), int(tally.core)
 
 
