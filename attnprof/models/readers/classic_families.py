@@ -11,7 +11,7 @@ from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers.building import WINDOW, glu, grouped, model
 from attnprof.models.readers.layer_words import Spans, everything, window_if_set
 
-Answer = Callable[[ModelConfig], bool]
+Whether = Callable[[ModelConfig], bool]
 
 
 def always(config: ModelConfig) -> bool:
@@ -24,7 +24,7 @@ def never(config: ModelConfig) -> bool:
     return False
 
 
-def if_set(key: str, default: bool = False) -> Answer:
+def if_set(key: str, default: bool = False) -> Whether:
     """As a config says under this key."""
     return lambda config: config.flag(key, default)
 
@@ -41,14 +41,14 @@ class ClassicStyle:
     entries: int = 2
     head_norms: int = 0
     gated: bool = False
-    qkv_bias: Answer = always
-    out_bias: Answer = always
-    ffn_bias: Answer = always
-    head_bias: Answer = never
+    qkv_bias: Whether = always
+    out_bias: Whether = always
+    ffn_bias: Whether = always
+    head_bias: Whether = never
     positions: int | None = None
     embedding_norm: bool = False
     activation_vectors: int = 0
-    one_key_head: Answer = never
+    one_key_head: Whether = never
     spans: Spans = everything
 
 
