@@ -241,8 +241,11 @@ def do(
     from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
     from attnprof.sweeps.run import Surroundings, sweep
+    from attnprof.sweeps.worker import has_server
 
     static = ask.device is DeviceName.NONE
+    if not has_server():
+        note("this system cannot fork: each child is a process that loads torch itself, which takes some seconds")
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
         return submit(
