@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.interval import CONFIDENCE, Interval
@@ -115,7 +114,7 @@ def compare_runs(
     heard = noise(found for _, _, x, y in both for found in (x, y))
     if tolerance is None:
         tolerance = max(LEAST, heard.factor(ROUNDS, ROUNDS)) + drift
-    rows = [_row(a, b, x, y, tolerance) for a, b, x, y in both]
+    rows = [_row(a, b, heard.settled(x), heard.settled(y), tolerance) for a, b, x, y in both]
     refused = _refusals(olds, news)
     if not rows and not broken:
         why = "; ".join(refused) or "no point is measured in both"
@@ -128,7 +127,7 @@ def ratio(a: Interval, b: Interval) -> Interval:
     """The ratio b/a of the medians with its 95% interval: Welch's where both have rounds, else that of the quotient."""
     middle, found = b.median / a.median, _welch(a, b)
     if found is None:
-        return Interval(middle, b.low / a.high, b.high / a.low)
+        return Interval(middle, b.low / a.high, b.high / a.low, bounded=a.bounded and b.bounded)
     shift, error, freedom = found
     half = _t_quantile(freedom) * error
     return Interval(middle, min(math.exp(shift - half), middle), max(math.exp(shift + half), middle))
@@ -228,7 +227,7 @@ def _of(record: Record, metric: Timing) -> Interval | None:
 def _refusals(olds: Mapping[str, Record], news: Mapping[str, Record]) -> tuple[str, ...]:
     """One sentence for each target and way of differing, of points whose like in the other run has other conditions."""
     found: dict[str, None] = {}
-    others: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    others: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for key, record in news.items():
         if key not in olds:
             other = record.point.to_json()

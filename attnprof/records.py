@@ -266,6 +266,8 @@ def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
     if cls is Interval and "rounds" not in data:
         data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
+    if cls is Interval and "bounded" not in data:
+        data = {**data, "bounded": sum(map(len, data["rounds"])) != 1}
     hints = _hints(cls)
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)

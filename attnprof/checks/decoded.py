@@ -16,6 +16,7 @@ from attnprof.checks.future import prefix_verdict
 from attnprof.checks.whereabouts import place_in
 from attnprof.contracts import Prefills
 from attnprof.layers.outputs import first_output
+from attnprof.torch_private import Arguments, Keywords
 from attnprof.words import Severity
 
 CACHES = "transformers.cache_utils"
@@ -76,7 +77,7 @@ def with_cache(asked: Asked, past: str, cache: Any, inputs: tuple[Any, ...]) -> 
     """The output for some tokens after those that a cache holds, which holds them too afterwards."""
     forward = inspect.signature(asked.module.forward)
 
-    def given(_: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    def given(_: nn.Module, args: Arguments, kwargs: Keywords) -> tuple[Any, Any]:
         bound = forward.bind_partial(*args, **kwargs)
         bound.arguments[past] = cache
         if "use_cache" in forward.parameters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from attnprof.checks.examined import Asked, Examined, off
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import place_in
-from attnprof.torch_private import DispatchMode
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, is_overload
 from attnprof.words import Severity
 
 DROPS = ("dropout", "bernoulli")
@@ -23,8 +23,10 @@ class RandomDraws(DispatchMode):
         super().__init__()
         self.names: list[str] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.nondeterministic_seeded in func.tags:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
+        if is_overload(func) and torch.Tag.nondeterministic_seeded in func.tags:
             self.names.append(str(func))
         return func(*args, **(kwargs or {}))
 
@@ -94,7 +96,7 @@ def _changing(asked: Asked) -> str:
     return ""
 
 
-def _differs(old: Any, new: Any) -> bool:
+def _differs(old: object, new: object) -> bool:
     if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
         return old.shape != new.shape or not torch.equal(old, new)
     return type(old) is not type(new) or bool(old != new)

@@ -106,5 +106,6 @@ def describe(record: Record) -> str:
     outcome = str(record.status)
     if wall is not None:
         rounds = f" in {len(wall.rounds)} rounds" if len(wall.rounds) > 1 else ""
-        outcome = f"{format_seconds(wall.median)} ±{wall.half_width:.0%}{rounds}"
+        width = f" ±{wall.half_width:.0%}" if wall.bounded else ", one sample"
+        outcome = f"{format_seconds(wall.median)}{width}{rounds}"
     return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"

@@ -40,6 +40,10 @@ def refuse_decoding(target: Target, shape: Shape) -> None:
             "decoding is one token more of one sequence, which has no second length m",
             hint="leave out --keys: the length of the state is n",
         )
+    if isinstance(target, SchemeTarget) and target.card.undecoded:
+        raise Unsupported(
+            f"{target.name} does not decode: {target.card.undecoded}", hint="`attnprof list --decode` names what does"
+        )
     if isinstance(target, SchemeTarget) and shape.level == Level.BLOCK:
         raise Unsupported(OF_BLOCKS, hint="--level attention: the step and the state of one layer")
 
@@ -60,16 +64,27 @@ def stated_state(target: Target, shape: Shape) -> Cost | None:
     )
 
 
-def one_step(built: Built, n: int, origin: Origin) -> tuple[OperatorTally, Lifetimes, int]:
-    """One token against the state of n: what it computes and allocates, and the bytes of the state that it reads."""
-    tokens = [x.detach()[..., -1:, :].contiguous() for x in built.inputs if isinstance(x, Tensor)]
+def one_step(built: Built, n: int, origin: Origin, queries: int = 1) -> tuple[OperatorTally, Lifetimes, int]:
+    """One token, or several at once as when a draft is verified, against the state of n.
+
+    What it computes and allocates, and the bytes of the state that it reads, each once whatever reads it.
+    """
+    tokens = [_rows(x.detach(), n, queries) for x in built.inputs if isinstance(x, Tensor)]
     assert isinstance(built.module, Decodes)
     state = built.module.state(n)
     held = tensors_in(state)
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens, *held])
     counter = OperatorCounter(OperatorTally(), lives, origin)
-    counter.watched = {storage_key(t): 0 for t in held}
+    counter.watched = {storage_key(t) for t in held}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)
-    return counter.tally, lives, sum(counter.watched.values())
+    return counter.tally, lives, sum(counter.reads.values())
+
+
+def _rows(x: Tensor, n: int, queries: int) -> Tensor:
+    """So many rows of `x [b, n, D]` or a stream `[b, h, n, d]`; a stream that has no row for each token as it is."""
+    axis = x.dim() - 2
+    if x.shape[axis] != n:
+        return x
+    return x.narrow(axis, n - 1, 1).repeat_interleave(queries, axis)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +61,7 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass, seed: int 
 def _forward(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     fixed = [x.detach() for x in inputs]
-    held: list[Any] = []
+    held: list[object] = []
 
     def clear() -> None:
         held.clear()
@@ -125,8 +124,8 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     tokens = [x.detach()[..., -1:, :] for x in inputs]
     n = inputs[0].shape[-2]
-    held: list[Any] = []
-    outputs: list[Any] = []
+    held: list[object] = []
+    outputs: list[object] = []
 
     def clear() -> None:
         held.clear()

@@ -31,7 +31,7 @@ def write_graph_page(
     return path
 
 
-def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]) -> str:
+def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]) -> str:
     """The page as text; see `write_graph_page`."""
     from markupsafe import Markup
 

@@ -67,7 +67,7 @@ def write_page(
 
 def page(
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     *,
     picture: Pictures | None = None,
     plotly: bool = True,
@@ -94,7 +94,7 @@ def page(
         )
         for target in targets
     ]
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "header": {"version": None, **header},
         "targets": targets,
         "total": len(kept),
@@ -140,12 +140,12 @@ def _markup(text: str) -> Any:
     return Markup(text)
 
 
-def _style(*names: str) -> Any:
+def _style(*names: str) -> object:
     folder = shipped("reports") / "style"
     return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
-def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> Any:
+def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> object:
     if not seen:
         return ""
     bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
@@ -197,7 +197,7 @@ def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packin
     }
 
 
-def _table(found: Sequence[Group]) -> dict[str, Any]:
+def _table(found: Sequence[Group]) -> dict[str, object]:
     columns: tuple[Quantity, ...] = table.columns(found)
     return {
         "points": table.rows(found),
@@ -215,6 +215,6 @@ def _flags(records: Sequence[Record]) -> dict[str, str]:
     return {flag: text for flag, text in (FLAGS | usercode.FLAGS).items() if flag in used}
 
 
-def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     keys = set(bibliography.cited(targets, known).values())
     return {"tool": bibliography.entry(TOOL), "schemes": bibliography.bibtex(keys), "count": len(keys)}

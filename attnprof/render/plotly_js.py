@@ -36,12 +36,6 @@ def packed_text(text: bytes) -> str:
     return str(padding) + base64.b85encode(data, pad=True).decode("ascii").replace("<", ",")
 
 
-def unpacked_text(text: str) -> bytes:
-    """What `packed_text` packed."""
-    data = base64.b85decode(text[1:].replace(",", "<"))
-    return zlib.decompress(data[: len(data) - int(text[0])], 31)
-
-
 @cache
 def packed() -> str:
     """The bundle, packed: about 1.9 MB."""

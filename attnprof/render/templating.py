@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof import units
 from attnprof.locate import shipped
@@ -13,7 +13,7 @@ from attnprof.render import numbers, wording
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SHARED: dict[str, Any] = {
+SHARED: dict[str, object] = {
     "length": units.format_length,
     "around": numbers.around,
     "span": numbers.span,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -145,13 +146,13 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
 
 
 def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
-    given = {"params": params, "usage": ask.usage, "name": name}
+    found = partial(door.find, text, params=params, usage=ask.usage, name=name)
     try:
-        return door.find(text, impl=ask.impl, **given)
+        return found(impl=ask.impl)
     except Unsupported:
         if len(ask.targets) == 1:
             raise
-        return door.find(text, **given)
+        return found()
 
 
 def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:

@@ -10,8 +10,8 @@ import pytest
 
 from attnprof.render.claims.evidence import evidence
 from attnprof.render.claims.versus import versus
-from attnprof.render.plotly_js import unpacked_text
 from attnprof.render.series import groups
+from tests.fakes.packed import unpacked_text
 from tests.fakes.records import records
 
 pytestmark = pytest.mark.browser

@@ -118,6 +118,7 @@ def choice(at: Ranking, within: int | None) -> Claim:
         "baseline": at.baseline,
         "reaching": len(reaching),
         "valued": len(valued),
+        "unsettled": sum(c.against is not None and c.against.unbounded for c in valued),
         "unknown": sum(c.sight.reaching == "unknown" for c in rivals),
         "best": best,
         "ties": ties[:MOST_TIES],

@@ -65,7 +65,7 @@ def clean(text: str) -> str:
 
 
 @cache
-def _macros() -> Any:
+def _macros() -> object:
     return _environment().get_template("claims.j2").module
 
 

@@ -44,7 +44,7 @@ def compact(display: Display) -> list[Any]:
     return [*size, _scale(display.x), _scale(display.y), strokes, dots, texts]
 
 
-def _scale(s: Scale) -> list[Any]:
+def _scale(s: Scale) -> list[object]:
     return [
         round(s.start, 1),
         round(s.end, 1),

@@ -36,7 +36,7 @@ class BoardCell:
         """The number as an attribute holds it; empty where there is none."""
         return "" if self.value is None else f"{self.value:.6g}"
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> list[object]:
         """As the script takes it."""
         return [self.html, None if self.value is None else float(f"{self.value:.6g}")]
 

@@ -25,12 +25,14 @@ Link = Callable[[str], str]
 MOST_OPS = 5
 
 
-def packed(data: Any) -> str:
+def packed(data: object) -> str:
     """JSON, packed; the same text for the same data."""
     return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def payload(
+    views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]
+) -> dict[str, object]:
     """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
     series = {s.label: s for v in views for s in v.group.series}
     return {
@@ -68,7 +70,7 @@ def base_text(view: PageView) -> str:
     return told.plain(told.word("conditions_text", view.conditions))
 
 
-def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, object]:
     c = view.conditions
     boards = {m.key: Board(view, m, styles) for m in view.metrics}
     return {
@@ -101,7 +103,7 @@ def _title(metric: Quantity) -> str:
     return short.get(metric.key, metric.title.lower())
 
 
-def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, Any]:
+def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, object]:
     at = view.standing(metric, n)
     return {within_key(k): chosen(at, k, styles, link) for k in WITHIN} if at.everyone else {}
 
@@ -117,7 +119,7 @@ def chosen(at: Ranking, within: int | None, styles: Mapping[str, Style], link: L
     return [lead, beside, [styles[c.series.label].index for c in about]]
 
 
-def _rows(board: Board, n: int) -> list[list[Any]]:
+def _rows(board: Board, n: int) -> list[list[object]]:
     return [
         [
             row.style.index,
@@ -163,7 +165,7 @@ def first_labels(at: Ranking) -> list[str]:
     return list(named)
 
 
-def _values(points: Mapping[int, Evidence]) -> list[list[Any]]:
+def _values(points: Mapping[int, Evidence]) -> list[list[object]]:
     """What a CSV of a figure and the ratio of a pinned pair are made of: n, value, bounds, state."""
     return [[n, _short(p.value), _short(p.low), _short(p.high), STATES.index(p.state)] for n, p in points.items()]
 

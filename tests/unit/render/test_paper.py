@@ -104,7 +104,7 @@ def test_captions_and_methods_say_what_every_mark_means_and_what_is_doubtful(pap
     methods = (paper / "methods.tex").read_text()
     assert "carry a noise flag" in methods
     assert "longformer: window 512" in methods
-    assert "1 round of a fresh process each" in methods
+    assert "3 rounds of a fresh process each" in methods
 
 
 def test_numbers_are_macros_with_their_hedges(tmp_path: Path) -> None:
