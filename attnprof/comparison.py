@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from attnprof.errors import AttnprofError
+from attnprof.flags import FLAGS
 from attnprof.interval import CONFIDENCE, Interval
 from attnprof.records import Point, Record
 from attnprof.stats import ROUNDS, Noise, noise, over_rounds
@@ -21,16 +22,7 @@ from attnprof.words import RecordKind, Status, Timing
 
 BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED, Status.KILLED)
 ALIKE = ("target", "impl", "n", "pass")
-UNFIT = {
-    "busy_machine": "the machine was busy",
-    "other_sweep": "another sweep ran beside it",
-    "throttled": "the device was throttled",
-    "shared_device": "the device was shared",
-    "cold": "it was not warm",
-    "short": "it is shorter than 1 ms",
-    "below_floor": "too few samples",
-    "multimodal": "its samples fall into groups",
-}
+UNFIT = {flag: meaning.phrase for flag, meaning in FLAGS.items() if meaning.unfit}
 LEAST = 0.05  # the factor, less 1, within which two runs are the same however quiet the machine
 
 

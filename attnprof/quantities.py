@@ -72,17 +72,21 @@ class Quantity:
         """Its value in a cost that is held as a mapping; None where it is missing."""
         return cost.get(self.key) if self.derived is None else self.derived(cost)
 
+    def of_record(self, cost: Cost) -> Any:
+        """Its value in the cost of a record; None where it is missing."""
+        return getattr(cost, self.key) if self.derived is None else self.derived(vars_of(cost))
+
     def source(self, record: Record) -> Reading | None:
         """The reading of a record as it stands there, over all layers; None where it holds none."""
         if self.side is not Side.COST and record.measured is not None:
-            found = vars_of(record.measured)[self.key]
+            found = getattr(record.measured, self.key)
             if isinstance(found, Interval):
                 return _timed(found)
             if found is not None:
                 return Reading(float(found))
         if self.side is Side.MEASURED or record.cost is None:
             return None
-        value = self.of_cost(vars_of(record.cost))
+        value = self.of_record(record.cost)
         return None if value is None else Reading(float(value), predicted=self.side is Side.EITHER)
 
     def read(self, record: Record) -> Reading | None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+from attnprof.flags import current
 from attnprof.interval import Interval
 from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
@@ -246,7 +247,7 @@ class Record:
             forecast=None if forecast is None else revive(Forecast, forecast),
             limit=data.get("limit"),
             reasons=dict(data.get("reasons") or {}),
-            flags=tuple(data.get("flags") or ()),
+            flags=current(data.get("flags") or ()),
             schema_version=data["schema_version"],
         )
 

@@ -7,12 +7,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from attnprof.errors import AttnprofError
 
@@ -20,7 +22,7 @@ from attnprof.errors import AttnprofError
 def run_file(path: Path) -> ModuleType:
     """A Python file as a module of its own, found by its path; its mistakes as one clear error.
 
-    As under `python FILE`, the modules beside it can be imported.
+    As under `python FILE`, the modules beside it can be imported, by its functions also later on; by nobody else then.
     """
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="give the path of a .py file, or a name of `attnprof list`")
@@ -31,7 +33,7 @@ def run_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _neighbours(path.resolve().parent):
+        with _neighbours(path.resolve().parent, first=True):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -51,9 +53,41 @@ def _missing(error: BaseException) -> str:
     return f"install what {package} is of, or add its folder to PYTHONPATH"
 
 
+class Neighbours(MetaPathFinder):
+    """Finds modules beside a user's file for code of that folder alone, whenever a function of it imports one.
+
+    Nobody else sees them: a file of the user's named like an optional package of ours is not taken for it.
+    """
+
+    def __init__(self) -> None:
+        self.folders: set[Path] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What a module beside the code that asks for it is loaded by."""
+        asking = None if path is not None else _importing_file()
+        near = [str(folder) for folder in self.folders if asking and asking.is_relative_to(folder)]
+        if not near or asking is None or INSTALLED & set(asking.parts):
+            return None
+        return PathFinder.find_spec(fullname, near)
+
+
+def _importing_file() -> Path | None:
+    """The file of the code whose import runs now; None for our own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (name := str(frame.f_globals.get("__name__"))) in IMPORTING:
+        frame = frame.f_back
+    return None if frame is None or name.partition(".")[0] == "attnprof" else Path(frame.f_code.co_filename).resolve()
+
+
+IMPORTING = frozenset({__name__, "importlib", "importlib._bootstrap", "importlib._bootstrap_external"})
+_NEIGHBOURS = Neighbours()
+
+
 @contextmanager
-def _neighbours(folder: Path) -> Iterator[None]:
-    """Let modules of a folder be imported: first of all now, last of all later, when a function imports one.
+def _neighbours(folder: Path, *, first: bool) -> Iterator[None]:
+    """Let modules of a folder be imported: now before all others, or after them; later by its own code alone.
 
     One of the same name that came from another folder is forgotten, so that two files never share a helper by mistake.
     """
@@ -61,17 +95,14 @@ def _neighbours(folder: Path) -> Iterator[None]:
         if "." not in name and _is_strange(module, folder):
             del sys.modules[name]
     importlib.invalidate_caches()
-    sys.path.insert(0, str(folder))
+    _NEIGHBOURS.folders.add(folder)
+    if _NEIGHBOURS not in sys.meta_path:
+        sys.meta_path.append(_NEIGHBOURS)
+    sys.path.insert(0 if first else len(sys.path), str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
-            _FOLDERS.add(folder)
-
-
-_FOLDERS: set[Path] = set()
 
 
 def _is_strange(module: ModuleType, folder: Path) -> bool:
@@ -81,7 +112,7 @@ def _is_strange(module: ModuleType, folder: Path) -> bool:
         return False
     home = Path(file).parent
     home = home.parent if Path(file).name == "__init__.py" else home
-    return home != folder and home in _FOLDERS and _beside(folder, module.__name__) is not None
+    return home != folder and home in _NEIGHBOURS.folders and _beside(folder, module.__name__) is not None
 
 
 def _beside(folder: Path, name: str) -> Path | None:
@@ -92,11 +123,9 @@ def _beside(folder: Path, name: str) -> Path | None:
 
 def import_module(name: str) -> ModuleType:
     """A module of an installed package, or of one in the current folder; its mistakes as one clear error."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
     try:
-        return importlib.import_module(name)
+        with _neighbours(Path.cwd(), first=False):
+            return importlib.import_module(name)
     except ImportError as error:
         raise AttnprofError(
             f"cannot import {name!r}: {error}",

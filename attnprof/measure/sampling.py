@@ -114,7 +114,7 @@ def _flags(totals: Sequence[float], floor: int, target: float, *, cold: bool, st
     raised = {
         "cold": cold,
         "unsteady_warmup": not steady and not cold,
-        "below_floor": len(totals) < floor,
+        "cut_short": len(totals) < floor,
         "few_samples": len(totals) < FEWEST_SAMPLES,
         "wide_interval": Interval.of(totals).half_width > target,
         "noisy": spread >= NOISY * statistics.fmean(totals) and spread > 0,

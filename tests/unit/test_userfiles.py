@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import attnprof
 from attnprof.shapes import Shape
@@ -117,6 +120,39 @@ def test_a_file_that_fails_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("a = 1\nb = a.c\n")
     with pytest.raises(attnprof.AttnprofError, match="line 2, does not run: AttributeError"):
         run_file(tmp_path / "broken.py")
+
+
+LAZY = """
+import importlib
+from torch import nn
+
+class Wide(nn.Module):
+    def forward(self, x):
+        from lazy_helper import WIDTH
+        return x * WIDTH * importlib.import_module("lazy_package.inner").HALF
+"""
+
+
+def test_a_neighbour_is_found_by_code_beside_it_alone(tmp_path: Path) -> None:
+    """Also when a function imports it later; a file named like an optional package of ours is not taken for it."""
+    (tmp_path / "lazy_package").mkdir()
+    for name, text in {
+        "lazy.py": LAZY,
+        "lazy_helper.py": "import lazy_second\nWIDTH = 2.0\n",
+        "lazy_second.py": "",
+        "lazy_package/__init__.py": "",
+        "lazy_package/inner.py": "HALF = 0.5\n",
+        "amdsmi.py": "raise SystemExit('a file of the user')\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    before = list(sys.path)
+    module = run_file(tmp_path / "lazy.py").Wide()
+    assert float(module(torch.ones(1))) == 1.0
+    assert sys.path == before
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("amdsmi")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("lazy_third")
 
 
 MASKS = """

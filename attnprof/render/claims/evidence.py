@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from attnprof.flags import Doubt, doubt
 from attnprof.quantities import FLOPS, WALL, Quantity, Side, Unit
 from attnprof.records import Record
 from attnprof.render.series import Series, why
@@ -18,7 +19,7 @@ from attnprof.render.table import reason as reason_of
 from attnprof.units import format_length
 from attnprof.words import Status
 
-APART_FROM_TIME = frozenset({"workspace_unknown", "energy_short"})
+DOUBTED = {Unit.SECONDS: Doubt.TIME, Unit.JOULES: Doubt.ENERGY, Unit.BYTES: Doubt.MEMORY}
 
 
 class PointState(StrEnum):
@@ -120,15 +121,9 @@ def state_of(record: Record) -> PointState:
 
 
 def bearing(flags: Iterable[str], metric: Quantity) -> tuple[str, ...]:
-    """The flags that cast doubt on this quantity: those of timing on seconds and joules, those of memory on bytes.
-
-    A flag that is not known to be about something else casts doubt on whatever was measured.
-    """
-    if metric.unit in (Unit.SECONDS, Unit.JOULES):
-        return tuple(
-            f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit is Unit.JOULES)
-        )
-    return tuple(f for f in flags if f == "workspace_unknown" and metric.unit is Unit.BYTES)
+    """The flags that cast doubt on this quantity, as `attnprof.flags` says of each."""
+    asked = DOUBTED.get(metric.unit, Doubt.NONE)
+    return tuple(flag for flag in flags if asked & doubt(flag))
 
 
 def _predicted(series: Series, metric: Quantity, found: dict[int, Evidence]) -> dict[int, Evidence]:

@@ -109,7 +109,7 @@ def test_no_engine_holds_less_than_is_needed_but_by_a_setting(text: str) -> None
 
 
 def within(stated: int | str) -> tuple[int, int]:
-    """A total as it is published, and by how much it may be rounded or cut: a unit of its last digit that says something.
+    """A total as it is published, and by how much it may be rounded: a unit of its last digit that says something.
 
     Zeros before the point say nothing: 230B is 230 · 10⁹ ± 10 · 10⁹.
     """
