@@ -74,7 +74,7 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
     return target
 
 
-def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
+def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, object]:
     """What `show --json` says, pictures and counts at the length of the shape."""
     from attnprof.impl import names
     from attnprof.pattern.param import STEPS
@@ -113,7 +113,7 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     }
 
 
-def edge_facts(target: CatalogTarget, pattern: Pattern, shape: Shape, layer: int) -> dict[str, Any]:
+def edge_facts(target: CatalogTarget, pattern: Pattern, shape: Shape, layer: int) -> dict[str, object]:
     """Counts of one layer kind, head 0: by formula, by counting, with multiplicity, and as a share of all pairs."""
     from attnprof.pattern.slots import Kernel, Slots
 

@@ -35,7 +35,7 @@ class StackBlock(nn.Module):
         """The state of the mixer."""
         return state_of(self.mixer, n)
 
-    def prefill(self, x: Tensor) -> Any:
+    def prefill(self, x: Tensor) -> object:
         """The state of the mixer after the tokens `x [b, n, D]`."""
         if self.mixer is None or self.before_mixer is None:
             return ()
@@ -85,7 +85,7 @@ class StackState(NamedTuple):
     """The states of the layers after n tokens, bottom first."""
 
     n: int
-    states: tuple[Any, ...]
+    states: tuple[object, ...]
 
 
 class LayerSequence(nn.Module):
@@ -131,12 +131,12 @@ class LayerSequence(nn.Module):
         return x if self.head is None else self.head(x), StackState(state.n + 1, tuple(states))
 
 
-def state_of(layer: nn.Module | None, n: int) -> Any:
+def state_of(layer: nn.Module | None, n: int) -> object:
     """The state of a layer after n tokens. Raises `Unsupported` where it has none."""
     return () if layer is None else _decoding(layer).state(n)
 
 
-def prefilled(layer: nn.Module, x: Tensor) -> Any:
+def prefilled(layer: nn.Module, x: Tensor) -> object:
     """The state of a layer after the tokens `x [b, n, D]`."""
     return _decoding(layer).prefill(x)
 

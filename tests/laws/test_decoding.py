@@ -81,7 +81,7 @@ def test_a_draft_is_one_pass_that_reads_the_state_once(name: str) -> None:
     made, counted = build(case.target, shape), []
     for queries in (1, 4):
         with made.within:
-            tally, _, read = one_step(made, shape.n, usual_origin(made, shape), queries)
+            tally, _, read = one_step(made, shape.replace(drafts=queries), usual_origin(made, shape))
         assert not tally.uncounted
         counted.append((tally.flops, read))
     (one, read_one), (four, read_four) = counted
