@@ -150,7 +150,7 @@ class EntryCore(nn.Module):
         """By the reference, which of the complete entries `[n, e]` each query reads, `[b, n, e]`."""
         raise NotImplementedError
 
-    def over(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
+    def step(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
         """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
         keys = [*entries, *pieces(recent)[0]]
         return mixed_row(q, keys, keys, self.sinks)

@@ -121,7 +121,7 @@ class Layer(EntryLayer):
             index = continued(self.project.index_compress, x, state.index_keys, state.waiting)
             asks = self.project.index(x)
         state = CSAState(own, *index)
-        mixed = self.core.over(q, [self.core.chosen_of(state, *asks)], own.recent)
+        mixed = self.core.step(q, [self.core.chosen_of(state, *asks)], own.recent)
         return self.out(merge_heads(mixed)), state
 
 

@@ -53,7 +53,7 @@ class Layer(EntryLayer):
     def step(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One token more, `x [b, 1, D]`."""
         q, state = self.gone_on(x, state)
-        return self.out(merge_heads(self.core.over(q, pieces(state.entries)[0], state.recent))), state
+        return self.out(merge_heads(self.core.step(q, pieces(state.entries)[0], state.recent))), state
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:
