@@ -41,14 +41,6 @@ class Layer(EntryLayer):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec, EntryProjections(spec), Core(spec))
 
-    def state(self, n: int) -> EntryState:
-        """What is kept of n tokens, of random content."""
-        return self.kept(n)
-
-    def prefill(self, x: Tensor) -> EntryState:
-        """The state after the tokens `x [b, n, D]`."""
-        return self.begun(x)
-
     @in_turn(axis=1)
     def step(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One token more, `x [b, 1, D]`."""
