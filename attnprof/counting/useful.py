@@ -122,36 +122,40 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
 
 def next_rows(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     """Of the query after n tokens, or of all the drafts, own keys included; of the last of n where it is not known."""
+    rows = [next_row(target, pattern, shape, before) for before in range(shape.drafts)]
+    return EdgeWork(sum(row.pairs for row in rows), sum(row.products for row in rows))
+
+
+def next_row(target: Target, pattern: Pattern, shape: Shape, before: int = 0) -> EdgeWork:
+    """Of the query after n tokens and so many drafts before it."""
     known = target if isinstance(target, SchemeTarget) else None
-    rows = shape.drafts
-    pattern = pattern if known is None else known.graph(shape, later=rows)
+    pattern = pattern if known is None else known.graph(shape, later=before + 1)
 
     def work(layer: int, head: int) -> EdgeWork:
         terms = pattern.expr(layer, head).terms()
-        pairs = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
+        pairs = row_of(known, shape, layer, head, before, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
         if pairs is None:
-            pairs = sum(term.reader(pattern.n)(pattern.n - rows, pattern.n).edges for term in terms)
+            pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
-        before = known.score_products(shape, layer, head)
-        return EdgeWork(pairs, known.score_products(shape, layer, head, rows) - before)
+        products = [known.score_products(shape, layer, head, before + more) for more in (0, 1)]
+        return EdgeWork(pairs, products[1] - products[0])
 
     return _over_heads(pattern, shape, work)
 
 
-def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, drawn: bool) -> int | None:
-    """What the tokens of a step add to the pairs that a causal scheme states; of `drawn` edges, to those; None without.
+def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, before: int, *, drawn: bool) -> int | None:
+    """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without.
 
     Where data decide about the edges, a draw of them is no count.
     """
     if target is None or not shape.causal:
         return None
-    found = [target.pairs_step(shape.replace(n=shape.n + more), layer, head) for more in range(shape.drafts)]
-    if None not in found:
-        return sum(pairs for pairs in found if pairs is not None)
+    if (found := target.pairs_step(shape.replace(n=shape.n + before), layer, head)) is not None:
+        return found
     stated = target.edges if drawn and target.pairs(shape, layer, head) is None else target.pairs
-    before, after = stated(shape, layer, head), stated(shape, layer, head, shape.drafts)
-    return None if before is None or after is None else after - before
+    without, after = (stated(shape, layer, head, before + more) for more in (0, 1))
+    return None if without is None or after is None else after - without
 
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:
