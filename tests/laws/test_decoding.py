@@ -79,6 +79,8 @@ def test_a_draft_is_one_pass_that_reads_the_state_once(name: str) -> None:
     assert 0 < 4 * one.flops_core_executed <= four.flops_core_executed
     assert one.decode_read_bytes <= four.decode_read_bytes <= case.target.layers * one.state_bytes
     assert one.state_bytes == four.state_bytes
+    if case.target.resolve(100) != case.target.resolve(103):
+        return  # a parameter is cut to n: the tokens one by one are those of other schemes
     alone = [count(case.target, shape.replace(n=n), "decode").cost for n in range(100, 104)]
     for figure in ("flops_core_useful", "recurrence_flops"):
         if getattr(four, figure) is not None:
