@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.pattern.expr import AsArray, Expr, Globals, Reader, EdgeRule
+from attnprof.pattern.expr import AsArray, EdgeRule, Expr, Globals, Reader
 from attnprof.pattern.slices import Bools, Ints, Slices
 
 R = TypeVar("R")
