@@ -156,6 +156,11 @@ def leaves(value: object) -> list[object]:
     return _pytree.tree_leaves(value)
 
 
+def structure(kind: type[Any], parts: Callable[[Any], list[Any]]) -> None:
+    """Let torch's pytree look into objects of a class: `parts` are what they hold."""
+    _pytree.register_pytree_node(kind, lambda held: (parts(held), held), lambda _, held: held)
+
+
 def parameters_of(part: nn.Module) -> dict[str, nn.Parameter | None]:
     """A module's own parameters by name, to be replaced in place."""
     return part._parameters

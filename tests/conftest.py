@@ -42,7 +42,7 @@ TAKES_SECONDS = frozenset(
         "impl/test_implementations",
         "impl/test_of_edges",
         "layers/test_reversible",
-        "models/test_module_check",
+        "plan/test_module_check",
         "render/test_page",
         "render/test_paper",
         "schemes/test_reformer",

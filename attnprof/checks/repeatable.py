@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from attnprof.checks.examined import Asked, Examined, off
@@ -35,7 +37,18 @@ def remembered(examined: Examined) -> Iterator[Finding]:
     """A defect where a call is changed by the one before it: nothing else can be seen of such a target."""
     asked = examined.asked()
     first, _, again = asked.run(), asked.run(asked.other), asked.run()
-    if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(again)):
+    if torch.equal(torch.nan_to_num(first), torch.nan_to_num(again)):
+        return
+    if _by_other_seeds(asked):
+        yield Finding(
+            "random_without_seed",
+            Severity.DEFECT,
+            "the same input and seed of torch give another output: Python's or NumPy's random numbers decide",
+            place_in("", asked.module),
+            {"moved": off(again, first)},
+            "draw by torch's numbers, or by a generator that is handed in",
+        )
+    else:
         yield Finding(
             "state_between_calls",
             Severity.DEFECT,
@@ -44,6 +57,21 @@ def remembered(examined: Examined) -> Iterator[Finding]:
             {"moved": off(again, first)},
             "reset what a call leaves behind (a cache, a counter, running statistics), or hand it in and out",
         )
+
+
+def _by_other_seeds(asked: Asked) -> bool:
+    """Whether calls agree once Python's and NumPy's random numbers are the same for each; they go on as before."""
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        found = []
+        for _ in range(2):
+            random.seed(asked.seed)
+            np.random.seed(asked.seed)  # noqa: NPY002
+            found.append(torch.nan_to_num(asked.run()))
+        return torch.equal(*found)
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
 
 
 def look(examined: Examined) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnprof.cli.cost_groups import show_groups
+from attnprof.flags import FLAGS, phrase
 from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
-from attnprof.usercode import FLAGS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,7 @@ def show_table(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 def show_remarks(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """What has to be said of the numbers: flags, why some are missing, kernels whose workspace is not known."""
     for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
-        console.print(f"  {flag.replace('_', ' ')}: {FLAGS[flag]}", markup=False, soft_wrap=True)
+        console.print(f"  {phrase(flag)}: {FLAGS[flag].text}", markup=False, soft_wrap=True)
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
     for key, reason in sorted(reasons):
         console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)

@@ -86,6 +86,7 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, object]:
     return {
         "name": target.name,
         **plain(target.card),
+        "decode": target.card.decode,
         "graph_only": not is_written(target.name, target.card),
         "implementations": list(target.implementations()),
         "cannot": {name: why for name in names() if (why := cannot(target.entry.home, target.card, name))},
@@ -185,7 +186,7 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "complexity": facts["complexity"],
         "ours": facts["complexity_ours"],
         "forms": ", ".join(forms) + (" (native first)" if len(forms) > 1 else ""),
-        "decodes": "token by token" if facts["decode"] else "no",
+        "decodes": "token by token" if facts["decode"] else f"no: {facts['undecoded'] or 'it has no causal form'}",
         "pattern": "depends on the data: drawn from random inputs" if facts["data_dependent"] else "",
         "rule": facts["rule"],
         "edges": facts["edges_text"],

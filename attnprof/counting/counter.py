@@ -22,6 +22,7 @@ from attnprof.counting.uncounted import reason_of
 from attnprof.counting.variants import factor_positions, out_arguments
 from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
 from attnprof.layers.selecting import watching
+from attnprof.layers.turns import turn
 from attnprof.torch_private import (
     Arguments,
     DispatchMode,
@@ -80,7 +81,8 @@ class OperatorCounter(DispatchMode):
         super().__init__()
         self.mode = mode
         self.tally, self.lives, self.origin = tally, lives, origin
-        self.watched: dict[int, int] = {}
+        self.watched: set[int] = set()
+        self.reads: dict[tuple[int, int], int] = {}
         self.selection = ForwardSpans()
         self.listening: list[AbstractContextManager[None]] = []
         self.calls = 0
@@ -158,14 +160,15 @@ class OperatorCounter(DispatchMode):
         return work.flops
 
     def _watch(self, rule: Rule, args: Arguments, out: object) -> None:
-        """The most that one operator reads of each watched storage; of what it picks rows from, what it picks."""
+        """The most that one operator of a layer reads of each watched storage; of what it picks from, what it picks."""
         for at, t in enumerate(flat(args)):
             key = storage_key(t)
             if key in self.watched:
                 read = _distinct(t)
                 if at == 0 and rule.name in PICKS:
                     read = min(read, sum(_distinct(made) for made in flat((out,))))
-                self.watched[key] = max(self.watched[key], read)
+                at_turn = turn.get(), key
+                self.reads[at_turn] = max(self.reads.get(at_turn, 0), read)
 
     def _engine_reuses(self, args: Arguments) -> bool:
         """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""

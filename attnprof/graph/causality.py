@@ -48,8 +48,8 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, object]:
     }
 
 
-def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = [
+def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, object]:
+    rows: list[dict[str, object]] = [
         {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
         for at, each in enumerate(layers)
         if each.count

@@ -27,12 +27,7 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
     `offsets`: what is reached by distance after some of them; `horizon`: how far back influence comes from.
     """
     names = named_layers(target, shape)[: subject.ask.layers]
-    reach = {entry.layer: entry for entry in subject.reach.layers}
-    layers = []
-    last: LayerReach | None = None
-    for number, (group, through) in enumerate(names, start=1):
-        last = reach.get(number, last)
-        layers.append(_layer(number, group, through, last))
+    layers = reached_layers(target, shape, subject)
     full = subject.reach.layers_to_full
     chosen = depths_of([group.label for group, _ in names], full)
     found, whole = offsets(subject.stack, [at for at in chosen if full is None or at <= full])
@@ -45,6 +40,17 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
         "horizon": None if why else plain([each for k in chosen for each in horizons(subject.stack, k)]),
         "reasons": {"horizon": why} if why else {},
     }
+
+
+def reached_layers(target: LayeredTarget, shape: Shape, subject: Subject) -> list[dict[str, Any]]:
+    """Each layer that was looked at: what it is, the state that it goes through, and what is reached after it."""
+    reach = {entry.layer: entry for entry in subject.reach.layers}
+    layers: list[dict[str, Any]] = []
+    last: LayerReach | None = None
+    for number, (group, through) in enumerate(named_layers(target, shape)[: subject.ask.layers], start=1):
+        last = reach.get(number, last)
+        layers.append(_layer(number, group, through, last))
+    return layers
 
 
 def named_layers(target: LayeredTarget, shape: Shape) -> list[tuple[StackGroup, int | None]]:

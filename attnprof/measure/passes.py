@@ -12,6 +12,7 @@ from attnprof.contracts import Decodes
 from attnprof.device.instruments.clock import Step
 from attnprof.errors import Unsupported
 from attnprof.layers.outputs import first_output
+from attnprof.layers.tokens import length_of, tokens_of
 from attnprof.measure.saved_hooks import forward_saved
 from attnprof.words import Pass
 
@@ -122,8 +123,8 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
             hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
         )
     module.eval()
-    tokens = [x.detach()[..., -1:, :] for x in inputs]
-    n = inputs[0].shape[-2]
+    n = length_of(inputs[0])
+    tokens = tokens_of([x.detach() for x in inputs], n)
     held: list[object] = []
     outputs: list[object] = []
 

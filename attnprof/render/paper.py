@@ -73,7 +73,7 @@ class Paper:
     @cached_property
     def views(self) -> list[PageView]:
         """A view for each group that has a value in anything."""
-        return [v for v in views(self.groups, self.graphs) if v.metrics]
+        return [v for v in views(self.groups, self.graphs, self.header) if v.metrics]
 
     @cached_property
     def cards(self) -> dict[str, dict[str, object]]:

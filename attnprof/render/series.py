@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from attnprof.quantities import Quantity, Reading
 from attnprof.records import BASELINES, Point, Record, content_hash
+from attnprof.render.settled import settled
 from attnprof.units import Value
 from attnprof.words import Pass, RecordKind, Status
 
@@ -104,9 +105,9 @@ class Group:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """One record a point, the last one written, in a stable order."""
+    """One record a point, the last one written, in a stable order, its times settled."""
     by_point = {(r.kind, r.point.machine, content_hash(r.point.to_json())): r for r in records}
-    return sorted(by_point.values(), key=_record_order)
+    return settled(sorted(by_point.values(), key=_record_order))
 
 
 def why(record: Record) -> str:

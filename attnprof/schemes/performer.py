@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.function_context import FunctionContext
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import counting
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 
@@ -115,6 +116,7 @@ class Core(nn.Module):
         top = nothing if peak is None else torch.cat([nothing, peak], 2).amax(2, keepdim=True)
         return summed(keys, values), plain, top
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: PerformerState) -> tuple[Tensor, PerformerState]:
         """One token more: the state takes it in and is read."""
         sums, plain, peak = self.prefill(q, k, v)

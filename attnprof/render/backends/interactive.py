@@ -60,12 +60,13 @@ def _axis(scale: Scale, title: str) -> dict[str, object]:
 def _traces(panel: Display, styles: Mapping[int, Style], labels: Mapping[int, str]) -> list[dict[str, object]]:
     found: list[dict[str, Any]] = []
     for s in panel.strokes:
-        if s.role in DRAWN:
+        if s.role in DRAWN or s.role is Role.AREA:
             colour = "#6d7178" if s.series is None else styles[s.series].light
             dash = "dot" if s.role is Role.DASHED else "solid"
             place = {"x": [value(panel.x, x) for x, _ in s.places], "y": [value(panel.y, y) for _, y in s.places]}
             look = {"color": colour, "dash": dash, "width": 1.4}
-            found.append({"type": "scatter", "mode": "lines", **place, "line": look, "hoverinfo": "skip"})
+            full = {"fill": "toself", "fillcolor": colour} if s.role is Role.AREA else {}
+            found.append({"type": "scatter", "mode": "lines", **place, "line": look, "hoverinfo": "skip", **full})
     for series in dict.fromkeys(d.series for d in panel.dots):
         dots = [d for d in panel.dots if d.series == series]
         colour = styles[series].light

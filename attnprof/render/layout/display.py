@@ -32,6 +32,7 @@ class Role(StrEnum):
     DASHED = "dashed"
     BAND = "band"
     SHADE = "shade"
+    AREA = "area"
 
 
 class Lettering(StrEnum):
@@ -54,7 +55,7 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through places, or the area within them; `series` is the number of the series that it belongs to."""
+    """A line through places, or the area within them (tinted, or full); `series` is the number that it belongs to."""
 
     places: tuple[Place, ...]
     role: Role

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from attnprof.flags import phrases
 from attnprof.quantities import WALL, Quantity
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
@@ -43,8 +44,7 @@ class BoardCell:
 
 def flagged(flags: tuple[str, ...]) -> str:
     """The word that a number is doubtful, with why."""
-    words = ", ".join(f.replace("_", " ") for f in flags)
-    return f' <abbr title="{escape(words)}">flagged</abbr>' if flags else ""
+    return f' <abbr title="{escape(phrases(flags))}">flagged</abbr>' if flags else ""
 
 
 def cost(at: Evidence) -> BoardCell:
