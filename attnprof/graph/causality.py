@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.relation import FutureEdges
