@@ -252,7 +252,7 @@ class Record:
         )
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Dataclasses, tuples and mappings as the dicts and lists that JSON knows."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -274,17 +274,17 @@ def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     return cls(**known)
 
 
-def _hints(cls: type[Any]) -> dict[str, Any]:
+def _hints(cls: type[object]) -> dict[str, object]:
     """The annotations of a record as types, found once: a run has thousands of records."""
     if cls not in _HINTS:
         _HINTS[cls] = typing.get_type_hints(cls)
     return _HINTS[cls]
 
 
-_HINTS: dict[type[Any], dict[str, Any]] = {}
+_HINTS: dict[type[object], dict[str, object]] = {}
 
 
-def _revived(hint: Any, value: Any) -> Any:
+def _revived(hint: object, value: Any) -> object:
     if value is None:
         return None
     if typing.get_origin(hint) is types.UnionType:
@@ -297,7 +297,7 @@ def _revived(hint: Any, value: Any) -> Any:
     return value
 
 
-def content_hash(data: Any) -> str:
+def content_hash(data: object) -> str:
     """A short, stable name for any plain JSON value: the key of a record, the folder of a run."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
