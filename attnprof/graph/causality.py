@@ -48,7 +48,7 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, object]:
     }
 
 
-def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, Any]:
+def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, object]:
     rows: list[dict[str, Any]] = [
         {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
         for at, each in enumerate(layers)

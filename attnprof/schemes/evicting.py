@@ -84,7 +84,7 @@ class Core(nn.Module):
         scores = (asking @ k.transpose(-2, -1)[:, :, None]).masked_fill(later, float("-inf"))
         return scores.softmax(-1).sum((2, 3))
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, state: KeptState | PagedState) -> tuple[Tensor, Any]:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: KeptState | PagedState) -> tuple[Tensor, object]:
         """One token more over what is kept, itself included; then what no longer fits goes."""
         if isinstance(state, PagedState):
             return self.read_pages(q, k, v, state)

@@ -77,7 +77,7 @@ class Core(nn.Module):
             done = torch.cat([done - done @ across[:, :, chunk].mT, keys[:, :, chunk]], 2)
         return RewrittenCache(done[:, :, :n], v)
 
-    def step(self, q: Tensor, k: Tensor, v: Tensor, w: Tensor, beta: Tensor, state: RewrittenCache) -> Any:
+    def step(self, q: Tensor, k: Tensor, v: Tensor, w: Tensor, beta: Tensor, state: RewrittenCache) -> object:
         """One token more: it reflects every cached key, joins them, and reads."""
         old = state.k - (state.k @ w.mT) @ (beta * w)
         keys, values = torch.cat([old, k], 2), torch.cat([state.v, v], 2)

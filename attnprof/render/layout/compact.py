@@ -18,7 +18,7 @@ VOCABULARY = {
 }
 
 
-def compact(display: Display) -> list[Any]:
+def compact(display: Display) -> list[object]:
     """Width, height, title, scales, strokes, dots, texts; words as places in `VOCABULARY`, a series' label as 0."""
     strokes = [
         [ROLES.index(s.role), -1 if s.series is None else s.series, *(_short(v) for p in s.places for v in p)]
