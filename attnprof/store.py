@@ -156,7 +156,7 @@ def machine_of(header: Mapping[str, Any]) -> dict[str, Any]:
     return _lasting(header.get("environment") or {})
 
 
-def _lasting(known: Mapping[str, Any]) -> dict[str, Any]:
+def _lasting(known: Mapping[str, object]) -> dict[str, object]:
     parts = {k: _lasting(v) if isinstance(v, Mapping) else v for k, v in known.items() if k not in PASSING}
     return {name: value for name, value in parts.items() if value not in (None, {})}
 

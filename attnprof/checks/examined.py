@@ -125,7 +125,7 @@ class Examined:
     target: Target
     shape: Shape
     ask: CheckRequest = field(default_factory=CheckRequest)
-    known: dict[Any, Any] = field(default_factory=dict)
+    known: dict[object, object] = field(default_factory=dict)
 
     @property
     def claims_causal(self) -> bool:

@@ -38,7 +38,7 @@ def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
         raise AttnprofError(f"{run.path} was begun in another environment: {what}", hint=apart)
 
 
-def fixed_part(part: Any) -> Any:
+def fixed_part(part: object) -> object:
     """A part of a plan without what may grow: the length of its shape."""
     return {k: v for k, v in part.items() if k != "n"} if isinstance(part, dict) else part
 

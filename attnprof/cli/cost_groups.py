@@ -57,13 +57,13 @@ def shown(key: str, answer: Mapping[str, Any]) -> bool:
     return key != "saved_bytes" or any(row["pass"] == Pass.TRAIN for row in answer["table"])
 
 
-def _cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, Callable[[Any], str]]]) -> list[str]:
+def _cells(figures: Mapping[str, object], columns: Sequence[tuple[str, Callable[[object], str]]]) -> list[str]:
     return ["-" if figures.get(key) is None else written(figures[key]) for key, written in columns]
 
 
 def _total(entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of the whole stack, with the sums of those that the table of quantities does not have."""
-    sums: dict[str, Any] = {}
+    sums: dict[str, object] = {}
     for key in ("proj_flops", "ffn_flops_executed"):
         values = [group[key] for group in entry["groups"]]
         known = [value for value in values if value is not None]

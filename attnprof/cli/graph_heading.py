@@ -37,7 +37,7 @@ def heading_lines(facts: Mapping[str, Any]) -> list[str]:
     return [*found, *selection_lines(facts["selection"], facts["n"])]
 
 
-def draw_line(drawn: Mapping[str, Any]) -> str:
+def draw_line(drawn: Mapping[str, object]) -> str:
     """Of which draw the facts are."""
     layers = drawn["layers"]
     anew = "1 layer, drawn" if layers == 1 else f"{layers} layers, each drawn anew"
@@ -45,7 +45,7 @@ def draw_line(drawn: Mapping[str, Any]) -> str:
     return f"{anew} {source} (seed {drawn['seed']}): all that follows is of this draw, but for the lines over seeds"
 
 
-def clip_line(name: str, each: Mapping[str, Any], n: int) -> str:
+def clip_line(name: str, each: Mapping[str, object], n: int) -> str:
     """A parameter that the length has made smaller."""
     return f"{name} is {_number(each['used'])} here, not {_number(each['asked'])}: n is {n:,}"
 
@@ -54,7 +54,7 @@ def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def selection_lines(selection: Mapping[str, Any] | None, n: int) -> list[str]:
+def selection_lines(selection: Mapping[str, object] | None, n: int) -> list[str]:
     """How many queries select nothing, since what they may select is all that they may read."""
     if selection is None or not selection["queries_reading_all"]:
         return []

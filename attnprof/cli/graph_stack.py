@@ -25,7 +25,7 @@ def stack_lines(stack: Mapping[str, Any] | None, n: int) -> list[tuple[str, str]
     return found
 
 
-def met_first(entries: Sequence[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]]:
+def met_first(entries: Sequence[Mapping[str, object]], n: int) -> list[Mapping[str, object]]:
     """The entries up to the first at which every pair of tokens has met."""
     full = next((at for at, entry in enumerate(entries) if entry["every_to"] == n - 1), len(entries))
     return list(entries[: full + 1])

@@ -95,7 +95,7 @@ def _value(facts: Mapping[str, Any], key: str) -> str:
     return f"{facts[key]}{sure(facts, key)}"
 
 
-def _pieces(facts: Mapping[str, Any]) -> str:
+def _pieces(facts: Mapping[str, object]) -> str:
     pieces = facts["components"]
     if pieces == 1:
         return "1 (connected)"
@@ -122,21 +122,21 @@ def _pairs(facts: Mapping[str, object]) -> str:
     return "allowed pairs"
 
 
-def _hops(facts: Mapping[str, Any]) -> str:
+def _hops(facts: Mapping[str, object]) -> str:
     if facts["mean_hops"] is None:
         return ""
     far = f", at most {facts['max_hops']}" if facts["max_hops"] is not None else ""
     return f"mean {facts['mean_hops']:.4f}{sure(facts, 'mean_hops')}, 90% within {facts['effective_diameter_90']}{far}"
 
 
-def _radius(facts: Mapping[str, Any]) -> str:
+def _radius(facts: Mapping[str, object]) -> str:
     if facts["radius"] is None:
         return ""
     unit = facts["diameter_unit"]
     return f", {facts['radius']}" + ("" if unit == "layers" else f", counted in {unit}")
 
 
-def _globals(facts: Mapping[str, Any], count: int) -> str:
+def _globals(facts: Mapping[str, object], count: int) -> str:
     """`128 global tokens` of a pattern that declares them; `2 hubs` of a mask that does not say."""
     return counted(count, "global token") if facts["hubs_by"] == "declared" else f"{counted(count, 'hub')} by degree"
 
@@ -227,7 +227,7 @@ def _lanes(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _cost(facts: Mapping[str, Any]) -> str:
+def _cost(facts: Mapping[str, object]) -> str:
     paid = facts["edges_per_reached_pair"]
     return "" if paid is None else f"{paid:.4g} (dense: 1)"
 

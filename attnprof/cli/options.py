@@ -20,7 +20,7 @@ from attnprof.words import DType, Impl, Layout, Level, Pass, Word
 if TYPE_CHECKING:
     from rich.console import Console
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class WordParam(click.ParamType):

@@ -144,7 +144,7 @@ def structure(pattern: Pattern) -> str:
     return "edges between tokens"
 
 
-def pictures(pattern: Pattern) -> Iterator[dict[str, Any]]:
+def pictures(pattern: Pattern) -> Iterator[dict[str, object]]:
     """The distinct pictures of its layer and head kinds; of slots, the edges beside them; of kernels, none."""
     from attnprof.cli.textpicture import text_picture
     from attnprof.pattern.slots import Kernel, Slots
@@ -245,7 +245,7 @@ def broken(line: str, width: int | None, indent: int) -> list[str]:
     return textwrap.wrap(line, break_at, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def side_by_side(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def side_by_side(pictures: Sequence[Mapping[str, object]]) -> Iterator[str]:
     """Pictures in boxes under their names, and how to read them."""
     if not pictures:
         return

@@ -24,7 +24,7 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
     """
     began = time.perf_counter()
     pattern = subject.pattern
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "target": target,
         "n": subject.n,
         "layers": pattern.layers,

@@ -103,7 +103,7 @@ def class_aliases(model_type: str) -> dict[str, str]:
     return dict(config_kind(model_type).attribute_map)
 
 
-def differences(model_type: str, shipped: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(model_type: str, shipped: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """Defaults in which the shipped table and the installed class differ: ours, theirs."""
     theirs = class_defaults(model_type)
     return {key: (value, theirs[key]) for key, value in shipped.items() if key in theirs and theirs[key] != value}

@@ -116,7 +116,7 @@ def _read(model_type: str, given: Mapping[str, Any], source: str, name: str, *, 
 
 def _overrides(text: str) -> dict[str, Any]:
     """`key=value,...`; a value in brackets is JSON: layer_types=["full_attention"]."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for part in _split(text):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
@@ -157,6 +157,6 @@ def public_models() -> dict[str, dict[str, Any]]:
     return _facts("public_models.json")
 
 
-def _facts(file: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / file).read_text())
+def _facts(file: str) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads((Path(__file__).parent / file).read_text())
     return found

@@ -76,7 +76,7 @@ class CostQuestion:
 
     def answer(self) -> dict[str, Any]:
         """The answer as JSON has it. Raises `AttnprofError` for a target that cannot be counted so."""
-        found: dict[str, Any] = {"target": self.target.name, "point": point(self), "table": table(self)}
+        found: dict[str, object] = {"target": self.target.name, "point": point(self), "table": table(self)}
         if self.forms:
             found.update(self.service.answer(self.task("forms", max(self.lengths))))
         if self.layered:

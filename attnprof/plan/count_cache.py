@@ -54,7 +54,7 @@ class CountCache:
         except (OSError, json.JSONDecodeError):
             return {}
 
-    def add(self, made: Mapping[str, Any]) -> None:
+    def add(self, made: Mapping[str, object]) -> None:
         """Write new values, in one step. A folder that cannot be written is no failure, only slower next time."""
         if not made:
             return

@@ -48,7 +48,7 @@ class CountTask:
         asked = {"kind": self.kind, "shape": plain(self.shape), "pass": self.pass_, "sizes": self.sizes}
         return content_hash({**named, **asked})
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> dict[str, object]:
         """The answer, as plain data. Raises whatever counting the target raises."""
         return MAKERS[self.kind](self)
 
@@ -59,7 +59,7 @@ class CountService:
     def __init__(self, cache: CountCache | None = None) -> None:
         self.cache = cache
         self.values: dict[str, Any] = cache.read() if cache else {}
-        self.made: dict[str, Any] = {}
+        self.made: dict[str, object] = {}
 
     def answer(self, task: CountTask) -> dict[str, Any]:
         """The answer of a task, counted now unless it is known. Raises whatever counting it raises."""

@@ -62,7 +62,7 @@ class ModelAsk:
         return CacheAsk(n=n, sequences=self.sequences, kv=self.kv, dtype=self.dtype, tp=self.tp)
 
 
-def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, Any]:
+def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, object]:
     """The answer."""
     model = named.architecture
     return {

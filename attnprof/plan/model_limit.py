@@ -24,7 +24,7 @@ def limit_of_model(
     ask: CacheAsk,
     weights_dtype: str,
     card: Accelerator | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The longest n by pass, the most sequences by length, where attention passes the FFN, the least time of a step."""
     model = named.architecture
     limit = limit_of(model, memory, tuple(lengths), ask=ask, weights_dtype=weights_dtype)
@@ -66,7 +66,7 @@ def decode_bounds(
     return found
 
 
-def frameworks_of_model(named: NamedModel, lengths: Sequence[int]) -> dict[str, Any]:
+def frameworks_of_model(named: NamedModel, lengths: Sequence[int]) -> dict[str, object]:
     """Every framework's figures beside the exact ones, at each length."""
     model = named.architecture
     tables = []

@@ -133,7 +133,7 @@ def module_flops(model: Architecture, n: int) -> int:
     return rest + convolutions + recurrences + between.eager + between.index_eager
 
 
-def _counted(kind: Any, config: Any, depth: int, kept: int, n: int) -> tuple[int, int, int | None, str]:
+def _counted(kind: object, config: object, depth: int, kept: int, n: int) -> tuple[int, int, int | None, str]:
     """Parameters of the whole module; FLOPs, bytes of the cache and uncounted operators of its first layers."""
     import torch
 

@@ -67,7 +67,7 @@ def _point_row(label: str, record: Record) -> list[object]:
 
 
 def _times(record: Record) -> list[object]:
-    found: list[Any] = []
+    found: list[object] = []
     for name in TIMES:
         interval = None if record.measured is None else getattr(record.measured, name)
         found += (

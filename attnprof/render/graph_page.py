@@ -25,7 +25,7 @@ FAINTEST = 1e-4
 
 
 def write_graph_page(
-    path: str | Path, found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]
+    path: str | Path, found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]
 ) -> Path:
     """Write the page of some targets to `path`: each a pair of its facts and its views. Same input, same bytes."""
     path = Path(path)
@@ -110,7 +110,7 @@ def _hops(image: Any) -> dict[str, Any]:
     return {**_picture(near**2, image.pixel), "most": most}
 
 
-def _picture(values: np.ndarray, pixel: int) -> dict[str, Any]:
+def _picture(values: np.ndarray, pixel: int) -> dict[str, object]:
     ink = np.nan_to_num(values)
     return {"uri": data_uri(ink), "side": len(ink), "pixel": pixel, "darkest": float(ink.max())}
 
@@ -142,7 +142,7 @@ def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
     return rows
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
+def _interval(found: Mapping[str, object] | None) -> str:
     return "" if found is None else f"95% interval {found['low']:.3f} to {found['high']:.3f}, {found['wedges']} wedges"
 
 

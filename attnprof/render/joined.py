@@ -20,7 +20,7 @@ class Source(Protocol):
     def records(self) -> list[Record]: ...
 
 
-def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
+def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, object]]:
     """The records of all runs, and one header that holds theirs under `runs` where there are several.
 
     Records of different machines must not be compared: where environments differ, the point of a record says which

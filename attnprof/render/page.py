@@ -46,7 +46,7 @@ USUAL_REACH = 2
 def write_page(
     path: str | Path,
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     *,
     picture: Pictures | None = None,
     plotly: bool = True,
@@ -136,7 +136,7 @@ def linker(found: Sequence[Group]) -> packing.Link:
     return link
 
 
-def _markup(text: str) -> Any:
+def _markup(text: str) -> object:
     from markupsafe import Markup
 
     return Markup(text)

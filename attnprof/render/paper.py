@@ -131,7 +131,7 @@ class Paper:
 def write_paper(
     folder: str | Path,
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     venue: str = "article",
     *,
     anonymous: bool = False,

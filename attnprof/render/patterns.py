@@ -28,7 +28,7 @@ class Picture:
     `others` hold the layer kinds after it, as far as they look different, at most `MOST_KINDS` in all.
     """
 
-    values: Any
+    values: object
     n: int | None = None
     causal: bool | None = None
     layers: int = 1

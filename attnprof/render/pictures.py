@@ -26,7 +26,7 @@ def png(density: object) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 
-def data_uri(density: Any) -> str:
+def data_uri(density: object) -> str:
     """The picture as a `data:` address, to be written into the page itself."""
     return "data:image/png;base64," + base64.b64encode(png(density)).decode("ascii")
 

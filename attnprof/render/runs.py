@@ -33,7 +33,7 @@ def _facts(header: Mapping[str, Any], anonymous: bool) -> RunFacts:
     return RunFacts(lines, command, "" if anonymous else _moment(header.get("created_at")))
 
 
-def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
+def _lines(values: Mapping[str, object], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         if anonymous and any(word in key.lower() for word in PRIVATE):
             continue

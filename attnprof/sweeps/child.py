@@ -24,7 +24,7 @@ from attnprof.sweeps.lifeline import die_with_asker
 from attnprof.targets import door
 from attnprof.targets.usage import Usage
 
-Answer = dict[str, Any]
+Answer = dict[str, object]
 
 
 class Child:

@@ -56,7 +56,7 @@ class SweepRequest:
         object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The plain form that names the run's folder and stands in its header."""
         return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
 

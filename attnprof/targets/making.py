@@ -48,7 +48,7 @@ def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     return module.to(dtype)
 
 
-def checked_module(source: str, found: Any) -> nn.Module:
+def checked_module(source: str, found: object) -> nn.Module:
     """The module, if that is what was made. Raises `AttnprofError` otherwise."""
     from torch import nn
 

@@ -23,7 +23,7 @@ def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
 def taken(code: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
     """Of the keywords offered, those that the code takes by name."""
     signature = signature_of(code)
-    known: Mapping[str, Any] = signature.parameters if signature else {}
+    known: Mapping[str, object] = signature.parameters if signature else {}
     return {name: value for name, value in offered.items() if name in known}
 
 
@@ -57,7 +57,7 @@ def size_named(word: str) -> str | None:
     return next((size for size, words in SYNONYMS.items() if word in words), None)
 
 
-def required(code: Callable[..., Any]) -> tuple[str, ...] | None:
+def required(code: Callable[..., object]) -> tuple[str, ...] | None:
     """The positional parameters that have no default, `self` left out; None where the signature is not known."""
     signature = signature_of(code)
     if signature is None:

@@ -58,7 +58,7 @@ def _axis(scale: Scale, title: str) -> dict[str, object]:
 
 
 def _traces(panel: Display, styles: Mapping[int, Style], labels: Mapping[int, str]) -> list[dict[str, object]]:
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for s in panel.strokes:
         if s.role in DRAWN or s.role is Role.AREA:
             colour = "#6d7178" if s.series is None else styles[s.series].light
