@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from attnprof.models.architecture import Architecture, ModelGroup, ModelLayer
 from attnprof.models.caches import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Any
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Display, Role, Scale

@@ -159,7 +159,9 @@ def _fields(graphs: Graphs, target: str) -> Iterable[str]:
         yield f"Allowed pairs within reach (n = {format_length(graph.point.shape.n)}, {mask}): {listed}{end}."
 
 
-def _params(target: str, records: Sequence[Record], card: Mapping[str, object] | None) -> Iterable[tuple[str, str, str]]:
+def _params(
+    target: str, records: Sequence[Record], card: Mapping[str, object] | None
+) -> Iterable[tuple[str, str, str]]:
     """Each parameter with its values over n and the source of its default."""
     sources = {}
     if card is not None and target in catalog.names():
