@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape, checked
 from attnprof.store import RunFolder
 from attnprof.targets import door
@@ -258,7 +259,7 @@ def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target
     return found, shape
 
 
-def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: JsonObject) -> tuple[Target, dict[str, Any]]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:
@@ -270,7 +271,7 @@ def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict
         raise
 
 
-def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
+def shape_of(found: Target, n: int, sizes: JsonObject) -> Shape:
     """A checked shape; the causal setting is the scheme's native one unless given, sizes are a built module's own."""
     _known(sizes)
     return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))

@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 BASELINES = ("dense", "flash")
 
+JsonObject = Mapping[str, Any]  # an object of JSON that is read: of which form says `run_files`, or who wrote it
+GraphFacts = Mapping[str, Any]  # the `metrics` of a graph record: what each metric of `graph.metrics` states
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -92,7 +95,7 @@ class Point:
         return None if name in self.unknown else LABELS[name](self.shape)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """The point that `to_json` wrote."""
         names = {f.name for f in dataclasses.fields(Shape)}
         unknown = tuple(name for name in LABELS if name in data and data[name] is None)
@@ -214,7 +217,7 @@ class Record:
     point: Point
     cost: Cost | None = None
     measured: Measured | None = None
-    metrics: Mapping[str, Any] | None = None
+    metrics: GraphFacts | None = None
     status: Status = Status.OK
     forecast: Forecast | None = None
     limit: float | None = None
@@ -233,7 +236,7 @@ class Record:
         return data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """The record that `to_json` wrote; unknown keys of later versions are ignored."""
         cost, measured, forecast = data.get("cost"), data.get("measured"), data.get("forecast")
         return cls(
@@ -263,7 +266,7 @@ def plain(value: object) -> Any:
     return value
 
 
-def revive(cls: type[T], data: Mapping[str, Any]) -> T:
+def revive(cls: type[T], data: JsonObject) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
     if cls is Interval and "rounds" not in data:
         data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.records import plain
+from attnprof.records import JsonObject, plain
 from attnprof.words import DeviceName
 
 SURROUNDINGS_S = 120.0
@@ -20,7 +19,7 @@ def yardstick(device: DeviceName) -> dict[str, Any] | None:
     return answer.get("calibration") if answer["ok"] else None
 
 
-def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
+def refuse_another(run: Any, ask: Any, environment: JsonObject) -> None:
     """Raise `AttnprofError` where the run was begun in another environment, or is of another kind of points."""
     from attnprof.store import machine_of
 

@@ -15,7 +15,7 @@ from attnprof.cli.options import AS_JSON, WordParam, emit, note
 from attnprof.comparison import Compared, Comparison, Verdict, compare_runs
 from attnprof.errors import AttnprofError
 from attnprof.interval import Interval
-from attnprof.records import plain
+from attnprof.records import JsonObject, plain
 from attnprof.store import RunFolder, machine_of
 from attnprof.units import format_length, format_seconds
 from attnprof.words import Timing
@@ -80,7 +80,7 @@ def command(
     return 4 if found.regressed else 0
 
 
-def drifted(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def drifted(a: JsonObject, b: JsonObject) -> float:
     """The factor, less 1, by which the same matrix product and copy took longer in one run than in the other."""
     sides = [[y for y in header.get("yardsticks") or [header.get("calibration")] if y] for header in (a, b)]
     if not all(sides):

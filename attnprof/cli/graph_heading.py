@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from attnprof.records import GraphFacts
 from attnprof.units import counted, format_length
 
 
-def leak_line(facts: Mapping[str, Any]) -> str:
+def leak_line(facts: GraphFacts) -> str:
     """The leak of a target in a line, with its name; empty where there is none."""
     leak = facts["leak"]
     return "" if leak is None else f"{leak['text']} ({facts['target']})"
 
 
-def title(facts: Mapping[str, Any]) -> str:
+def title(facts: GraphFacts) -> str:
     """The target, its length, its layers and heads, and its parameters as they are at this length."""
     params = ", ".join(f"{k}={v}" for k, v in facts["params"].items() if v is not None)
     layers = ""
@@ -25,7 +25,7 @@ def title(facts: Mapping[str, Any]) -> str:
     return f"{name}  ({params})" if params else name
 
 
-def heading_lines(facts: Mapping[str, Any]) -> list[str]:
+def heading_lines(facts: GraphFacts) -> list[str]:
     """Causality as asked and as found, leaks by design, the draw, and what the length does to the scheme."""
     found = [facts["causality"]]
     found += [f"leaks by its choice of keys, not by an edge: {text}" for text in facts["leaks_by_design"]]

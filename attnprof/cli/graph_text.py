@@ -12,6 +12,7 @@ from attnprof.cli.graph_draws import over_seeds_lines, random_lines
 from attnprof.cli.graph_edges import bottleneck_text, degree_text, edge_rows, edges_text, number, sure
 from attnprof.cli.graph_heading import heading_lines, title
 from attnprof.cli.graph_stack import against_lines, stack_lines
+from attnprof.records import GraphFacts, JsonObject
 from attnprof.units import counted, format_length, format_share
 
 SHADES = " ·░▒▓█"
@@ -63,7 +64,7 @@ def caption(analysis: Any) -> list[str]:
     return [f"({', '.join(shown)})"] if shown else []
 
 
-def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def lines(facts: GraphFacts) -> list[tuple[str, str]]:
     """Label and text of each fact; a missing one says why."""
     found = [
         ("edges", edges_text(facts)),
@@ -89,7 +90,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
-def _value(facts: Mapping[str, Any], key: str) -> str:
+def _value(facts: GraphFacts, key: str) -> str:
     if facts[key] is None:
         return f"- ({facts['reasons'].get(key, 'not known')})"
     return f"{facts[key]}{sure(facts, key)}"
@@ -102,7 +103,7 @@ def _pieces(facts: Mapping[str, object]) -> str:
     return f"{pieces:,} that " + ("do not meet in this draw" if facts["drawn"] else "never meet")
 
 
-def _curve(facts: Mapping[str, Any]) -> str:
+def _curve(facts: GraphFacts) -> str:
     reach = facts["reach"]
     shown = [_share(entry) for entry in reach[:SHOWN]]
     if len(reach) > SHOWN:
@@ -110,7 +111,7 @@ def _curve(facts: Mapping[str, Any]) -> str:
     return "  ".join(shown) + f" of {_pairs(facts)}{sure(facts, 'reach')}"
 
 
-def _share(entry: Mapping[str, Any]) -> str:
+def _share(entry: JsonObject) -> str:
     text = f"L{entry['layer']} {format_share(entry['share'])}"
     low, high = entry.get("low"), entry.get("high")
     return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
@@ -141,7 +142,7 @@ def _globals(facts: Mapping[str, object], count: int) -> str:
     return counted(count, "global token") if facts["hubs_by"] == "declared" else f"{counted(count, 'hub')} by degree"
 
 
-def _without(facts: Mapping[str, Any]) -> str:
+def _without(facts: GraphFacts) -> str:
     rest = facts["without_globals"]
     if facts.get("globals_removed"):
         gone = facts["globals_removed"]
@@ -156,11 +157,11 @@ def _without(facts: Mapping[str, Any]) -> str:
     return f"{_globals(facts, facts['hubs'])}; without {them} {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
 
 
-def _share_at(reach: Sequence[Mapping[str, Any]], layer: int) -> float:
+def _share_at(reach: Sequence[JsonObject], layer: int) -> float:
     return [entry["share"] for entry in reach if entry["layer"] <= layer][-1]
 
 
-def _influence(facts: Mapping[str, Any]) -> str:
+def _influence(facts: GraphFacts) -> str:
     if not facts["mixing"]:
         return ""
     half = facts["mixing"][0]
@@ -172,11 +173,11 @@ def _influence(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _evenly(facts: Mapping[str, Any]) -> str:
+def _evenly(facts: GraphFacts) -> str:
     return f"mean of {facts['heads']} heads that each attend evenly" if facts["heads"] > 1 else "uniform attention"
 
 
-def _gap(facts: Mapping[str, Any]) -> str:
+def _gap(facts: GraphFacts) -> str:
     found = facts["spectrum"]
     if found is None:
         return ""
@@ -184,7 +185,7 @@ def _gap(facts: Mapping[str, Any]) -> str:
     return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else kinds)
 
 
-def _clustering(facts: Mapping[str, Any]) -> str:
+def _clustering(facts: GraphFacts) -> str:
     value, found = facts["clustering"], facts["clustering_interval"]
     if value is None:
         return ""
@@ -196,7 +197,7 @@ def _clustering(facts: Mapping[str, Any]) -> str:
     return f"{text}{united}{layers}: how often two neighbours are neighbours themselves"
 
 
-def _structure(facts: Mapping[str, Any]) -> str:
+def _structure(facts: GraphFacts) -> str:
     flags = ", ".join(facts["flags"])
     if facts.get("bounds"):
         return flags or "not known: the tiles do not say"
@@ -206,7 +207,7 @@ def _structure(facts: Mapping[str, Any]) -> str:
     return (flags or "irregular: no star, not symmetric, not Toeplitz, and some tokens do not read themselves") + united
 
 
-def _bounds(facts: Mapping[str, Any]) -> str:
+def _bounds(facts: GraphFacts) -> str:
     found = facts.get("bounds")
     if not found:
         return ""
@@ -217,7 +218,7 @@ def _bounds(facts: Mapping[str, Any]) -> str:
     return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least}; below, all tiles are full ones"
 
 
-def _lanes(facts: Mapping[str, Any]) -> str:
+def _lanes(facts: GraphFacts) -> str:
     found = facts["bandwidth"]
     if found is None:
         return ""
@@ -232,7 +233,7 @@ def _cost(facts: Mapping[str, object]) -> str:
     return "" if paid is None else f"{paid:.4g} (dense: 1)"
 
 
-def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:
+def probe_lines(probe: JsonObject | None) -> list[str]:
     """What probing a module found."""
     if probe is None:
         return []
@@ -254,7 +255,7 @@ def print_comparison(found: Sequence[Any]) -> None:
     click.echo("")
 
 
-def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(facts: GraphFacts) -> tuple[str, ...]:
     def text(key: str, form: str) -> str:
         return "-" if facts[key] is None else format(facts[key], form)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import emit, explicit
+from attnprof.cli.options import Options, emit, explicit
 from attnprof.errors import AttnprofError
 from attnprof.models.caches import CacheAsk, precision
 from attnprof.models.lookup import is_model, model_named
@@ -86,7 +86,7 @@ def refuse_options(taken: set[str]) -> None:
             )
 
 
-def cost(options: Mapping[str, Any]) -> int:
+def cost(options: Options) -> int:
     """What each model costs, and keeps."""
     from attnprof.cli.model_text import show_cost
 
@@ -126,7 +126,7 @@ def certificate(named: Any) -> dict[str, Any]:
         return {"formula_equals_module": None, "why": error.message}
 
 
-def limit(options: Mapping[str, Any]) -> int:
+def limit(options: Options) -> int:
     """What fits into a memory."""
     from attnprof.cli.model_text import show_limit
 
@@ -151,7 +151,7 @@ def limit(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def audit(options: Mapping[str, Any]) -> int:
+def audit(options: Options) -> int:
     """What frameworks' formulas say."""
     from attnprof.cli.model_text import show_frameworks
 

@@ -7,7 +7,7 @@ import random
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from attnprof.cli.options import (
     OUT,
     PASSES,
     SETTINGS,
+    Options,
     WordParam,
     emit,
     explicit,
@@ -115,7 +116,7 @@ def command(**options: Any) -> int:
         return carry_out(options, ask, jobs, limits, began)
 
 
-def budget(options: Mapping[str, Any], ask: Any) -> Any:
+def budget(options: Options, ask: Any) -> Any:
     """What the run may spend."""
     from attnprof.stats import ROUNDS
     from attnprof.sweeps.outlook import MOST_ROUNDS, Budget
@@ -141,7 +142,7 @@ def planned(ask: Any, timeout_s: float) -> Any:
     return plan_apart(ask, explicit(), timeout_s)
 
 
-def asked(options: Mapping[str, Any]) -> Any:
+def asked(options: Options) -> Any:
     """What the command line asks for."""
     from attnprof.device import available, device_named
     from attnprof.sweeps.points import SweepRequest, settings_of
@@ -168,7 +169,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     )
 
 
-def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits: Any, began: float) -> int:
+def carry_out(options: Options, ask: Any, jobs: Sequence[Any], limits: Any, began: float) -> int:
     """Run the sweep into its folder, then print the table, the page's path and a next command."""
     with opened(options, ask, jobs) as run:
         note(f"run: {run.path}")
@@ -227,7 +228,7 @@ class Page:
 
 
 def do(
-    options: Mapping[str, Any],
+    options: Options,
     ask: Any,
     jobs: Sequence[Any],
     run: Any,
@@ -276,7 +277,7 @@ def do(
     return []
 
 
-def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
+def opened(options: Options, ask: Any, jobs: Sequence[Any]) -> Any:
     """The run's folder: that of the same plan before, or a new one; with --fresh always a new one.
 
     A run may grow (other lengths, more targets), but not mix two environments or two kinds of point.

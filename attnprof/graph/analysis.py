@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.layered_target import LayeredTarget
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, labels_of, own_mistakes
 from attnprof.words import EngineName
@@ -143,7 +144,7 @@ def _layers_of(target: LayeredTarget, shape: Shape, asked: int | None) -> int:
     return asked or count
 
 
-def _against(target: Target, other: Target, shape: Shape, request: Request, subject: Subject) -> Mapping[str, Any]:
+def _against(target: Target, other: Target, shape: Shape, request: Request, subject: Subject) -> JsonObject:
     """What only one of two patterns reaches, after each layer."""
     size = shape
     if isinstance(other, LayeredTarget):
@@ -162,7 +163,7 @@ def _against(target: Target, other: Target, shape: Shape, request: Request, subj
     return differing(subject, theirs.stack, other.name, (depths[0], depths[1]), subject.ask.layers)
 
 
-def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, sure: Any) -> Seen:
+def _seen(target: Target, request: Request, probed: JsonObject | None, sure: Any) -> Seen:
     card = target.card
     how = ""
     if probed is not None:

@@ -7,7 +7,7 @@ with another seed: nothing here is ever called unreachable, and every number of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isinf
 from typing import Any
 
@@ -21,6 +21,7 @@ from attnprof.graph.metrics.disjoint_paths import disjoint_paths
 from attnprof.graph.randomness import Trials
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Expr, Pattern
+from attnprof.records import GraphFacts
 from attnprof.shapes import Shape
 from attnprof.words import Certainty
 
@@ -93,7 +94,7 @@ def drawn_subject(make: Callable[[Pattern, int], Subject], target: Target, shape
     return found if last == first or found.reach.full else over(last)
 
 
-def told_of_draws(facts: Mapping[str, Any], target: Target, shape: Shape) -> dict[str, Any]:
+def told_of_draws(facts: GraphFacts, target: Target, shape: Shape) -> dict[str, Any]:
     """The facts of a drawn stack, said to be of that draw: `drawn` names it, no reason says `never`."""
     layers = facts["layers"]
     source = "random data" if target.card.data_dependent else "a seed"

@@ -11,7 +11,6 @@ No network is asked and no weights are read. Everything comes from two tables of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from attnprof.errors import AttnprofError, unknown
 from attnprof.models.architecture import Architecture
 from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers import READERS
+from attnprof.records import JsonObject
 from attnprof.units import parse_value
 
 PREFIX = "hf:"
@@ -47,7 +47,7 @@ class NamedModel:
 
     architecture: Architecture
     config: ModelConfig
-    overrides: Mapping[str, Any]
+    overrides: JsonObject
     source: str
 
 
@@ -99,7 +99,7 @@ def _of_file(path: Path, text: str) -> NamedModel:
     return _read(model_type, values, f"the file {path.name}", text, strict=False)
 
 
-def _read(model_type: str, given: Mapping[str, Any], source: str, name: str, *, strict: bool) -> NamedModel:
+def _read(model_type: str, given: JsonObject, source: str, name: str, *, strict: bool) -> NamedModel:
     facts = class_facts()[model_type]
     aliases = facts["aliases"]
     overrides = {aliases.get(key, key): value for key, value in given.items()}

@@ -13,7 +13,7 @@ from attnprof.plan.count_service import CountKind, CountService, CountTask, Shar
 from attnprof.plan.ours import is_of_catalogue
 from attnprof.plan.roofline import DevicePeaks, Roofline, must_move
 from attnprof.quantities import costed
-from attnprof.records import Point
+from attnprof.records import JsonObject, Point
 from attnprof.shapes import Shape
 from attnprof.usercode import causality_seen
 from attnprof.words import DeviceName, Pass
@@ -133,7 +133,7 @@ def peak_parts(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]
     return question.service.answer(question.task("peak", n, pass_))
 
 
-def rooflines(question: CostQuestion, peaks: DevicePeaks, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def rooflines(question: CostQuestion, peaks: DevicePeaks, rows: Sequence[JsonObject]) -> list[dict[str, Any]]:
     """The least time of every row on a device."""
     found = []
     for row in rows:

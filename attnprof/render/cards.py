@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from attnprof.records import plain
+from attnprof.records import JsonObject, plain
 from attnprof.targets import catalog
 
 
-def cards(targets: Iterable[str], header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def cards(targets: Iterable[str], header: JsonObject) -> dict[str, dict[str, Any]]:
     """The card of each target that has one, as plain data: a run remembers its own under `cards`."""
     kept = header.get("cards") or {}
     known = set(catalog.names())

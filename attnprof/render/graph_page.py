@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.records import GraphFacts, JsonObject
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
@@ -48,7 +49,7 @@ def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Map
     return templating.html().get_template("graph.html.j2").render(context)
 
 
-def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
+def _reaching(found: Sequence[tuple[JsonObject, Any]]) -> list[Reaching]:
     """The reach of every target, with the bounds of what was sampled or bounded."""
     made = []
     for style, (facts, _) in zip(distinct(len(found)), found, strict=True):
@@ -59,7 +60,7 @@ def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
     return made
 
 
-def strips(facts: Mapping[str, Any]) -> list[Display]:
+def strips(facts: GraphFacts) -> list[Display]:
     """The layers of a target in order, wide and narrow: of a stack by name, else by kind; none where all are alike."""
     stack, kinds = facts["stack"], facts.get("edges_by_layer") or []
     of = {int(layer): f"kind {k}" for k, kind in enumerate(kinds, start=1) for layer in kind["layers"]}
@@ -76,7 +77,7 @@ def strips(facts: Mapping[str, Any]) -> list[Display]:
     return [layer_strip(said, made, order, hues(HUES_FROM), width) for width in STRIP_WIDTHS]
 
 
-def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
+def section(facts: GraphFacts, views: Any, key: str) -> dict[str, Any]:
     """What the template needs of one target."""
     return {
         "key": key,
@@ -131,7 +132,7 @@ def _cone(cone: Any, views: Any) -> dict[str, Any]:
     return {**found, "influence": data_uri(scaled), "most": most, "far": float(cone.influence[-1].min())}
 
 
-def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
+def table(facts: GraphFacts) -> list[tuple[str, Any, str, str]]:
     """Name, value, how sure, reason or interval: the facts that are single numbers."""
     rows = []
     for key, name in NAMES.items():

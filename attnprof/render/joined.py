@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from attnprof.naming import by_source
-from attnprof.records import Record
+from attnprof.records import JsonObject, Record
 from attnprof.store import machine_of
 
 
@@ -15,7 +15,7 @@ class Source(Protocol):
     """What a run must offer: its header and its records."""
 
     @property
-    def header(self) -> Mapping[str, Any]: ...
+    def header(self) -> JsonObject: ...
 
     def records(self) -> list[Record]: ...
 

@@ -13,7 +13,7 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, Point, content_hash, plain, revive
+from attnprof.records import BASELINES, JsonObject, Point, content_hash, plain, revive
 from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
@@ -61,7 +61,7 @@ class SweepRequest:
         return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SweepRequest:
+    def from_json(cls, data: JsonObject) -> SweepRequest:
         """The request that `to_json` wrote, once it has been JSON."""
         several = {name: tuple(data[name]) for name in ("lengths", "targets", "passes")}
         return cls(**{**data, **several, "shape": Shape(**data["shape"]), "usage": Usage.from_json(data["usage"])})
@@ -113,7 +113,7 @@ class TargetPoints:
         return {**opening, "points": points, "card": plain(self.card)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TargetPoints:
+    def from_json(cls, data: JsonObject) -> TargetPoints:
         """The job that `to_json` wrote."""
         points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data["points"])
         usage, card = Usage.from_json(data["usage"]), data.get("card")

@@ -12,13 +12,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 from attnprof.sweeps.child import serve
 
 PRELOADED = ["attnprof.sweeps.nursery"]
@@ -53,7 +54,7 @@ class Died(Exception):
 class Worker:
     """One child, started when first asked and started anew after it died; `opening` is what each is asked first."""
 
-    def __init__(self, opening: Mapping[str, Any] | None, log: Path | None = None, serve: Serve = serve) -> None:
+    def __init__(self, opening: JsonObject | None, log: Path | None = None, serve: Serve = serve) -> None:
         self.opening = opening
         self.log = log
         self.serve = serve
@@ -66,7 +67,7 @@ class Worker:
         """Whether there is a child."""
         return self._process is not None
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
         for last in (False, True):
             try:
@@ -90,7 +91,7 @@ class Worker:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _asked(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _asked(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
         if self._process is None:
             self._start()
             if self.opening is not None:
@@ -122,7 +123,7 @@ class Worker:
             finally:
                 theirs.close()
 
-    def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _exchange(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
         assert self._pipe is not None
         began = time.monotonic()
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 from attnprof.units import Value, parse_value
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def checked_module(source: str, found: object) -> nn.Module:
     return found
 
 
-def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Module:
+def as_module(function: Callable[..., Any], extra: JsonObject) -> nn.Module:
     """A user's attention function as a module, with keywords that it is given besides."""
     from torch import nn
 

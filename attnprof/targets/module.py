@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory, place_of
 from attnprof.pattern import Card, Pattern
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape
 from attnprof.targets.accepted import length_near
 from attnprof.targets.call_names import by_name
@@ -87,7 +88,7 @@ class ModuleTarget:
         return None if found is None or found.parameter in self.usage.arguments else found
 
     @cached_property
-    def given_to_config(self) -> Mapping[str, Any]:
+    def given_to_config(self) -> JsonObject:
         """The keys of its config that the user gives: of a file, and before them those given one by one."""
         if self.config is None and (self.usage.config or self.usage.config_arguments):
             raise AttnprofError(f"{self.source} takes no config", hint=f"{self.takes}; give them by --arg KEY=VALUE")

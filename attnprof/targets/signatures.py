@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 
 MASK_PARAMETERS = 4
 STREAMS = ({"q", "query", "queries"}, {"k", "key", "keys"}, {"v", "value", "values"})
@@ -87,7 +88,7 @@ def said(code: Callable[..., object]) -> str:
     return ", ".join(signature.parameters) if signature else "what its documentation says"
 
 
-def check_arguments(source: str, code: Callable[..., Any], given: Mapping[str, Any]) -> None:
+def check_arguments(source: str, code: Callable[..., Any], given: JsonObject) -> None:
     """Raise `AttnprofError` where code cannot be called with these keywords."""
     signature = signature_of(code)
     if signature is None:
