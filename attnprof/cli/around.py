@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonObject, plain
 from attnprof.words import DeviceName
+
+if TYPE_CHECKING:
+    from attnprof.store import RunFolder
+    from attnprof.sweeps.points import SweepRequest
 
 SURROUNDINGS_S = 120.0
 
@@ -19,7 +23,7 @@ def yardstick(device: DeviceName) -> dict[str, Any] | None:
     return answer.get("calibration") if answer["ok"] else None
 
 
-def refuse_another(run: Any, ask: Any, environment: JsonObject) -> None:
+def refuse_another(run: RunFolder, ask: SweepRequest, environment: JsonObject) -> None:
     """Raise `AttnprofError` where the run was begun in another environment, or is of another kind of points."""
     from attnprof.store import machine_of
 

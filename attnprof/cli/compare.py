@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,9 @@ from attnprof.records import JsonObject, plain
 from attnprof.store import RunFolder, machine_of
 from attnprof.units import format_length, format_seconds
 from attnprof.words import Timing
+
+if TYPE_CHECKING:
+    from attnprof.records import Point
 
 EXAMPLES = """\b
 Examples:
@@ -151,7 +154,7 @@ def times(ratio: Interval) -> str:
     return f"x{ratio.median:.3g} " + (f"[{ratio.low:.3g}, {ratio.high:.3g}]" if ratio.bounded else "(no interval)")
 
 
-def name_of(point: Any, width: int) -> str:
+def name_of(point: Point, width: int) -> str:
     """What tells a point apart in a table."""
     causal = "causal" if point.shape.causal else ""
     return f"{point.target:<{width}}  {point.pass_:<7}  {causal:<6}  n={format_length(point.shape.n):>5}"

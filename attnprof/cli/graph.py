@@ -7,15 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnprof.cli.main import report
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, Options, WordParam, emit, notes, usage_of
 from attnprof.errors import AttnprofError
-from attnprof.records import JsonObject
 from attnprof.words import EngineName
+
+if TYPE_CHECKING:
+    from attnprof.contracts import Target
+    from attnprof.graph.analysis import Analysis, Request
+    from attnprof.units import Value
 
 EXAMPLES = """\b
 Examples:
@@ -118,7 +122,7 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
     return tell
 
 
-def asked(options: Options) -> list[tuple[Any, Any]]:
+def asked(options: Options) -> list[tuple[Target, Request]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
     from attnprof.graph.analysis import Request
     from attnprof.models.lookup import is_model
@@ -147,14 +151,14 @@ def asked(options: Options) -> list[tuple[Any, Any]]:
     ]
 
 
-def _against(text: str | None, settings: Mapping[str, JsonObject]) -> Any:
+def _against(text: str | None, settings: Mapping[str, Mapping[str, Value]]) -> Target | None:
     from attnprof.sweeps.points import label
     from attnprof.targets import door
 
     return None if text is None else door.find(text, params=settings.get(label(text), {}))
 
 
-def exported(found: Sequence[Any], options: Options) -> dict[str, dict[str, Any] | None]:
+def exported(found: Sequence[Analysis], options: Options) -> dict[str, dict[str, Any] | None]:
     """Write the edges of the one target where that is asked for: by format where they are, how many, and of what."""
     from attnprof.errors import AttnprofError
     from attnprof.graph.export import export
@@ -173,7 +177,7 @@ def exported(found: Sequence[Any], options: Options) -> dict[str, dict[str, Any]
     }
 
 
-def leave(found: Sequence[Any], options: Options) -> tuple[Path, str | None]:
+def leave(found: Sequence[Analysis], options: Options) -> tuple[Path, str | None]:
     """Store a graph record of every target and write the page beside them."""
     from attnprof.graph.record import graph_record
     from attnprof.records import content_hash
@@ -197,7 +201,7 @@ def leave(found: Sequence[Any], options: Options) -> tuple[Path, str | None]:
     return path, str(page)
 
 
-def _next(found: Sequence[Any], options: Options) -> str:
+def _next(found: Sequence[Analysis], options: Options) -> str:
     """A command that works: the same without the globals, a run of what can be executed, or else a comparison or card.
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.

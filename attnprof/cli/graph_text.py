@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -15,12 +15,15 @@ from attnprof.cli.graph_stack import against_lines, stack_lines
 from attnprof.records import GraphFacts, JsonObject
 from attnprof.units import counted, format_length, format_share
 
+if TYPE_CHECKING:
+    from attnprof.graph.analysis import Analysis
+
 SHADES = " ·░▒▓█"
 SIDE = 24
 SHOWN = 8
 
 
-def print_summary(analysis: Any) -> None:
+def print_summary(analysis: Analysis) -> None:
     """The whole summary of one target, on standard output."""
     facts = analysis.facts
     click.echo(click.style(title(facts), bold=True))
@@ -38,7 +41,7 @@ def print_summary(analysis: Any) -> None:
     click.echo("")
 
 
-def picture(analysis: Any, side: int = SIDE) -> list[str]:
+def picture(analysis: Analysis, side: int = SIDE) -> list[str]:
     """The mask of the first layer in characters, a row of queries a line; darker is denser."""
     from attnprof.graph.pixels import Grid
     from attnprof.graph.views import mask_image
@@ -51,7 +54,7 @@ def picture(analysis: Any, side: int = SIDE) -> list[str]:
     return ["".join(SHADES[value] * 2 for value in row) for row in shade]
 
 
-def caption(analysis: Any) -> list[str]:
+def caption(analysis: Analysis) -> list[str]:
     """What the picture shows, where that is not all of the pattern."""
     pattern, part = analysis.subject.pattern, analysis.subject.stack.parts[0]
     shown = []
@@ -241,7 +244,7 @@ def probe_lines(probe: JsonObject | None) -> list[str]:
     return [f"  {line}" if line else line for line in found]
 
 
-def print_comparison(found: Sequence[Any]) -> None:
+def print_comparison(found: Sequence[Analysis]) -> None:
     """Several targets side by side, with what each pays for a reached pair."""
     click.echo(click.style("side by side", bold=True))
     head = ("target", "n", "edges", "density", "to full", "max hops", "mean hops", "edges/pair")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,10 @@ from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, WordParam, 
 from attnprof.errors import AttnprofError
 from attnprof.units import format_bytes, format_length
 from attnprof.words import DeviceName, Pass
+
+if TYPE_CHECKING:
+    from attnprof.contracts import Target
+    from attnprof.shapes import Shape
 
 EXAMPLES = """\b
 Examples:
@@ -84,7 +88,7 @@ def command(**options: Any) -> int:
     return 0
 
 
-def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:
+def verified(target: Target, shape: Shape, pass_: Pass, predicted: int) -> dict[str, Any]:
     """The peak as measured at this length on this machine's device, beside the predicted one."""
     from attnprof.device import device_named
     from attnprof.measure.memory import peak

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
 
+if TYPE_CHECKING:
+    from attnprof.cli.options import F
+
 PASS_NAMES: Mapping[str, str] = {Pass.FORWARD: "prefill", Pass.TRAIN: "train", Pass.DECODE: "decode"}
 OF_CACHES = {"kv_dtype", "sequences", "tp"}
 OF_COST = {"targets", "lengths", "passes", "as_json", "dtype", "check_module", "drafts", *OF_CACHES}
@@ -24,7 +27,7 @@ OF_LIMIT = {"target", "memory", "lengths", "as_json", "dtype", "weights_dtype", 
 OF_AUDIT = {"target", "frameworks", "lengths", "as_json"}
 
 
-def cache_options(command: Any) -> Any:
+def cache_options(command: F) -> F:
     """The options that say how a model's caches are kept."""
     for option in reversed(
         (

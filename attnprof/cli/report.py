@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from attnprof.cli.options import AS_JSON, CAUSAL, OUT, Options, WordParam, emit,
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonObject
 from attnprof.words import Pass
+
+if TYPE_CHECKING:
+    from attnprof.records import Record
 
 EXAMPLES = """\b
 Examples:
@@ -90,7 +93,7 @@ def _at(options: Options) -> int | None:
     return parse_length(options["length"]) if options["length"] else None
 
 
-def _figure(folders: Sequence[Path], records: Any, header: JsonObject, options: Options) -> int:
+def _figure(folders: Sequence[Path], records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import drawn_figure, figure_svg
     from attnprof.render.files import save
 
@@ -103,7 +106,7 @@ def _figure(folders: Sequence[Path], records: Any, header: JsonObject, options: 
     return told(options["as_json"], path, (path,), "", [found.caption])
 
 
-def _paper(paper: Path, records: Any, header: JsonObject, options: Options) -> int:
+def _paper(paper: Path, records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import write_paper
 
     schemes, panels = (_listed(options[name]) for name in ("schemes", "panels"))
@@ -121,7 +124,7 @@ def _paper(paper: Path, records: Any, header: JsonObject, options: Options) -> i
     return told(options["as_json"], paper, written, following, [])
 
 
-def _page(folders: Sequence[Path], records: Any, header: JsonObject, options: Options) -> int:
+def _page(folders: Sequence[Path], records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import write_page
     from attnprof.render.claims.first import first_claims
     from attnprof.render.patterns import catalogue_pictures

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ def audited(target: Target, shape: Shape, counters: Sequence[OtherCounter] = COU
     return Audit({name: parts.total for name, parts in exact.items()}, tuple(rows), tuple(absent))
 
 
-def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
+def exact_of(target: Target, shape: Shape, pass_: Pass) -> Exact:
     """The exact count of one pass."""
     counted = count(target, shape, pass_)
     if counted.cost.flops_executed is None:
