@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
-from attnprof.records import JsonObject
+from attnprof.records import JsonDict, JsonObject
 from attnprof.shapes import Shape, checked
 from attnprof.store import RunFolder
 from attnprof.targets import door
@@ -259,7 +259,7 @@ def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target
     return found, shape
 
 
-def target_and_sizes(thing: Any, given: JsonObject) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: JsonObject) -> tuple[Target, JsonDict]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 BASELINES = ("dense", "flash")
 
 JsonObject = Mapping[str, Any]  # an object of JSON that is read: of which form says `run_files`, or who wrote it
+JsonDict = dict[str, Any]  # one that is being made
 GraphFacts = Mapping[str, Any]  # the `metrics` of a graph record: what each metric of `graph.metrics` states
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from attnprof.errors import AttnprofError
 from attnprof.file_lock import lock_file
-from attnprof.records import SCHEMA_VERSION, JsonObject, Record, plain
+from attnprof.records import SCHEMA_VERSION, JsonDict, JsonObject, Record, plain
 from attnprof.run_files import check_header, check_record
 from attnprof.words import Status
 
@@ -148,7 +148,7 @@ class RunFolder:
         return iter(sorted(found, key=lambda entry: entry[0]))
 
 
-def machine_of(header: JsonObject) -> dict[str, Any]:
+def machine_of(header: JsonObject) -> JsonDict:
     """What of a run's header decides what a measurement says: processor, device, threads, settings, software.
 
     Two runs are of the same machine where this is equal; what is empty is left out, as if it had not been asked for.

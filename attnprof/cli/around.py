@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.errors import AttnprofError
-from attnprof.records import JsonObject, plain
+from attnprof.records import JsonDict, JsonObject, plain
 from attnprof.words import DeviceName
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SURROUNDINGS_S = 120.0
 
 
-def yardstick(device: DeviceName) -> dict[str, Any] | None:
+def yardstick(device: DeviceName) -> JsonDict | None:
     """The device's peaks now, as a child of its own measures them; None where it cannot."""
     answer = surrounding(device, calibrate=True)
     return answer.get("calibration") if answer["ok"] else None
@@ -46,7 +46,7 @@ def fixed_part(part: object) -> object:
     return {k: v for k, v in part.items() if k != "n"} if isinstance(part, dict) else part
 
 
-def surrounding(device: DeviceName, *, calibrate: bool) -> dict[str, Any]:
+def surrounding(device: DeviceName, *, calibrate: bool) -> JsonDict:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
     from attnprof.sweeps.worker import Died, Worker
 

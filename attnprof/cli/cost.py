@@ -15,6 +15,7 @@ from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.cli.progress import counting_bar
 from attnprof.errors import AttnprofError, unknown
+from attnprof.records import JsonDict
 from attnprof.units import parse_lengths
 from attnprof.usercode import call_of_code, labels_of
 from attnprof.words import DeviceName
@@ -99,7 +100,7 @@ def executed_schemes() -> list[str]:
     return list(distinct_schemes())
 
 
-def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:
+def answered(names: Sequence[str], options: JsonDict, *, skip: bool) -> list[JsonDict]:
     """The answer for each target that has one; why another has none is told, but not where it is one to `skip`."""
     from attnprof.plan.answer import answers
     from attnprof.plan.count_cache import CountCache, code_hash
@@ -116,11 +117,11 @@ def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> li
                 refused.append(error)
         with counting_bar() as watch:
             found = answers(asked, service, watch, refused.append)
-    for error in refused:
+    for refusal in refused:
         if len(names) == 1:
-            raise error
+            raise refusal
         if not skip:
-            report(error.message, error.hint)
+            report(refusal.message, refusal.hint)
     return found
 
 
@@ -131,7 +132,7 @@ def pattern_files() -> list[Path]:
     return sorted(shipped("patterns").glob("*.py"))
 
 
-def question(name: str, options: dict[str, Any], service: CountService) -> CostQuestion:
+def question(name: str, options: JsonDict, service: CountService) -> CostQuestion:
     """What is asked of one target."""
     from attnprof.plan.answer import CostQuestion
     from attnprof.targets.catalog import names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnprof.records import JsonObject
+from attnprof.records import JsonDict, JsonObject
 from attnprof.units import format_bytes, format_flops, format_length
 from attnprof.words import Level, Pass
 
@@ -62,7 +62,7 @@ def _cells(figures: Mapping[str, object], columns: Sequence[tuple[str, Callable[
     return ["-" if figures.get(key) is None else written(figures[key]) for key, written in columns]
 
 
-def _total(entry: JsonObject, row: JsonObject) -> dict[str, Any]:
+def _total(entry: JsonObject, row: JsonObject) -> JsonDict:
     """The figures of the whole stack, with the sums of those that the table of quantities does not have."""
     sums: dict[str, object] = {}
     for key in ("proj_flops", "ffn_flops_executed"):

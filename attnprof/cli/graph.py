@@ -14,6 +14,7 @@ import click
 from attnprof.cli.main import report
 from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, Options, WordParam, emit, notes, usage_of
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 from attnprof.words import EngineName
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _against(text: str | None, settings: Mapping[str, Mapping[str, Value]]) -> T
     return None if text is None else door.find(text, params=settings.get(label(text), {}))
 
 
-def exported(found: Sequence[Analysis], options: Options) -> dict[str, dict[str, Any] | None]:
+def exported(found: Sequence[Analysis], options: Options) -> dict[str, JsonDict | None]:
     """Write the edges of the one target where that is asked for: by format where they are, how many, and of what."""
     from attnprof.errors import AttnprofError
     from attnprof.graph.export import export

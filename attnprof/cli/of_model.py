@@ -14,6 +14,7 @@ from attnprof.models.lookup import is_model, model_named
 from attnprof.plan.accelerators import TABLE, accelerator, memory_of
 from attnprof.plan.model_cost import ModelAsk, cost_of_model
 from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
+from attnprof.records import JsonDict
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
 
@@ -119,7 +120,7 @@ def cost(options: Options) -> int:
     return 0
 
 
-def certificate(named: Any) -> dict[str, Any]:
+def certificate(named: Any) -> JsonDict:
     """The module beside the formulas, or why it could not be asked."""
     from attnprof.plan.module_check import checked_module
 

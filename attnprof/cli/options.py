@@ -52,7 +52,7 @@ class ImplParam(click.ParamType):
 
     name = "implementation"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
         """The name. Raises `AttnprofError` for one that is none."""
         return Impl(value)
 

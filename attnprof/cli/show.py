@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -224,7 +224,7 @@ def counts(facts: JsonObject) -> Iterator[str]:
         yield f"layer {it['layer']}, head 0: {it['counted']:,} ({it['density']:.2%} of all pairs){multiple}; {closed}"
 
 
-def section(title: str, body: object) -> Iterator[str]:
+def section(title: str, body: Any) -> Iterator[str]:
     """A heading and its indented lines; nothing where there are none."""
     body = list(body)
     if body:
@@ -233,7 +233,7 @@ def section(title: str, body: object) -> Iterator[str]:
         yield from (f"  {line}" for line in body)
 
 
-def prose(title: str, body: object, width: int | None) -> Iterator[str]:
+def prose(title: str, body: Any, width: int | None) -> Iterator[str]:
     """A section whose lines are sentences."""
     yield from section(title, [part for line in body for part in broken(line, None if width is None else width - 2, 2)])
 

@@ -18,6 +18,7 @@ from attnprof.counting.storages import unique_bytes
 from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
 from attnprof.pattern.apart import real_numbers
+from attnprof.records import JsonDict
 from attnprof.shapes import Shape
 from attnprof.torch_private import FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
 from attnprof.words import Level
@@ -103,7 +104,7 @@ def built_once(target: Target, shape: Shape) -> Built:
     return _last["built"]
 
 
-_last: dict[str, Any] = {}
+_last: JsonDict = {}
 
 
 def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from attnprof.graph.metrics import METRICS
 from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
-from attnprof.records import Point, Record, content_hash
+from attnprof.records import JsonDict, Point, Record, content_hash
 from attnprof.units import Value
 from attnprof.words import DeviceName, RecordKind
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnprof.graph.analysis import Analysis
 
 
-def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> dict[str, Any]:
+def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> JsonDict:
     """Every metric of a subject under its JSON key.
 
     `exact` says of each key `exact`, `bound` or `sampled`; `reasons` why a value is null; `flags` what is true of it.

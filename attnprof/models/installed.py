@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 
 # Keys that say nothing about sizes.
 OTHER = frozenset(
@@ -83,7 +84,7 @@ def config_kind(model_type: str) -> Any:
     return CONFIG_MAPPING[model_type]
 
 
-def class_defaults(model_type: str) -> dict[str, Any]:
+def class_defaults(model_type: str) -> JsonDict:
     """The defaults that the class states, before it derives anything from them."""
     kind = config_kind(model_type)
     aliases = class_aliases(model_type)

@@ -14,13 +14,12 @@ import json
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.models.architecture import Architecture
 from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers import READERS
-from attnprof.records import JsonObject
+from attnprof.records import JsonDict, JsonObject
 from attnprof.units import parse_value
 
 PREFIX = "hf:"
@@ -114,7 +113,7 @@ def _read(model_type: str, given: JsonObject, source: str, name: str, *, strict:
     return NamedModel(architecture, config, overrides, source)
 
 
-def _overrides(text: str) -> dict[str, Any]:
+def _overrides(text: str) -> JsonDict:
     """`key=value,...`; a value in brackets is JSON: layer_types=["full_attention"]."""
     found: dict[str, object] = {}
     for part in _split(text):
@@ -146,13 +145,13 @@ def _split(text: str) -> list[str]:
 
 
 @cache
-def class_facts() -> dict[str, dict[str, Any]]:
+def class_facts() -> dict[str, JsonDict]:
     """The defaults of config classes, and other names of their keys, by model type."""
     return _facts("defaults.json")
 
 
 @cache
-def public_models() -> dict[str, dict[str, Any]]:
+def public_models() -> dict[str, JsonDict]:
     """Public models by name: their model type, in what they differ from its defaults, and what they are called."""
     return _facts("public_models.json")
 

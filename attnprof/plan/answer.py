@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError
@@ -13,7 +12,7 @@ from attnprof.plan.count_service import CountKind, CountService, CountTask, Shar
 from attnprof.plan.ours import is_of_catalogue
 from attnprof.plan.roofline import DevicePeaks, Roofline, must_move
 from attnprof.quantities import costed
-from attnprof.records import JsonObject, Point
+from attnprof.records import JsonDict, JsonObject, Point
 from attnprof.shapes import Shape
 from attnprof.usercode import causality_seen
 from attnprof.words import DeviceName, Pass
@@ -74,7 +73,7 @@ class CostQuestion:
         yield from (self.task("modules", *point) for point in self.whole if self.modules)
         yield from (self.task("peak", *point) for point in self.whole if self.memory)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonDict:
         """The answer as JSON has it. Raises `AttnprofError` for a target that cannot be counted so."""
         found: dict[str, object] = {"target": self.target.name, "point": point(self), "table": table(self)}
         if self.forms:
@@ -89,13 +88,13 @@ class CostQuestion:
         if self.memory:
             found["memory"] = [{"n": n, "pass": pass_, **peak_parts(self, n, pass_)} for n, pass_ in self.whole]
         if self.peaks:
-            found["roofline"] = rooflines(self, self.peaks, found["table"])
+            found["roofline"] = rooflines(self, self.peaks, table(self))
         return found
 
 
 def answers(
     questions: Sequence[CostQuestion], service: CountService, watch: ShareWatch, refused: Refused
-) -> list[dict[str, Any]]:
+) -> list[JsonDict]:
     """The answers of questions that share a service, counted together; `refused` is told of each that has none."""
     service.prepare([task for question in questions for task in question.tasks()], watch)
     found = []
@@ -112,7 +111,7 @@ def table(question: CostQuestion) -> list[dict[str, object]]:
     return [row(question, n, pass_) for n, pass_ in question.points]
 
 
-def row(question: CostQuestion, n: int, pass_: Pass) -> dict[str, Any]:
+def row(question: CostQuestion, n: int, pass_: Pass) -> JsonDict:
     """The row of one length and pass."""
     task = question.task("row", n, pass_)
     counted = question.service.answer(task)
@@ -133,7 +132,7 @@ def peak_parts(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]
     return question.service.answer(question.task("peak", n, pass_))
 
 
-def rooflines(question: CostQuestion, peaks: DevicePeaks, rows: Sequence[JsonObject]) -> list[dict[str, Any]]:
+def rooflines(question: CostQuestion, peaks: DevicePeaks, rows: Sequence[JsonObject]) -> list[JsonDict]:
     """The least time of every row on a device."""
     found = []
     for row in rows:

@@ -25,6 +25,7 @@ from attnprof.models.transformers_private import (
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
 from attnprof.plan.serving import transformers_cache
+from attnprof.records import JsonDict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +61,7 @@ class ModuleCheck:
         cache = self.cache_bytes[1] is None or self.cache_bytes[0] == self.cache_bytes[1]
         return self.params[0] == self.params[1] and self.flops[0] == self.flops[1] and cache and not self.uncounted
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonDict:
         """As a record holds it."""
         pairs = {"params": self.params, "flops": self.flops, "cache_bytes": self.cache_bytes}
         return {

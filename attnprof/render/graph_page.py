@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.records import GraphFacts, JsonObject
+from attnprof.records import GraphFacts, JsonDict, JsonObject
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
@@ -77,7 +77,7 @@ def strips(facts: GraphFacts) -> list[Display]:
     return [layer_strip(said, made, order, hues(HUES_FROM), width) for width in STRIP_WIDTHS]
 
 
-def section(facts: GraphFacts, views: Any, key: str) -> dict[str, Any]:
+def section(facts: GraphFacts, views: Any, key: str) -> JsonDict:
     """What the template needs of one target."""
     return {
         "key": key,
@@ -95,7 +95,7 @@ def section(facts: GraphFacts, views: Any, key: str) -> dict[str, Any]:
     }
 
 
-def frames(views: Any) -> list[dict[str, Any]]:
+def frames(views: Any) -> list[JsonDict]:
     """The pictures of the pairs within k layers, at most 16 of them, the first and the last among them."""
     layers = sorted(views.within)
     if len(layers) > MOST_FRAMES:
@@ -104,7 +104,7 @@ def frames(views: Any) -> list[dict[str, Any]]:
     return [{"layer": layer, **_picture(views.within[layer].values, views.within[layer].pixel)} for layer in layers]
 
 
-def _hops(image: Any) -> dict[str, Any]:
+def _hops(image: Any) -> JsonDict:
     """Near is dark: from one hop in black to the most in light grey; blank where nothing is ever reached."""
     most = float(np.nanmax(image.values))
     near = 1.0 - 0.92 * np.clip(image.values - 1.0, 0.0, None) / max(most - 1.0, 1e-9)
@@ -116,7 +116,7 @@ def _picture(values: np.ndarray, pixel: int) -> dict[str, object]:
     return {"uri": data_uri(ink), "side": len(ink), "pixel": pixel, "darkest": float(ink.max())}
 
 
-def _cone(cone: Any, views: Any) -> dict[str, Any]:
+def _cone(cone: Any, views: Any) -> JsonDict:
     """Reach as it is; influence, where it is known, on a logarithmic scale from a ten-thousandth of a fair share."""
     found = {
         "query": cone.query,

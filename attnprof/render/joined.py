@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from attnprof.naming import by_source
-from attnprof.records import JsonObject, Record
+from attnprof.records import JsonDict, JsonObject, Record
 from attnprof.store import machine_of
 
 
@@ -36,7 +36,7 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, object]]:
         name = f"run {machines.index(machine) + 1}" if several else ""
         records += [_on(record, name) for record in run.records()]
     records = told_apart(records)
-    kept: dict[str, Any] = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
+    kept: JsonDict = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
     return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}
 
 

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from attnprof.flags import FLAGS
 from attnprof.locate import shipped
 from attnprof.quantities import Quantity
-from attnprof.records import Record
+from attnprof.records import JsonDict, Record
 from attnprof.render import bibliography, sections, table, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.backends.svg import svg
@@ -154,7 +153,7 @@ def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
-def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
+def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> JsonDict | None:
     """The first paint: the view to open with, drawn whole."""
     view = opening(seen)
     if view is None or view.usual is None:

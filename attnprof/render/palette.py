@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from attnprof.locate import shipped
-from attnprof.records import JsonObject
+from attnprof.records import JsonDict, JsonObject
 from attnprof.render.series import Series, series_order
 
 EXACT, OTHER = "exact", "other"
@@ -28,7 +27,7 @@ class Style:
 
 
 @cache
-def palette() -> dict[str, Any]:
+def palette() -> JsonDict:
     """The palette as `reports/style/palette.toml` states it."""
     return tomllib.loads((shipped("reports") / "style" / "palette.toml").read_text(encoding="utf-8"))
 

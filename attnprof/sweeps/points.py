@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, JsonObject, Point, content_hash, plain, revive
+from attnprof.records import BASELINES, JsonDict, JsonObject, Point, content_hash, plain, revive
 from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
@@ -95,7 +94,7 @@ class TargetPoints:
         """What records call the target."""
         return self.points[0].point.target
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> JsonDict:
         """The request that makes a child find this target."""
         return {
             "do": "open",
@@ -106,7 +105,7 @@ class TargetPoints:
             "usage": self.usage.to_json(),
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonDict:
         """The plain form, for another process or machine."""
         points = [{"key": p.key, "point": p.point.to_json(), "flags": list(p.flags)} for p in self.points]
         opening = {name: value for name, value in self.opening().items() if name not in ("do", "name")}

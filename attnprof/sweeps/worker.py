@@ -19,7 +19,7 @@ from typing import Any
 
 from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
-from attnprof.records import JsonObject
+from attnprof.records import JsonDict, JsonObject
 from attnprof.sweeps.child import serve
 
 PRELOADED = ["attnprof.sweeps.nursery"]
@@ -67,7 +67,7 @@ class Worker:
         """Whether there is a child."""
         return self._process is not None
 
-    def ask(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: JsonObject, timeout_s: float) -> JsonDict:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
         for last in (False, True):
             try:
@@ -91,7 +91,7 @@ class Worker:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _asked(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
+    def _asked(self, request: JsonObject, timeout_s: float) -> JsonDict:
         if self._process is None:
             self._start()
             if self.opening is not None:
@@ -123,7 +123,7 @@ class Worker:
             finally:
                 theirs.close()
 
-    def _exchange(self, request: JsonObject, timeout_s: float) -> dict[str, Any]:
+    def _exchange(self, request: JsonObject, timeout_s: float) -> JsonDict:
         assert self._pipe is not None
         began = time.monotonic()
         try:
@@ -131,7 +131,7 @@ class Worker:
             if not self._pipe.poll(timeout_s):
                 self.close()
                 raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
-            answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
+            answer: JsonDict = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             raise self._buried() from None
         answer["here_s"] = time.monotonic() - began  # by this process' clock, beside the child's own `took_s`

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.models.architecture import FeedForwardSizes, ModelGroup, ModelLayer, RecurrentMixer, SoftmaxMixer
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.models.reached import seen_after
-from attnprof.records import JsonObject
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
+from attnprof.records import JsonDict, JsonObject
 from attnprof.render.layout.layer_strip import StripKind
 from attnprof.render.subjects.model_subject import (
     PASSES,
@@ -128,7 +127,7 @@ def _mixer_sizes(mixer: SoftmaxMixer | RecurrentMixer) -> str:
     return f"{mixer.conv_channels:,} channels, {mixer.conv_kernel} taps"
 
 
-def _ffn(ffn: FeedForwardSizes) -> dict[str, Any]:
+def _ffn(ffn: FeedForwardSizes) -> JsonDict:
     return {
         "kind": ffn.kind,
         "width": ffn.width,
