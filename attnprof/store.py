@@ -1,7 +1,7 @@
 """A run on disk: a folder with `run.json` and append-only JSONL shards that survive a kill at any moment.
 
 Every record is one line, written by one `os.write` and fsynced. A line without its newline was torn by a kill: it is
-repaired when the run is next written to. Any other damage is an error that names the file and the line.
+repaired when the run is next written to. All other damage is an error that names the file and the line.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from attnprof.layers.attention import Attention
 from attnprof.pattern.apart import real_numbers
 from attnprof.records import JsonDict
 from attnprof.shapes import Shape
-from attnprof.torch_private import FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
+from attnprof.torch_private import Arguments, FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
 from attnprof.words import Level
 
 LONGEST_REAL = 1 << 13
@@ -32,7 +32,7 @@ class Built:
 
     mode: FakeTensorMode | None
     module: nn.Module
-    inputs: tuple[Any, ...]
+    inputs: Arguments
     values: Values | None = None
 
     @property

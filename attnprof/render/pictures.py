@@ -12,7 +12,7 @@ import numpy as np
 def png(density: object) -> bytes:
     """A PNG of an array `[rows, columns]` of densities in [0, 1]: black, as opaque as the density.
 
-    Any positive density stays visible; NaN is nothing. The same array always gives the same bytes.
+    Every positive density stays visible; NaN is nothing. The same array always gives the same bytes.
     """
     values = np.clip(np.nan_to_num(np.asarray(density, dtype=np.float64)), 0.0, 1.0)
     alpha = np.where(values > 0, 40 + np.round(values**0.5 * 215), 0).astype(np.uint8)

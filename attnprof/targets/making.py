@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonObject
+from attnprof.targets.signatures import Code
 from attnprof.units import Value, parse_value
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def checked_module(source: str, found: object) -> nn.Module:
     return found
 
 
-def as_module(function: Callable[..., Any], extra: JsonObject) -> nn.Module:
+def as_module(function: Code, extra: JsonObject) -> nn.Module:
     """A user's attention function as a module, with keywords that it is given besides."""
     from torch import nn
 

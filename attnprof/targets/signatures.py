@@ -12,8 +12,10 @@ from attnprof.records import JsonObject
 MASK_PARAMETERS = 4
 STREAMS = ({"q", "query", "queries"}, {"k", "key", "keys"}, {"v", "value", "values"})
 
+Code = Callable[..., Any]  # a class or function of a user's: what it takes is asked of its signature
 
-def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
+
+def signature_of(code: Code) -> inspect.Signature | None:
     """The signature; None for a builtin that tells none."""
     try:
         return inspect.signature(code)
@@ -40,7 +42,7 @@ SIZES = tuple(SYNONYMS)
 LAYER_NUMBERS = ("layer_idx", "layer_id", "layer")  # where a constructor asks which layer it is: the first
 
 
-def sizes_taken(code: Callable[..., Any]) -> dict[str, str]:
+def sizes_taken(code: Code) -> dict[str, str]:
     """The parameters of code that are sizes, with what attnprof calls them.
 
     A `dim` that may be left out (None), beside no heads, is the width of one head as well as of all: it is left alone.
@@ -88,7 +90,7 @@ def said(code: Callable[..., object]) -> str:
     return ", ".join(signature.parameters) if signature else "what its documentation says"
 
 
-def check_arguments(source: str, code: Callable[..., Any], given: JsonObject) -> None:
+def check_arguments(source: str, code: Code, given: JsonObject) -> None:
     """Raise `AttnprofError` where code cannot be called with these keywords."""
     signature = signature_of(code)
     if signature is None:
