@@ -38,6 +38,7 @@ from attnprof.models.work import (
 )
 from attnprof.plan.serving import engine_answers
 from attnprof.plan.serving.allocation import EngineAnswer
+from attnprof.records import JsonDict
 from attnprof.words import Pass
 
 PASSES = ("prefill", "train", "decode")
@@ -61,7 +62,7 @@ class ModelAsk:
         return CacheAsk(n=n, sequences=self.sequences, kv=self.kv, dtype=self.dtype, tp=self.tp)
 
 
-def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, object]:
+def cost_of_model(named: NamedModel, ask: ModelAsk) -> JsonDict:
     """The answer."""
     model = named.architecture
     return {
