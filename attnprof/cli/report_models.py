@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attnprof.cli.options import note
+from attnprof.cli.options import Options, note
 from attnprof.cli.progress import counting_bar
 from attnprof.cli.report import OF_RUNS, refuse_typed, told
 from attnprof.errors import AttnprofError
@@ -27,7 +27,7 @@ FILE = "models.html"
 USUAL, USUAL_OF_STACKS = "1k-1m", "2k-512k:x4"  # each length of a stack is counted three times, a second each
 
 
-def page(named: Sequence[str], folders: Sequence[Path], options: Mapping[str, Any]) -> int:
+def page(named: Sequence[str], folders: Sequence[Path], options: Options) -> int:
     """Write the page of the models and stacks that are named, and say where it is.
 
     Raises `AttnprofError` for what is neither, for runs among them, and for options that only pages of runs have.
@@ -83,7 +83,7 @@ def _refuse_neither(name: str) -> None:
     )
 
 
-def _asked(options: Mapping[str, Any], usual: str) -> PageAsk:
+def _asked(options: Options, usual: str) -> PageAsk:
     from attnprof.render.subjects.model_subject import PageAsk
 
     dtype = precision(options["dtype"] or "bfloat16")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.pattern import Drawn, Kernel, Pattern
+from attnprof.records import JsonDict
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -102,7 +103,7 @@ def all_rows(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     return _last["work"]
 
 
-_last: dict[str, Any] = {}
+_last: JsonDict = {}
 
 
 def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class ModelConfig:
     """The values of one model type; a key that has none, or None, is absent. `aliases` are other names of keys."""
 
     model_type: str
-    values: Mapping[str, Any]
+    values: JsonObject
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def given(self, key: str) -> Any:
@@ -64,7 +65,7 @@ class ModelConfig:
             raise self._wrong(key, found, "a list")
         return list(found)
 
-    def table(self, key: str) -> Mapping[str, Any]:
+    def table(self, key: str) -> JsonObject:
         """A table of its own; an empty one where there is none."""
         found = self.given(key)
         if found is None:

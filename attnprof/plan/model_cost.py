@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.models.architecture import Architecture, ModelGroup, ModelLayer
@@ -40,6 +39,7 @@ from attnprof.models.work import (
 )
 from attnprof.plan.serving import engine_answers
 from attnprof.plan.serving.allocation import EngineAnswer
+from attnprof.records import JsonDict
 from attnprof.words import Pass
 
 PASSES = ("prefill", "train", "decode")
@@ -63,7 +63,7 @@ class ModelAsk:
         return CacheAsk(n=n, sequences=self.sequences, kv=self.kv, dtype=self.dtype, tp=self.tp)
 
 
-def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, Any]:
+def cost_of_model(named: NamedModel, ask: ModelAsk) -> JsonDict:
     """The answer. Raises `AttnprofError` where a step of decoding alone is asked of a model that makes none."""
     model = named.architecture
     passes = passes_of(model, ask.passes)

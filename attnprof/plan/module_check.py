@@ -27,6 +27,7 @@ from attnprof.models.transformers_private import (
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
 from attnprof.plan.serving import transformers_cache
+from attnprof.records import JsonDict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,7 +65,7 @@ class ModuleCheck:
         cache = self.cache_bytes[1] is None or self.cache_bytes[0] == self.cache_bytes[1]
         return self.params[0] == self.params[1] and self.flops[0] == self.flops[1] and cache and not self.uncounted
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonDict:
         """As a record holds it."""
         pairs = {"params": self.params, "flops": self.flops, "cache_bytes": self.cache_bytes}
         return {
@@ -147,7 +148,7 @@ def module_flops(model: Architecture, n: int) -> int:
     return rest + convolutions + recurrences + between.eager + between.index_eager
 
 
-def _counted(kind: Any, config: Any, model: Architecture, kept: int, n: int) -> tuple[int, int, int | None, str]:
+def _counted(kind: object, config: object, model: Architecture, kept: int, n: int) -> tuple[int, int, int | None, str]:
     """Parameters of the whole module; FLOPs, bytes of the cache and uncounted operators of its first layers."""
     import torch
 

@@ -9,7 +9,7 @@ from attnprof.contracts import Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
 from attnprof.layered_target import LayeredTarget, StackGroup
-from attnprof.records import plain
+from attnprof.records import JsonDict, plain
 from attnprof.shapes import Shape
 from attnprof.words import PartRole, Pass
 
@@ -39,7 +39,7 @@ def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, ob
     }
 
 
-def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, Any]:
+def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> JsonDict:
     shape, mixer = group.shape, group.mixer
     figures, reasons = _figures(found)
     rest = [each for each in found if each.part.role is PartRole.REST]
@@ -71,7 +71,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
     }
 
 
-def _figures(found: list[CountedPart]) -> tuple[dict[str, Any], dict[str, str]]:
+def _figures(found: list[CountedPart]) -> tuple[JsonDict, dict[str, str]]:
     values, reasons = summed(found)
     if not any(each.part.role is PartRole.MIXER for each in found):  # without a mixer there is no core, and no state
         values |= dict.fromkeys(("flops_core_useful", "state_bytes", "state_growth_bytes", "decode_read_bytes"), 0)

@@ -12,13 +12,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict, JsonObject
 from attnprof.sweeps.child import serve
 from attnprof.sweeps.lifeline import end_with_all
 
@@ -59,7 +60,7 @@ class Died(Exception):
 class Worker:
     """One child, started when first asked and started anew after it died; `opening` is what each is asked first."""
 
-    def __init__(self, opening: Mapping[str, Any] | None, log: Path | None = None, serve: Serve = serve) -> None:
+    def __init__(self, opening: JsonObject | None, log: Path | None = None, serve: Serve = serve) -> None:
         self.opening = opening
         self.log = log
         self.serve = serve
@@ -72,7 +73,7 @@ class Worker:
         """Whether there is a child."""
         return self._process is not None
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: JsonObject, timeout_s: float) -> JsonDict:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
         for last in (False, True):
             try:
@@ -93,7 +94,7 @@ class Worker:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _asked(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _asked(self, request: JsonObject, timeout_s: float) -> JsonDict:
         if self._process is None:
             self._start()
             if self.opening is not None:
@@ -126,7 +127,7 @@ class Worker:
             finally:
                 theirs.close()
 
-    def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _exchange(self, request: JsonObject, timeout_s: float) -> JsonDict:
         assert self._pipe is not None
         began = time.monotonic()
         try:
@@ -134,7 +135,7 @@ class Worker:
             if not self._pipe.poll(timeout_s):
                 self.close()
                 raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
-            answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
+            answer: JsonDict = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             raise self._buried() from None
         answer["here_s"] = time.monotonic() - began  # by this process' clock, beside the child's own `took_s`

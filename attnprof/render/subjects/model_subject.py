@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 from attnprof.models.reached import SeenTokens
 from attnprof.plan.accelerators import Accelerator
+from attnprof.records import JsonObject
 from attnprof.render.layout.layer_strip import FoldedRun, StripKind, folded
 
 
@@ -143,9 +143,9 @@ class ModelSubject:
     params: int | None = None
     active: int | None = None
     passes_ffn_at: int | None = None
-    limit: Mapping[str, Any] = field(default_factory=dict)
-    bounds: Sequence[Mapping[str, Any]] = ()
-    frameworks: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    limit: JsonObject = field(default_factory=dict)
+    bounds: Sequence[JsonObject] = ()
+    frameworks: Mapping[int, Sequence[JsonObject]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
