@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
+from unittest.mock import patch
 
 CACHES = ("cache", "past_key_values", "cache_params")
 
@@ -91,12 +92,8 @@ def made_from(kind: Any, config: Any, **options: Any) -> Any:
     """A model of this class, its weights tied but not drawn: tensors without values have none to draw."""
     from transformers import PreTrainedModel
 
-    drawing = PreTrainedModel.initialize_weights
-    PreTrainedModel.initialize_weights = _not_drawn
-    try:
+    with patch.object(PreTrainedModel, "initialize_weights", _not_drawn):
         return kind._from_config(config, **options)
-    finally:
-        PreTrainedModel.initialize_weights = drawing
 
 
 def _not_drawn(self: Any) -> None:
