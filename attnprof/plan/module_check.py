@@ -19,10 +19,10 @@ from attnprof.models.lookup import NamedModel, class_facts
 from attnprof.models.transformers_private import (
     cache_of,
     contiguous_sequences,
-    few_collections,
     language_model_of,
     made_from,
     modelling_file,
+    no_collections,
     reference_path,
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
@@ -84,7 +84,7 @@ class ModuleCheck:
 
 def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
     """The certificate. Raises `AttnprofError` where transformers lacks the model, or its module does not run here."""
-    with few_collections():
+    with no_collections():
         return _checked(named, n)
 
 
