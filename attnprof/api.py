@@ -136,6 +136,8 @@ def analyze(thing: Any, n: int | None = None, **options: Any) -> AnalyzedGraph:
     """
     from attnprof.graph import analyze as analysed
 
+    if n is not None:
+        checked(Shape(n=n))
     return analysed(target(thing), n, **options)
 
 
@@ -248,7 +250,8 @@ def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shap
     """
     found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
-    refuse_unbound([(found, shape)], sizes, flags=False)
+    named = (*sizes, *(name for name in ("impl",) if given.get(name) is not None))
+    refuse_unbound([(found, shape)], named, flags=False)
     return found, shape
 
 

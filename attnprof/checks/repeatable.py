@@ -41,7 +41,7 @@ def remembered(examined: Examined) -> Iterator[Finding]:
         yield Finding(
             "random_without_seed",
             Severity.DEFECT,
-            "the same input with the same seed of torch gives another output: Python's or NumPy's random numbers decide",
+            "the same input with the same seed of torch gives another output: Python's or NumPy's numbers decide",
             place_in("", asked.module),
             {"moved": off(again, first)},
             "draw by torch's numbers, or by a generator that is handed in",
