@@ -17,7 +17,7 @@ class StackPart:
     """A part of a stack that is counted once and stands there `times`; `group` is that of its layers, None of the ends.
 
     `states` is what its pattern, its formula and its useful work are asked of, where that is not `target`: of a layer
-    that reads another's keys and values (`borrows`), whose own module is given them.
+    that reads the keys and values of another, whose own module is given them.
     """
 
     target: Target
@@ -27,11 +27,6 @@ class StackPart:
     group: int | None = None
     label: str = ""
     states: Target | None = None
-
-    @property
-    def borrows(self) -> bool:
-        """Whether it reads the keys and values that another layer keeps."""
-        return self.states is not None
 
 
 @dataclass(frozen=True, slots=True)

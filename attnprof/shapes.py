@@ -76,7 +76,7 @@ class Shape:
         return dataclasses.replace(self, **changes)
 
 
-LABELS: Mapping[str, Callable[[Shape], Any]] = {
+LABELS: Mapping[str, Callable[[Shape], object]] = {
     "level": lambda shape: shape.level,
     "causal": lambda shape: shape.causal,
     "heads": lambda shape: shape.heads,

@@ -9,6 +9,8 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -143,26 +145,76 @@ def _not_found(name: str, error: ImportError) -> str:
     return "write file.py:Class or package.module:Class"
 
 
-def sources_of(path: Path) -> tuple[Path, ...]:
-    """A file and those of the same project that it imports, directly or not: what a record's key must hold.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file is made of: itself and the files of projects that it imports, and the packages, directly or not."""
 
-    Of an installed package, the file alone.
+    files: tuple[Path, ...]
+    packages: tuple[str, ...]
+
+
+def imported_by(path: Path) -> Imported:
+    """The files that lie in no installed package, and the names of the installed packages that they import.
+
+    What is beside a file comes first, then what Python finds. Of an installed file, it alone and the packages that it
+    names; of this package and of Python's own modules nothing.
     """
     first = path.resolve()
-    found: dict[Path, None] = {}
-    waiting = [first]
-    roots = (first.parent, _root(first))
+    files: dict[Path, None] = {}
+    packages: set[str] = set()
+    waiting, roots = [first], (first.parent, _root(first))
     while waiting:
         file = waiting.pop()
-        if file in found:
+        if file in files:
             continue
-        found[file] = None
-        if not INSTALLED & set(file.parts):
-            waiting += [near for name, root in _imports(file, roots) if (near := _beside(root, name))]
-    return tuple(found)
+        files[file] = None
+        own = _package_of(file)
+        packages |= {own} if own else set()
+        waiting += [] if own else _run_before(file)
+        for name, home in _imports(file):
+            homes, package = [home] if home else roots, name.partition(".")[0]
+            if home or (not own and any(_beside(root, package) for root in homes)):
+                waiting += [] if own else [there for root in homes if (there := _beside(root, name))]
+            elif (far := _elsewhere(name)) is not None:
+                packages |= {package} if _package_of(far) else set()
+                waiting += [] if own or _package_of(far) else [far]
+    return Imported(tuple(files), tuple(sorted(packages - {OURS})))
+
+
+def version_of(package: str) -> str:
+    """The version of the distribution that a package was installed from; empty where none says so."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        held = metadata.packages_distributions().get(package, [])
+        return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(held)))
 
 
 INSTALLED = {"site-packages", "dist-packages"}
+OURS = "attnprof"
+
+
+def _package_of(file: Path) -> str | None:
+    """The installed package that a file belongs to."""
+    at = next((i for i, part in enumerate(file.parts[:-1]) if part in INSTALLED), None)
+    return None if at is None else file.parts[at + 1].removesuffix(".py")
+
+
+def _elsewhere(name: str) -> Path | None:
+    """The file of a module that Python finds on its path; of an installed package any of its files. Nothing is run."""
+    package = name.partition(".")[0]
+    if package in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    places = [spec.origin] if spec and spec.has_location else list((spec and spec.submodule_search_locations) or ())
+    if not places or places[0] is None:
+        return None
+    place = Path(places[0]).resolve()
+    root = _root(place) if place.is_file() else place.parent
+    return place if _package_of(place) else _beside(root, name) or (place if place.is_file() else None)
 
 
 def _root(file: Path) -> Path:
@@ -173,22 +225,29 @@ def _root(file: Path) -> Path:
     return folder
 
 
-def _imports(file: Path, roots: tuple[Path, ...]) -> list[tuple[str, Path]]:
-    """The names that a file imports, each with a folder to look for it in."""
+def _run_before(file: Path) -> list[Path]:
+    """What Python runs before a file: the `__init__.py` of every package that it is in, but for ours."""
+    root = _root(file)
+    parts = file.relative_to(root).parts[:-1]
+    found = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    return [] if parts[:1] == (OURS,) else found
+
+
+def _imports(file: Path) -> list[tuple[str, Path | None]]:
+    """The names that a file imports; with the folder to look in, where the import is relative."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    found: list[tuple[str, Path]] = []
+    found: list[tuple[str, Path | None]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, root) for alias in node.names for root in roots]
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = f"{node.module}." if node.module else ""
             names = [start + alias.name for alias in node.names] + ([node.module] if node.module else [])
-            homes = (file.parents[node.level - 1],) if node.level else roots
-            found += [(name, home) for name in names for home in homes]
-    return found
+            found += [(name, file.parents[node.level - 1] if node.level else None) for name in names]
+    return [(name, home) for name, home in dict.fromkeys(found) if name.partition(".")[0] != OURS]
 
 
 def line_in(error: BaseException, path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from attnprof.checks.examined import Asked, Examined, off
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import place_in
-from attnprof.torch_private import DispatchMode
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, is_overload
 from attnprof.words import Severity
 
 DROPS = ("dropout", "bernoulli")
@@ -25,8 +25,10 @@ class RandomDraws(DispatchMode):
         super().__init__()
         self.names: list[str] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.nondeterministic_seeded in func.tags:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
+        if is_overload(func) and torch.Tag.nondeterministic_seeded in func.tags:
             self.names.append(str(func))
         return func(*args, **(kwargs or {}))
 
@@ -41,7 +43,7 @@ def remembered(examined: Examined) -> Iterator[Finding]:
         yield Finding(
             "random_without_seed",
             Severity.DEFECT,
-            "the same input with the same seed of torch gives another output: Python's or NumPy's numbers decide",
+            "the same input and seed of torch give another output: Python's or NumPy's random numbers decide",
             place_in("", asked.module),
             {"moved": off(again, first)},
             "draw by torch's numbers, or by a generator that is handed in",
@@ -122,7 +124,7 @@ def _changing(asked: Asked) -> str:
     return ""
 
 
-def _differs(old: Any, new: Any) -> bool:
+def _differs(old: object, new: object) -> bool:
     if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
         return old.shape != new.shape or not torch.equal(old, new)
     return type(old) is not type(new) or bool(old != new)

@@ -11,9 +11,9 @@ from attnprof.cli.options import emit, explicit
 from attnprof.errors import AttnprofError
 from attnprof.models.caches import CacheAsk, precision
 from attnprof.models.lookup import is_model, model_named
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.plan.accelerators import TABLE, accelerator, memory_of
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
 
@@ -118,7 +118,7 @@ def cost(options: Mapping[str, Any]) -> int:
 
 def certificate(named: Any) -> dict[str, Any]:
     """The module beside the formulas, or why it could not be asked."""
-    from attnprof.models.module_check import checked_module
+    from attnprof.plan.module_check import checked_module
 
     try:
         return checked_module(named).to_json()

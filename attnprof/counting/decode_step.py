@@ -50,10 +50,14 @@ def refuse_decoding(target: Target, shape: Shape) -> None:
             "decoding is one token more of one sequence, which has no second length m",
             hint="leave out --keys: the length of the state is n",
         )
-    if shape.drafts > 1 and not isinstance(target, UserCode):
+    if isinstance(target, SchemeTarget) and target.card.undecoded:
+        raise Unsupported(
+            f"{target.name} does not decode: {target.card.undecoded}", hint="`attnprof list --decode` names what does"
+        )
+    if shape.drafts > 1 and not isinstance(target, (UserCode, SchemeTarget)):
         raise Unsupported(
             f"the step of {target.name} takes one token, not {shape.drafts}",
-            hint="--drafts is of a model (hf:...), and of code that takes a cache",
+            hint="--drafts is of a scheme, a model (hf:...), and code that takes a cache",
         )
     if shape.drafts > shape.n:
         raise Unsupported(f"{shape.drafts} drafts are more than the {shape.n} tokens that they follow")
@@ -92,11 +96,11 @@ def one_step(built: Built, shape: Shape, origin: Origin) -> tuple[OperatorTally,
     tokens = [x.contiguous() for x in tokens_of(inputs, n, slice(-shape.drafts, None))]
     assert isinstance(built.module, Decodes)
     state = built.module.state(n)
-    lives, let_go = Lifetimes(), [0]
+    lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens])
     counter = OperatorCounter(OperatorTally(), lives, origin)
-    lives.handed(tensors_in(state), lambda key: let_go.append(counter.watched.pop(key, 0)))
-    counter.watched = {storage_key(t): 0 for t in tensors_in(state)}
+    lives.handed(tensors_in(state), counter.watched.discard)
+    counter.watched = {storage_key(t) for t in tensors_in(state)}
     with torch.no_grad(), counter:
         built.module.step(*tokens, state)
-    return counter.tally, lives, sum(counter.watched.values()) + sum(let_go)
+    return counter.tally, lives, sum(counter.reads.values())

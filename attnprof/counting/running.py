@@ -123,7 +123,7 @@ def trainable(output: Tensor) -> Tensor:
     return output
 
 
-def _leaf(x: Any) -> Any:
+def _leaf(x: object) -> object:
     if isinstance(x, Tensor) and x.is_floating_point():
         return x.detach().requires_grad_()
     return x

@@ -18,7 +18,7 @@ class StorageMap(Generic[V]):
     """A value for some storages, forgotten when the storage dies."""
 
     def __init__(self) -> None:
-        self.entries: dict[int, tuple[Any, V]] = {}
+        self.entries: dict[int, tuple[object, V]] = {}
 
     def get(self, t: Tensor) -> V | None:
         """The value of a tensor's storage, or None."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass, seed: int 
 def _forward(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     fixed = [x.detach() for x in inputs]
-    held: list[Any] = []
+    held: list[object] = []
 
     def clear() -> None:
         held.clear()
@@ -126,8 +125,8 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     n = length_of(inputs[0])
     tokens = tokens_of([x.detach() for x in inputs], n)
-    held: list[Any] = []
-    outputs: list[Any] = []
+    held: list[object] = []
+    outputs: list[object] = []
 
     def clear() -> None:
         held.clear()

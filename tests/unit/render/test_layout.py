@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -17,7 +18,7 @@ from attnprof.render.claims.sight import graphs_of
 from attnprof.render.layout.axes import factor_scale, length_scale, linear_scale, value_scale
 from attnprof.render.layout.compact import LETTERS, STATES, compact
 from attnprof.render.layout.curves import Curve
-from attnprof.render.layout.display import Anchor, Display, Lettering, Role, Scale, collisions
+from attnprof.render.layout.display import Anchor, Caption, Display, Lettering, Role, Scale
 from attnprof.render.layout.labels import place, spread
 from attnprof.render.layout.lettering import text_width
 from attnprof.render.layout.scatter import NARROW, WIDE, Canvas, Sees, scatter
@@ -28,6 +29,18 @@ from attnprof.render.pages.view import PageView, curves_of, views
 from attnprof.render.palette import Style, styles
 from attnprof.render.series import groups
 from tests.fakes.records import graph, many, records
+
+
+def collisions(texts: Sequence[Caption], slack: tuple[float, float] = (1.0, 1.0)) -> list[tuple[str, str]]:
+    """The pairs of texts whose boxes meet by more than `slack`, across and down."""
+    pairs = itertools.combinations([text for text in texts if text.text], 2)
+    boxes = [(a.text, b.text, a.box, b.box) for a, b in pairs]
+    return [
+        (one, two)
+        for one, two, a, b in boxes
+        if all(min(a[k + 2], b[k + 2]) - max(a[k], b[k]) > slack[k] for k in (0, 1))
+    ]
+
 
 VALUES = st.lists(st.floats(1e-7, 1e16), min_size=1, max_size=20)
 
