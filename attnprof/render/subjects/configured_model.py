@@ -9,9 +9,9 @@ from attnprof.errors import AttnprofError
 from attnprof.models.architecture import FeedForwardSizes, ModelGroup, ModelLayer, RecurrentMixer, SoftmaxMixer
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.models.reached import seen_after
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.render.layout.layer_strip import StripKind
 from attnprof.render.subjects.model_subject import (
     PASSES,
@@ -39,8 +39,13 @@ KEYS: Mapping[CostPart, tuple[str, ...]] = {
 
 
 def configured_model(named: NamedModel, ask: PageAsk) -> ModelSubject:
-    """The subject of a model that is read from a config."""
+    """The subject of a model that is read from a config. Raises `AttnprofError` for an encoder."""
     model = named.architecture
+    if not model.decodes:
+        raise AttnprofError(
+            f"{model.name} reads both ways, and a model page is of models that decode",
+            hint=f"attnprof cost {model.name} has its figures",
+        )
     cost = cost_of_model(named, ModelAsk(lengths=ask.lengths, passes=PASSES, kv=ask.kv, dtype=ask.dtype, tp=ask.tp))
     audited = frameworks_of_model(named, ask.lengths)
     reasons: dict[str, str] = {}
