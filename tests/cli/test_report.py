@@ -112,7 +112,7 @@ def test_models_are_told_from_runs_by_what_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (("nosuch",), "nosuch is neither the folder of a run (is not there) nor a model or stack", "hf:gpt_oss_20b"),
+        (("nosuch",), "nosuch is not a run (it is not there), nor a model or stack", "hf:gpt_oss_20b"),
         (("longformer",), "longformer is a scheme", 'a stack of it: "1 longformer"'),
         (("hf:gptoss",), "unknown model 'gptoss'", "gpt_oss"),
         ((".", "hf:gpt_oss_20b"), ". is a run and hf:gpt_oss_20b a model", "two commands"),
