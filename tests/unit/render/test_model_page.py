@@ -27,7 +27,7 @@ from attnprof.render.claims.told import plain, said
 from attnprof.render.layout.curves import PanelBox
 from attnprof.render.layout.display import Display, Role
 from attnprof.render.layout.layer_strip import StripKind, folded, layer_strip
-from attnprof.render.layout.stacked import StackedPart, stacked
+from attnprof.render.layout.stacked_bars import StackedPart, stacked
 from attnprof.render.model_page import model_page, usual
 from attnprof.render.pages.model_cells import cells, state_of_cell
 from attnprof.render.pages.model_figures import ModelFigures
