@@ -82,7 +82,7 @@ def _fields(kind: type[Any]) -> dict[str, Form]:
 
 def _interval() -> Form:
     bounds: dict[str, Form] = dict.fromkeys(("median", "low", "high"), NUMBER)
-    return of(bounds, {"rounds": listed(listed(NUMBER)), "samples": listed(NUMBER)})
+    return of(bounds, {"rounds": listed(listed(NUMBER)), "samples": listed(NUMBER), "bounded": YES_NO})
 
 
 def _point() -> Form:

@@ -54,8 +54,9 @@ def pattern(
     count = -(-n // block)
     hubs = _global_ids(count, global_blocks, layout)
     near = _window(count, window_blocks)
-    picks = _random_ids(np.random.default_rng([seed, layer, head]), near, hubs, random_blocks)
-    table = np.concatenate([near, picks, np.broadcast_to(hubs, (count, len(hubs)))], axis=1)
+    taken, top = _taken(count, window_blocks, global_blocks, layout, random_blocks)
+    picks = _random_ids(np.random.default_rng([seed, layer, head]), taken, top)
+    table = np.concatenate([near.T, picks, np.broadcast_to(hubs[:, None], (len(hubs), count))]).T
     return BlockTable(block, table, full=tuple(hubs.tolist()))
 
 
@@ -74,26 +75,34 @@ def _window(count: int, window_blocks: int) -> np.ndarray:
     return np.where((near >= 0) & (near < count), near, -1)
 
 
-def _random_ids(draw: np.random.Generator, near: np.ndarray, hubs: np.ndarray, random_blocks: int) -> np.ndarray:
-    """Distinct random blocks of every block outside its window and the global ones, -1 where there are too few.
+@lru_cache(16)
+def _taken(
+    count: int, window_blocks: int, global_blocks: int, layout: str, random_blocks: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The window and the global blocks of every block, ascending and each once, then `count`: `[slots, count]`.
 
-    Floyd's sampling of ranks among the blocks that are left, then past the ones that are taken: O(blocks).
+    Beside them the greatest rank that each random block may have among the others, `[random_blocks, count]`.
     """
-    count = len(near)
+    near, hubs = _window(count, window_blocks), _global_ids(count, global_blocks, layout)
     taken = np.sort(np.concatenate([near.T, np.broadcast_to(hubs[:, None], (len(hubs), count))]), axis=0)
     again = np.zeros(taken.shape, dtype=np.bool_)
     again[1:] = taken[1:] == taken[:-1]
     taken = np.sort(np.where(again | (taken < 0), count, taken), axis=0)
-    free = count - (taken < count).sum(axis=0)
-    picks = np.full((random_blocks, count), -1, dtype=np.int64)
-    for at in range(random_blocks):
-        top = free - random_blocks + at
-        rank = (draw.random(count) * (top + 1)).astype(np.int64)
-        rank = np.where((picks[:at] == rank).any(axis=0), top, rank)
-        picks[at] = np.where(top < 0, -1, rank)
+    return taken, count - (taken < count).sum(axis=0) - np.arange(random_blocks, 0, -1)[:, None]
+
+
+def _random_ids(draw: np.random.Generator, taken: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Distinct random blocks of every block outside those that are taken, `[random_blocks, count]`, -1 where too few.
+
+    Floyd's sampling of ranks among the blocks that are left, then past the ones that are taken: O(blocks).
+    """
+    picks = (draw.random(top.shape) * (top + 1.0)).astype(np.int64)
+    for at in range(1, len(top)):
+        np.copyto(picks[at], top[at], where=(picks[:at] == picks[at]).any(axis=0))
+    picks[top < 0] = -1
     for row in taken:
-        picks += (picks >= row) & (picks >= 0)
-    return picks.T
+        picks += picks >= row  # never of -1
+    return picks
 
 
 def edges(n: int, *, block: int, window_blocks: int, random_blocks: int, global_blocks: int, layout: str) -> int | None:

@@ -131,8 +131,10 @@ def planned(ask: Any, timeout_s: float) -> Any:
     """The jobs; of code that is not ours, as a child finds them: nothing of it runs in this process."""
     from attnprof.sweeps.planning import plan_apart
     from attnprof.sweeps.points import plan
-    from attnprof.targets import catalog
+    from attnprof.targets import catalog, door
 
+    for name in ask.targets:
+        door.refuse_unknown(name)
     own = [*ask.targets, *([ask.impl] if ask.impl and ask.impl.endswith(".py") else [])]
     if all(name in catalog.names() for name in own):
         return plan(ask, explicit())
@@ -177,10 +179,10 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         if left < len(known):
             note(f"resuming: {len(known) - left} of {len(known)} points are done")
         page = Page(run, known, wanted=not options["no_page"])
-        stopped = False
+        stopped, early = False, list[str]()
         try:
-            with Progress(left, limits.total_s, began) as progress:
-                do(options, ask, jobs, run, limits, began, progress, page)
+            with Progress(left, limits.total_s, began, seen=known & run.keys()) as progress:
+                early = do(options, ask, jobs, run, limits, began, progress, page)
         except KeyboardInterrupt:
             stopped = True
             note("interrupted: what is finished is kept")
@@ -190,7 +192,12 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         graphs = [record for record in held.values() if record.kind is RecordKind.GRAPH]
         path = page.write()
     code = summary(run.path, path, records, graphs, as_json=options["as_json"])
-    if stopped:
+    for text in early:
+        note(f"a job ended early: {text}")
+    if early:
+        note(f"their logs: {run.path / 'jobs' / 'logs'}")
+        code = code or 3
+    if stopped or early:
         note(f"the same command goes on: {shlex.join(['attnprof', *arguments()])}")
     return 130 if stopped else code
 
@@ -228,8 +235,8 @@ def do(
     began: float,
     progress: Progress,
     page: Page,
-) -> None:
-    """Do the points: here, or as jobs of a cluster."""
+) -> list[str]:
+    """Do the points: here, or as jobs of a cluster. Returns a line for each job that ended early."""
     from attnprof.machine import usable_cores
     from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
@@ -238,7 +245,7 @@ def do(
     static = ask.device is DeviceName.NONE
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
-        submit(
+        return submit(
             jobs,
             run,
             limits,
@@ -248,7 +255,6 @@ def do(
             static=static,
             graphs=page.wanted,
         )
-        return
     if (options["jobs"] or 1) > 1 and not static:
         raise AttnprofError(
             "points that are timed side by side disturb each other", hint="--jobs goes with --device none, or use --on"
@@ -261,11 +267,13 @@ def do(
             yardstick=lambda: yardstick(ask.device),
             beside=beside,
             told=note,
+            round_ended=progress.round_ended,
             graphs=page.wanted,
         )
         sweep(
             jobs, run, limits, given_, static=static, abreast=options["jobs"] or usable_cores(), seed=run.header["seed"]
         )
+    return []
 
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:

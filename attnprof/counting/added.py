@@ -120,7 +120,7 @@ def summed(found: Sequence[CountedPart]) -> tuple[dict[str, Any], dict[str, str]
     return values, reasons
 
 
-def _whole(target: LayeredTarget, shape: Shape, pass_: Pass) -> tuple[dict[str, Any] | None, str]:
+def _whole(target: LayeredTarget, shape: Shape, pass_: Pass) -> tuple[dict[str, object] | None, str]:
     """What only the whole module shows: its peak, what handed-on gradients move, what layers share; or why not."""
     why = why_not_whole(target, shape)
     if why:
@@ -129,7 +129,7 @@ def _whole(target: LayeredTarget, shape: Shape, pass_: Pass) -> tuple[dict[str, 
         seen = observe(target, shape, pass_)
     except Unsupported as error:
         return None, f"of the whole module: {error.message}"
-    figures: dict[str, Any] = {"peak_bytes": seen.run.lives.peak, "moved_bytes": seen.run.tally.moved_bytes}
+    figures: dict[str, object] = {"peak_bytes": seen.run.lives.peak, "moved_bytes": seen.run.tally.moved_bytes}
     figures |= {"param_bytes": seen.built.param_bytes, "buffer_bytes": seen.built.buffer_bytes}
     figures |= {"param_grad_bytes": seen.run.param_grad_bytes}
     if target.owners():

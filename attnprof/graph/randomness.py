@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class Trials:
     unread: NDArray[np.bool_]
     heads: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The variant's entry of the record: 95% intervals of the probability of full reach, and of the median share.
 
         The latter is None below six seeds.
@@ -126,15 +125,12 @@ def _layer(rows: Rows, state: Words, own: Words) -> Words:
 def _keep_read_back(rows: Rows, state: Words, own: Words, grown: Words) -> None:
     """Take its own block out of the reach of a block that does not read itself, unless some block that it reads has it.
 
-    That is one bit a row.
+    That is one bit a row, and right already in a row that names itself nowhere.
     """
-    here = np.flatnonzero(~rows.itself)
-    word = here // 64
-    found = state[here, word]
-    for column in rows.columns:
-        read = column[here]
-        found |= np.where(read != here, state[read, word], np.uint64(0))
-    grown[here, word] &= ~own[here, word] | found
+    here = np.flatnonzero(~rows.itself & (rows.columns == np.arange(len(state))).any(axis=0))
+    word, read = here // 64, rows.columns[:, here]
+    read_back = np.bitwise_or.reduce(np.where(read != here, state[read, word], np.uint64(0)), axis=0)
+    grown[here, word] &= ~own[here, word] | state[here, word] | read_back
 
 
 def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
@@ -142,28 +138,28 @@ def _rows(pattern: Pattern, layer: int) -> tuple[Rows, int]:
     exprs = [pattern.expr(layer, head) for head in range(pattern.heads)]
     tables = [expr for expr in exprs if isinstance(expr, BlockTable)]
     if len(tables) == len(exprs) and pattern.n % tables[0].size == 0 and not tables[0].causal:
-        table = np.concatenate([tables[0].table, *(_own_columns(each, tables[0]) for each in tables[1:])], axis=1)
-        return _of_table(table, np.asarray(tables[0].full, dtype=np.int64)), tables[0].size
+        return _of_columns(_columns(tables), np.asarray(tables[0].full, dtype=np.int64)), tables[0].size
     united = Subject(pattern).stack.parts[layer % pattern.layers]
     indptr, keys = united.quotient.csr()
     width = int(np.diff(indptr).max())
-    table = np.full((united.quotient.n, width), -1)
+    columns = np.full((width, united.quotient.n), -1)
     row = np.repeat(np.arange(united.quotient.n), np.diff(indptr))
-    table[row, np.arange(len(keys)) - indptr[row]] = keys
-    return _of_table(table, np.zeros(0, dtype=np.int64)), united.size
+    columns[np.arange(len(keys)) - indptr[row], row] = keys
+    return _of_columns(columns, np.zeros(0, dtype=np.int64)), united.size
 
 
-def _own_columns(head: BlockTable, first: BlockTable) -> Ints:
-    """What a head reads beside the first head: not the columns of the window and of the globals, which they share."""
-    alike = head.table.shape == first.table.shape
-    return head.table[:, (head.table != first.table).any(axis=0)] if alike else head.table
+def _columns(heads: Sequence[BlockTable]) -> Ints:
+    """What some heads read, `[k, blocks]`: the columns of the window and of the globals, which they share, once."""
+    first, *others = (np.ascontiguousarray(head.table.T) for head in heads)
+    alike = [other[(other != first).any(axis=1)] if other.shape == first.shape else other for other in others]
+    return np.concatenate([first, *alike])
 
 
-def _of_table(table: Ints, full: Ints) -> Rows:
-    at = np.arange(len(table))[:, None]
-    itself = (table == at).any(axis=1)
+def _of_columns(columns: Ints, full: Ints) -> Rows:
+    at = np.arange(columns.shape[1])
+    itself = (columns == at).any(axis=0)
     itself[full] = True
-    return Rows(np.ascontiguousarray(np.where(table < 0, at, table).T), full, itself)
+    return Rows(np.where(columns < 0, at, columns), full, itself)
 
 
 def _unread(rows: Rows, count: int) -> bool:

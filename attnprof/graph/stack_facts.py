@@ -82,7 +82,7 @@ def _state(group: StackGroup, n: int) -> int | None:
     return group.shape.heads * max(ranks) * group.shape.d_v if stated is None else stated
 
 
-def _layer(number: int, group: StackGroup, through: int | None, reach: LayerReach | None) -> dict[str, Any]:
+def _layer(number: int, group: StackGroup, through: int | None, reach: LayerReach | None) -> dict[str, object]:
     tokens = {} if reach is None else {"min": reach.min, "mean": reach.mean, "max": reach.max, "share": reach.share}
     return {"layer": number, "label": group.label, "state_numbers": through, **tokens}
 
@@ -107,7 +107,7 @@ def period_of(labels: Sequence[str]) -> dict[str, int]:
 
 def differing(
     subject: Subject, other: LayeredRelation, name: str, depths: tuple[int | None, int | None], asked: int | None
-) -> Mapping[str, Any]:
+) -> Mapping[str, object]:
     """What only one of two patterns reaches, layer by layer, up to where both have all that they ever have."""
     stated = [depth for depth in depths if depth is not None]
     most = min(asked or max(stated, default=subject.depth), MOST_COMPARED)

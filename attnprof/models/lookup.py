@@ -125,7 +125,7 @@ def _overrides(text: str) -> dict[str, Any]:
     return found
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     if not text.startswith(("[", "{")):
         return parse_value(text)
     try:

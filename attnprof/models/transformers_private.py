@@ -50,7 +50,7 @@ def contiguous_sequences() -> Iterator[None]:
         masking_utils.find_packed_sequence_indices = kept
 
 
-def _not_packed(position_ids: Any) -> None:
+def _not_packed(position_ids: object) -> None:
     return None
 
 

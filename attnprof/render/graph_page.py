@@ -34,7 +34,7 @@ def write_graph_page(
     return path
 
 
-def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]) -> str:
+def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]) -> str:
     """The page as text; see `write_graph_page`."""
     frames_of = [reach_frame(_reaching(found), *size, labels=True) for size in SIZES]
     context = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attnprof import units
+from attnprof import flags, units
 from attnprof.locate import shipped
 from attnprof.render import numbers, wording
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-SHARED: dict[str, Any] = {
+SHARED: dict[str, object] = {
     "length": units.format_length,
     "around": numbers.around,
     "span": numbers.span,
@@ -33,6 +33,8 @@ SHARED: dict[str, Any] = {
     "interval": numbers.interval,
     "state_word": wording.state_word,
     "state_glyph": wording.state_glyph,
+    "flag_phrase": flags.phrase,
+    "flag_phrases": flags.phrases,
 }
 
 

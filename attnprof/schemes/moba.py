@@ -9,6 +9,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
 from attnprof.layers.decisions import decided
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, random_cache, taken
 from attnprof.layers.own_block import own_pairs, own_part
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
@@ -79,6 +80,7 @@ class Core(nn.Module):
         sums = k[:, :, : k.shape[2] - short.shape[2]].unflatten(2, (-1, self.size)).sum(3)
         return cached(k, v), torch.cat([sums, short.sum(2, keepdim=True)], 2) if short.shape[2] else sums
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: tuple[KVCache, Tensor]) -> tuple[Tensor, object]:
         """One token more: 2 d a past block to choose, 4 d a key of the own block and of the chosen ones."""
         cache, sums = state

@@ -15,6 +15,7 @@ from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_ch
 from attnprof.layers.decisions import decided
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.kv_cache import (
     KVCache,
     appended,
@@ -265,6 +266,7 @@ class Layer(Attention):
         waiting = raw[:, :, slots * self.sizes.stride :]
         return NSAState(cached(*done), cached(k_s, v_s), cached(k_w, v_w, self.sizes.window), waiting)
 
+    @in_turn(axis=1)
     def step(self, x: Tensor, state: NSAState) -> tuple[Tensor, NSAState]:
         """One token more, `x [b, 1, D]`."""
         q, k_c, v_c, k_s, v_s, k_w, v_w, gates = self.project.tokens(x)

@@ -92,7 +92,7 @@ class StackTarget(StackStated, LayeredTarget):
             rule="that of each layer",
             maths=Maths.OWN,
             growth=None,
-            decode=all(card.decode for card in cards),
+            undecoded="; ".join(dict.fromkeys(card.undecoded for card in cards if card.undecoded)),
             data_dependent=any(card.data_dependent for card in cards),
             leaks=tuple(dict.fromkeys(leak for card in cards for leak in card.leaks)),
             kv_heads=all(card.kv_heads for card in cards),

@@ -23,9 +23,10 @@ def built_mixers(
 
     A scheme that is several layers by itself gives as many; a layer without a mixer none.
     """
-    from attnprof.layers.stack_modules import OwningAttention, ReadingAttention, owning
+    from attnprof.layers.shared_kv import OwningAttention, ReadingAttention, owning
 
     kept: dict[int, OwningAttention] = {}
+    last = {owner: reader for reader, owner in sorted(owners.items())}
     found: list[list[nn.Module]] = []
     first = 0
     for at, layer in enumerate(layers, start=1):
@@ -38,7 +39,8 @@ def built_mixers(
                 kept[at] = owning(own, made[0])
                 made = [kept[at]]
             elif at in owners:
-                made = [ReadingAttention(own, owning(own, made[0]).core, kept[owners[at]])]
+                lent = kept[owners[at]]
+                made = [ReadingAttention(own, owning(own, made[0]).core, lent, last=last[owners[at]] == at)]
         found.append(made)
     return found
 

@@ -18,6 +18,9 @@ const V = D.vocabulary, esc = s => String(s).replace(/[&<>"']/g, c => `&#${c.cha
 const name = s => D.series[s][0], num = v => String(Math.round(v * 10) / 10);
 document.documentElement.classList.add("js");
 
+// Dots are packed by column.
+const whole = d => d.whole = d.whole || [...d.slice(0, 6), d[6].length ? d[6][0].map((_, k) => d[6].map(c => c[k])) : [], d[7]];
+
 // Drawing: the markup that attnprof.render.backends.svg makes of the same list.
 const shapes = {
   circle: (x, y, r) => `M${num(x - r)} ${num(y)}a${num(r)} ${num(r)} 0 1 0 ${num(2 * r)} 0a${num(r)} ${num(r)} 0 1 0 -${num(2 * r)} 0Z`,
@@ -73,6 +76,7 @@ function read() {
     reach: ["1", "2", "4", "16", "ever"].includes(h.get("reach")) ? h.get("reach") : String(opening.reach),
     curve: Object.hasOwn(view.curves, h.get("curve") || "") ? h.get("curve") : Object.keys(view.curves)[0],
     pins: h.get("s") ? h.get("s").split(",").map(l => D.series.findIndex(s => s[0] === l)).filter(s => s >= 0) : null,
+    least: D.least.includes(+h.get("least") / 100) ? +h.get("least") / 100 : 0,
     card: h.get("card"), fig: h.get("fig"),
   };
   if (h.get("sort")) sorted = { k: h.get("sort"), down: h.get("desc") === "1" };
@@ -81,7 +85,7 @@ function write(push = true) {
   const h = new URLSearchParams();
   h.set("n", D.names[S.n]); h.set("pass", view.pass); h.set("causal", view.causal);
   if (D.bases.length > 1) h.set("base", view.base);
-  h.set("metric", S.metric); h.set("y", S.y); h.set("reach", S.reach); h.set("curve", S.curve);
+  h.set("metric", S.metric); h.set("y", S.y); h.set("reach", S.reach); h.set("least", 100 * S.least); h.set("curve", S.curve);
   if (S.pins) h.set("s", S.pins.map(name).join(","));
   if (sorted.k !== "bar" || sorted.down) { h.set("sort", sorted.k); h.set("desc", +sorted.down); }
   if (S.card) h.set("card", S.card);
@@ -89,7 +93,8 @@ function write(push = true) {
   if (text !== location.hash) history[push ? "pushState" : "replaceState"](null, "", text);
   return text;
 }
-const chosen = () => ((view.choice[S.n] || {})[S.metric] || {})[S.reach] || ["", "", []];
+const chosen = () => D.said[(((view.choice[S.n] || {})[S.metric] || {})[S.reach] || [])[D.least.indexOf(S.least)]] || ["", "", []];
+const unseen = () => S.least ? (view.rows[S.n] || []).filter(r => r[7] === null || r[7] < Math.min(S.least, .99)).map(r => r[0]) : [];
 const pins = () => S.pins || chosen()[2];
 const rows = () => (view.cost[S.metric] || { at: {} }).at[S.n] || [];
 const allTips = () => { const rest = Object.fromEntries((view.rows[S.n] || []).map(r => [r[0], r[6]])); return Object.fromEntries(rows().map(r => [r[0], [r[3], rest[r[0]]].filter(Boolean).join("\n")])); };
@@ -107,6 +112,7 @@ function controls() {
     seg("causal", "Mask", masks.map(c => [c, causality({ causal: c }), c === view.causal])) +
     seg("metric", "Cost", view.metrics.map(m => [m[0], m[1], m[0] === S.metric])) +
     seg("reach", "Must reach all", [["1", "in 1 layer"], ["2", "2"], ["4", "4"], ["16", "16"], ["ever", "ever"]].map(([k, t]) => [k, t, k === S.reach])) +
+    seg("least", "Must read", D.least.map(k => [k, k ? k < 1 ? `${100 * k}% of keys` : "all" : "any", k === S.least])) +
     seg("y", "Sight", ["keys", "layers"].map(k => [k, words[k], k === S.y]));
   const again = held && $$("[data-set]", box).find(b => b.dataset.set + "/" + b.dataset.to === held);
   if (again) again.focus();
@@ -118,12 +124,15 @@ function answer() {
 }
 function scatter() {
   const d = ((view.scatter[S.metric] || {})[S.n] || {})[S.y], tips = allTips();
-  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(d[+box.dataset.at], "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
+  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(whole(d[+box.dataset.at]), "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
 }
 function restyle() {
   const p = pins();
   $("#pins").textContent = p.map(s => `.fig .s${s}.label{font-weight:700}.fig .s${s}.line{stroke-width:2.6}.board .s${s}{background:var(--accs);box-shadow:inset 3px 0 var(--acc)}.scatter .dot.s${s}{stroke:var(--acc);stroke-width:2}`).join("") +
     p.slice(-2).map(s => `.pair .fig .s${s}{display:inline}`).join("");
+  const less = unseen(), said = $("#least-said");
+  $("#least").textContent = less.map(s => `.scatter .s${s}{opacity:.12}.scatter .label.s${s},.scatter .leader.s${s},.board .s${s}{display:none}`).join("") + (less.length && S.y === "layers" ? ".scatter .front{display:none}" : "");
+  said.textContent = less.length ? `${less.length} of ${rows().length} are left out: a query of theirs reads less than ${S.least < 1 ? 100 * S.least + "% of" : "all"} the keys that it may, or how many is not known.` : "";
 }
 let template;
 function board() {
@@ -174,7 +183,7 @@ function curves() {
   if (select.innerHTML !== options) select.innerHTML = options;
   select.value = S.curve;
   $("#curve-title").textContent = found ? found[0] : "";
-  $("#panels").innerHTML = found ? found[1].map(d => draw(d)).join("") : "";
+  $("#panels").innerHTML = found ? found[1].map(d => draw(whole(d))).join("") : "";
   rule();
 }
 function rule() {
@@ -206,7 +215,7 @@ function pair() {
     said += ` (${esc(D.doubts[v.state])}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
-  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(d); } });
+  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });
   $("#pair-two").innerHTML = two.map(s => {
     const target = D.series[s][4], ops = (view.ops[S.n] || {})[s] || [];
     return `<div class="s${s}"><h3><a class="s" data-l="${esc(name(s))}" href="#scheme-${esc(target)}">${esc(name(s))}</a></h3>${maskOf(target)}<p class="cap">${(tips[s] || "no point here").split("\n").slice(1).map(esc).join("<br>")}</p>` +
@@ -216,6 +225,7 @@ function pair() {
 function heads() {
   $$(".setting").forEach(e => e.textContent = `n = ${D.names[S.n]}, ${view.pass}, ${causality(view)}`);
   $$(".setting-only").forEach(e => e.textContent = `${view.pass}, ${causality(view)}`);
+  $("#peak").textContent = view.peak;
   const base = $("#base"); if (base) base.textContent = D.bases[view.base];
 }
 function card(focus) {
@@ -228,7 +238,7 @@ function all() { controls(); answer(); scatter(); restyle(); board(); curves(); 
 // Downloads.
 const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
 const file = fig => `${fig}-${view.pass}-${causality(view)}-${D.names[S.n]}`;
-const lists = fig => fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair;
+const lists = fig => (fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair).map(whole);
 const colour = s => getComputedStyle($(`.s${s}`) || document.body).getPropertyValue("--c").trim() || "#555";
 function svgText(fig) {
   const found = lists(fig), across = fig === "choice" ? 1 : Math.min(found.length, 3), w = found[0][0] + 24, h = Math.max(...found.map(d => d[1])) + 24;
@@ -319,7 +329,7 @@ document.addEventListener("click", async event => {
 let opener;
 function shut() { S.card = null; card(); write(); if (opener && opener.isConnected) opener.focus(); }
 function choose(key, to) {
-  if (key === "n") S.n = +to;
+  if (key === "n" || key === "least") S[key] = +to;
   else if (key === "pass" || key === "causal" || key === "base") {
     const want = { pass: view.pass, causal: view.causal, base: view.base, [key]: key === "pass" ? to : +to };
     view = D.views.find(v => same(v, want.pass, want.causal, want.base)) || D.views.find(v => v.base === want.base && v[key] === want[key]) || view;

@@ -12,19 +12,29 @@ from torch import Tensor, nn
 
 ROUNDS = 5
 Run = Callable[[], object]
+Clock = Callable[[], float]
 
 
 def ratio(theirs: Run, ours: Run, rounds: int = ROUNDS) -> float:
     """How many times as long theirs takes: the median over rounds of one run each, after a warm-up."""
-    theirs()
-    ours()
-    return statistics.median(_seconds(theirs) / _seconds(ours) for _ in range(rounds))
+    return ratios(theirs, [ours], rounds)[0]
 
 
-def _seconds(run: Run) -> float:
-    start = time.perf_counter()
+def ratios(theirs: Run, ours: Sequence[Run], rounds: int = ROUNDS, clock: Clock = time.perf_counter) -> list[float]:
+    """The same of several that take turns with one of theirs."""
+    for run in (theirs, *ours):
+        run()
+    found = []
+    for _ in range(rounds):
+        them = _seconds(theirs, clock)
+        found.append([them / _seconds(run, clock) for run in ours])
+    return [statistics.median(each) for each in zip(*found, strict=True)]
+
+
+def _seconds(run: Run, clock: Clock) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def passes(module: nn.Module | Callable[..., Tensor], inputs: Sequence[Tensor], pass_: str) -> Run:

@@ -100,7 +100,7 @@ def test_nothing_heavy_is_loaded_and_nothing_is_allocated() -> None:
     code = """
 import pathlib, sys
 from attnprof.models.lookup import model_named, public_models
-from attnprof.models.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
 lengths = tuple(1 << k for k in range(9, 21))
 names = list(public_models())[:40]
 for name in names:

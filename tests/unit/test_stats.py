@@ -87,6 +87,26 @@ def test_local_exponents_join_the_neighbours_that_have_values() -> None:
     assert [e.slope for e in found] == pytest.approx([1, 2, 1])
 
 
+def test_one_sample_bounds_nothing() -> None:
+    found = over_rounds([[2.0]])
+    assert not found.bounded
+    assert found.half_width == math.inf
+    assert over_rounds([[2.0], [2.1]]).bounded
+
+
+def test_too_few_rounds_are_as_sure_as_the_noise_of_the_run_makes_them() -> None:
+    heard = noise([over_rounds([[1.0], [1.1], [1.2]]), over_rounds([[5.0, 5.2], [5.5]])])
+    once = heard.settled(over_rounds([[2.0]]))
+    spread = math.sqrt(heard.deviation**2 + heard.within**2)
+    assert heard.freedom == 3
+    assert math.log(once.high / once.median) == pytest.approx(3.182446 * spread)  # t at 97.5% by the tables
+    assert math.log(once.median / once.low) == pytest.approx(3.182446 * spread)
+    assert heard.settled(once) == once
+    three = over_rounds([[1.0], [1.1], [1.2]])
+    assert heard.settled(three) is three
+    assert not noise([over_rounds([[1.0, 1.1]])]).settled(over_rounds([[1.0, 1.1]])).bounded
+
+
 def test_one_round_has_the_interval_of_its_samples_and_none_is_an_error() -> None:
     assert over_rounds([[3.0, 1.0, 2.0]]) == interval([3.0, 1.0, 2.0])
     assert over_rounds([[], [3.0]]).rounds == ((3.0,),)

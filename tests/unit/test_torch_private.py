@@ -161,6 +161,14 @@ def test_leaves() -> None:
     assert torch_private.leaves({"a": [1, (2,)], "b": 3}) == [1, 2, 3], "a module's outputs are not found"
 
 
+def test_structure() -> None:
+    class Held:
+        parts = (1, 2)
+
+    torch_private.structure(Held, lambda held: list(held.parts))
+    assert torch_private.leaves([0, Held()]) == [0, 1, 2], "a cache's tensors are not found"
+
+
 def test_parameters_of_and_buffers_of() -> None:
     part = nn.BatchNorm1d(2)
     torch_private.parameters_of(part)["bias"] = nn.Parameter(torch.full((2,), 7.0))

@@ -39,6 +39,17 @@ class Sight:
         """Whether the keys that it reads at this n are all that there are: nothing is left out yet."""
         return self.keys is not None and self.keys >= NEARLY_ALL * self.of
 
+    @property
+    def share(self) -> float | None:
+        """The part of the keys it may read that a query does read, all through slots or a kernel; None: not known."""
+        if self.through:
+            return 1.0
+        return None if self.keys is None else min(self.keys / self.of, 1.0)
+
+    def reads(self, least: float) -> bool:
+        """Whether it is known to read at least this part of what it may."""
+        return not least or (self.share is not None and self.share >= min(least, NEARLY_ALL))
+
     def reaches(self, within: int | None) -> bool:
         """Whether every allowed token is known to be reached within so many layers (None: at any depth)."""
         return self.layers is not None and (within is None or self.layers <= within)

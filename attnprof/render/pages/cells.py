@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from attnprof.flags import phrases
 from attnprof.quantities import WALL, Quantity
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
@@ -36,15 +37,14 @@ class BoardCell:
         """The number as an attribute holds it; empty where there is none."""
         return "" if self.value is None else f"{self.value:.6g}"
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> list[object]:
         """As the script takes it."""
         return [self.html, None if self.value is None else float(f"{self.value:.6g}")]
 
 
 def flagged(flags: tuple[str, ...]) -> str:
     """The word that a number is doubtful, with why."""
-    words = ", ".join(f.replace("_", " ") for f in flags)
-    return f' <abbr title="{escape(words)}">flagged</abbr>' if flags else ""
+    return f' <abbr title="{escape(phrases(flags))}">flagged</abbr>' if flags else ""
 
 
 def cost(at: Evidence) -> BoardCell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +12,8 @@ from attnprof.models.architecture import Compression, IndexerSizes, SoftmaxMixer
 from attnprof.models.caches import CacheAsk, growth_bytes, kv_bytes, read_bytes, state_bytes
 from attnprof.models.lookup import class_facts, model_named, public_models
 from attnprof.models.readers import READERS
-from attnprof.models.serving import engine_answers
 from attnprof.models.work import model_pair_work, model_token_work, pair_work, pairs, token_work
+from attnprof.plan.serving import engine_answers
 
 NEEDS = {"deepseek_v2": ":num_experts_per_tok=6", "hunyuan_v1_moe": ":num_local_experts=4,moe_topk=2"}
 FAMILIES = [f"hf:{name}{NEEDS.get(name, '')}" for name in READERS]
@@ -107,9 +108,31 @@ def test_no_engine_holds_less_than_is_needed_but_by_a_setting(text: str) -> None
         assert answer.bytes is None or answer.bytes == sum(row.bytes for row in answer.rows)
 
 
-@pytest.mark.parametrize("name", [name for name, facts in public_models().items() if facts["params"]])
+def within(stated: int | str) -> tuple[int, int]:
+    """A total as it is published, and by how much it may be rounded: a unit of its last digit that says something.
+
+    Zeros before the point say nothing: 230B is 230 · 10⁹ ± 10 · 10⁹.
+    """
+    if isinstance(stated, int):
+        return stated, 0
+    digits, scale = Decimal(stated[:-1]), {"B": 10**9, "T": 10**12}[stated[-1]]
+    unit = Decimal(1).scaleb(
+        digits.normalize().as_tuple().exponent if "." not in stated else digits.as_tuple().exponent
+    )
+    return int(digits * scale), int(unit * scale)
+
+
+@pytest.mark.parametrize("name", public_models())
 def test_a_public_model_has_as_many_parameters_as_its_publisher_says(name: str) -> None:
-    assert model_named(f"hf:{name}").architecture.params == public_models()[name]["params"]
+    """Or no total is claimed, with the reason; each total has its source."""
+    published = public_models()[name]["published"]
+    if published["params"] is None:
+        assert published["why"]
+        return
+    assert published["source"].startswith(("github.com/", "huggingface.co/"))
+    given = ",".join(f"{key}={value}" for key, value in published.get("with", {}).items())
+    figure, unit = within(published["params"])
+    assert abs(model_named(f"hf:{name}{given and ':'}{given}").architecture.params - figure) <= unit
 
 
 def test_every_reader_has_its_facts() -> None:
