@@ -9,9 +9,9 @@ from attnprof.errors import AttnprofError
 from attnprof.models.architecture import FeedForwardSizes, ModelGroup, ModelLayer, RecurrentMixer, SoftmaxMixer
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.models.reached import seen_after
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.render.layout.layer_strip import StripKind
 from attnprof.render.subjects.model_subject import (
     PASSES,

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from attnprof.errors import AttnprofError
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import model_named
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.models.reached import SeenTokens
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.render.claims import of_models
 from attnprof.render.claims.fact import Claim
 from attnprof.render.claims.told import plain, said
