@@ -281,3 +281,9 @@ def test_no_figure_of_the_page_overlaps_or_runs_out() -> None:
 def _inside(drawn: Display) -> bool:
     boxes = [t.box for t in drawn.texts]
     return all(b[0] >= -3 and b[2] <= drawn.width + 3 and b[1] >= -3 and b[3] <= drawn.height + 3 for b in boxes)
+
+
+def test_shares_rise_from_nothing_against_lengths_that_double_at_even_steps() -> None:
+    wide, _ = ModelFigures([subject(NAMES[0])], (1024, 2048, 4096), 2048).share("prefill")
+    assert wide.y.at(0.0) == wide.y.start
+    assert wide.x.at(2048) - wide.x.at(1024) == pytest.approx(wide.x.at(4096) - wide.x.at(2048))
