@@ -90,10 +90,12 @@ def _(expr: Offsets, n: int, earlier: tuple[Expr, ...]) -> list[TilePart]:
     lags = lags[~_covered(earlier, lags) & (np.abs(lags) < n)]
     if n * len(lags) > MOST_KEYS:
         raise TooLarge(
-            f"Offsets of {len(lags):,} lags at n = {n} reads {n * len(lags):,} keys, more than {MOST_KEYS:,}",
+            f"Offsets of {len(lags):,} lags at n = {n} is a table of {n * len(lags):,} keys, more than {MOST_KEYS:,}",
             hint="a Band, or Strided, where the lags are evenly spaced",
         )
-    return [masked(TilePart(n, NATURAL, NATURAL, 1, 1, shifts=tuple((-lags[::-1]).tolist())))]
+    keys = np.arange(n, dtype=np.int32)[:, None] - lags.astype(np.int32)
+    keys[(keys < 0) | (keys >= n)] = -1
+    return [masked(TilePart(n, NATURAL, NATURAL, 1, 1, table=keys[None]))]
 
 
 @tiles.register
