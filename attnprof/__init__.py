@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 PUBLIC = {
     "target": "api",
@@ -41,7 +40,7 @@ except PackageNotFoundError:
     __version__ = "0+unknown"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Public functions are imported when first used, so that `import attnprof` stays light."""
     if name in PUBLIC:
         return getattr(importlib.import_module(f"attnprof.{PUBLIC[name]}"), name)

@@ -57,7 +57,7 @@ def target(
     return door.target(thing, impl=impl or runner, usage=usage, **parameters)
 
 
-def count(thing: Any, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: Any) -> Counted:
+def count(thing: object, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: object) -> Counted:
     """What a target must spend at length n, counted on fake tensors: `.cost`, and `.reasons` for what is missing.
 
     `pass_` is `forward`, `train` or `decode`. `sizes` are those of a `Shape`: batch, dim, heads, kv_heads, head_dim,
@@ -99,7 +99,13 @@ def profile(
 
 
 def check(
-    thing: Any, n: int = 256, *, against: Any = None, claim: str | None = None, budget_s: float = 10.0, **sizes: Any
+    thing: object,
+    n: int = 256,
+    *,
+    against: object = None,
+    claim: str | None = None,
+    budget_s: float = 10.0,
+    **sizes: object,
 ) -> Examination:
     """What a careful colleague would find in a target at length n; raises `Unsound` where that is a defect.
 
@@ -139,7 +145,7 @@ def analyze(thing: Any, n: int | None = None, **options: Any) -> AnalyzedGraph:
     return analysed(target(thing), n, **options)
 
 
-def limit(thing: Any, memory: int | str, pass_: Pass | str = Pass.TRAIN, **sizes: Any) -> Limit:
+def limit(thing: object, memory: int | str, pass_: Pass | str = Pass.TRAIN, **sizes: object) -> Limit:
     """The longest n at which a target fits into a memory: `.n`, the bytes it needs there, and how that was found.
 
     `memory` is a number of bytes, `"80GB"`, `"80GiB"`, or an accelerator such as `"h100"`. Parameters, buffers, inputs
@@ -195,7 +201,7 @@ def sweep(
     _known(sizes)
     asked = Pass.several(passes) if isinstance(passes, str) else Pass.distinct(passes)
     total = f"{time}s" if isinstance(time, int | float) else time
-    how: dict[str, Any] = {
+    how: dict[str, object] = {
         "pass": ",".join(asked),
         "device": DeviceName(device),
         "impl": impl,
@@ -220,7 +226,7 @@ def figure(
     at: int | None = None,
     pass_: Pass | str | None = None,
     causal: bool | None = None,
-) -> Any:
+) -> object:
     """A figure of a run, as a `plotly.graph_objects.Figure`: the one that its page shows under that name.
 
     `choice` (cost against the keys that a query reads), `layers` (against reach), or a quantity against n: `time`,
@@ -241,7 +247,7 @@ def figure(
 SIZES = tuple(field.name for field in dataclasses.fields(Shape) if field.name != "n")
 
 
-def asked_of(thing: Any, n: int, given: Mapping[str, Any]) -> tuple[Target, Shape]:
+def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target, Shape]:
     """The target and its checked shape; what is no size of a shape is a parameter of the target.
 
     Raises `AttnprofError` for a size that a user's code takes no notice of.
@@ -270,7 +276,7 @@ def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
     return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))
 
 
-def _known(sizes: Mapping[str, Any]) -> None:
+def _known(sizes: Mapping[str, object]) -> None:
     """Raise `AttnprofError` for a keyword that is no size of a shape."""
     for name in sizes:
         if name not in SIZES:

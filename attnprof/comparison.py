@@ -12,9 +12,9 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.flags import FLAGS
 from attnprof.interval import CONFIDENCE, Interval
 from attnprof.records import Point, Record
 from attnprof.stats import ROUNDS, Noise, noise, over_rounds
@@ -22,16 +22,7 @@ from attnprof.words import RecordKind, Status, Timing
 
 BROKEN = (Status.OOM, Status.TIMEOUT, Status.FAILED, Status.KILLED)
 ALIKE = ("target", "impl", "n", "pass")
-UNFIT = {
-    "busy_machine": "the machine was busy",
-    "other_sweep": "another sweep ran beside it",
-    "throttled": "the device was throttled",
-    "shared_device": "the device was shared",
-    "cold": "it was not warm",
-    "short": "it is shorter than 1 ms",
-    "below_floor": "too few samples",
-    "multimodal": "its samples fall into two groups",
-}
+UNFIT = {flag: meaning.phrase for flag, meaning in FLAGS.items() if meaning.unfit}
 LEAST = 0.05  # the factor, less 1, within which two runs are the same however quiet the machine
 
 
@@ -115,7 +106,7 @@ def compare_runs(
     heard = noise(found for _, _, x, y in both for found in (x, y))
     if tolerance is None:
         tolerance = max(LEAST, heard.factor(ROUNDS, ROUNDS)) + drift
-    rows = [_row(a, b, x, y, tolerance) for a, b, x, y in both]
+    rows = [_row(a, b, heard.settled(x), heard.settled(y), tolerance) for a, b, x, y in both]
     refused = _refusals(olds, news)
     if not rows and not broken:
         why = "; ".join(refused) or "no point is measured in both"
@@ -128,7 +119,7 @@ def ratio(a: Interval, b: Interval) -> Interval:
     """The ratio b/a of the medians with its 95% interval: Welch's where both have rounds, else that of the quotient."""
     middle, found = b.median / a.median, _welch(a, b)
     if found is None:
-        return Interval(middle, b.low / a.high, b.high / a.low)
+        return Interval(middle, b.low / a.high, b.high / a.low, bounded=a.bounded and b.bounded)
     shift, error, freedom = found
     half = _t_quantile(freedom) * error
     return Interval(middle, min(math.exp(shift - half), middle), max(math.exp(shift + half), middle))
@@ -228,7 +219,7 @@ def _of(record: Record, metric: Timing) -> Interval | None:
 def _refusals(olds: Mapping[str, Record], news: Mapping[str, Record]) -> tuple[str, ...]:
     """One sentence for each target and way of differing, of points whose like in the other run has other conditions."""
     found: dict[str, None] = {}
-    others: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    others: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for key, record in news.items():
         if key not in olds:
             other = record.point.to_json()

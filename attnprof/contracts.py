@@ -172,7 +172,7 @@ class Decodes(Steps, Protocol):
 class Prefills(Steps, Protocol):
     """One that makes its state of real tokens."""
 
-    def prefill(self, *streams: Any) -> Any:
+    def prefill(self, *streams: object) -> object:
         """The state after these tokens."""
         ...
 

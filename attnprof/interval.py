@@ -20,24 +20,27 @@ class Interval:
     """A measured quantity, in seconds: what a run typically takes, with the bounds of its 95% confidence interval.
 
     `rounds` holds the samples, those of one fresh process each together: `stats.over_rounds` makes them an interval.
+    Where it is not `bounded`, as of one sample, `low` and `high` are the ends of the samples and bound nothing.
     """
 
     median: float
     low: float
     high: float
     rounds: tuple[tuple[float, ...], ...] = ()
+    bounded: bool = True
 
     @classmethod
     def of(cls, samples: Iterable[float]) -> Self:
         """One round: the median, its distribution-free 95% interval by binomial order statistics (Conover 1999, 3.2).
 
-        With fewer than 6 samples it is their range, for which `coverage` says less. Raises where there is no sample.
+        With fewer than 6 samples it is their range, which covers less; one sample has none. Raises where there
+        is no sample.
         """
         raw = tuple(samples)
         if not raw:
             raise AttnprofError("an interval needs at least one sample", hint="measure the point first")
         ordered, rank = sorted(raw), _rank(len(raw))
-        return cls(statistics.median(ordered), ordered[rank - 1], ordered[-rank], (raw,))
+        return cls(statistics.median(ordered), ordered[rank - 1], ordered[-rank], (raw,), len(raw) > 1)
 
     @property
     def samples(self) -> tuple[float, ...]:
@@ -46,13 +49,10 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's width, relative to the median."""
+        """Half the interval's width, relative to the median; infinite where there is no interval."""
+        if not self.bounded:
+            return math.inf
         return (self.high - self.low) / 2 / self.median if self.median > 0 else 0.0
-
-
-def coverage(count: int) -> float:
-    """The probability with which `Interval.of` so many independent samples covers the median: 0.75 for 3."""
-    return 1 - 2 * _tail(count, _rank(count) - 1) if count else 0.0
 
 
 def _rank(count: int) -> int:

@@ -14,10 +14,10 @@ def is_stack_text(text: str) -> bool:
     if not _STACK.search(text) or text.startswith("hf:"):
         return False
     file, colon, _ = text.rpartition(":")
-    return not _exists(text) and not (colon and _exists(file))
+    return not path_exists(text) and not (colon and path_exists(file))
 
 
-def _exists(text: str) -> bool:
+def path_exists(text: str) -> bool:
     """Whether a text is the path of something that is there; one that is too long for a path is not."""
     try:
         return Path(text).exists()

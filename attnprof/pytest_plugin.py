@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -63,7 +63,7 @@ def golden_counts(request: pytest.FixtureRequest) -> Callable[..., Counted]:
     (or of torch); the message shows old and new numbers.
     """
 
-    def check(thing: Any, n: int, pass_: str = "forward", **sizes: Any) -> Counted:
+    def check(thing: object, n: int, pass_: str = "forward", **sizes: object) -> Counted:
         from attnprof import golden_counts as golden
         from attnprof.api import asked_of
         from attnprof.counting import count

@@ -37,12 +37,16 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value of one record; `predicted` where it follows from the code and no device has confirmed it."""
+    """A value of one record; `predicted` where it follows from the code and no device has confirmed it.
+
+    Without `low` and `high` it is what it is, unless it is `unbounded`: measured, and how surely is not known.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     predicted: bool = False
+    unbounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +72,21 @@ class Quantity:
         """Its value in a cost that is held as a mapping; None where it is missing."""
         return cost.get(self.key) if self.derived is None else self.derived(cost)
 
+    def of_record(self, cost: Cost) -> Any:
+        """Its value in the cost of a record; None where it is missing."""
+        return getattr(cost, self.key) if self.derived is None else self.derived(vars_of(cost))
+
     def source(self, record: Record) -> Reading | None:
         """The reading of a record as it stands there, over all layers; None where it holds none."""
         if self.side is not Side.COST and record.measured is not None:
-            found = vars_of(record.measured)[self.key]
+            found = getattr(record.measured, self.key)
             if isinstance(found, Interval):
-                return Reading(found.median, found.low, found.high)
+                return _timed(found)
             if found is not None:
                 return Reading(float(found))
         if self.side is Side.MEASURED or record.cost is None:
             return None
-        value = self.of_cost(vars_of(record.cost))
+        value = self.of_record(record.cost)
         return None if value is None else Reading(float(value), predicted=self.side is Side.EITHER)
 
     def read(self, record: Record) -> Reading | None:
@@ -90,7 +98,13 @@ class Quantity:
         if layers == 1:
             return found
         low, high = (None if x is None else x / layers for x in (found.low, found.high))
-        return Reading(found.value / layers, low, high, found.predicted)
+        return Reading(found.value / layers, low, high, found.predicted, found.unbounded)
+
+
+def _timed(found: Interval) -> Reading:
+    if not found.bounded:
+        return Reading(found.median, unbounded=True)
+    return Reading(found.median, found.low, found.high)
 
 
 def vars_of(held: Cost | Measured) -> dict[str, Any]:
@@ -153,8 +167,6 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 
 PANELS: tuple[Quantity, ...] = (WALL, FLOPS, PEAK, SAVED, ENERGY)
-DECODE_PANELS: tuple[Quantity, ...] = (WALL, FLOPS, STATE, READS, ENERGY)
-COMPARED: tuple[Quantity, ...] = (WALL, PEAK, FLOPS, ENERGY)
 TABULATED: tuple[Quantity, ...] = (WALL, FLOPS, CORE, USEFUL, PEAK, SAVED, STATE, READS, ENERGY)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+from attnprof.flags import current
 from attnprof.interval import Interval
 from attnprof.shapes import LABELS, Shape
 from attnprof.units import Value
@@ -246,7 +247,7 @@ class Record:
             forecast=None if forecast is None else revive(Forecast, forecast),
             limit=data.get("limit"),
             reasons=dict(data.get("reasons") or {}),
-            flags=tuple(data.get("flags") or ()),
+            flags=current(data.get("flags") or ()),
             schema_version=data["schema_version"],
         )
 
@@ -266,6 +267,8 @@ def revive(cls: type[T], data: Mapping[str, Any]) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
     if cls is Interval and "rounds" not in data:
         data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
+    if cls is Interval and "bounded" not in data:
+        data = {**data, "bounded": sum(map(len, data["rounds"])) != 1}
     hints = _hints(cls)
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)

@@ -21,7 +21,6 @@ from attnprof.words import DeviceName, DType, Level, Pass, RecordKind, Status
 
 MOST = 10**36  # beyond any count of a run; a number with hundreds of digits is no measurement
 DEEPEST = 60
-LONGEST_TEXT = 100_000
 JSON = "https://json-schema.org/draft/2020-12/schema"
 Form = dict[str, Any]
 
@@ -83,7 +82,7 @@ def _fields(kind: type[Any]) -> dict[str, Form]:
 
 def _interval() -> Form:
     bounds: dict[str, Form] = dict.fromkeys(("median", "low", "high"), NUMBER)
-    return of(bounds, {"rounds": listed(listed(NUMBER)), "samples": listed(NUMBER)})
+    return of(bounds, {"rounds": listed(listed(NUMBER)), "samples": listed(NUMBER), "bounded": YES_NO})
 
 
 def _point() -> Form:

@@ -17,7 +17,8 @@ class Shape:
 
     `m` is None where the keys are the queries. A head is `head_dim` wide, or D / h, and its values `v_head_dim`, or as
     wide as that; a width that is so anyhow is forgotten, so that equal shapes are equal. `depth` repeats the block (at
-    level `block` alone). Raises `AttnprofError` for a level or dtype that is none.
+    level `block` alone). A decoding step takes `drafts` tokens: one, but where drafts are verified. Raises
+    `AttnprofError` for a level or dtype that is none.
     """
 
     n: int
@@ -33,6 +34,7 @@ class Shape:
     depth: int = 1
     head_dim: int | None = None
     v_head_dim: int | None = None
+    drafts: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "level", Level(self.level))
@@ -74,7 +76,7 @@ class Shape:
         return dataclasses.replace(self, **changes)
 
 
-LABELS: Mapping[str, Callable[[Shape], Any]] = {
+LABELS: Mapping[str, Callable[[Shape], object]] = {
     "level": lambda shape: shape.level,
     "causal": lambda shape: shape.causal,
     "heads": lambda shape: shape.heads,

@@ -11,7 +11,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,7 +60,8 @@ def over_rounds(rounds: Iterable[Iterable[float]]) -> Interval:
     medians = [found.median for found in each]
     if len(held) < ROUNDS or min(medians) <= 0:
         middle = statistics.median(medians) if medians else Interval.of(()).median
-        return Interval(middle, min(found.low for found in each), max(found.high for found in each), held)
+        bounded = len(held) > 1 or each[0].bounded
+        return Interval(middle, min(found.low for found in each), max(found.high for found in each), held, bounded)
     logs = [math.log(value) for value in medians]
     half = _t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     middle, low, high = statistics.median(logs), statistics.fmean(logs) - half, statistics.fmean(logs) + half
@@ -70,10 +71,12 @@ def over_rounds(rounds: Iterable[Iterable[float]]) -> Interval:
 @dataclass(frozen=True, slots=True)
 class Noise:
     """How far apart two processes of the same code lie on a machine: the standard deviation of the logarithm of a
-    round's median, pooled over points, and the degrees of freedom that it rests on."""
+    round's median, pooled over points, and the degrees of freedom that it rests on; `within` is that of one sample
+    around the median of its round."""
 
     deviation: float
     freedom: int
+    within: float = 0.0
 
     def factor(self, rounds_a: int, rounds_b: int) -> float:
         """The factor, less 1, that two measurements of the same code stay within with 95% confidence."""
@@ -81,16 +84,50 @@ class Noise:
             return 0.0
         return math.expm1(_t_quantile(self.freedom) * self.deviation * math.sqrt(1 / rounds_a + 1 / rounds_b))
 
+    def settled(self, found: Interval) -> Interval:
+        """The interval of too few rounds as wide as this noise makes it, and unbounded where no noise is known.
+
+        Its own samples cannot say what another process would take. Pooled noise can, as far as it is alike from point
+        to point: Student's t with the pooled degrees of freedom, a round's own scatter on top. It is never narrower
+        than what the samples span. With `ROUNDS` rounds or more, or without samples, it stays what it is.
+        """
+        if not found.rounds or len(found.rounds) >= ROUNDS or found.median <= 0:
+            return found
+        if not self.freedom:
+            return replace(found, bounded=False)
+        fewest = min(map(len, found.rounds))
+        spread = math.sqrt((self.deviation**2 + self.within**2 / fewest) / len(found.rounds))
+        reach = math.exp(_t_quantile(self.freedom) * spread)
+        low, high = min(found.low, found.median / reach), max(found.high, found.median * reach)
+        return Interval(found.median, low, high, found.rounds)
+
 
 def noise(intervals: Iterable[Interval]) -> Noise:
-    """The noise between processes, of everything that was measured in two rounds or more."""
-    squares, freedom = 0.0, 0
+    """The noise between processes, of everything that was measured in two rounds or more, and that within them."""
+    between, within = _Pooled(), _Pooled()
     for found in intervals:
-        medians = [statistics.median(samples) for samples in found.rounds if samples]
-        if len(medians) > 1 and min(medians) > 0:
-            squares += statistics.variance(map(math.log, medians)) * (len(medians) - 1)
-            freedom += len(medians) - 1
-    return Noise(math.sqrt(squares / freedom) if freedom else 0.0, freedom)
+        rounds = [[math.log(s) for s in samples] for samples in found.rounds if samples and min(samples) > 0]
+        between.take([statistics.median(samples) for samples in rounds])
+        for samples in rounds:
+            within.take(samples)
+    return Noise(between.deviation, between.freedom, within.deviation)
+
+
+@dataclass(slots=True)
+class _Pooled:
+    """A standard deviation of several groups, each around its own mean."""
+
+    squares: float = 0.0
+    freedom: int = 0
+
+    def take(self, group: Sequence[float]) -> None:
+        if len(group) > 1:
+            self.squares += statistics.variance(group) * (len(group) - 1)
+            self.freedom += len(group) - 1
+
+    @property
+    def deviation(self) -> float:
+        return math.sqrt(self.squares / self.freedom) if self.freedom else 0.0
 
 
 def exponent(ns: Sequence[int], values: Sequence[float | None]) -> Exponent | None:

@@ -186,7 +186,7 @@ def _parsed(shard: Path, number: int, line: bytes) -> tuple[str, Record]:
     return str(data.get("recorded_at") or ""), record
 
 
-def _json(line: bytes) -> dict[str, Any] | None:
+def _json(line: bytes) -> dict[str, object] | None:
     try:
         data = json.loads(line, parse_constant=_not_finite)
     except (ValueError, RecursionError):
@@ -270,7 +270,7 @@ def _locked(path: Path) -> int:
     return handle
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, object]:
     file = path / HEADER
     try:
         data = _json(file.read_bytes())

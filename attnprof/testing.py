@@ -7,7 +7,6 @@ an import, they come with attnprof's plugin.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attnprof.api import asked_of, shape_of, target, target_and_sizes
 
@@ -24,7 +23,7 @@ SHOWN = (1024, 4096, 16384)
 
 
 def assert_scaling(
-    thing: Any,
+    thing: object,
     *,
     flops: str | None = None,
     core: str | None = None,
@@ -32,7 +31,7 @@ def assert_scaling(
     saved: str | None = None,
     params: str | None = None,
     state: str | None = None,
-    **sizes: Any,
+    **sizes: object,
 ) -> None:
     """Fail unless each figure of a target grows with n as claimed, at most: by exact counts, no device needed.
 
@@ -66,7 +65,7 @@ def assert_scaling(
         raise AssertionError(f"{found.name}: " + "; ".join(wrong))
 
 
-def assert_no_leak(thing: Any, n: int = 256, *, budget_s: float = 10.0, **sizes: Any) -> None:
+def assert_no_leak(thing: object, n: int = 256, *, budget_s: float = 10.0, **sizes: object) -> None:
     """Fail if an output moves with a token after it: each position is tried, on random inputs in float64.
 
     The message names the pairs (query, key), how far ahead they are, and the part of the module with its line.
@@ -84,7 +83,7 @@ def assert_no_leak(thing: Any, n: int = 256, *, budget_s: float = 10.0, **sizes:
         raise AssertionError(f"{found.name} at n = {n}: {leaks[0]}")
 
 
-def assert_pattern(thing: Any, pattern: Any, n: int = 128, **sizes: Any) -> None:
+def assert_pattern(thing: object, pattern: object, n: int = 128, **sizes: object) -> None:
     """Fail unless a target's true dependencies, found by replacing tokens, are the edges of a pattern (at n <= 128).
 
     The message names the edges that are declared and not there, and those that are there and not declared.
@@ -102,7 +101,7 @@ def assert_pattern(thing: Any, pattern: Any, n: int = 128, **sizes: Any) -> None
         raise AssertionError(f"{found.name}: " + "; ".join(finding.what for finding in wrong))
 
 
-def assert_same(thing: Any, other: Any, n: int = 128, *, tolerance: float = 1e-8, **sizes: Any) -> None:
+def assert_same(thing: object, other: object, n: int = 128, *, tolerance: float = 1e-8, **sizes: object) -> None:
     """Fail unless two targets compute the same in float64: outputs, and gradients of inputs and parameters.
 
     The second is given the parameters of the first by their names. `tolerance` is relative to the largest value; the

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+from torch.autograd.graph import Node
 from torch.utils import _python_dispatch as dispatch
 from torch.utils import _pytree
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 __all__ = ["FakeTensor", "FakeTensorMode"]  # re-exported; all else is defined here
+
+
+Operator = torch._ops.OperatorBase  # what a dispatch mode is given: an overload, or a higher-order operator
+Arguments = tuple[Any, ...]  # what an operator is called with: its schema says of what types
+Keywords = dict[str, Any]
 
 
 # Fake tensors, and the modes that see operators.
@@ -43,7 +49,7 @@ class DispatchMode(dispatch.TorchDispatchMode):
         return False
 
 
-def without_modes() -> AbstractContextManager[Any]:
+def without_modes() -> AbstractContextManager[object]:
     """Real tensors, whatever mode is on around it: fake ones are not made, and no counter sees an operator."""
     return dispatch._disable_current_modes()
 
@@ -75,7 +81,9 @@ def is_valueless(t: Tensor, mode: FakeTensorMode, device: torch.device) -> bool:
     return isinstance(t, FakeTensor) and t.fake_mode is mode and t.fake_device == device and t.constant is None
 
 
-def by_meta_kernel(func: Any, args: Any, kwargs: Any, mode: FakeTensorMode, device: torch.device) -> Any:
+def by_meta_kernel(
+    func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode, device: torch.device
+) -> object:
     """An operator on fake tensors by its `meta` kernel alone; results that are no fake tensors yet become ones."""
     with in_kernel_invocation_manager(mode):
         out = func(*args, **kwargs)
@@ -130,7 +138,7 @@ def stored(t: Tensor) -> int:
     return t._nnz()
 
 
-def made_of(t: Any) -> list[Any]:
+def made_of(t: object) -> list[object]:
     """What a tensor that wraps others is made of, as a jagged one is; nothing of any other tensor."""
     if not dispatch.is_traceable_wrapper_subclass(t):
         return []
@@ -143,9 +151,14 @@ def is_wrapper_type(kind: type) -> bool:
     return dispatch.is_traceable_wrapper_subclass_type(kind)
 
 
-def leaves(value: Any) -> list[Any]:
+def leaves(value: object) -> list[object]:
     """What a nested structure holds, in order; structures are those that torch's pytree knows."""
     return _pytree.tree_leaves(value)
+
+
+def structure(kind: type[Any], parts: Callable[[Any], list[Any]]) -> None:
+    """Let torch's pytree look into objects of a class: `parts` are what they hold."""
+    _pytree.register_pytree_node(kind, lambda held: (parts(held), held), lambda _, held: held)
 
 
 def parameters_of(part: nn.Module) -> dict[str, nn.Parameter | None]:
@@ -161,7 +174,6 @@ def buffers_of(part: nn.Module) -> dict[str, Tensor | None]:
 # Operators.
 
 
-Operator = torch._ops.OperatorBase  # what a dispatch mode is given: an overload, or a higher-order operator
 Overload = torch._ops.OpOverload
 
 
@@ -182,7 +194,7 @@ def has_kernel(operator: Overload, key: str) -> bool:
 
 # Autograd.
 
-current_node: Callable[[], Any] = torch._C._current_autograd_node
+current_node: Callable[[], Node | None] = torch._C._current_autograd_node
 next_sequence: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 ENGINE = "_engine_run_backward"  # the Python function that runs every backward
 RAW = "_raw_saved_"
@@ -194,7 +206,7 @@ def sequence_of(node: Any) -> int:
     return node._sequence_nr()
 
 
-def kept_by(node: Any) -> Iterator[Any]:
+def kept_by(node: object) -> Iterator[object]:
     """What a node of the graph keeps for its backward: tensors, and lists of them, packed ones left packed.
 
     What a custom `autograd.Function` keeps on its context, and the inputs that a checkpoint keeps, are among them.
@@ -208,7 +220,7 @@ def kept_by(node: Any) -> Iterator[Any]:
         yield from vars(node).values()
 
 
-def _of_checkpoint(hook: Any) -> Iterator[Any]:
+def _of_checkpoint(hook: object) -> Iterator[object]:
     """The inputs that a checkpoint keeps, in the frame that its unpacking hook closes over."""
     cells: tuple[CellType, ...] = getattr(hook, "__closure__", None) or ()
     for cell in cells:
@@ -220,7 +232,7 @@ def _of_checkpoint(hook: Any) -> Iterator[Any]:
             yield from kept_by(saver)
 
 
-def _names(node: Any) -> tuple[str, ...]:
+def _names(node: object) -> tuple[str, ...]:
     kind = type(node)
     if kind not in _raw:
         _raw[kind] = tuple(name for name in dir(node) if name.startswith(RAW))
@@ -230,7 +242,7 @@ def _names(node: Any) -> tuple[str, ...]:
 # FlexAttention.
 
 
-def flex_operators() -> tuple[Any, Any]:
+def flex_operators() -> tuple[object, object]:
     """FlexAttention's operators as a dispatch mode sees them: forward and backward."""
     from torch._higher_order_ops.flex_attention import flex_attention, flex_attention_backward
 

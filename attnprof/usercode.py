@@ -25,26 +25,13 @@ ADVICE = (
         "its kernel needs a GPU: choose its path in plain torch, by a `naive_...` function of the same package, "
         "attn_implementation=eager or sdpa, or a flag of its constructor",
     ),
+    (
+        ("got Double", "not implemented for 'Double'"),
+        "its kernel takes no float64, in which edges are told from rounding: choose its path in plain torch, by a flag "
+        "of its constructor or config (of experts in transformers: --config-arg experts_implementation=eager)",
+    ),
     (('missing the required "forward"',), "define forward(self, x)"),
 )
-FLAGS = {
-    "layout:nbd": "a probe found its inputs to lie as [n, b, D], and they are given so",
-    "layout:bnhd": "a probe found its streams to lie as [b, n, h, d], and they are given so",
-    "tokens_never_mix": "no token moved another's output: it attends to nothing, or its axes lie in another order",
-    "batch_mixes": "sequences of one batch move each other's outputs",
-    "batch_mixes_in_training": "in training, sequences of one batch move each other's outputs",
-    "causal_seen": "no token moved an output before it, at a small length and with random inputs",
-    "bidirectional_seen": "a token moved an output before it",
-    "future_leaks": "it was asked to be causal, and a token moved an output before it",
-    "made_for_each_length": "its constructor is told the length: it is another module at each",
-    "not_probed": "what it mixes could not be seen",
-    "counted_on_real_tensors": "fake tensors cannot stand for real ones here, so a real run was counted",
-    "differs_when_traced": "it does something else on fake tensors than on real ones",
-    "not_compared_with_a_real_run": "it was counted on fake tensors, and no real run could be held against them",
-    "depends_on_data": "its cost depends on the data: this is one random draw",
-    "interpolated": "exact interpolation through counts of shorter real runs",
-    "workspace_of_sparse_kernels_unknown": "what kernels on sparse tensors allocate for themselves is not in the peak",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from attnprof.errors import AttnprofError
 
@@ -18,7 +22,7 @@ from attnprof.errors import AttnprofError
 def run_file(path: Path) -> ModuleType:
     """A Python file as a module of its own, found by its path; its mistakes as one clear error.
 
-    As under `python FILE`, the modules beside it can be imported.
+    As under `python FILE`, the modules beside it can be imported, by its functions also later on; by nobody else then.
     """
     if not path.is_file():
         raise AttnprofError(f"no such file: {path}", hint="give the path of a .py file, or a name of `attnprof list`")
@@ -29,7 +33,7 @@ def run_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _neighbours(path.resolve().parent):
+        with _neighbours(path.resolve().parent, first=True):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -49,9 +53,41 @@ def _missing(error: BaseException) -> str:
     return f"install what {package} is of, or add its folder to PYTHONPATH"
 
 
+class Neighbours(MetaPathFinder):
+    """Finds modules beside a user's file for code of that folder alone, whenever a function of it imports one.
+
+    Nobody else sees them: a file of the user's named like an optional package of ours is not taken for it.
+    """
+
+    def __init__(self) -> None:
+        self.folders: set[Path] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What a module beside the code that asks for it is loaded by."""
+        asking = None if path is not None else _importing_file()
+        near = [str(folder) for folder in self.folders if asking and asking.is_relative_to(folder)]
+        if not near or asking is None or INSTALLED & set(asking.parts):
+            return None
+        return PathFinder.find_spec(fullname, near)
+
+
+def _importing_file() -> Path | None:
+    """The file of the code whose import runs now; None for our own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (name := str(frame.f_globals.get("__name__"))) in IMPORTING:
+        frame = frame.f_back
+    return None if frame is None or name.partition(".")[0] == "attnprof" else Path(frame.f_code.co_filename).resolve()
+
+
+IMPORTING = frozenset({__name__, "importlib", "importlib._bootstrap", "importlib._bootstrap_external"})
+_NEIGHBOURS = Neighbours()
+
+
 @contextmanager
-def _neighbours(folder: Path) -> Iterator[None]:
-    """Let modules of a folder be imported: first of all now, last of all later, when a function imports one.
+def _neighbours(folder: Path, *, first: bool) -> Iterator[None]:
+    """Let modules of a folder be imported: now before all others, or after them; later by its own code alone.
 
     One of the same name that came from another folder is forgotten, so that two files never share a helper by mistake.
     """
@@ -59,17 +95,14 @@ def _neighbours(folder: Path) -> Iterator[None]:
         if "." not in name and _is_strange(module, folder):
             del sys.modules[name]
     importlib.invalidate_caches()
-    sys.path.insert(0, str(folder))
+    _NEIGHBOURS.folders.add(folder)
+    if _NEIGHBOURS not in sys.meta_path:
+        sys.meta_path.append(_NEIGHBOURS)
+    sys.path.insert(0 if first else len(sys.path), str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
-            _FOLDERS.add(folder)
-
-
-_FOLDERS: set[Path] = set()
 
 
 def _is_strange(module: ModuleType, folder: Path) -> bool:
@@ -79,7 +112,7 @@ def _is_strange(module: ModuleType, folder: Path) -> bool:
         return False
     home = Path(file).parent
     home = home.parent if Path(file).name == "__init__.py" else home
-    return home != folder and home in _FOLDERS and _beside(folder, module.__name__) is not None
+    return home != folder and home in _NEIGHBOURS.folders and _beside(folder, module.__name__) is not None
 
 
 def _beside(folder: Path, name: str) -> Path | None:
@@ -90,11 +123,9 @@ def _beside(folder: Path, name: str) -> Path | None:
 
 def import_module(name: str) -> ModuleType:
     """A module of an installed package, or of one in the current folder; its mistakes as one clear error."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
     try:
-        return importlib.import_module(name)
+        with _neighbours(Path.cwd(), first=False):
+            return importlib.import_module(name)
     except ImportError as error:
         raise AttnprofError(
             f"cannot import {name!r}: {error}",
@@ -114,26 +145,76 @@ def _not_found(name: str, error: ImportError) -> str:
     return "write file.py:Class or package.module:Class"
 
 
-def sources_of(path: Path) -> tuple[Path, ...]:
-    """A file and those of the same project that it imports, directly or not: what a record's key must hold.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file is made of: itself and the files of projects that it imports, and the packages, directly or not."""
 
-    Of an installed package, the file alone.
+    files: tuple[Path, ...]
+    packages: tuple[str, ...]
+
+
+def imported_by(path: Path) -> Imported:
+    """The files that lie in no installed package, and the names of the installed packages that they import.
+
+    What is beside a file comes first, then what Python finds. Of an installed file, it alone and the packages that it
+    names; of this package and of Python's own modules nothing.
     """
     first = path.resolve()
-    found: dict[Path, None] = {}
-    waiting = [first]
-    roots = (first.parent, _root(first))
+    files: dict[Path, None] = {}
+    packages: set[str] = set()
+    waiting, roots = [first], (first.parent, _root(first))
     while waiting:
         file = waiting.pop()
-        if file in found:
+        if file in files:
             continue
-        found[file] = None
-        if not INSTALLED & set(file.parts):
-            waiting += [near for name, root in _imports(file, roots) if (near := _beside(root, name))]
-    return tuple(found)
+        files[file] = None
+        own = _package_of(file)
+        packages |= {own} if own else set()
+        waiting += [] if own else _run_before(file)
+        for name, home in _imports(file):
+            homes, package = [home] if home else roots, name.partition(".")[0]
+            if home or (not own and any(_beside(root, package) for root in homes)):
+                waiting += [] if own else [there for root in homes if (there := _beside(root, name))]
+            elif (far := _elsewhere(name)) is not None:
+                packages |= {package} if _package_of(far) else set()
+                waiting += [] if own or _package_of(far) else [far]
+    return Imported(tuple(files), tuple(sorted(packages - {OURS})))
+
+
+def version_of(package: str) -> str:
+    """The version of the distribution that a package was installed from; empty where none says so."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        held = metadata.packages_distributions().get(package, [])
+        return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(held)))
 
 
 INSTALLED = {"site-packages", "dist-packages"}
+OURS = "attnprof"
+
+
+def _package_of(file: Path) -> str | None:
+    """The installed package that a file belongs to."""
+    at = next((i for i, part in enumerate(file.parts[:-1]) if part in INSTALLED), None)
+    return None if at is None else file.parts[at + 1].removesuffix(".py")
+
+
+def _elsewhere(name: str) -> Path | None:
+    """The file of a module that Python finds on its path; of an installed package any of its files. Nothing is run."""
+    package = name.partition(".")[0]
+    if package in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    places = [spec.origin] if spec and spec.has_location else list((spec and spec.submodule_search_locations) or ())
+    if not places or places[0] is None:
+        return None
+    place = Path(places[0]).resolve()
+    root = _root(place) if place.is_file() else place.parent
+    return place if _package_of(place) else _beside(root, name) or (place if place.is_file() else None)
 
 
 def _root(file: Path) -> Path:
@@ -144,22 +225,29 @@ def _root(file: Path) -> Path:
     return folder
 
 
-def _imports(file: Path, roots: tuple[Path, ...]) -> list[tuple[str, Path]]:
-    """The names that a file imports, each with a folder to look for it in."""
+def _run_before(file: Path) -> list[Path]:
+    """What Python runs before a file: the `__init__.py` of every package that it is in, but for ours."""
+    root = _root(file)
+    parts = file.relative_to(root).parts[:-1]
+    found = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    return [] if parts[:1] == (OURS,) else found
+
+
+def _imports(file: Path) -> list[tuple[str, Path | None]]:
+    """The names that a file imports; with the folder to look in, where the import is relative."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    found: list[tuple[str, Path]] = []
+    found: list[tuple[str, Path | None]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, root) for alias in node.names for root in roots]
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = f"{node.module}." if node.module else ""
             names = [start + alias.name for alias in node.names] + ([node.module] if node.module else [])
-            homes = (file.parents[node.level - 1],) if node.level else roots
-            found += [(name, home) for name in names for home in homes]
-    return found
+            found += [(name, file.parents[node.level - 1] if node.level else None) for name in names]
+    return [(name, home) for name, home in dict.fromkeys(found) if name.partition(".")[0] != OURS]
 
 
 def line_in(error: BaseException, path: Path) -> str:

@@ -16,6 +16,7 @@ CARD = Card(
     edges_text="(n - W) W + n (H + 1) / 2 + n (W + 1) / 2, for a full grid of H rows of W",
     dead_queries="tokens of the first row read nothing through the outer decoder, which summarises rows above",
     paper_n=4096,
+    undecoded="a token needs what the outer decoder says of the whole row above it; no step is written that keeps it",
     notes=(
         "three layers: rows unmasked, columns masked, and, after the shift, rows masked; together they see exactly "
         "the past in raster order, which masking rows and columns alone never does, at any depth",

@@ -15,6 +15,7 @@ CARD = Card(
     rule="j <= i in the own block, or in one of the topk - 1 past blocks with the largest mean(Q_I) . mean(K_J)",
     edges_text="sum over i of i mod B + 1 + B min(topk - 1, floor(i / B)), whichever blocks are chosen",
     paper_n=131072,
+    undecoded="for a prompt alone; tokens that follow read all keys, as in dense attention (MInference, section 3)",
     leaks=(
         "which blocks a query reads is decided by the mean of its block's queries, later ones among them; scores of "
         "later tokens are masked",

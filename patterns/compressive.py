@@ -25,6 +25,7 @@ CARD = Card(
     maths="own",
     rule="0 <= i - j and j >= T floor(i / T) - M; and the last C slots of `rate` tokens each before that",
     edges_text="between tokens those of Transformer-XL; n to slots, at most n C back",
+    undecoded="no step is written: what leaves the memory is compressed by a convolution over the tokens of a slot",
     notes=(
         "compression by a convolution, kernel = stride = rate, over all of the width: 2 n D^2",
         "no gradient of the output passes into either memory: the convolution learns from an auxiliary loss alone "

@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n d^2); causal by chunks of C: O(n d^2 + n C d), all of it products",
     causality=(False, True),
     maths="own",
-    decode=True,
     rule="relu(q_i) . relu(k_j) cos(pi (i - j) / (2 M)), over their sum; causal: j <= i",
     edges_text="none: a weight is zero only where no feature of query and key is positive in both; their rank is 2 d",
     notes=(

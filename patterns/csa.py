@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n (w + k)) for the attention, O(n^2 / m) for the indexer",
     growth=None,
     causality=(True,),
-    decode=True,
     data_dependent=True,
     kv_heads=False,
     maths="own",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="linear recurrence",
     complexity_ours="O(r n (r C + d) d) a head, r corrections a token, by chunks of C tokens",
     causality=(True,),
-    decode=True,
     kv_heads=False,
     v_head_dim=True,
     maths="own",

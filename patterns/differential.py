@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2)",
     growth=2.0,
     causality=(True, False),
-    decode=True,
     kv_heads=False,
     maths="own",
     rule="every j; causal: j <= i; weights softmax(q_1 k_1) - lambda softmax(q_2 k_2)",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="fixed pattern",
     complexity="O(n w)",
     causality=(False, True),
-    decode=True,
     rule="j = i + k dilation, |k| <= window / 2; causal: j = i - k dilation, 0 <= k < window",
     edges_text="n (w + 1) - dilation (w/2) (w/2 + 1); causal: n w - dilation w (w - 1) / 2",
     paper_n=4096,

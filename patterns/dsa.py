@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n k) for the attention, O(n^2) for the indexer, with a small constant",
     growth=None,
     causality=(True,),
-    decode=True,
     data_dependent=True,
     maths="own",
     rule="the topk tokens s <= t with the largest sum over index heads of w_t relu(q_t . k_s)",

@@ -12,7 +12,6 @@ CARD = Card(
     complexity_ours="O(n^2 d) products, and a threshold of every row: the zeros are found, not saved",
     growth=2.0,
     causality=(False, True),
-    decode=True,
     data_dependent=True,
     maths="own",
     rule="j with (alpha - 1) q_i . k_j / sqrt(d) > tau_i, tau_i such that the weights add up to 1; causal: j <= i",

@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2) for the prompt, O(k) a token of decoding",
     growth=2.0,
     causality=(True,),
-    decode=True,
     maths="own",
     rule="the prompt reads all of the past; a later token the kept ones: heavy + recent of them, whatever the text",
     edges_text="n (n + 1) / 2 of the prompt",

@@ -9,7 +9,6 @@ CARD = Card(
     complexity="O(n^2)",
     growth=2.0,
     causality=(False, True),
-    decode=True,
     cross=True,
     maths="own",
     pattern_of="dense",

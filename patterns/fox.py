@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2)",
     growth=2.0,
     causality=(True,),
-    decode=True,
     v_head_dim=True,
     maths="own",
     rule="softmax over j <= i of q_i k_j / sqrt(d) + log f_(j+1) + ... + log f_i, f_t = sigmoid(x_t w_f + b)",

@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2), with a cache of 2 g d numbers a token",
     growth=2.0,
     causality=(True, False),
-    decode=True,
     cross=True,
     maths="own",
     pattern_of="dense",

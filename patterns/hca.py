@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n (w + n / m)): entries are read by all, n^2 / m of them, and lead from n = m w on",
     growth=None,
     causality=(True,),
-    decode=True,
     kv_heads=False,
     maths="own",
     rule="0 <= i - j < window; entry w, a mean of the tokens [w m, (w + 1) m), where (w + 1) m <= i + 1",

@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n log n D)",
     growth=1.1,
     causality=(True,),
-    decode=False,
     kv_heads=False,
     maths="own",
     rule="y = x2 * (h2 conv (x1 * (h1 conv v))): for one pair of gates, the weight of j depends on i - j alone, j <= i",
@@ -20,7 +19,7 @@ CARD = Card(
         "three real transforms a convolution, of the power of two from 2 n on",
         "the released code leaves the first of the convolutions out",
         "the filters fade over a share of the whole length, so no decay a token can be named",
-        "decoding has no finite state: each step reads all of the past",
+        "decoding keeps every input of each convolution, and the filters: no state of one size, each step reads it all",
     ),
     oracle="direct convolution",
 )

@@ -10,7 +10,6 @@ CARD = Card(
     survey_class="linear recurrence",
     complexity_ours="O(n (B + d) d) a head by blocks of B",
     causality=(True,),
-    decode=True,
     kv_heads=False,
     v_head_dim=True,
     maths="own",

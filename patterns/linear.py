@@ -10,7 +10,6 @@ CARD = Card(
     complexity_ours="O(n d^2); causal by chunks of C: O(n d^2 + n C d), all of it products",
     causality=(True, False),
     maths="own",
-    decode=True,
     rule="phi(q_i) S / (phi(q_i) z), S = sum of phi(k_j) v_j^T, z = sum of phi(k_j); causal: over j <= i",
     edges_text="none: every weight is positive, their matrix has rank d",
     notes=(

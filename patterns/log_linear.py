@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n (C + P) N + n log(n / C) N P) a head by chunks of C",
     growth=1.1,
     causality=(True,),
-    decode=True,
     kv_heads=False,
     v_head_dim=True,
     maths="own",

@@ -13,7 +13,6 @@ CARD = Card(
     growth=None,
     kv_heads=False,
     causality=(False, True),
-    decode=True,
     maths="own",
     rule="own block, window / 2 to each side, rank slots; causal: 0 <= i - j < window, slots of completed chunks",
     edges_text="between tokens those of the window, about 2 w a query; n rank from tokens to slots and back",

@@ -13,7 +13,6 @@ CARD = Card(
     survey_class="fixed pattern",
     complexity_ours="O(n): levels shrink geometrically",
     causality=(True, False),
-    decode=True,
     maths="own",
     rule="some level (w, r): i and j in one segment of w tokens, both at places that are head modulo r; causal: j <= i",
     edges_text="with multiplicity about the sum over levels of n w / r^2; as a set, pairs that some level has",

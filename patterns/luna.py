@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="memory",
     complexity="O(k n)",
     causality=(False, True),
-    decode=True,
     maths="own",
     rule="`packed` vectors read every token, each token reads every vector; causal: running sums over j <= i",
     edges_text="none between tokens: n packed from tokens to the packed sequence, n packed back",

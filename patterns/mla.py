@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n^2), with a cache of kv_latent + rope_dim numbers a token",
     growth=2.0,
     causality=(True, False),
-    decode=True,
     kv_heads=False,
     maths="own",
     rule="every j; causal: j <= i; scores over d + rope_dim channels, of which rope_dim are one key for all heads",

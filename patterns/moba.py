@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n k B + n^2 / B): the gate scores every block",
     growth=1.0,
     causality=(True,),
-    decode=True,
     data_dependent=True,
     maths="own",
     rule="j <= i in the own block, or in one of the topk - 1 past blocks with the largest q_i . mean(K_block)",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="fixed pattern",
     complexity_ours="O(n w), on a grid O(n w^2)",
     causality=(False, True),
-    decode=True,
     maths="own",
     v_head_dim=True,
     rule="per axis the w places of one residue modulo dilation around the own, moved inwards at the ends; causal: the "

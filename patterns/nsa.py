@@ -11,7 +11,6 @@ CARD = Card(
     complexity_ours="O(n (w + k l') + n^2 / d): the compressed branch is quadratic",
     growth=None,
     causality=(True,),
-    decode=True,
     data_dependent=True,
     maths="own",
     rule="compressed blocks that end by i; the `selected` blocks with the most weight, j <= i; 0 <= i - j < window",

@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2 (d + d^2 / C)) a head by chunks of C",
     growth=2.0,
     causality=(True,),
-    decode=True,
     kv_heads=False,
     v_head_dim=True,
     maths="own",

@@ -10,7 +10,6 @@ CARD = Card(
     survey_class="memory + downsampling",
     complexity_ours="O(n z + z^2), z latents",
     causality=(True,),
-    decode=True,
     maths="own",
     rule="i >= n - latents; layer 0: j <= i; layers above: n - latents <= j <= i",
     edges_text="z n - z (z - 1) / 2 in layer 0, z (z + 1) / 2 above, z = min(latents, n)",

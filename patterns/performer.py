@@ -10,7 +10,6 @@ CARD = Card(
     complexity_ours="time O(n m d), space O(m d + n d + n m); causal by chunks of C: O(n C (m + d)) more",
     causality=(False, True),
     maths="own",
-    decode=True,
     rule="phi(q_i) S / (phi(q_i) z), phi(x) = (exp(w x - |x|^2 / 2 - c) + eps) / sqrt(m), x scaled by d^(-1/4)",
     edges_text="none: every weight is positive, their matrix has rank m",
     paper_n=8192,

@@ -26,6 +26,7 @@ CARD = Card(
     rule="tokens sorted by (hash, position) in chunks: i reads its chunk and the one before, in each round; j <= i",
     edges_text="at most 2 c a query and round; drawn, not counted",
     paper_n=65536,
+    undecoded="chunks begin where the hashes of all tokens say: a token more changes what earlier ones read",
     leaks=(
         "where a chunk begins depends on the hashes of all tokens: a later token can move an earlier one to another "
         "chunk, and so change what it reads; scores of later tokens are masked",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="linear recurrence",
     complexity_ours="O(n (C + d) d) a head by chunks of C",
     causality=(True,),
-    decode=True,
     kv_heads=False,
     v_head_dim=True,
     maths="own",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="kernel",
     complexity="O(n)",
     causality=(True, False),
-    decode=True,
     complexity_ours="O(n m d); causal by chunks of C: O(n C (m + d)) more, all of it products",
     maths="own",
     rule="phi(q_i) . phi(k_j), phi(x) = [sin(W x), cos(W x)] / sqrt(features), q and k of unit length; causal: j <= i",

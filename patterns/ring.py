@@ -9,7 +9,6 @@ CARD = Card(
     complexity_ours="O(n^2), O(n^2 / P) a device",
     growth=2.0,
     causality=(False, True),
-    decode=True,
     maths="own",
     rule="every j; causal: j <= i; device p has queries and keys [p n / P, (p + 1) n / P)",
     edges_text="n^2; causal: n (n + 1) / 2",

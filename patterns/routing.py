@@ -23,6 +23,7 @@ CARD = Card(
     rule="i and j both among the w tokens nearest to one of k centroids; j <= i",
     edges_text="k w^2 pairs with multiplicity; k w (w + 1) / 2 causal with shared queries; drawn for random tokens",
     paper_n=8192,
+    undecoded="a centroid takes the best of all tokens: a token more can push an earlier one out of its cluster",
     leaks=(
         "which w tokens a centroid takes is decided among all tokens: a later token can push an earlier one out of its "
         "cluster, and so change what it reads; scores of later tokens are masked",

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="window + sinks",
     complexity_ours="O(n w)",
     causality=(True,),
-    decode=True,
     maths="own",
     rule="0 <= i - j < window; weights exp(s_ij) / (exp(sink) + sum over j' of exp(s_ij'))",
     edges_text="n w - w (w - 1) / 2",

@@ -18,6 +18,7 @@ CARD = Card(
     rule="J = I, or J the block sorted to I; causal: j <= i, and only earlier blocks are sorted to I",
     edges_text="2 n B for B dividing n, if the permutation moves every block; drawn",
     paper_n=1024,
+    undecoded="no step is written: each new block is balanced against all places before it",
     notes=(
         "the sorting is soft: block I reads a weighted sum of all blocks, S K with S nearly doubly stochastic, which "
         "costs 4 n^2 D / B: a quadratic term; hard=true takes the block of the largest weight by index, without that "

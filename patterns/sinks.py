@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="window + sinks",
     complexity_ours="O(n w)",
     causality=(True,),
-    decode=True,
     rule="j <= i, and i - j < window or j < sinks",
     edges_text="n w - w (w - 1) / 2 + s (n - w) - s (s - 1) / 2, for n >= w + s",
     paper_n=4096,

@@ -8,7 +8,6 @@ CARD = Card(
     survey_class="fixed pattern",
     complexity="O(n w)",
     causality=(False, True),
-    decode=True,
     rule="|i - j| <= window / 2; causal: 0 <= i - j < window; i = j always",
     edges_text="n (w + 1) - (w/2) (w/2 + 1); causal: n w - w (w - 1) / 2",
     paper_n=4096,

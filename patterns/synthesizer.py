@@ -9,7 +9,6 @@ CARD = Card(
     complexity="O(n^2)",
     growth=2.0,
     causality=(False, True),
-    decode=True,
     kv_heads=False,
     maths="own",
     rule="every j; causal: j <= i; the weights are softmax(W2 relu(W1 x_i)), or of a learned n x n matrix",

@@ -12,7 +12,6 @@ CARD = Card(
     complexity_ours="O(n (T + M)): quadratic in the segment, linear in n",
     causality=(True,),
     maths="own",
-    decode=True,
     rule="0 <= i - j and j >= T floor(i / T) - M; same_length: and i - j <= M",
     edges_text="sum over i of i - max(0, T floor(i / T) - M) + 1; same_length: n (M + 1) - M (M + 1) / 2",
     paper_n=512,

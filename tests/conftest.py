@@ -1,4 +1,4 @@
-"""What holds for all tests: no deadline for an example, and which of them are quick."""
+"""What holds for all tests: no deadline for an example, which of them are quick, in what order they run."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ TAKES_SECONDS = frozenset(
         "counting/test_saved",
         "counting/test_selected_weights",
         "counting/test_stacks",
+        "counting/test_weights",
         "device/test_one_file",
         "graph/test_bounds",
         "graph/test_compiled",
@@ -41,7 +42,7 @@ TAKES_SECONDS = frozenset(
         "impl/test_implementations",
         "impl/test_of_edges",
         "layers/test_reversible",
-        "models/test_module_check",
+        "plan/test_module_check",
         "render/test_page",
         "render/test_paper",
         "schemes/test_reformer",
@@ -58,6 +59,7 @@ TAKES_SECONDS = frozenset(
         "targets/test_stack",
         "targets/test_transformers",
         "test_adding",
+        "test_dead_code",
         "test_imports",
         "test_other_systems",
         "test_plugin",
@@ -69,8 +71,15 @@ TAKES_SECONDS = frozenset(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--backwards`: the last test first, which shows a test that passes only after another one."""
+    parser.addoption("--backwards", action="store_true", help="Run the last test first.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is quick by where it stands."""
+    if config.getoption("backwards"):
+        items.reverse()
     for item in items:
         if item.path.is_relative_to(UNIT / "oracles") or str(item.path) in TAKES_SECONDS:
             continue

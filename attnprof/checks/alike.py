@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +50,7 @@ def differences(one: Target, other: Target, shape: Shape, tolerance: float) -> l
     return [each for each in found if each is not None]
 
 
-def _size(x: Any) -> Any:
+def _size(x: object) -> object:
     return tuple(x.shape) if isinstance(x, Tensor) else x
 
 
@@ -73,7 +72,7 @@ def _give(first: Asked, second: Asked, name: str) -> None:
             parameter.copy_(ours[key])
 
 
-def _everything(asked: Asked, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+def _everything(asked: Asked, inputs: tuple[object, ...]) -> dict[str, Tensor]:
     """The output, and the gradients of the inputs and parameters for one output gradient."""
     leaves = [
         x.detach().clone().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attnprof.checks.examined import Asked, Examined, Skipped, off
 from attnprof.checks.finding import Finding
 from attnprof.checks.future import prefix_verdict
 from attnprof.checks.whereabouts import place_in
 from attnprof.contracts import Prefills
+from attnprof.counting.eagerly import quietly
+from attnprof.layers.cached_steps import DecodesByCache
 from attnprof.layers.outputs import first_output
+from attnprof.layers.tokens import tokens_of
 from attnprof.words import Severity
 
-CACHES = "transformers.cache_utils"
-PAST = ("past_key_values", "past_key_value", "cache", "layer_past")
 APART = 1e-4
 
 
@@ -28,10 +26,10 @@ def look(examined: Examined) -> Iterator[Finding]:
     asked = examined.asked()
     if examined.shape.n < 2 or not prefix_verdict(examined).causal:
         raise Skipped("it is not causal: what a token gives depends on later ones")
-    if isinstance(asked.module, Prefills):
-        stepped, how = _by_steps(asked), "prefill and step"
-    else:
-        stepped, how = _by_cache(asked), "a DynamicCache"
+    if not isinstance(asked.module, Prefills):
+        raise Skipped("it declares no state: a module decodes with `prefill(*streams)` and `step(*streams, state)`")
+    how = "a DynamicCache" if isinstance(asked.module, DecodesByCache) else "prefill and step"
+    stepped = _last_step(asked.module, asked)
     whole = asked.run()[..., -1:, :]
     moved = off(stepped, whole)
     if moved > APART:
@@ -45,59 +43,8 @@ def look(examined: Examined) -> Iterator[Finding]:
         )
 
 
-def _by_steps(asked: Asked) -> Tensor:
-    module = asked.module
-    assert isinstance(module, Prefills)
+def _last_step(module: Prefills, asked: Asked) -> Tensor:
     torch.manual_seed(asked.seed)
-    with torch.no_grad():
-        state = module.prefill(*_part(asked, slice(0, -1)))
-        return first_output(module.step(*_part(asked, slice(-1, None)), state))
-
-
-def _by_cache(asked: Asked) -> Tensor:
-    """The last token with a cache of transformers, if the forward takes one. Raises `Skipped` otherwise."""
-    taken = inspect.signature(asked.module.forward).parameters
-    past = next((name for name in PAST if name in taken), None)
-    caches = sys.modules.get(CACHES)
-    if past is None or caches is None:
-        raise Skipped("it declares no state: a module decodes with `prefill(*streams)` and `step(*streams, state)`")
-    cache = vars(caches)["DynamicCache"]()
-    try:
-        with_cache(asked, past, cache, _part(asked, slice(0, -1)))
-    except Exception as error:  # a parameter of that name that takes something else
-        raise Skipped(f"its {past} takes no DynamicCache: {type(error).__name__}") from error
-    seen = cache.get_seq_length()
-    if seen != asked.n - 1:
-        raise Skipped(f"its cache holds {seen} tokens after {asked.n - 1}")
-    return with_cache(asked, past, cache, _part(asked, slice(-1, None)))
-
-
-def with_cache(asked: Asked, past: str, cache: Any, inputs: tuple[Any, ...]) -> Tensor:
-    """The output for some tokens after those that a cache holds, which holds them too afterwards."""
-    forward = inspect.signature(asked.module.forward)
-
-    def given(_: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        bound = forward.bind_partial(*args, **kwargs)
-        bound.arguments[past] = cache
-        if "use_cache" in forward.parameters:
-            bound.arguments["use_cache"] = True
-        return bound.args, bound.kwargs
-
-    hook = asked.module.register_forward_pre_hook(given, with_kwargs=True)
-    try:
-        return asked.run(inputs)
-    finally:
-        hook.remove()
-
-
-def _part(asked: Asked, at: slice) -> tuple[Any, ...]:
-    """Every input that has an axis of tokens, some of them."""
-    found = []
-    for x in asked.inputs:
-        if isinstance(x, Tensor) and x.is_floating_point() and x.dim() > 1 and x.shape[-2] == asked.n:
-            found.append(x[..., at, :])
-        elif isinstance(x, Tensor) and not x.is_floating_point() and x.shape[-1:] == (asked.n,):
-            found.append(x[..., at])
-        else:
-            found.append(x)
-    return tuple(found)
+    with torch.no_grad(), quietly():
+        state = module.prefill(*tokens_of(asked.inputs, asked.n, slice(0, -1)))
+        return first_output(module.step(*tokens_of(asked.inputs, asked.n), state))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from types import MethodWrapperType
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from attnprof.checks.examined import Asked, Examined, Skipped
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import line_of_caller, place_in
 from attnprof.layers.outputs import first_output
+from attnprof.torch_private import Arguments, Keywords
 from attnprof.words import Severity
 
 TORCH = str(Path(torch.__file__).parent)
@@ -32,16 +33,18 @@ class Stops(TorchFunctionMode):
         super().__init__()
         self.line = ""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., object], types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         if not self.line and _called(func) in ("detach", "detach_", "data"):
             self.line = line_of_caller()
         return func(*args, **(kwargs or {}))
 
 
-def _called(func: Any) -> str:
+def _called(func: Callable[..., object]) -> str:
     """The name of a method of tensors, or of the attribute that is read."""
     name: str = getattr(func, "__name__", "")
-    return getattr(func.__self__, "__name__", "") if name == "__get__" else name
+    return getattr(func.__self__, "__name__", "") if isinstance(func, MethodWrapperType) else name
 
 
 def look(examined: Examined) -> Iterator[Finding]:

@@ -176,7 +176,7 @@ class Examined:
             _same_parameters(module, self.asked(dtype=torch.float32).module)
         return Asked(module, inputs, other, self._streams(shape, inputs), _batched(inputs, two), n, shape.seed)
 
-    def _streams(self, shape: Shape, inputs: Sequence[Any]) -> tuple[bool, ...]:
+    def _streams(self, shape: Shape, inputs: Sequence[object]) -> tuple[bool, ...]:
         if isinstance(self.target, UserCode):
             return self.target.streams(shape)
         context = shape.m is not None

@@ -27,7 +27,7 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     advice: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The plain form."""
         return {
             "kind": self.kind,
@@ -67,7 +67,7 @@ class Examination:
         """The kinds of its findings."""
         return frozenset(finding.kind for finding in self.findings)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The plain form."""
         return {
             "target": self.target,

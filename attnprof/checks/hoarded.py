@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import line_of
 from attnprof.counting.storages import Lifetimes, flat
 from attnprof.layers.outputs import tensors_in
-from attnprof.torch_private import DispatchMode
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator
 from attnprof.units import format_bytes
 from attnprof.words import Severity
 
@@ -30,7 +30,9 @@ class Births(DispatchMode):
         super().__init__()
         self.lives = lives
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         for t in flat((out,)):
             self.lives.born(t)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from attnprof.checks.examined import Asked, Examined, Skipped
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import place_in
+from attnprof.torch_private import Arguments, Keywords
 from attnprof.words import Severity
 
 PADDING = (
@@ -100,7 +101,7 @@ def _masked(asked: Asked, name: str, mask: Tensor, inputs: tuple[Any, ...]) -> T
     """The output with one more argument."""
     forward = inspect.signature(asked.module.forward)
 
-    def with_mask(_: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    def with_mask(_: nn.Module, args: Arguments, kwargs: Keywords) -> tuple[Any, Any]:
         bound = forward.bind_partial(*args, **kwargs)
         bound.arguments[name] = mask
         return bound.args, bound.kwargs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -15,7 +14,7 @@ from attnprof.counting import count
 from attnprof.counting.believed import as_believed, built_to_trust
 from attnprof.counting.storages import flat
 from attnprof.errors import AttnprofError
-from attnprof.torch_private import DispatchMode
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator
 from attnprof.words import Pass, Severity
 
 SHORT = (64, 128)
@@ -33,7 +32,9 @@ class Storages(DispatchMode):
         super().__init__()
         self.most: dict[Site, int] = {}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         for t in flat((out,)):
             site = str(func), line_of_caller()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from attnprof.checks.examined import Asked, Examined, off
 from attnprof.checks.finding import Finding
 from attnprof.checks.whereabouts import place_in
-from attnprof.torch_private import DispatchMode
+from attnprof.torch_private import Arguments, DispatchMode, Keywords, Operator, is_overload
 from attnprof.words import Severity
 
 DROPS = ("dropout", "bernoulli")
@@ -23,8 +25,10 @@ class RandomDraws(DispatchMode):
         super().__init__()
         self.names: list[str] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.nondeterministic_seeded in func.tags:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
+        if is_overload(func) and torch.Tag.nondeterministic_seeded in func.tags:
             self.names.append(str(func))
         return func(*args, **(kwargs or {}))
 
@@ -33,7 +37,18 @@ def remembered(examined: Examined) -> Iterator[Finding]:
     """A defect where a call is changed by the one before it: nothing else can be seen of such a target."""
     asked = examined.asked()
     first, _, again = asked.run(), asked.run(asked.other), asked.run()
-    if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(again)):
+    if torch.equal(torch.nan_to_num(first), torch.nan_to_num(again)):
+        return
+    if _by_other_seeds(asked):
+        yield Finding(
+            "random_without_seed",
+            Severity.DEFECT,
+            "the same input and seed of torch give another output: Python's or NumPy's random numbers decide",
+            place_in("", asked.module),
+            {"moved": off(again, first)},
+            "draw by torch's numbers, or by a generator that is handed in",
+        )
+    else:
         yield Finding(
             "state_between_calls",
             Severity.DEFECT,
@@ -42,6 +57,21 @@ def remembered(examined: Examined) -> Iterator[Finding]:
             {"moved": off(again, first)},
             "reset what a call leaves behind (a cache, a counter, running statistics), or hand it in and out",
         )
+
+
+def _by_other_seeds(asked: Asked) -> bool:
+    """Whether calls agree once Python's and NumPy's random numbers are the same for each; they go on as before."""
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        found = []
+        for _ in range(2):
+            random.seed(asked.seed)
+            np.random.seed(asked.seed)  # noqa: NPY002
+            found.append(torch.nan_to_num(asked.run()))
+        return torch.equal(*found)
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
 
 
 def look(examined: Examined) -> Iterator[Finding]:
@@ -94,7 +124,7 @@ def _changing(asked: Asked) -> str:
     return ""
 
 
-def _differs(old: Any, new: Any) -> bool:
+def _differs(old: object, new: object) -> bool:
     if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
         return old.shape != new.shape or not torch.equal(old, new)
     return type(old) is not type(new) or bool(old != new)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from attnprof.checks.examined import Examined
 from attnprof.layers.outputs import tensors_in
 from attnprof.locate import PACKAGE
+from attnprof.torch_private import Arguments, Keywords
 
 TORCH = str(Path(torch.__file__).parent)
 MOVED, ROUNDED = 1e-10, 1e-5
@@ -62,7 +63,7 @@ def watched(module: nn.Module) -> Iterator[dict[str, GivenAndGave]]:
     hooks = []
 
     def noting(path: str) -> Callable[..., None]:
-        def note(part: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+        def note(part: nn.Module, args: Arguments, kwargs: Keywords, out: Any) -> None:
             seen.pop(path, None)
             seen[path] = (
                 [t.detach().clone() for t in tensors_in((args, kwargs))],

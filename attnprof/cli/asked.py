@@ -47,4 +47,5 @@ def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
     shape = shape_of(n, causal=causal, **{name: options[name] for name in SIZES})
     shape = checked(fitted(target, shape, explicit()))
     _, unknown = labels_of(target, shape)
+    shape = shape.replace(drafts=options.get("drafts", 1))
     return shape.replace(causal=False) if "causal" in unknown else shape

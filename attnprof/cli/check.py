@@ -122,7 +122,7 @@ def show_finding(finding: Finding) -> None:
         click.echo(f"    try: {finding.advice}")
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, dict):

@@ -92,7 +92,7 @@ def drifted(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     return math.expm1(max(apart))
 
 
-def refuse_other_machine(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+def refuse_other_machine(a: Mapping[str, object], b: Mapping[str, object]) -> None:
     """Raise `AttnprofError` where the two runs say that they were measured on different machines."""
     ours, theirs = machine_of(a), machine_of(b)
     differing = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
@@ -148,7 +148,7 @@ def line(row: Compared, width: int) -> str:
 
 def times(ratio: Interval) -> str:
     """A factor with its bounds, in three digits."""
-    return f"x{ratio.median:.3g} [{ratio.low:.3g}, {ratio.high:.3g}]"
+    return f"x{ratio.median:.3g} " + (f"[{ratio.low:.3g}, {ratio.high:.3g}]" if ratio.bounded else "(no interval)")
 
 
 def name_of(point: Any, width: int) -> str:
@@ -159,15 +159,17 @@ def name_of(point: Any, width: int) -> str:
 
 def seconds(found: Interval) -> str:
     """A median with its bounds."""
-    return f"{format_seconds(found.median)} [{format_seconds(found.low)}, {format_seconds(found.high)}]"
+    held = f" [{format_seconds(found.low)}, {format_seconds(found.high)}]" if found.bounded else ""
+    return format_seconds(found.median) + held
 
 
-def bounds(found: Interval) -> dict[str, float]:
-    """An interval without its samples."""
-    return {"median": found.median, "low": found.low, "high": found.high}
+def bounds(found: Interval) -> dict[str, float | None]:
+    """An interval without its samples; null for ends that are not known."""
+    low, high = (found.low, found.high) if found.bounded else (None, None)
+    return {"median": found.median, "low": low, "high": high}
 
 
-def as_data(found: Comparison, metric: str) -> dict[str, Any]:
+def as_data(found: Comparison, metric: str) -> dict[str, object]:
     """The comparison as one JSON object."""
     rows = [
         {

@@ -53,7 +53,13 @@ Examples:
 @click.option("--certificate", is_flag=True, help="Every operator behind the numbers.")
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Reuse counts of the very same code.")
 @click.option("--check", "check_module", is_flag=True, help="hf: hold formulas against the module in transformers.")
-@click.option("--drafts", type=click.IntRange(1), default=1, show_default=True, help="hf: tokens of a decoding step.")
+@click.option(
+    "--drafts",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Tokens of a decoding step, of a model (hf:...) or of code that takes a cache.",
+)
 @click.option("--sequences", type=click.IntRange(1), default=1, show_default=True, help="hf: caches of so many.")
 @cache_options
 @sizes

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnprof.units import format_bytes, format_flops, format_length
 from attnprof.words import Level, Pass
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("projections", "proj_flops", format_flops),
@@ -23,7 +26,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
-def show_groups(console: Any, answer: Mapping[str, Any]) -> None:
+def show_groups(console: Console, answer: Mapping[str, Any]) -> None:
     """A table of all groups at every length and pass, and what one token costs."""
     from rich.table import Table
 

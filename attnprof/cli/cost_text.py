@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnprof.cli.cost_groups import show_groups
+from attnprof.flags import FLAGS, phrase
 from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
-from attnprof.usercode import FLAGS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 UNKNOWN = "unknown"
 OF_SOME = (SELECTION, RECURRENCE)  # columns that are left out where no row has them
@@ -73,7 +76,7 @@ def causality(said: bool | None, rows: Sequence[Mapping[str, Any]]) -> str:
     return words[said] if said is not None or seen is None else f"{words[seen]} as probed"
 
 
-def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
+def show_forms(console: Console, answer: Mapping[str, Any], *, latex: bool) -> None:
     """The closed forms, how they were derived, and the verdict on the claim."""
     forms = answer["closed_forms"]
     keys = {"flops_executed": "flops", "flops_core_executed": "core"}
@@ -93,7 +96,7 @@ def show_forms(console: Any, answer: Mapping[str, Any], *, latex: bool) -> None:
     console.print(f"  {answer['verdict']}", style="dim", markup=False)
 
 
-def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_table(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The numbers, one row a length and pass, and why some are missing."""
     from rich.table import Table
 
@@ -108,10 +111,10 @@ def show_table(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     show_remarks(console, rows)
 
 
-def show_remarks(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_remarks(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """What has to be said of the numbers: flags, why some are missing, kernels whose workspace is not known."""
     for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
-        console.print(f"  {flag.replace('_', ' ')}: {FLAGS[flag]}", markup=False, soft_wrap=True)
+        console.print(f"  {phrase(flag)}: {FLAGS[flag].text}", markup=False, soft_wrap=True)
     reasons = {(k, v) for row in rows for k, v in row["reasons"].items()}
     for key, reason in sorted(reasons):
         console.print(f"  {key}: {reason}", style="dim", markup=False, soft_wrap=True)
@@ -121,7 +124,7 @@ def show_remarks(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_certificates(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Every operator behind the numbers of each row."""
     for row in rows:
         certificate = row["certificate"]
@@ -139,14 +142,14 @@ def show_certificates(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(f"  {convention}", style="dim", markup=False)
 
 
-def show_modules(console: Any, entry: Mapping[str, Any]) -> None:
+def show_modules(console: Console, entry: Mapping[str, Any]) -> None:
     """FLOPs by submodule of one row."""
     console.print(f"  n={format_length(entry['n'])} {entry['pass']}, by submodule:", markup=False)
     for name, flops in entry["flops"].items():
         console.print(f"    {name or '(the module itself)':40}{format_flops(flops)}", markup=False)
 
 
-def show_memory(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_memory(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """What memory holds at the peak of each row."""
     from rich.table import Table
 
@@ -159,7 +162,7 @@ def show_memory(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def show_roofline(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_roofline(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The least time of each row on a device."""
     from rich.table import Table
 

@@ -218,7 +218,7 @@ def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
     return f"attnprof show {name}"
 
 
-def _has_others(facts: Mapping[str, Any]) -> bool:
+def _has_others(facts: Mapping[str, object]) -> bool:
     """Whether some tokens, and not all, are global, and are still there."""
     return bool(facts.get("hubs")) and not facts.get("globals_removed") and facts["without_globals"] is not None
 

@@ -50,7 +50,7 @@ def clip_line(name: str, each: Mapping[str, Any], n: int) -> str:
     return f"{name} is {_number(each['used'])} here, not {_number(each['asked'])}: n is {n:,}"
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -116,7 +116,7 @@ def _share(entry: Mapping[str, Any]) -> str:
     return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
 
 
-def _pairs(facts: Mapping[str, Any]) -> str:
+def _pairs(facts: Mapping[str, object]) -> str:
     if facts["leak"] is not None:
         return "all pairs (they leak, so that none is forbidden)"
     return "allowed pairs"

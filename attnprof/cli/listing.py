@@ -103,6 +103,7 @@ def facts(name: str, it: Card) -> dict[str, Any]:
         "complexity_ours": it.complexity_ours or None,
         "causality": list(it.causality),
         "decode": it.decode,
+        "undecoded": it.undecoded or None,
         "data_dependent": it.data_dependent,
         "implementations": list(able(name, it)),
         "own_maths": it.maths is Maths.OWN and is_written(name, it),

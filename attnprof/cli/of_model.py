@@ -11,9 +11,9 @@ from attnprof.cli.options import emit, explicit
 from attnprof.errors import AttnprofError
 from attnprof.models.caches import CacheAsk, precision
 from attnprof.models.lookup import is_model, model_named
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.plan.accelerators import TABLE, accelerator, memory_of
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
 
@@ -39,7 +39,10 @@ def cache_options(command: Any) -> Any:
 
 
 def of_models(names: Sequence[str]) -> bool:
-    """Whether targets are whole models. Raises `AttnprofError` where some are and some are not."""
+    """Whether targets are whole models. Raises `AttnprofError` where some are and some are not.
+
+    Where none is, for an option that is of models alone.
+    """
     models = [name for name in names if is_model(name)]
     if models and len(models) < len(names):
         other = next(name for name in names if not is_model(name))
@@ -47,7 +50,20 @@ def of_models(names: Sequence[str]) -> bool:
             f"{models[0]} is a whole model, and {other} a scheme: they have no table in common",
             hint="ask for models and for schemes in two commands",
         )
+    if not models:
+        _refuse_of_models(names)
     return bool(models)
+
+
+def _refuse_of_models(names: Sequence[str]) -> None:
+    """Raise `AttnprofError` for an option that was typed and is of whole models alone: its help begins with `hf:`."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if isinstance(option, click.Option) and (option.help or "").startswith("hf:") and option.name in explicit():
+            raise AttnprofError(
+                f"{option.opts[0]} is of a whole model, and {names[0] if names else 'a scheme'} is none",
+                hint=f"a whole model is hf:MODEL_TYPE: attnprof {context.info_name} hf:llama {option.opts[0]} ...",
+            )
 
 
 def refuse_models(names: Sequence[str]) -> None:
@@ -102,7 +118,7 @@ def cost(options: Mapping[str, Any]) -> int:
 
 def certificate(named: Any) -> dict[str, Any]:
     """The module beside the formulas, or why it could not be asked."""
-    from attnprof.models.module_check import checked_module
+    from attnprof.plan.module_check import checked_module
 
     try:
         return checked_module(named).to_json()

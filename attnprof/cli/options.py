@@ -193,7 +193,7 @@ def note(text: str) -> None:
     click.echo(printable(text, sys.stderr), err=True)
 
 
-def printable(text: str, stream: Any) -> str:
+def printable(text: str, stream: object) -> str:
     """A text as a stream can show it: what its encoding lacks, and bytes of a path that are no text, escaped."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attnprof.cli.options import note, notes
 from attnprof.records import Record
 from attnprof.units import format_length, format_seconds
+from attnprof.words import Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,15 +19,19 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Shows each finished visit on standard error, and how much time is left: a bar on a terminal, lines elsewhere.
+    """Shows on standard error what is done, and how much time is left: each visit in a bar on a terminal, elsewhere a
+    line for each point that is finished for the first time, and one for each further round.
 
-    `total` points have not been visited yet; `total_s` is what the whole may take, from `began` on.
+    `total` points have not been visited yet; `total_s` is what the whole may take, from `began` on;
+    `seen` are the keys of those that have been.
     """
 
-    def __init__(self, total: int, total_s: float | None = None, began: float | None = None) -> None:
+    def __init__(
+        self, total: int, total_s: float | None = None, began: float | None = None, seen: Iterable[str] = ()
+    ) -> None:
         self.total, self.total_s = total, total_s
         self.done = 0
-        self.seen: set[str] = set()
+        self.seen = set(seen)
         self.started = time.monotonic() if began is None else began
         self.console = notes()
         self.bar: Any = None
@@ -48,14 +53,19 @@ class Progress:
         anew = record.key not in self.seen
         self.seen.add(record.key)
         self.done += anew
-        line = describe(record)
+        total = max(self.total, self.done)
         if self.bar is not None:
             from rich.markup import escape
 
-            self.bar.update(self.task, advance=int(anew), total=max(self.total, self.done), description=escape(line))
-            return
-        count = f"{self.done}/{max(self.total, self.done)}" if anew else "again"
-        note(f"{count} {line}, ETA {format_seconds(self.left_s())}")
+            self.bar.update(self.task, advance=int(anew), total=total, description=escape(describe(record)))
+        elif anew and record.status is not Status.OVER_BUDGET:  # the end tells those that had no turn, and how many
+            note(f"{self.done}/{total} {describe(record)}, ETA {format_seconds(self.left_s())}")
+
+    def round_ended(self, number: int, visited: int, wide: int) -> None:
+        """A further round is over, of so many points; the intervals of `wide` of all are not tight yet."""
+        if self.bar is None:
+            left = f", ETA {format_seconds(self.left_s())}" if wide else ""
+            note(f"round {number}: points measured again: {visited}, intervals still wide: {wide}{left}")
 
     def left_s(self) -> float:
         """Seconds until the points are visited once at the speed so far, and at most what is left of the whole."""
@@ -96,5 +106,6 @@ def describe(record: Record) -> str:
     outcome = str(record.status)
     if wall is not None:
         rounds = f" in {len(wall.rounds)} rounds" if len(wall.rounds) > 1 else ""
-        outcome = f"{format_seconds(wall.median)} ±{wall.half_width:.0%}{rounds}"
+        width = f" ±{wall.half_width:.0%}" if wall.bounded else ", one sample"
+        outcome = f"{format_seconds(wall.median)}{width}{rounds}"
     return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from attnprof.cli.options import AS_JSON, CAUSAL, OUT, WordParam, emit, notes
+from attnprof.cli.of_model import cache_options
+from attnprof.cli.options import AS_JSON, CAUSAL, OUT, WordParam, emit, explicit, notes
 from attnprof.errors import AttnprofError
 from attnprof.words import Pass
 
@@ -21,11 +22,15 @@ Examples:
   attnprof report RUN --paper paper --venue icml                 figures, tables, numbers, bibliography, methods
   attnprof report RUN --paper paper --schemes bigbird,longformer,flash --panels time,memory --at 16k
   attnprof report RUN --paper paper --venue acl --anonymous      the same for a blind review
+  attnprof report hf:gpt_oss_20b hf:gemma3_27b --out models.html   models: cost by part, caches, reach, frameworks
+  attnprof report "3 gated_deltanet + 1 dense ; layers=48" --lengths 8k-128k    a stack, counted layer by layer
 """
+OF_MODELS = ("lengths", "memory", "dtype", "weights_dtype", "kv_dtype", "tp")
+OF_RUNS = ("paper", "venue", "schemes", "panels", "length", "figure", "pass_", "anonymous", "static", "causal")
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("folders", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("named", nargs=-1, required=True, metavar="RUN|MODEL...")
 @click.option("--paper", type=click.Path(path_type=Path), help="Folder for the files of a paper, in place of the page.")
 @click.option("--venue", default="article", show_default=True, help="article, neurips, icml, acl or ieee2col: widths.")
 @click.option("--schemes", help="Of a paper: at most nine, joined by commas. Default: the baselines and the front.")
@@ -36,15 +41,29 @@ Examples:
 @click.option("--anonymous", is_flag=True, help="Leave out host, user, paths, device identifiers and the command.")
 @click.option("--static", is_flag=True, help="A page without plotly: 2 MB smaller, its figures open in nothing else.")
 @CAUSAL
+@click.option("--lengths", help="Of models: 8k,128k; 1k = 1024. Default: 1k-1m, with a stack 2k-512k:x4.")
+@click.option("--memory", default="h100", show_default=True, help="Of models: 80GB, 80GiB, or an accelerator.")
+@click.option("--dtype", help="Of models: precision of what is computed. Default: bf16.")
+@click.option("--weights-dtype", help="Of models: precision of the weights: bf16, fp8, mxfp4, ... Default: --dtype.")
+@cache_options
 @OUT
 @AS_JSON
-def command(folders: Sequence[Path], **options: Any) -> int:
-    """Write the page of RUNs, the folders that `attnprof sweep` and `attnprof graph` leave.
+def command(named: Sequence[str], **options: Any) -> int:
+    """Write the page of RUNs, the folders that `attnprof sweep` and `attnprof graph` leave, or that of MODELs.
 
     Points of different runs stand on one page; they are compared only if the runs come from the same machine and
     software. With --figure: one figure as SVG. With --paper: TikZ figures, booktabs tables, a macro for every number,
     CSV data, BibTeX, a methods paragraph, an appendix. Prints what the page says first.
+
+    A MODEL is hf:MODEL_TYPE, hf:config.json or a public model by name, or a stack of layers: nothing is run for its
+    page, no weights are read.
     """
+    folders = [Path(name) for name in named if Path(name).is_dir()]
+    if len(folders) < len(named):
+        from attnprof.cli import report_models
+
+        return report_models.page(named, folders, options)
+    refuse_typed(OF_MODELS, "a run")
     from attnprof.render.joined import joined
     from attnprof.store import RunFolder
 
@@ -54,6 +73,14 @@ def command(folders: Sequence[Path], **options: Any) -> int:
     if options["paper"] is not None:
         return _paper(options["paper"], records, header, options)
     return _page(folders, records, header, options)
+
+
+def refuse_typed(names: Sequence[str], what: str) -> None:
+    """Raise `AttnprofError` for an option that was typed and says nothing of what a page is made of."""
+    for name in explicit():
+        if name in names:
+            option = {"length": "at", "pass_": "pass"}.get(name, name.replace("_", "-"))
+            raise AttnprofError(f"--{option} says nothing of {what}", hint="attnprof report --help says of what")
 
 
 def _at(options: Mapping[str, Any]) -> int | None:
@@ -72,7 +99,7 @@ def _figure(folders: Sequence[Path], records: Any, header: Mapping[str, Any], op
         raise AttnprofError(f"nothing has a value in the figure {name}", hint="choose another --at or --pass")
     path = options["out"] or folders[0] / f"{name}.svg"
     save(path, figure_svg(found).encode())
-    return _told(options["as_json"], path, (path,), "", [found.caption])
+    return told(options["as_json"], path, (path,), "", [found.caption])
 
 
 def _paper(paper: Path, records: Any, header: Mapping[str, Any], options: Mapping[str, Any]) -> int:
@@ -90,7 +117,7 @@ def _paper(paper: Path, records: Any, header: Mapping[str, Any], options: Mappin
         at=_at(options),
     )
     following = f"cd {shlex.quote(str(paper))} && pdflatex main && bibtex main && pdflatex main"
-    return _told(options["as_json"], paper, written, following, [])
+    return told(options["as_json"], paper, written, following, [])
 
 
 def _page(folders: Sequence[Path], records: Any, header: Mapping[str, Any], options: Mapping[str, Any]) -> int:
@@ -104,14 +131,15 @@ def _page(folders: Sequence[Path], records: Any, header: Mapping[str, Any], opti
     anonymous = options["anonymous"]
     written = write_page(page, records, header, picture=pictures, plotly=not options["static"], anonymous=anonymous)
     following = f"attnprof report {shlex.join(map(str, folders))} --paper paper"
-    return _told(options["as_json"], written, (written,), following, first_claims(records))
+    return told(options["as_json"], written, (written,), following, first_claims(records))
 
 
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _told(as_json: bool, result: Path, files: Sequence[Path], following: str, claims: Sequence[str]) -> int:
+def told(as_json: bool, result: Path, files: Sequence[Path], following: str, claims: Sequence[str]) -> int:
+    """Print where the page is and what it says first; 0, the exit code."""
     if as_json:
         emit({"path": str(result), "files": [str(path) for path in files], "claims": list(claims)})
     else:

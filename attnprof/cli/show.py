@@ -74,7 +74,7 @@ def chosen(name: str, settings: tuple[str, ...]) -> CatalogTarget:
     return target
 
 
-def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
+def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, object]:
     """What `show --json` says, pictures and counts at the length of the shape."""
     from attnprof.impl import names
     from attnprof.pattern.param import STEPS
@@ -86,6 +86,7 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     return {
         "name": target.name,
         **plain(target.card),
+        "decode": target.card.decode,
         "graph_only": not is_written(target.name, target.card),
         "implementations": list(target.implementations()),
         "cannot": {name: why for name in names() if (why := cannot(target.entry.home, target.card, name))},
@@ -112,7 +113,7 @@ def facts_of(target: CatalogTarget, shape: Shape) -> dict[str, Any]:
     }
 
 
-def edge_facts(target: CatalogTarget, pattern: Pattern, shape: Shape, layer: int) -> dict[str, Any]:
+def edge_facts(target: CatalogTarget, pattern: Pattern, shape: Shape, layer: int) -> dict[str, object]:
     """Counts of one layer kind, head 0: by formula, by counting, with multiplicity, and as a share of all pairs."""
     from attnprof.pattern.slots import Kernel, Slots
 
@@ -185,7 +186,7 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "complexity": facts["complexity"],
         "ours": facts["complexity_ours"],
         "forms": ", ".join(forms) + (" (native first)" if len(forms) > 1 else ""),
-        "decodes": "token by token" if facts["decode"] else "no",
+        "decodes": "token by token" if facts["decode"] else f"no: {facts['undecoded'] or 'it has no causal form'}",
         "pattern": "depends on the data: drawn from random inputs" if facts["data_dependent"] else "",
         "rule": facts["rule"],
         "edges": facts["edges_text"],

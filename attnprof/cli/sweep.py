@@ -143,9 +143,12 @@ def asked(options: Mapping[str, Any]) -> Any:
     """What the command line asks for."""
     from attnprof.device import available, device_named
     from attnprof.sweeps.points import SweepRequest, settings_of
+    from attnprof.targets import door
 
     targets = tuple(options["targets"])
     refuse_models(targets)
+    for name in targets:
+        door.refuse_unknown(name)
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")
@@ -177,10 +180,10 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         if left < len(known):
             note(f"resuming: {len(known) - left} of {len(known)} points are done")
         page = Page(run, known, wanted=not options["no_page"])
-        stopped = False
+        stopped, early = False, list[str]()
         try:
-            with Progress(left, limits.total_s, began) as progress:
-                do(options, ask, jobs, run, limits, began, progress, page)
+            with Progress(left, limits.total_s, began, seen=known & run.keys()) as progress:
+                early = do(options, ask, jobs, run, limits, began, progress, page)
         except KeyboardInterrupt:
             stopped = True
             note("interrupted: what is finished is kept")
@@ -190,7 +193,12 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
         graphs = [record for record in held.values() if record.kind is RecordKind.GRAPH]
         path = page.write()
     code = summary(run.path, path, records, graphs, as_json=options["as_json"])
-    if stopped:
+    for text in early:
+        note(f"a job ended early: {text}")
+    if early:
+        note(f"their logs: {run.path / 'jobs' / 'logs'}")
+        code = code or 3
+    if stopped or early:
         note(f"the same command goes on: {shlex.join(['attnprof', *arguments()])}")
     return 130 if stopped else code
 
@@ -228,17 +236,20 @@ def do(
     began: float,
     progress: Progress,
     page: Page,
-) -> None:
-    """Do the points: here, or as jobs of a cluster."""
+) -> list[str]:
+    """Do the points: here, or as jobs of a cluster. Returns a line for each job that ended early."""
     from attnprof.machine import usable_cores
     from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
     from attnprof.sweeps.run import Surroundings, sweep
+    from attnprof.sweeps.worker import has_server
 
     static = ask.device is DeviceName.NONE
+    if not has_server():
+        note("this system cannot fork: each child is a process that loads torch itself, which takes some seconds")
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
-        submit(
+        return submit(
             jobs,
             run,
             limits,
@@ -248,7 +259,6 @@ def do(
             static=static,
             graphs=page.wanted,
         )
-        return
     if (options["jobs"] or 1) > 1 and not static:
         raise AttnprofError(
             "points that are timed side by side disturb each other", hint="--jobs goes with --device none, or use --on"
@@ -261,11 +271,13 @@ def do(
             yardstick=lambda: yardstick(ask.device),
             beside=beside,
             told=note,
+            round_ended=progress.round_ended,
             graphs=page.wanted,
         )
         sweep(
             jobs, run, limits, given_, static=static, abreast=options["jobs"] or usable_cores(), seed=run.header["seed"]
         )
+    return []
 
 
 def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:

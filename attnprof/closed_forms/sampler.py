@@ -11,7 +11,7 @@ from typing import Any, cast
 from attnprof.contracts import Target
 from attnprof.counting.believed import as_believed, built_to_trust
 from attnprof.counting.built import Built
-from attnprof.counting.decode_step import state_sizes
+from attnprof.counting.decode_step import stated_sizes
 from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.shapes import Shape
@@ -93,7 +93,7 @@ class Sampler:
             "param_bytes": built.param_bytes,
         }
         with contextlib.suppress(Unsupported):
-            figures[STATE] = state_sizes(built, n)[STATE]
+            figures[STATE] = stated_sizes(built, n)[STATE]
         return figures
 
 

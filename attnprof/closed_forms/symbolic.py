@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,17 @@ from attnprof.counting.storages import Lifetimes, flat
 from attnprof.counting.tally import OperatorTally
 from attnprof.impl import implementation
 from attnprof.shapes import Shape
-from attnprof.torch_private import expression, fake_mode, is_pinned, quiet_fakes, symbolic_size, without_arrays
+from attnprof.torch_private import (
+    Arguments,
+    Keywords,
+    Operator,
+    expression,
+    fake_mode,
+    is_pinned,
+    quiet_fakes,
+    symbolic_size,
+    without_arrays,
+)
 
 
 class SymbolPinned(Exception):
@@ -42,7 +53,9 @@ MOST_DIMENSIONS = 4  # b, h, n, d: reasoning about strides of more takes a trace
 class _Symbolic(OperatorCounter):
     """Counts products and storages only, and compares nothing; gives up on a module that is long to trace."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         if func is PAD:
             raise SymbolPinned("padding needs the length as an integer")
         if self.calls > LONGEST:
@@ -56,14 +69,14 @@ class _Symbolic(OperatorCounter):
                 raise SymbolPinned("the length is cut into blocks, which integers count far sooner than a trace")
         return out
 
-    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> None:
         for t in flat((out,)):
             self.lives.born(t)
         flops = self._count(rule, args, kwargs, out)
         if self.origin.follows:
             self.origin.made(rule.name, args, out, flops)
 
-    def _engine_reuses(self, args: Any) -> bool:
+    def _engine_reuses(self, args: Arguments) -> bool:
         return False
 
 
@@ -77,7 +90,7 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
     if target.impl is not None and not implementation(target.impl).any_length:
         raise SymbolPinned(f"{target.impl} lowers the pattern for one length")
     env, size = symbolic_size("m", shape.n // UNIT)
-    length: Any = size * UNIT
+    length: object = size * UNIT
     mode = fake_mode(env)
     try:
         with mode, quiet_fakes(), without_arrays(lambda: SymbolPinned("a NumPy table is made for one length")):

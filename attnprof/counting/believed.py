@@ -195,12 +195,12 @@ def why_not_traced(target: Target, shape: Shape) -> str:
 class SeenRuns:
     """What was seen of one target: verdicts, and what real runs took."""
 
-    verdicts: dict[Any, FakeVerdict] = field(default_factory=dict)
+    verdicts: dict[object, FakeVerdict] = field(default_factory=dict)
     took: dict[Any, Taken] = field(default_factory=dict)
-    costs: dict[Any, Any] = field(default_factory=dict)
+    costs: dict[object, Any] = field(default_factory=dict)
 
 
-_known: WeakKeyDictionary[Any, SeenRuns] = WeakKeyDictionary()
+_known: WeakKeyDictionary[object, SeenRuns] = WeakKeyDictionary()
 
 
 def memory(target: UserCode) -> SeenRuns:

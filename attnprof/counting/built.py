@@ -123,7 +123,7 @@ def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
                 parameters[name] = made[id(real)][1]
 
 
-def _fake(value: Any, mode: FakeTensorMode) -> Any:
+def _fake(value: Any, mode: FakeTensorMode) -> object:
     if isinstance(value, Tensor) and not is_fake(value):
         return mode.from_tensor(value)
     return value

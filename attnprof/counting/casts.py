@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,14 +22,14 @@ def copied(t: Tensor, dtype: torch.dtype) -> int:
     return 0 if t.dtype == dtype else t.numel() * dtype.itemsize
 
 
-def elementwise(*args: Any, made: Any = None, **_: object) -> int:
+def elementwise(*args: object, made: object = None, **_: object) -> int:
     """Each argument whose type is not the common one is copied into it, and a result that is written in place too."""
     if isinstance(made, Tensor) and all(t.dtype == made.dtype for t in args if isinstance(t, Tensor)):
         return 0
     return _cast(list(flat(args)), next(flat((made,)), None))
 
 
-def choosing(*args: Any, made: Any = None, **_: object) -> int:
+def choosing(*args: object, made: object = None, **_: object) -> int:
     """The same of `where` and `masked_fill`, which read the mask as it is."""
     return _cast([t for t in flat(args) if t.dtype != torch.bool], next(flat((made,)), None))
 
@@ -51,12 +50,12 @@ def _common(given: list[Tensor]) -> torch.dtype:
     return reduce(torch.promote_types, shaped)
 
 
-def summed(x: Tensor, *_: object, made: Any = None, **__: object) -> int:
+def summed(x: Tensor, *_: object, made: Tensor, **__: object) -> int:
     """A sum in a wider type copies its input into that."""
     return copied(x, made.dtype)
 
 
-def mean(x: Tensor, *_: object, made: Any = None, **__: object) -> int:
+def mean(x: Tensor, *_: object, made: Tensor, **__: object) -> int:
     """Halves are averaged in single precision, the result too before it is narrowed."""
     return copied(x, SUM) + copied(made, SUM) if made.dtype in HALVES else copied(x, made.dtype)
 

@@ -11,7 +11,7 @@ from attnprof.counting.added import Counted, count_layers
 from attnprof.counting.believed import TooLong, memory, no_origin, observe, usual_origin
 from attnprof.counting.built import Built
 from attnprof.counting.continued import FIRST, STEP, TILED_STEP, continued, is_tiled, lengths
-from attnprof.counting.decode_step import OF_BLOCKS, refuse_decoding, state_sizes, stated_state
+from attnprof.counting.decode_step import OF_BLOCKS, refuse_decoding, stated_sizes, stated_state
 from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.running import CountedRun, has_fast_path
 from attnprof.counting.useful import recurrence_flops, useful_flops
@@ -91,7 +91,7 @@ def record(
     tally, reasons = run.tally, {}
     if not run.state:
         try:
-            run.state.update(state_sizes(built, shape.n))
+            run.state.update(stated_sizes(built, shape.n))
         except Unsupported as error:
             of_blocks = isinstance(target, SchemeTarget) and shape.level == Level.BLOCK
             reasons["state_bytes"] = OF_BLOCKS if of_blocks else error.message

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from types import TracebackType
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -21,9 +22,13 @@ from attnprof.counting.uncounted import reason_of
 from attnprof.counting.variants import factor_positions, out_arguments
 from attnprof.counting.workspace import Workspace, is_unseen, workspace_of
 from attnprof.layers.selecting import watching
+from attnprof.layers.turns import turn
 from attnprof.torch_private import (
+    Arguments,
     DispatchMode,
     FakeTensorMode,
+    Keywords,
+    Operator,
     current_node,
     fake_device,
     is_held_once,
@@ -54,7 +59,7 @@ class Rule:
     name: str
     kind: OperatorKind
     formula: Formula | None
-    work: Callable[[Any, Any], OperatorWork | None]
+    work: Callable[[Arguments, object], OperatorWork | None]
     workspace: Workspace | None
     factors: tuple[int, ...] = ()
     outs: frozenset[str] = frozenset()
@@ -76,16 +81,19 @@ class OperatorCounter(DispatchMode):
         super().__init__()
         self.mode = mode
         self.tally, self.lives, self.origin = tally, lives, origin
-        self.watched: dict[int, int] = {}
+        self.watched: set[int] = set()
+        self.reads: dict[tuple[int, int], int] = {}
         self.selection = ForwardSpans()
         self.listening: list[AbstractContextManager[None]] = []
         self.calls = 0
 
-    def short(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def short(self, func: Operator, args: Arguments, kwargs: Keywords) -> object:
         """The result by a shorter way than the general one, where there is one."""
         return NotImplemented if self.mode is None else shortcut(func, args, kwargs, self.mode)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         if func is DEVICE_OF:
             return fake_device(args[0]) or func(*args)
         self.calls += 1
@@ -110,12 +118,14 @@ class OperatorCounter(DispatchMode):
         self.listening[-1].__enter__()
         return super().__enter__()  # type: ignore[no-any-return]
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         super().__exit__(exc_type, exc_value, traceback)
         self.listening.pop().__exit__(exc_type, exc_value, traceback)
         self.tally.core -= self.origin.misjudged()
 
-    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> None:
         for t in flat((out,)):
             self.lives.born(t)
         self.lives.reached(rule.workspace(*args, made=out, **kwargs) if rule.workspace else 0)
@@ -132,7 +142,7 @@ class OperatorCounter(DispatchMode):
         if self.watched:
             self._watch(rule, args, out)
 
-    def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
+    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> int | None:
         """Tally a product, or an operator that nothing is known of: FLOPs of a product, else None."""
         if rule.formula is None:
             if rule.kind is OperatorKind.UNKNOWN:
@@ -149,17 +159,18 @@ class OperatorCounter(DispatchMode):
         self.tally.product(rule.name, work, core and not chooses, self.origin.name(), selection=chooses)
         return work.flops
 
-    def _watch(self, rule: Rule, args: Any, out: Any) -> None:
-        """The most that one operator reads of each watched storage; of what it picks rows from, what it picks."""
+    def _watch(self, rule: Rule, args: Arguments, out: object) -> None:
+        """The most that one operator of a layer reads of each watched storage; of what it picks from, what it picks."""
         for at, t in enumerate(flat(args)):
             key = storage_key(t)
             if key in self.watched:
                 read = _distinct(t)
                 if at == 0 and rule.name in PICKS:
                     read = min(read, sum(_distinct(made) for made in flat((out,))))
-                self.watched[key] = max(self.watched[key], read)
+                at_turn = turn.get(), key
+                self.reads[at_turn] = max(self.reads.get(at_turn, 0), read)
 
-    def _engine_reuses(self, args: Any) -> bool:
+    def _engine_reuses(self, args: Arguments) -> bool:
         """Whether the autograd engine itself writes a gradient here, and would do so in its first argument's memory."""
         if engine_node() is None:
             return False
@@ -185,14 +196,16 @@ class _UseProbe(DispatchMode):
 
     uses = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         kwargs = kwargs or {}
         if func is ADD and current_node() is not None:
             self.uses = use_count(args[0])
         return func(*args, **kwargs)
 
 
-def learn(func: Any) -> Rule:
+def learn(func: Operator) -> Rule:
     """The rule of an overload that is met for the first time."""
     formula = formula_of(func)
     if not is_overload(func):
@@ -215,7 +228,7 @@ def learn(func: Any) -> Rule:
     return rule
 
 
-def moved(args: Any, out: Any) -> int:
+def moved(args: Arguments, out: object) -> int:
     """Bytes that an operator reads and writes once, an expanded or repeated element once."""
     return sum(_distinct(t) for t in flat(args)) + sum(_distinct(t) for t in flat((out,)))
 

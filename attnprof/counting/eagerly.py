@@ -13,18 +13,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
 
 MASKS = "transformers.masking_utils"
 
 
-def _unpadded(padding_mask: Any, kv_length: int, local_attention_size: int | None = None) -> bool:
+def _unpadded(padding_mask: object, kv_length: int, local_attention_size: int | None = None) -> bool:
     """That a mask may be left out: nothing is padded, and no window is narrower than the sequence."""
     return local_attention_size is None or kv_length < local_attention_size
 
 
 # Our inputs are one whole sequence an entry: position ids run from 0 on without a gap, and nothing is padded.
-ANSWERS: dict[str, Callable[..., Any]] = {
+ANSWERS: dict[str, Callable[..., object]] = {
     "find_packed_sequence_indices": lambda position_ids: None,
     "_ignore_bidirectional_mask_sdpa": _unpadded,
 }
@@ -43,7 +42,7 @@ def eagerly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(module: ModuleType, name: str, answer: Callable[..., Any]) -> Iterator[None]:
+def _replaced(module: ModuleType, name: str, answer: Callable[..., object]) -> Iterator[None]:
     """A function of a module, replaced for a while; nothing where this version of the library has none."""
     kept = vars(module).get(name)
     if kept is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from attnprof.counting.origin import Origin, engine_node
 from attnprof.counting.storages import StorageMap, flat
-from attnprof.torch_private import current_node, next_sequence, sequence_of, storage_key
+from attnprof.torch_private import Arguments, current_node, next_sequence, sequence_of, storage_key
 
 # What adds a gradient to others, or sets it beside them, leaves it that gradient, whatever the others are made of.
 SUMS = frozenset({"add", "sub", "cat", "stack", "copy"})
@@ -21,7 +21,7 @@ SELECTIONS = frozenset({"index", "_unsafe_index", "index_select", "gather", "emb
 class Product:
     """One product of a backward that is written by hand, called core until its result turns up as a gradient."""
 
-    def __init__(self, flops: Any) -> None:
+    def __init__(self, flops: int) -> None:
         self.flops = flops
 
 
@@ -78,7 +78,7 @@ class FactorOrigin(Origin):
         pasts = (self.past.get(t) or OF_INPUT for t in factors)
         return {key for past in pasts for key in past.parameters or ()}
 
-    def made(self, operator: str, args: Any, out: Any, flops: Any = None) -> None:
+    def made(self, operator: str, args: Arguments, out: object, flops: int | None = None) -> None:
         self.since = next_sequence()
         given = [self.past.get(t) or OF_INPUT for t in flat(args)]
         if operator in SELECTIONS and given[0].parameters:
@@ -103,14 +103,14 @@ class FactorOrigin(Origin):
             return frozenset()
         return frozenset().union(*(past.products for past in given))
 
-    def _keep(self, out: Any, past: FactorHistory) -> None:
+    def _keep(self, out: object, past: FactorHistory) -> None:
         for t in flat((out,)):
             if past != OF_INPUT:
                 self.past.put(t, past)
             elif storage_key(t) not in self.parameters:
                 self.past.drop(t)
 
-    def misjudged(self) -> Any:
+    def misjudged(self) -> int:
         found = {
             product
             for key, parameter in self.parameters.items()

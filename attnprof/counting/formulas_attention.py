@@ -22,6 +22,7 @@ from attnprof.torch_private import flex_operators, is_fake, is_maskless
 
 FLEX, FLEX_BACKWARD = flex_operators()
 aten = torch.ops.aten
+FlatMask = tuple[Any, ...]  # a BlockMask as the operator takes it: see `live_tiles`
 
 
 def forward_work(q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
@@ -29,7 +30,7 @@ def forward_work(q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) ->
     return forward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
 
 
-def forward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
+def forward_of(heads: int, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One forward of so many heads, those of every batch entry counted; of q and v only the widths are read."""
     pairs = heads * seen.pairs
     return OperatorWork(2 * (q.shape[-1] + v.shape[-1]) * pairs, pairs, 4 * pairs, backend=backend, tile=seen.tile)
@@ -40,7 +41,7 @@ def backward_work(q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -
     return backward_of(q.shape[0] * q.shape[1], q, v, seen, backend)
 
 
-def backward_of(heads: Any, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
+def backward_of(heads: int, q: Tensor, v: Tensor, seen: tiles.KernelTiles, backend: str) -> OperatorWork:
     """One such backward of so many heads."""
     pairs = heads * seen.pairs
     return OperatorWork(
@@ -114,7 +115,7 @@ def triton(q: Tensor, k: Tensor, v: Tensor, *_: object, out: object, **__: objec
 
 @register(aten._native_multi_head_attention, aten._triton_multi_head_attention)
 def fast_path(
-    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: object, out: Any, **__: object
+    q: Tensor, k: Tensor, v: Tensor, width: int, heads: int, qkv_weight: Tensor, *_: object, out: object, **__: object
 ) -> OperatorWork:
     """`nn.MultiheadAttention` in inference, in one operator: four projections and the mixing, a pair of each head."""
     batch, n, m = q.shape[0], q.shape[1], k.shape[1]
@@ -134,7 +135,7 @@ def encoder_fast_path(given: SimpleNamespace, out: object) -> OperatorWork:
 
 @register(FLEX)
 def flex(
-    q: Tensor, k: Tensor, v: Tensor, score_mod: Any, block_mask: Any, *_: object, out: Any, **__: object
+    q: Tensor, k: Tensor, v: Tensor, score_mod: object, block_mask: FlatMask, *_: object, out: object, **__: object
 ) -> OperatorWork:
     """FlexAttention: the tiles that its BlockMask leaves alive, each of them whole."""
     return forward_work(q, v, live_tiles(q, k, block_mask), "flex")
@@ -142,14 +143,14 @@ def flex(
 
 @register(FLEX_BACKWARD)
 def flex_backward(
-    q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: Any, grad_lse: Any, fw: Any, joint: Any,
-    block_mask: Any, *_: object, out: Any, **__: object,
+    q: Tensor, k: Tensor, v: Tensor, o: Tensor, lse: Tensor, grad: object, grad_lse: object, fw: object, joint: object,
+    block_mask: FlatMask, *_: object, out: object, **__: object,
 ) -> OperatorWork:  # fmt: skip
     """FlexAttention's backward, over the same tiles."""
     return backward_work(q, v, live_tiles(q, k, block_mask), "flex")
 
 
-def live_tiles(q: Tensor, k: Tensor, block_mask: Any) -> tiles.KernelTiles:
+def live_tiles(q: Tensor, k: Tensor, block_mask: FlatMask) -> tiles.KernelTiles:
     """Pairs in the partial and full tiles of a BlockMask, for one head; all of them where there is no mask.
 
     `block_mask` is flat: both lengths, counts `[b, h, rows of tiles]` and indices of the partial tiles, then of the

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
 
 from attnprof.counting.registry import OperatorWork, numel, register_by_name
 from attnprof.layers.chosen_keys import CHOICE, READING, READING_BACKWARD, choice_pairs
 
 
 @register_by_name(CHOICE)
-def choice(given: Any, out: Any) -> OperatorWork:
+def choice(given: SimpleNamespace, out: object) -> OperatorWork:
     """2 (d_I + 1) a pair and index head; every score is sorted."""
     batch, heads, n, width = given.q.shape
     pairs = batch * choice_pairs(batch, heads, n, given.rate)
@@ -17,7 +17,7 @@ def choice(given: Any, out: Any) -> OperatorWork:
 
 
 @register_by_name(READING)
-def reading(given: Any, out: Any) -> OperatorWork:
+def reading(given: SimpleNamespace, out: object) -> OperatorWork:
     """2 (d + d_v) a query head and choice, an exponential each; the keys and values are gathered."""
     pairs = numel(given.index.shape) * given.q.shape[2]
     widths = given.k.shape[-1] + given.v.shape[-1]
@@ -26,7 +26,7 @@ def reading(given: Any, out: Any) -> OperatorWork:
 
 
 @register_by_name(READING_BACKWARD)
-def reading_backward(given: Any, out: Any) -> OperatorWork:
+def reading_backward(given: SimpleNamespace, out: object) -> OperatorWork:
     """6 d + 4 d_v a query head and choice: scores again, and two products for each of both; gathers, and sums back."""
     pairs = numel(given.index.shape) * given.q.shape[2]
     d, d_v = given.k.shape[-1], given.v.shape[-1]

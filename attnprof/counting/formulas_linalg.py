@@ -158,7 +158,7 @@ def least_squares(a: Tensor, b: Tensor, *_: object, out: object, **__: object) -
 
 @register(aten._linalg_eigh)
 def symmetric_eigenvalues(
-    a: Tensor, uplo: str = "L", compute_v: bool = True, *_: object, out: Any, **__: object
+    a: Tensor, uplo: str = "L", compute_v: bool = True, *_: object, out: object, **__: object
 ) -> OperatorWork:
     """Eigenvalues of `[.., k, k]`, symmetric, with or without their vectors."""
     return OperatorWork(scaled(a, (27 if compute_v else 4) * cube(a), 3), convention=EIGEN)
@@ -178,7 +178,7 @@ def eigenvalues(a: Tensor, *_: object, out: object, **__: object) -> OperatorWor
 
 @register(aten._linalg_svd)
 def singular_values(
-    a: Tensor, full_matrices: bool = False, compute_uv: bool = True, *_: object, out: Any, **__: object
+    a: Tensor, full_matrices: bool = False, compute_uv: bool = True, *_: object, out: object, **__: object
 ) -> OperatorWork:
     """Singular values of `[.., p, k]`, p >= k, with or without vectors; all p of them: 4 p^2 k + 8 p k^2 + 9 k^3."""
     p, k = sides(a)

@@ -156,7 +156,7 @@ def half_kept_packed(kept: Tensor, b: Tensor, *_: object, out: Tensor, **__: obj
 @register(aten._trilinear)
 def trilinear(
     a: Tensor, b: Tensor, c: Tensor, expand_a: Any, expand_b: Any, expand_c: Any, summed: Any, unroll: int = 1, *,
-    out: Any, **__: object,
+    out: object, **__: object,
 ) -> int:  # fmt: skip
     """`a * b * c` summed over some dimensions: the kernel contracts `a` with `b` first, then with `c`."""
     sides = [_expanded(t.shape, at) for t, at in ((a, expand_a), (b, expand_b), (c, expand_c))]

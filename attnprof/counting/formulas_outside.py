@@ -8,11 +8,11 @@ from torch import Tensor
 
 from attnprof.counting.formulas_matmul import applied
 from attnprof.counting.registry import OperatorWork, register, register_by_name
-from attnprof.layers import outside_kernel, outside_recurrence
 from attnprof.layers.grouped_rows import ROWS, WEIGHTS
+from attnprof.layers.outside_kernel import OPERATORS
 
 
-@register_by_name(*outside_kernel.OPERATORS, *outside_recurrence.OPERATORS)
+@register_by_name(*OPERATORS)
 def outside(given: SimpleNamespace, out: object) -> OperatorWork:
     """A kernel's forward, or its backward, with the exponentials and sums of the scores that it computes again."""
     return OperatorWork(given.flops, given.exp_ops, given.arith_ops, backend=given.kernel, tile=given.tile)

@@ -6,8 +6,9 @@ not on fake ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ NO_WINDOW = -1
 NO_MASK, TOP_LEFT = 0, 1
 
 
-def packed(ends: Any) -> bool:
+def packed(ends: object) -> TypeGuard[Tensor]:
     """Whether sequences are packed side by side: where they end is given."""
     return isinstance(ends, Tensor) and ends.numel() > 0
 
@@ -37,19 +38,20 @@ def lengths(ends: Tensor) -> list[int] | None:
 
 def attended(
     given: SimpleNamespace,
-    work: Any,
+    work: Callable[[int, Tensor, Tensor, tiles.KernelTiles, str], OperatorWork],
     kernel: str,
-    ends: tuple[Any, Any],
-    window: tuple[Any, Any],
+    ends: tuple[Tensor | None, Tensor | None],
+    window: tuple[int | None, int | None],
     bottom_right: bool,
     token: int,
 ) -> OperatorWork | Unknowable:
     """The work of every sequence; `token` is the dimension of tokens in a batch that is not packed."""
     q, k, v = given.query, given.key, given.value
-    if not packed(ends[0]):
+    first, second = ends
+    if not (packed(first) and isinstance(second, Tensor)):
         seen = tiles.band(q.shape[token], k.shape[token], *window, bottom_right=bottom_right)
         return work(q.shape[0] * q.shape[-2 if token == 1 else 1], q, v, seen, kernel)
-    queries, keys = lengths(ends[0]), lengths(ends[1])
+    queries, keys = lengths(first), lengths(second)
     if queries is None or keys is None:
         return LENGTHS
     parts = [tiles.band(n, m, *window, bottom_right=bottom_right) for n, m in zip(queries, keys, strict=True)]
@@ -57,7 +59,7 @@ def attended(
     return work(q.shape[-2], q, v, seen, kernel)
 
 
-def flash_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def flash_window(given: SimpleNamespace) -> tuple[int | None, int | None]:
     """How far a query of FlashAttention looks back and ahead, None for without end."""
     behind, ahead = (None if w in (None, NO_WINDOW) else w for w in (given.window_size_left, given.window_size_right))
     return behind, 0 if given.is_causal else ahead
@@ -77,7 +79,7 @@ def flash_backward(given: SimpleNamespace, out: object) -> OperatorWork | Unknow
     return attended(given, backward_of, "flash", ends, flash_window(given), True, 1)
 
 
-def efficient_window(given: SimpleNamespace) -> tuple[Any, Any]:
+def efficient_window(given: SimpleNamespace) -> tuple[int | None, int | None]:
     """The same of the memory-efficient kernel; its window ends at the query."""
     behind = given.window_size - 1 if given.window_size else None
     return behind, None if given.custom_mask_type == NO_MASK else 0

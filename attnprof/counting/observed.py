@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Multiset
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from attnprof.counting.classify import OperatorKind
 from attnprof.counting.counter import OperatorCounter, Rule, moved
 from attnprof.counting.registry import OperatorWork
 from attnprof.counting.storages import flat, is_plain
-from attnprof.torch_private import is_wrapper_type, stored
+from attnprof.torch_private import Arguments, Keywords, Operator, is_wrapper_type, stored
 
 Operators = Multiset[tuple[str, tuple[tuple[int, ...], ...]]]
 
@@ -63,12 +64,14 @@ class Observed(OperatorCounter):
         super().__init__(*given)
         self.notes = notes
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         if self.mode is None and any(is_wrapper_type(kind) for kind in types):
             return NotImplemented  # its own operators come here one by one
         return super().__torch_dispatch__(func, types, args, kwargs)
 
-    def _account(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> None:
         sizes = tuple(tuple(t.shape) for t in flat((out,)) if t.is_floating_point() or t.is_complex())
         if sizes:
             self.notes.operators[rule.name, sizes] += 1
@@ -77,7 +80,7 @@ class Observed(OperatorCounter):
         else:
             super()._account(rule, args, kwargs, out)
 
-    def _account_sparse(self, rule: Rule, args: Any, out: Any) -> None:
+    def _account_sparse(self, rule: Rule, args: Arguments, out: object) -> None:
         self.notes.sparse = True
         for t in flat((out,)):
             self.lives.born(t)
@@ -94,7 +97,7 @@ class Observed(OperatorCounter):
         self.tally.moved_bytes += moved(args, out)
 
 
-def sparse_work(rule: Rule, given: list[Tensor], out: Any) -> OperatorWork | None:
+def sparse_work(rule: Rule, given: list[Tensor], out: object) -> OperatorWork | None:
     """What an operator on sparse tensors does: a product's FLOPs by the stored values; None where nobody knows."""
     if rule.kind is OperatorKind.COUNTED or rule.name in ("_sparse_mm", "_sparse_addmm"):
         return _sparse_product(given[-2:])
@@ -114,7 +117,7 @@ def _sparse_product(factors: list[Tensor]) -> OperatorWork | None:
     return OperatorWork(2 * stored(sparse[0]) * across)
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _tensors(values: Iterable[object]) -> list[Tensor]:
     found = []
     for value in values:
         if isinstance(value, Tensor):

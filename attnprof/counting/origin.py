@@ -13,25 +13,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from types import FrameType
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.utils.hooks import RemovableHandle
 
 from attnprof.contracts import Steps
-from attnprof.torch_private import ENGINE, current_node, next_sequence, sequence_of
+from attnprof.torch_private import ENGINE, Arguments, current_node, next_sequence, sequence_of
 
 DISPATCH = "__torch_dispatch__"
 HERE = "attnprof.counting."
 
 
-def engine_node() -> Any:
+def engine_node() -> Node | None:
     """The node whose formula the autograd engine itself runs in this operator; None where Python called it."""
     node = current_node()
     return node if node is not None and _asker() == ENGINE else None
 
 
-def backward_node() -> Any:
+def backward_node() -> Node | None:
     """The node whose gradient this operator computes, by the engine's formula or one written by hand.
 
     None in a forward, also in one that runs again inside a node.
@@ -42,13 +44,13 @@ def backward_node() -> Any:
 
 def _asker() -> str:
     """The function that called the present operator, below the dispatch modes that look at it."""
-    frame: Any = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and _looks_on(frame):
         frame = frame.f_back
     return frame.f_code.co_name if frame is not None else ""
 
 
-def _looks_on(frame: Any) -> bool:
+def _looks_on(frame: FrameType) -> bool:
     return frame.f_code.co_name == DISPATCH or frame.f_globals.get("__name__", "").startswith(HERE)
 
 
@@ -65,13 +67,13 @@ class Origin:
         """The part of the module that a product, being run now, belongs to; None where nobody asked."""
         return None
 
-    def made(self, operator: str, args: object, out: object, flops: Any = None) -> None:
+    def made(self, operator: str, args: Arguments, out: object, flops: int | None = None) -> None:
         """Told of every operator's result, where `follows` is set; `flops` of a product, None for anything else."""
 
     def given(self, tensors: Iterable[Tensor]) -> None:
         """Told of tensors from outside that the pass goes on with."""
 
-    def misjudged(self) -> Any:
+    def misjudged(self) -> int:
         """FLOPs that were called core before their gradient was seen to be a parameter's; each is told once."""
         return 0
 
@@ -117,7 +119,7 @@ class MarkedOrigin(Origin):
         self.spans = ForwardSpans()
         self.handles = [h for m in marked for h in self._hook(m)]
 
-    def _hook(self, module: nn.Module) -> tuple[Any, ...]:
+    def _hook(self, module: nn.Module) -> tuple[RemovableHandle | _Step, ...]:
         before = module.register_forward_pre_hook(self._enter)
         return before, module.register_forward_hook(self._leave, always_call=True), _Step(self, module)
 
@@ -144,7 +146,7 @@ class _Step:
             return
         step = module.step
 
-        def marked(*args: object) -> Any:
+        def marked(*args: object) -> object:
             origin._enter()
             try:
                 return step(*args)

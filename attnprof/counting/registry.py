@@ -5,13 +5,13 @@ One multiply-add is 2 FLOPs. A formula sees fake tensors: shapes, strides and dt
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
 from attnprof.counting.variants import functional
-from attnprof.torch_private import is_overload, schema
+from attnprof.torch_private import Overload, is_overload, schema
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,11 +40,11 @@ class Unknowable(NamedTuple):
 
 Formula = Callable[..., int | OperatorWork | Unknowable]
 
-formulas: dict[Any, Formula] = {}
-rules: dict[Any, Any] = {}
+formulas: dict[object, Formula] = {}
+rules: dict[object, Any] = {}
 
 
-def register(*operators: Any) -> Callable[[F], F]:
+def register(*operators: object) -> Callable[[F], F]:
     """Give operators (`torch.ops.my.op`, or one overload of it) a formula.
 
     The formula takes the operator's own arguments and `out=` its result, and returns FLOPs (int), a `OperatorWork`, or
@@ -64,9 +64,9 @@ def register(*operators: Any) -> Callable[[F], F]:
 class ByName:
     """A formula that is given its operator's arguments by their names in the schema, defaults filled in."""
 
-    function: Callable[[Any, Any], int | OperatorWork | Unknowable]
+    function: Callable[[SimpleNamespace, Any], int | OperatorWork | Unknowable]
 
-    def of(self, operator: Any) -> Formula:
+    def of(self, operator: Overload) -> Formula:
         """The formula of one overload, to be called as any other."""
         arguments = schema(operator).arguments
         names = [a.name for a in arguments]
@@ -82,7 +82,7 @@ class ByName:
         raise TypeError("bind it to an overload first")
 
 
-def register_by_name(*operators: Any) -> Callable[[F], F]:
+def register_by_name(*operators: object) -> Callable[[F], F]:
     """`register` for one formula of operators whose arguments stand in different places: `formula(given, out)`."""
 
     def remember(function: F) -> F:
@@ -92,20 +92,20 @@ def register_by_name(*operators: Any) -> Callable[[F], F]:
     return remember
 
 
-def formula_of(operator: Any) -> Formula | None:
+def formula_of(operator: object) -> Formula | None:
     """The formula of an overload: its own, that of all overloads, or that of the operator that it is a variant of."""
     found = _stated(operator)
     if found is None and is_overload(operator):
         operator = functional(operator)
         found = _stated(operator)
-    return found.of(operator) if isinstance(found, ByName) else found
+    return found.of(operator) if isinstance(found, ByName) and is_overload(operator) else found
 
 
-def _stated(operator: Any) -> Formula | None:
+def _stated(operator: object) -> Formula | None:
     return formulas.get(operator) or formulas.get(getattr(operator, "overloadpacket", None))
 
 
-def numel(shape: Any) -> int:
+def numel(shape: Iterable[int]) -> int:
     """Elements of a shape, as an integer or as a symbolic one."""
     total = 1
     for size in shape:

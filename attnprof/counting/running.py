@@ -57,7 +57,7 @@ def run_pass(
         with slow_path(), counted_flex(built.values), built.within:
             if pass_ == Pass.DECODE:
                 sizes = state_sizes(built, shape.n)
-                tally, lives, read = one_step(built, shape.n, origin)
+                tally, lives, read = one_step(built, shape, origin)
                 return CountedRun(tally, lives, state={**sizes, "decode_read_bytes": read})
             run = _once(built, pass_, origin, counter)
             if any(run.lives.made(t) for t in attributes(built)):
@@ -89,10 +89,12 @@ def train(built: Built, run: CountedRun, counter: OperatorCounter) -> None:
     inputs = tuple(_leaf(x) for x in built.inputs)
     with torch.enable_grad(), counter:
         result = built.module(*inputs)
-    results, output = tensors_in(result), trainable(first_output(result))
-    kept = kept_storages(built, run.lives, output, results)
+    output = trainable(first_output(result))
+    del (
+        result
+    )  # the graph of whatever else is returned (a loss beside it) is thrown away with it, as it is when measured
+    kept = kept_storages(built, run.lives, output)
     run.saved_bytes = sum(kept.values())
-    del result, results
     grad = torch.empty_like(output)
     run.lives.before([grad])
     run.output_bytes = unique_bytes([grad])
@@ -121,13 +123,13 @@ def trainable(output: Tensor) -> Tensor:
     return output
 
 
-def _leaf(x: Any) -> Any:
+def _leaf(x: object) -> object:
     if isinstance(x, Tensor) and x.is_floating_point():
         return x.detach().requires_grad_()
     return x
 
 
-def kept_storages(built: Built, lives: Lifetimes, output: Tensor, results: list[Tensor]) -> dict[int, int]:
+def kept_storages(built: Built, lives: Lifetimes, output: Tensor) -> dict[int, int]:
     """Bytes of each storage that waits for backward: what the graph holds, and whatever else the forward left alive.
 
     Neither parameters nor registered buffers, which live anyway, nor Python numbers; not the result, unless the graph
@@ -137,7 +139,7 @@ def kept_storages(built: Built, lives: Lifetimes, output: Tensor, results: list[
     graph = kept_by_graph([output])
     numbers = {key for key in graph if not lives.knows(key) and graph[key] <= NUMBER_BYTES}
     kept = {key: size for key, size in graph.items() if key not in ours and key not in numbers}
-    known = {*kept, *(storage_key(t) for t in flat((*results, *attributes(built))))}
+    known = {*kept, *(storage_key(t) for t in flat((output, *attributes(built))))}
     if any(key not in known for key in lives.alive()):
         gc.collect()
     kept.update({key: size for key, size in lives.alive().items() if key not in known})

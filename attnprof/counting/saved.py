@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from torch import Tensor
 
@@ -25,7 +24,7 @@ def kept_by_graph(outputs: list[Tensor]) -> dict[int, int]:
     return found
 
 
-def nodes(outputs: list[Tensor]) -> Iterator[Any]:
+def nodes(outputs: list[Tensor]) -> Iterator[object]:
     """Every node of the graph behind `outputs`, once."""
     pending = [t.grad_fn for t in outputs if t.grad_fn is not None]
     seen = set(pending)

@@ -6,12 +6,12 @@ A fake tensor mode resolves every operator anew for every shape, which takes mos
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from attnprof.torch_private import FakeTensorMode, by_meta_kernel, is_valueless
+from attnprof.torch_private import Arguments, FakeTensorMode, Keywords, Operator, by_meta_kernel, is_valueless
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -61,14 +61,14 @@ SHORT = frozenset(
 )
 
 
-def shortcut(func: Any, args: Any, kwargs: Any, mode: FakeTensorMode) -> Any:
+def shortcut(func: Operator, args: Arguments, kwargs: Keywords, mode: FakeTensorMode) -> object:
     """The operator's result as fake tensors, or `NotImplemented` where the general way must be taken."""
     if func not in SHORT or not _plain(args, mode) or any(isinstance(v, Tensor) for v in kwargs.values()):
         return NotImplemented
     return by_meta_kernel(func, args, kwargs, mode, CPU)
 
 
-def _plain(values: Any, mode: FakeTensorMode) -> bool:
+def _plain(values: Iterable[object], mode: FakeTensorMode) -> bool:
     for value in values:
         if isinstance(value, Tensor):
             if not is_valueless(value, mode, CPU):

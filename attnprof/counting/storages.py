@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ class StorageMap(Generic[V]):
     """A value for some storages, forgotten when the storage dies."""
 
     def __init__(self) -> None:
-        self.entries: dict[int, tuple[Any, V]] = {}
+        self.entries: dict[int, tuple[object, V]] = {}
 
     def get(self, t: Tensor) -> V | None:
         """The value of a tensor's storage, or None."""
@@ -66,6 +66,16 @@ class Lifetimes:
                 life = _Life(storage, self._forget)
                 life.key, life.nbytes = key, storage.nbytes()
                 self.outside[key] = life
+
+    def handed(self, tensors: Iterable[Tensor], gone: Callable[[int], object]) -> None:
+        """Memory that lived before the pass and that it may let go of: `gone` hears its key, and the level falls."""
+        for t in flat(tensors):
+            storage = t.untyped_storage()
+            key = key_of(storage)
+            if not self.knows(key):
+                life = _Life(storage, lambda life: (self._died(life), gone(life.key)))
+                life.key, life.nbytes = key, storage.nbytes()
+                self.known[key] = life
 
     def born(self, t: Tensor) -> int:
         """A result: its storage is live from now on, unless it is an old one. Returns the new bytes."""

@@ -106,8 +106,8 @@ def log_sum_exp(x: Tensor, dims: list[int], *_: object, **__: object) -> int:
 
 
 def convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, outer: Any,
-    groups: int, *_: object, made: Tensor, **__: object,
+    x: Tensor, weight: Tensor, bias: object, stride: object, padding: object, dilation: object, transposed: bool,
+    outer: object, groups: int, *_: object, made: Tensor, **__: object,
 ) -> int:  # fmt: skip
     """oneDNN copies input and weight into its own layout, then the result out of it; small ones unfold the input.
 
@@ -170,7 +170,7 @@ def unfold_backward(grad: Tensor, sizes: list[int], dim: int, size: int, step: i
     return 8 * sizes[dim] if step < size else 0
 
 
-workspaces: dict[Any, Workspace] = {
+workspaces: dict[object, Workspace] = {
     aten.convolution: convolution,
     aten.convolution_backward: convolution_backward,
     aten._scaled_dot_product_flash_attention_for_cpu: flash_cpu,

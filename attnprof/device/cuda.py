@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from attnprof.device.instruments.amd_smi import amd_names, amd_sensors
 from attnprof.device.instruments.clock import Step
@@ -32,10 +32,10 @@ class Cuda(TorchAccelerator):
     """One device, by its name in torch, which AMD's share. All but the name stands in for the machine in tests."""
 
     where: str = "cuda"
-    nvml: Any = None
-    smi: Any = None
+    nvml: ModuleType | None = None
+    smi: ModuleType | None = None
     amd: tuple[str, ...] | None = None
-    torch: Any = None
+    torch: ModuleType | None = None
     torch_folder: Path | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
@@ -126,14 +126,14 @@ class Cuda(TorchAccelerator):
         except AttributeError:
             return ""
 
-    def _torch(self) -> Any:
+    def _torch(self) -> ModuleType:
         if self.torch is not None:
             return self.torch
         import torch
 
         return torch
 
-    def _nvml(self) -> Any:
+    def _nvml(self) -> ModuleType:
         if self.nvml is not None:
             return self.nvml
         return importlib.import_module("pynvml")

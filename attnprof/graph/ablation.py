@@ -24,7 +24,7 @@ def is_of_blocks(target: Target, n: int) -> bool:
 
 def ablation(
     target: Target, shape: Shape, seeds: Sequence[int], depth: int, tell: Tell = silent
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """What each part of a window + random + global pattern gives, over seeds.
 
     One head's draw, the same in every layer, is the graph that the random-graph argument speaks of; a model has many
@@ -51,7 +51,7 @@ def ablation(
     return found
 
 
-def _varied(target: Target, changes: Mapping[str, int]) -> Any:
+def _varied(target: Target, changes: Mapping[str, int]) -> object:
     return dataclasses.replace(target, parameters={**target.parameters, **changes})  # type: ignore[type-var]
 
 

@@ -172,7 +172,7 @@ def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, su
     return Seen(request.causal, card.native_causal if card.rule else None, how, sure)
 
 
-def _of_length(target: Target, shape: Shape, request: Request, subject: Subject) -> dict[str, Any]:
+def _of_length(target: Target, shape: Shape, request: Request, subject: Subject) -> dict[str, object]:
     """What the length does to the scheme: parameters it clips, and a selection that takes the whole sequence."""
     card = target.card
     selects = card.data_dependent and subject.kernel is None
@@ -220,7 +220,7 @@ def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
     return shape if near is None else shape.replace(n=near)
 
 
-def selecting_n(target: Any, shape: Shape) -> int:
+def selecting_n(target: object, shape: Shape) -> int:
     """A length at which a selection by the data selects: the first of 1024, 2048, ... at which at most half of the
     queries read all they may, no longer than the paper's or 8192.
     """

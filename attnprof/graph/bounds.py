@@ -18,7 +18,7 @@ UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing", "structu
 WHY = "the tiles do not say: it may rise or fall with the edges inside of them"
 
 
-def bounds(sure: Slices, possible: Slices, ask: ReachRequest | None = None, causal: bool = False) -> dict[str, Any]:
+def bounds(sure: Slices, possible: Slices, ask: ReachRequest | None = None, causal: bool = False) -> dict[str, object]:
     """Edges, reach by layer, and layers to full reach, each from below and from above."""
     wanted = ask or ReachRequest()
     least, most = (solve(LayeredRelation.single(slices, causal), wanted) for slices in (sure, possible))

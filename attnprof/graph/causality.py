@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.relation import FutureEdges
@@ -22,7 +21,7 @@ class Seen:
     sure: Slices | None = None
 
 
-def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
+def causality(stack: LayeredRelation, seen: Seen) -> dict[str, object]:
     """What was asked, what was found, and the leak where both disagree, by their JSON keys.
 
     `causal_asked`: True, False, or None where nothing was asked and the scheme has no form of its own. `causal_found`:
@@ -48,8 +47,8 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, Any]:
-    rows = [
+def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, object]:
+    rows: list[dict[str, object]] = [
         {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
         for at, each in enumerate(layers)
         if each.count
@@ -72,7 +71,7 @@ def _word(causal: bool) -> str:
     return "causal" if causal else "bidirectional"
 
 
-def _found(stack: LayeredRelation, found: bool | None, leak: Mapping[str, Any] | None, seen: Seen) -> str:
+def _found(stack: LayeredRelation, found: bool | None, leak: Mapping[str, object] | None, seen: Seen) -> str:
     if leak is not None:
         return f"a leak; shares are of all n x n pairs{seen.how}"
     if found is None:

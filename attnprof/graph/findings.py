@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def findings(found: Recovered, causal: bool, declared: Slices | None = None) -> 
     return results
 
 
-def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, Any]:
+def to_json(found: Recovered, results: list[ProbeFinding]) -> dict[str, object]:
     """The probe's part of a record."""
     return {
         "n": found.n,

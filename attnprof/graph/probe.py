@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,17 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.graph.findings import Recovered
 from attnprof.pattern.slices import Bools, Ints
-from attnprof.torch_private import DispatchMode, eager_flex, is_overload, leaves, schema
+from attnprof.torch_private import (
+    Arguments,
+    DispatchMode,
+    Keywords,
+    Operator,
+    Overload,
+    eager_flex,
+    is_overload,
+    leaves,
+    schema,
+)
 
 SCORES = 1 << 20
 GRADIENT = 1e-12
@@ -49,23 +58,25 @@ class Choices(DispatchMode):
         super().__init__()
         self.made = self.picked = False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operator, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         read = any(_is_real(value) for value in leaves((args, kwargs)))
         gave = [value for value in leaves(out) if isinstance(value, Tensor) and not _is_real(value)]
-        name = func.name().partition(".")[0] if is_overload(func) else ""
-        random = (
-            bool(name) and torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs)
-        )
+        name, random = "", False
+        if is_overload(func):
+            name = func.name().partition(".")[0]
+            random = torch.Tag.nondeterministic_seeded in func.tags and not _drops_nothing(func, args, kwargs or {})
         self.picked |= read and bool(gave)
         self.made |= not name or random or (read and (bool(gave) or name in KINKED))
         return out
 
 
-def _drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+def _drops_nothing(func: Overload, args: Arguments, kwargs: Keywords) -> bool:
     """Whether an operator could drop numbers at random and is told to drop none, as fused attention is."""
     names = [argument.name for argument in schema(func).arguments]
-    given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
     return "dropout_p" in names and not given.get("dropout_p", 0.0)
 
 

@@ -27,12 +27,7 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
     `offsets`: what is reached by distance after some of them; `horizon`: how far back influence comes from.
     """
     names = named_layers(target, shape)[: subject.ask.layers]
-    reach = {entry.layer: entry for entry in subject.reach.layers}
-    layers = []
-    last: LayerReach | None = None
-    for number, (group, through) in enumerate(names, start=1):
-        last = reach.get(number, last)
-        layers.append(_layer(number, group, through, last))
+    layers = reached_layers(target, shape, subject)
     full = subject.reach.layers_to_full
     chosen = depths_of([group.label for group, _ in names], full)
     found, whole = offsets(subject.stack, [at for at in chosen if full is None or at <= full])
@@ -45,6 +40,17 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
         "horizon": None if why else plain([each for k in chosen for each in horizons(subject.stack, k)]),
         "reasons": {"horizon": why} if why else {},
     }
+
+
+def reached_layers(target: LayeredTarget, shape: Shape, subject: Subject) -> list[dict[str, Any]]:
+    """Each layer that was looked at: what it is, the state that it goes through, and what is reached after it."""
+    reach = {entry.layer: entry for entry in subject.reach.layers}
+    layers: list[dict[str, Any]] = []
+    last: LayerReach | None = None
+    for number, (group, through) in enumerate(named_layers(target, shape)[: subject.ask.layers], start=1):
+        last = reach.get(number, last)
+        layers.append(_layer(number, group, through, last))
+    return layers
 
 
 def named_layers(target: LayeredTarget, shape: Shape) -> list[tuple[StackGroup, int | None]]:
@@ -76,7 +82,7 @@ def _state(group: StackGroup, n: int) -> int | None:
     return group.shape.heads * max(ranks) * group.shape.d_v if stated is None else stated
 
 
-def _layer(number: int, group: StackGroup, through: int | None, reach: LayerReach | None) -> dict[str, Any]:
+def _layer(number: int, group: StackGroup, through: int | None, reach: LayerReach | None) -> dict[str, object]:
     tokens = {} if reach is None else {"min": reach.min, "mean": reach.mean, "max": reach.max, "share": reach.share}
     return {"layer": number, "label": group.label, "state_numbers": through, **tokens}
 
@@ -101,7 +107,7 @@ def period_of(labels: Sequence[str]) -> dict[str, int]:
 
 def differing(
     subject: Subject, other: LayeredRelation, name: str, depths: tuple[int | None, int | None], asked: int | None
-) -> Mapping[str, Any]:
+) -> Mapping[str, object]:
     """What only one of two patterns reaches, layer by layer, up to where both have all that they ever have."""
     stated = [depth for depth in depths if depth is not None]
     most = min(asked or max(stated, default=subject.depth), MOST_COMPARED)

@@ -13,7 +13,7 @@ from attnprof.shapes import Shape
 from attnprof.words import DeviceName, DType
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnprof.layers.outside_kernel import KernelWork
     from attnprof.pattern import Band
@@ -70,7 +70,7 @@ class OutsideKernel(Implementation):
 
         return OutsideCore(spec, lambda q, k, v: self.call(spec, q, k, v), self.work(spec), self.name)
 
-    def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
+    def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The kernel on `q [b, n, h, d]`, `k, v [b, m, g, d]`: `[b, n, h, d]`."""
         raise NotImplementedError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.contracts import SchemeFacts, Spec
 from attnprof.impl._kernels import OutsideKernel
@@ -12,9 +12,10 @@ from attnprof.shapes import Shape
 from attnprof.words import DType
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnprof.layers.outside_kernel import KernelWork
+    from attnprof.layers.outside_recurrence import After, Given
 
 CHUNK = 64
 SHORTEST_CHUNK = 16
@@ -49,8 +50,8 @@ class KernelForm:
     function: str
     names: tuple[str, ...]
     work: Work
-    given: Callable[[Any, Any], Any] = lambda core, streams: streams
-    after: Callable[[Any, Any, Any], Any] | None = None
+    given: Given = lambda core, streams: streams
+    after: After | None = None
     scale: float | None = None
     chunk: int = CHUNK
     kept: int = 0
@@ -108,18 +109,20 @@ class FLA(OutsideKernel):
         if form is None:
             return RecurrenceCore(spec, plain, lambda q, k, v: self.call(spec, q, k, v), self.work(spec), self.name)
 
-        def call(*streams: Any) -> Any:
+        def call(*streams: Tensor) -> Tensor:
             return self.call(spec, *streams)
 
         return GatedCore(plain, call, form.given, form.after, self.work(spec), form.kept, self.name)
 
-    def call(self, spec: Spec, q: Any, k: Any, v: Any, *gates: Any) -> Any:
+    def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor, *gates: Tensor) -> Tensor:
         form = FORMS.get(spec.scheme.name) if spec.scheme else None
         if form is None:
-            return self.imported("ops.linear_attn").chunk_linear_attn(q, k, v, scale=1.0, normalize=True)[0]
+            plain: Tensor = self.imported("ops.linear_attn").chunk_linear_attn(q, k, v, scale=1.0, normalize=True)[0]
+            return plain
         kernel = vars(self.imported(f"ops.{form.module}"))[form.function]
         named = dict(zip(form.names, (q, k, v, *gates), strict=True))
-        return kernel(**named, **({} if form.scale is None else {"scale": form.scale}))[0]
+        mixed: Tensor = kernel(**named, **({} if form.scale is None else {"scale": form.scale}))[0]
+        return mixed
 
     def work(self, spec: Spec) -> KernelWork:
         """That of the form for each row, the last chunk whole; under gates of channels some of it goes pair by pair."""

@@ -6,7 +6,7 @@ window is cut off there, so that the two are one under causality alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.contracts import SchemeFacts, Spec
 from attnprof.errors import Unsupported
@@ -15,6 +15,8 @@ from attnprof.shapes import Shape
 from attnprof.words import DType
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attnprof.layers.outside_kernel import KernelWork
     from attnprof.pattern import Axis, Band
 
@@ -36,13 +38,18 @@ class Natten(OutsideKernel):
             return "without causality its window moves inwards at the ends, where the scheme's is cut off"
         return None if shape.groups == shape.heads else "it takes as many KV heads as query heads"
 
-    def call(self, spec: Spec, q: Any, k: Any, v: Any) -> Any:
+    def call(self, spec: Spec, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         lines = axes(spec)
         sizes = [line.kernel for line in lines], [line.dilation for line in lines], lines[0].causal
         if len(lines) == 1:
-            return self.imported().na1d(q, k, v, kernel_size=sizes[0][0], dilation=sizes[1][0], is_causal=sizes[2])
-        grid = [x.unflatten(1, tuple(line.length for line in lines)) for x in (q, k, v)]
-        mixed = self.imported().na2d(*grid, kernel_size=tuple(sizes[0]), dilation=tuple(sizes[1]), is_causal=sizes[2])
+            row: Tensor = self.imported().na1d(
+                q, k, v, kernel_size=sizes[0][0], dilation=sizes[1][0], is_causal=sizes[2]
+            )
+            return row
+        grid = [x.reshape(len(x), *(line.length for line in lines), *x.shape[2:]) for x in (q, k, v)]
+        mixed: Tensor = self.imported().na2d(
+            *grid, kernel_size=tuple(sizes[0]), dilation=tuple(sizes[1]), is_causal=sizes[2]
+        )
         return mixed.flatten(1, 2)
 
     def work(self, spec: Spec) -> KernelWork:

@@ -49,6 +49,7 @@ class Attention(nn.Module):
 
     def __init__(self, shape: Shape, project: nn.Module, core: nn.Module) -> None:
         super().__init__()
+        self.made_for = shape.n
         self.project = project
         self.core = core
         self.out = nn.Linear(shape.heads * shape.d_v, shape.dim, bias=False)
@@ -76,7 +77,7 @@ def decoder(core: nn.Module) -> Continues:
     if not isinstance(core, Continues):
         name = type(core).__module__.rsplit(".", 1)[-1]
         raise Unsupported(
-            f"no step token by token is written for {name}", hint="dense, sliding_window and linear have one"
+            f"no step token by token is written for {name}", hint="`attnprof list --decode` names what has one"
         )
     return core
 

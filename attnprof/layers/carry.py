@@ -6,10 +6,12 @@ else of a chunk scan being batched products over all chunks. Autograd keeps the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from attnprof.layers.function_context import FunctionContext
 
 Two = tuple[Tensor, Tensor]
 
@@ -113,21 +115,25 @@ def _(
     return torch.empty_like(decay), added, torch.empty_like(reads), torch.empty_like(writes), torch.empty_like(fixed)
 
 
-def _keep_carried(ctx: Any, inputs: Two, output: Tensor) -> None:
+def _keep_carried(ctx: FunctionContext, inputs: Two, output: Tensor) -> None:
     ctx.save_for_backward(inputs[0], output)
 
 
-def _back_carried(ctx: Any, grad: Tensor) -> Two:
+def _back_carried(ctx: FunctionContext, grad: Tensor) -> Two:
     return carried_back(*ctx.saved_tensors, grad)
 
 
-def _keep_corrected(ctx: Any, inputs: tuple[Any, ...], output: Two) -> None:
+class _Context(FunctionContext, Protocol):
+    adds: bool
+
+
+def _keep_corrected(ctx: _Context, inputs: tuple[Tensor | None, ...], output: Two) -> None:
     decay, added, reads, writes, _ = inputs
     ctx.adds = added is not None
     ctx.save_for_backward(decay, reads, writes, *output)
 
 
-def _back_corrected(ctx: Any, grad: Tensor, grad_fixed: Tensor) -> tuple[Tensor | None, ...]:
+def _back_corrected(ctx: _Context, grad: Tensor, grad_fixed: Tensor) -> tuple[Tensor | None, ...]:
     decay, added, *rest = corrected_back(*ctx.saved_tensors, grad, grad_fixed)
     return decay, added if ctx.adds else None, *rest
 

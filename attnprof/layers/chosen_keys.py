@@ -6,11 +6,10 @@ kernel would: nothing grows as n times n, and a count sees one operator, whose w
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from attnprof.layers.function_context import FunctionContext
 from attnprof.layers.indexer import index_scores
 
 BUDGET = 1 << 26  # numbers that one stretch holds at once
@@ -100,15 +99,15 @@ def read_chosen_backward(
 
 
 @read_chosen_backward.register_fake
-def _(grad: Tensor, of_sums: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _(grad: Tensor, of_sums: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+def _keep(ctx: FunctionContext, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(*inputs, output[1])
 
 
-def _back(ctx: Any, grad: Tensor, of_sums: Tensor) -> tuple[Tensor | None, ...]:
+def _back(ctx: FunctionContext, grad: Tensor, of_sums: Tensor) -> tuple[Tensor | None, ...]:
     return *read_chosen_backward(grad, of_sums, *ctx.saved_tensors), None, None
 
 

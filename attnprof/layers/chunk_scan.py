@@ -60,9 +60,11 @@ def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) ->
     """For all of the rows and columns `[.., C, d]` the sums over channels of x_i y_j e^(g between), `[.., C, C]`.
 
     Of j < i, and with j = i where the rows are inclusive. Blocks of 1, 2, 4, ... rows join: what
-    the second of two reads of the first fades from each key to where they meet, and from there to each row.
+    the second of two reads of the first fades from each key to where they meet, and from there to each row. In float32
+    at least up to the sums, which alone are rounded: a row whose few channels cancel would magnify every rounding.
     """
-    size, single = g.shape[-2], g.unsqueeze(-2)
+    size, single, dtype = g.shape[-2], g.unsqueeze(-2), columns[0].dtype
+    rows, columns = [Reads(wide(row.x), row.inclusive) for row in rows], [wide(y) for y in columns]
     found = [[_own(row, y) for y in columns] for row in rows]
     xs, ys = [row.x.unsqueeze(-2) for row in rows], [y.unsqueeze(-2) for y in columns]
     since = [single if row.inclusive else torch.zeros_like(single) for row in rows]
@@ -80,7 +82,7 @@ def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) ->
         until, total = torch.cat([first + total_second, second], -2), total_first + total_second
         xs, ys = ([torch.cat(_halves(x), -2) for x in many] for many in (xs, ys))
         width *= 2
-    return [[w.squeeze(-3) for w in row] for row in found]
+    return [[w.squeeze(-3).to(dtype) for w in row] for row in found]
 
 
 def _own(row: Reads, y: Tensor) -> Tensor:

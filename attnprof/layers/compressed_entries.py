@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.attention import Attention, dtype_of, split_heads
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces
-from attnprof.layers.partial_softmax import SoftmaxPart, softmax_part
+from attnprof.layers.partial_softmax import SoftmaxPart, joined, softmax_part
 from attnprof.layers.scan import chunked
 from attnprof.shapes import Shape
 
@@ -57,11 +58,12 @@ class Compressor(nn.Module):
 
 
 class EntryState(NamedTuple):
-    """The vectors of the last tokens, the entries so far, and what waits to become one."""
+    """The vectors of the last tokens, the entries so far, and what waits to become one; index keys, and what waits."""
 
     recent: KVCache
     entries: KVCache
     waiting: Tensor
+    index: tuple[KVCache, Tensor] | None = None
 
 
 def started(compressor: Compressor, x: Tensor) -> tuple[KVCache, Tensor]:
@@ -113,7 +115,90 @@ def window_pairs(n: int, size: int) -> int:
     return blocks * size * size * (2 if blocks > 1 else 1)
 
 
-def entry_row(q: Tensor, entries: list[Tensor], recent: KVCache, sinks: Tensor) -> Tensor:
-    """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
-    keys = [*entries, *pieces(recent)[0]]
-    return mixed_row(q, keys, keys, sinks)
+class EntryCore(nn.Module):
+    """`q [b, h, n, d]`, `kv [b, 1, n, d]`, `entries [b, 1, n // rate, d]` to `[b, h, n, d]`; `sinks [h]`."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.window, self.rate = reach(spec), spec.number("rate")
+        self.sinks = nn.Parameter(torch.randn(spec.shape.heads))
+
+    def forward(self, q: Tensor, kv: Tensor, entries: Tensor, *index: Tensor) -> Tensor:
+        scaled = q * q.shape[-1] ** -0.5
+        parts = [window_part(scaled, kv, self.window)]
+        if entries.shape[2]:
+            parts.append(self.far(scaled, entries, *index))
+        return joined(parts, self.sinks[:, None, None])
+
+    def far(self, q: Tensor, entries: Tensor, *index: Tensor) -> SoftmaxPart:
+        """What the entries add to the softmax of the scaled queries."""
+        raise NotImplementedError
+
+    def reference(self, q: Tensor, kv: Tensor, entries: Tensor, *index: Tensor) -> Tensor:
+        """One softmax over tokens, complete entries and the sink, whose column is left out (a head at a time)."""
+        place, slot = q.new_ones(q.shape[2]).cumsum(0), entries.new_ones(entries.shape[2]).cumsum(0)
+        lag, complete = place[:, None] - place, slot * self.rate <= place[:, None]
+        near = ((lag >= 0) & (lag < self.window)).expand(len(q), -1, -1)
+        seen, keys, found = torch.cat([near, self.reads(complete, *index)], 2), torch.cat([kv, entries], 2)[:, 0], []
+        for head, sink in enumerate(self.sinks):
+            scores = torch.einsum("bid,bjd->bij", q[:, head], keys) / q.shape[-1] ** 0.5
+            scores = scores.masked_fill(~seen, -torch.inf)
+            shares = torch.cat([scores, sink.expand(*scores.shape[:2], 1)], -1).softmax(-1)
+            found.append(shares[..., :-1] @ keys)
+        return torch.stack(found, 1)
+
+    def reads(self, complete: Tensor, *index: Tensor) -> Tensor:
+        """By the reference, which of the complete entries `[n, e]` each query reads, `[b, n, e]`."""
+        raise NotImplementedError
+
+    def step(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
+        """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
+        keys = [*entries, *pieces(recent)[0]]
+        return mixed_row(q, keys, keys, self.sinks)
+
+
+class EntryProjections(nn.Module):
+    """Queries of every head, one vector a token, and the entries."""
+
+    def __init__(self, spec: Spec, overlap: bool = False) -> None:
+        super().__init__()
+        shape = spec.shape
+        self.heads = shape.heads
+        self.to_q, self.to_kv = (nn.Linear(shape.dim, heads * shape.d, bias=False) for heads in (shape.heads, 1))
+        self.norm = nn.RMSNorm(shape.d, eps=1e-6)
+        self.compress = Compressor(shape.dim, shape.d, spec.number("rate"), overlap)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return *self.tokens(x), self.compress(x)[:, None]
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries `[b, h, n, d]`, and key and value in one, `[b, 1, n, d]`."""
+        return split_heads(self.to_q(x), self.heads), self.norm(self.to_kv(x))[:, None]
+
+
+class EntryLayer(Attention):
+    """The attention layer; a step may complete an entry."""
+
+    project: EntryProjections
+
+    def __init__(self, spec: Spec, project: EntryProjections, core: EntryCore) -> None:
+        super().__init__(spec.shape, project, core)
+        self.shape, self.window = spec.shape, reach(spec)
+
+    def state(self, n: int) -> EntryState:
+        """The last tokens, an entry for every `rate`, and the tokens of the next one, of random content."""
+        shape = self.shape
+        kv = torch.randn(shape.batch, 1, min(n, self.window), shape.d, dtype=dtype_of(shape))
+        recent = cached(kv, kv[..., :0], self.window)._replace(n=n)
+        return EntryState(recent, *random_entries(self.project.compress, shape, shape.d, n))
+
+    def prefill(self, x: Tensor) -> EntryState:
+        """The same after the tokens `x [b, n, D]`."""
+        kv = self.project.tokens(x)[1]
+        return EntryState(cached(kv, kv[..., :0], self.window), *started(self.project.compress, x))
+
+    def gone_on(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
+        """The query of one token more, `x [b, 1, D]`, and the state with it."""
+        q, kv = self.project.tokens(x)
+        entries = continued(self.project.compress, x, state.entries, state.waiting)
+        return q, EntryState(appended(state.recent, kv, kv[..., :0]), *entries, state.index)

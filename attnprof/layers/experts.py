@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from attnprof.layers.decisions import decided
 from attnprof.layers.row_order import picked
 
-BALANCE = 1e-2
-
 
 class SwitchFeedForward(nn.Module):
     """`x [b, n, D]` to `[b, n, D]`: y = sum of g_e FFN_e(x) over the k likeliest experts e, without bias.
@@ -86,15 +84,6 @@ class SwitchFeedForward(nn.Module):
         slot = expert * self.capacity + rank
         return expert, torch.where(rank < self.capacity, slot, self.experts * self.capacity)
 
-    def balance(self, x: Tensor) -> Tensor:
-        """The auxiliary loss 0.01 E sum over experts of (share of tokens) * (mean chance) (equation 4).
-
-        With two experts a token the share counts its first choice, as Lepikhin et al. 2021 do.
-        """
-        chances = self.chances(x)
-        share = F.one_hot(chances.argmax(-1), self.experts).to(chances.dtype).mean((0, 1))
-        return BALANCE * self.experts * (share * chances.mean((0, 1))).sum()
-
     def _sources(self, slot: Tensor) -> Tensor:
         """The token in each place, `[b, 1, experts * capacity]`; n where a place stays empty."""
         places, n = self.experts * self.capacity, slot.shape[1]
@@ -106,8 +95,3 @@ class SwitchFeedForward(nn.Module):
 def capacity_of(n: int, experts: int, factor: float, per_token: int = 1) -> int:
     """Tokens of a sequence that an expert takes: ceil(k n / E * factor) (Fedus et al. 2022, equation 3)."""
     return ceil(per_token * n / experts * factor)
-
-
-def flops_experts(batch: int, n: int, dim: int, hidden: int, experts: int, factor: float, per_token: int = 1) -> int:
-    """2 n D E to route, 4 E C D F for the experts, each at its full capacity C."""
-    return batch * (2 * n * dim * experts + 4 * experts * capacity_of(n, experts, factor, per_token) * dim * hidden)

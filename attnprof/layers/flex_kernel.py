@@ -7,7 +7,7 @@ asked, or, where it has none, a table of the tiles' masks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from attnprof.layers.block_masks import note_live
 from attnprof.layers.edge_softmax import softmax_over_edges
 from attnprof.layers.index_tables import counting, table
 from attnprof.pattern import Expr, Slices
+from attnprof.pattern.expr import AsArray
 from attnprof.torch_private import allow_kernels
 from attnprof.words import DeviceName
 
@@ -152,14 +153,17 @@ def _ordered(tiles: np.ndarray) -> tuple[Tensor, Tensor]:
     return count, torch.as_tensor(order, dtype=torch.int32, device=device)[None]
 
 
-def mask_mod(heads: Sequence[Expr]) -> Callable[[Any, Any, Any, Any], Any]:
+TensorRule = Callable[[Tensor, Tensor], Tensor]
+
+
+def mask_mod(heads: Sequence[Expr]) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
     """The rule of every head as FlexAttention calls it. Raises `Unsupported` where a pattern has no rule."""
     zero = np.zeros(1, dtype=np.int64)
     if any(expr.rule(zero, zero) is None for expr in heads):
         raise Unsupported("a pattern without an arithmetic rule cannot be a mask_mod", hint="--impl gather")
-    first, *others = [expr.bound(table) for expr in heads]
+    first, *others = [cast(TensorRule, expr.bound(cast(AsArray, table))) for expr in heads]  # arithmetic: of both
 
-    def rule(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Any:
+    def rule(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
         found = first(q_idx, kv_idx)
         for head, other in enumerate(others, start=1):
             found = torch.where(h == head, other(q_idx, kv_idx), found)

@@ -7,10 +7,11 @@ it does, group after group, and have formulas.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from attnprof.layers.function_context import FunctionContext
 
 
 @torch.library.custom_op("attnprof::grouped_rows", mutates_args=())
@@ -49,11 +50,11 @@ def _groups(ends: Tensor) -> Iterator[tuple[int, slice]]:
         first = last
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+def _keep(ctx: FunctionContext, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _back(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def _back(ctx: FunctionContext, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     x, weight, ends = ctx.saved_tensors
     needs_x, needs_weight, _ = ctx.needs_input_grad
     to_x = grouped_rows(grad, weight.transpose(1, 2), ends) if needs_x else None

@@ -8,7 +8,7 @@ from attnprof.layers.attention import split_heads
 
 
 class Indexer(nn.Module):
-    """`x [b, n, D]` to index queries `[b, H, n, d_I]`, one index key a token `[b, n, d_I]`, and weights `[b, H, n]`."""
+    """`x [b, n, D]` to index queries `[b, H, n, d_I]`, one key a token `[b, 1, n, d_I]`, and weights `[b, H, n, 1]`."""
 
     def __init__(self, dim: int, heads: int, width: int) -> None:
         super().__init__()
@@ -18,8 +18,8 @@ class Indexer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        weights = self.to_weights(x).transpose(1, 2)
-        return split_heads(self.to_q(x), self.heads), self.norm(self.to_k(x)), weights
+        weights = split_heads(self.to_weights(x), self.heads)
+        return split_heads(self.to_q(x), self.heads), self.norm(self.to_k(x))[:, None], weights
 
 
 def index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Keys and values that decoding keeps: all of them, or a ring of the last ones; and one query over them."""
+"""Keys and values that decoding keeps: all of them, or a ring of the last ones; and new queries over them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,58 @@ def random_cache(shape: Shape, n: int, ring: int | None = None) -> KVCache:
     return KVCache(k, v, n, ring)
 
 
-def decode_step(q: Tensor, k: Tensor, v: Tensor, cache: KVCache, stride: int = 1) -> tuple[Tensor, KVCache]:
-    """`q [b, h, 1, d]` over the cache and its own `k, v [b, g, 1, d]`: the mixed row, and the cache with them.
+def decode_step(
+    q: Tensor, k: Tensor, v: Tensor, cache: KVCache, stride: int = 1, sink: Tensor | None = None
+) -> tuple[Tensor, KVCache]:
+    """`q [b, h, r, d]` over the cache and their own `k, v [b, g, r, d]`: the mixed rows, and the cache with them.
 
-    With a ring, of the last `ring` tokens every `stride`-th, the newest first.
+    With a ring, of the last `ring` tokens every `stride`-th, the newest first. `sink` as in `row_weights`.
     """
+    reads = read_with(cache, k, v, stride)
+    return mixed_row(q, reads.keys, reads.values, sink, reads.hidden), reads.cache
+
+
+class NewReads(NamedTuple):
+    """What new tokens read, keys and values in pieces `[b, g, rows, d]`, and the cache with them.
+
+    `hidden [r, keys]`: of which each reads none; None where all read all.
+    """
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    hidden: Tensor | None
+    cache: KVCache
+
+
+def read_with(cache: KVCache, k: Tensor, v: Tensor, stride: int = 1) -> NewReads:
+    """What the tokens `k, v [b, g, r, d]` read of the cache and of one another: one pass over what is kept."""
+    if k.shape[2] > 1:
+        keys, values = pieces(cache)
+        return NewReads([*keys, k], [*values, v], unread(cache, k.shape[2], stride, k.device), appended(cache, k, v))
     cache = appended(cache, k, v)
     keys, values = pieces(cache)
     if stride > 1:
-        read = _every(stride, cache, q.device)
+        read = _every(stride, cache, k.device)
         keys, values = [keys[0].index_select(2, read)], [values[0].index_select(2, read)]
-    return mixed_row(q, keys, values), cache
+    return NewReads(keys, values, None, cache)
+
+
+def unread(cache: KVCache, rows: int, stride: int, device: torch.device) -> Tensor:
+    """Which kept tokens, and which of one another, so many new ones do not read: `[rows, kept + rows]`."""
+    kept = torch.arange(rows_of(cache), device=device)
+    if cache.ring is not None and len(kept) == cache.ring:
+        kept = cache.n - 1 - (cache.n - 1 - kept) % cache.ring
+    new = cache.n + torch.arange(rows, device=device)
+    lag = new[:, None] - torch.cat([kept, new])
+    hidden = lag < 0
+    if cache.ring is not None:
+        hidden |= lag >= cache.ring
+    return hidden | (lag % stride != 0) if stride > 1 else hidden
+
+
+def rows_of(cache: KVCache) -> int:
+    """Tokens that the cache holds."""
+    return cache.n if cache.ring is None else cache.k.shape[2]
 
 
 def pieces(cache: KVCache) -> tuple[list[Tensor], list[Tensor]]:
@@ -78,56 +119,87 @@ def _rows(kept: Tensor, tail: Tensor | None, index: Tensor) -> Tensor:
     return torch.where(wide < rows, kept.gather(2, wide.clamp(max=rows - 1)), recent)
 
 
-def mixed_row(q: Tensor, keys: list[Tensor], values: list[Tensor], sink: Tensor | None = None) -> Tensor:
-    """One softmax of `q [b, h, 1, d]` over keys and values in several pieces `[b, g, rows, d]`."""
-    return weighted(row_weights(q * q.shape[-1] ** -0.5, keys, sink), values, q.shape[1])
+def mixed_row(
+    q: Tensor, keys: list[Tensor], values: list[Tensor], sink: Tensor | None = None, hidden: Tensor | None = None
+) -> Tensor:
+    """One softmax of each of `q [b, h, r, d]` over keys and values in several pieces `[b, g, rows, d]`."""
+    return weighted(row_weights(q * q.shape[-1] ** -0.5, keys, sink, hidden), values, q.shape[1])
 
 
-def row_weights(q: Tensor, keys: list[Tensor], sink: Tensor | None = None) -> Tensor:
-    """Softmax of a scaled `q [b, h, 1, d]` over keys in several pieces `[b, g, rows, d]`: `[b, g, h / g, keys]`.
+def row_weights(
+    q: Tensor, keys: list[Tensor], sink: Tensor | None = None, hidden: Tensor | None = None, added: Tensor | None = None
+) -> Tensor:
+    """Softmax of scaled `q [b, h, r, d]` over keys in several pieces `[b, g, rows, d]`: `[b, g, h / g * r, keys]`.
 
-    `sink [h]`: the score of a key without a value, which takes its share of the weight.
+    `sink [h]`: the score of a key without a value, which takes its share of the weight. `hidden [r, keys]`: pairs that
+    are none. `added [b, h, r, keys]`: what a score has besides.
     """
-    folded = q.unflatten(1, (keys[0].shape[1], -1)).flatten(2, 3)
-    scores = [folded @ piece.transpose(-2, -1) for piece in keys]
+    rows, groups = q.shape[2], keys[0].shape[1]
+    folded = q.unflatten(1, (groups, -1)).flatten(2, 3)
+    scores = torch.cat([folded @ piece.transpose(-2, -1) for piece in keys], -1)
+    if added is not None:
+        scores = scores + added.unflatten(1, (groups, -1)).flatten(2, 3)
+    if hidden is not None:
+        scores = scores.unflatten(2, (-1, rows)).masked_fill(hidden, float("-inf")).flatten(2, 3)
     if sink is None:
-        return torch.cat(scores, -1).softmax(-1)
-    scores.append(sink.to(q.dtype).view(1, keys[0].shape[1], -1, 1).expand(len(q), -1, -1, -1))
-    return torch.cat(scores, -1).softmax(-1)[..., :-1]
+        return scores.softmax(-1)
+    column = sink.to(q.dtype).view(groups, -1, 1, 1).expand(-1, -1, rows, -1).flatten(1, 2)
+    return torch.cat([scores, column.expand(len(q), -1, -1, -1)], -1).softmax(-1)[..., :-1]
+
+
+def mixed_each(q: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """One softmax of each of `q [b, h, r, d]` over keys of its own, `[b, g, r, c, d]`: `[b, h, r, d]`.
+
+    `hidden` broadcasts to `[b, g, r, h / g, c]`, True where there is no key; a row without any gives 0.
+    """
+    by_row = (q * q.shape[-1] ** -0.5).unflatten(1, (keys.shape[1], -1)).transpose(2, 3)
+    scores = by_row @ keys.transpose(-2, -1)
+    if hidden is None:
+        weights = scores.softmax(-1)
+    else:
+        weights = scores.masked_fill(hidden, float("-inf")).softmax(-1).masked_fill(hidden, 0.0)
+    return (weights @ values).transpose(2, 3).flatten(1, 2)
 
 
 def weighted(weights: Tensor, values: list[Tensor], heads: int) -> Tensor:
-    """Values in several pieces `[b, g, rows, d]` by their weights `[b, g, h / g, keys]`: `[b, h, 1, d]`."""
+    """Values in several pieces `[b, g, rows, d]` by their weights `[b, g, h / g * r, keys]`: `[b, h, r, d]`."""
     shares = weights.split([piece.shape[2] for piece in values], -1)
     mixed = shares[0] @ values[0]
     for share, piece in zip(shares[1:], values[1:], strict=True):
         mixed = mixed + share @ piece
-    return unfold(mixed, heads // weights.shape[1], 1)
+    each = heads // weights.shape[1]
+    return unfold(mixed, each, weights.shape[2] // each)
 
 
 def appended(cache: KVCache, k: Tensor, v: Tensor) -> KVCache:
-    """The cache with one token more, written in place where there is room for it."""
+    """The cache with these tokens more, written in place where there is room for them, one at a time in a ring."""
     if cache.ring is not None:
         return _in_ring(cache, k, v, cache.ring)
+    more, used = k.shape[2], cache.n - cache.k.shape[2]
     if cache.tail_k is None or cache.tail_v is None:
-        tail_k, tail_v = (x.new_empty(*x.shape[:2], TAIL, x.shape[3]) for x in (k, v))
+        tail_k, tail_v = (x.new_empty(*x.shape[:2], max(TAIL, more), x.shape[3]) for x in (k, v))
         cache = cache._replace(tail_k=tail_k, tail_v=tail_v)
-    elif cache.n - cache.k.shape[2] == TAIL:
-        whole = torch.cat([cache.k, cache.tail_k], 2), torch.cat([cache.v, cache.tail_v], 2)
-        return appended(KVCache(whole[0], whole[1], cache.n), k, v)
-    at = cache.n - cache.k.shape[2]
+    elif used + more > cache.tail_k.shape[2]:
+        keys, values = pieces(cache)
+        return appended(KVCache(torch.cat(keys, 2), torch.cat(values, 2), cache.n), k, v)
     for tail, new in ((cache.tail_k, k), (cache.tail_v, v)):
         assert tail is not None
-        tail.narrow(2, at, 1).copy_(new)
-    return cache._replace(n=cache.n + 1)
+        tail.narrow(2, used, more).copy_(new)
+    return cache._replace(n=cache.n + more)
 
 
 def _in_ring(cache: KVCache, k: Tensor, v: Tensor, ring: int) -> KVCache:
+    more = k.shape[2]
     if cache.k.shape[2] < ring:
-        return KVCache(torch.cat([cache.k, k], 2), torch.cat([cache.v, v], 2), cache.n + 1, ring)
-    for kept, new in ((cache.k, k), (cache.v, v)):
-        kept.narrow(2, cache.n % ring, 1).copy_(new)
-    return cache._replace(n=cache.n + 1)
+        return cached(torch.cat([cache.k, k], 2), torch.cat([cache.v, v], 2), ring)
+    if more == 1:
+        for kept, new in ((cache.k, k), (cache.v, v)):
+            kept.narrow(2, cache.n % ring, 1).copy_(new)
+        return cache._replace(n=cache.n + 1)
+    last = min(more, ring)
+    at = torch.arange(cache.n + more - last, cache.n + more, device=k.device) % ring
+    kept_k, kept_v = (old.index_copy(2, at, new[:, :, more - last :]) for old, new in ((cache.k, k), (cache.v, v)))
+    return KVCache(kept_k, kept_v, cache.n + more, ring)
 
 
 def _every(stride: int, cache: KVCache, device: torch.device) -> Tensor:
@@ -151,5 +223,5 @@ class Decoding:
         return cached(k, v)
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
-        """One token more over all the keys: 4 (n + 1) d FLOPs a head."""
+        """One token more, or several, over all the keys: 4 (n + 1) d FLOPs a head and token."""
         return decode_step(q, k, v, state)

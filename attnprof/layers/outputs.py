@@ -12,7 +12,7 @@ from attnprof.errors import AttnprofError, unknown
 from attnprof.torch_private import leaves
 
 
-def tensors_in(value: Any) -> list[Tensor]:
+def tensors_in(value: object) -> list[Tensor]:
     """The tensors of a nested structure, in order; structures are those that torch's pytree knows."""
     return [t for t in leaves(value) if isinstance(t, Tensor)]
 
@@ -31,13 +31,13 @@ def first_output(returned: Any) -> Tensor:
     return found
 
 
-def _told(returned: Any) -> str:
+def _told(returned: object) -> str:
     if isinstance(returned, Tensor):
         return f"a tensor of {str(returned.dtype).removeprefix('torch.')}"
     return "None" if returned is None else f"a value of type {type(returned).__name__}"
 
 
-def chosen(returned: Any, wanted: str) -> Any:
+def chosen(returned: object, wanted: str) -> object:
     """One of several outputs, by its index or its name. Raises `AttnprofError` for one that is not there."""
     named = _named(returned)
     if wanted in named:
@@ -45,7 +45,7 @@ def chosen(returned: Any, wanted: str) -> Any:
     raise unknown(f"output of a {type(returned).__name__}", wanted, named)
 
 
-def _named(returned: Any) -> dict[str, Any]:
+def _named(returned: object) -> dict[str, object]:
     """What a module returned by index and, of a mapping, a named tuple or a dataclass, by name."""
     if isinstance(returned, Mapping):
         named = {str(name): value for name, value in returned.items()}

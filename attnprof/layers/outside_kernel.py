@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.edge_softmax import softmax_over_edges
+from attnprof.layers.function_context import FunctionContext
 from attnprof.layers.index_tables import counting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Dense
 
 Call = Callable[[Tensor, Tensor, Tensor], Tensor]
+VALUES = 2  # their place among the streams
 
 
 class KernelWork(NamedTuple):
@@ -62,7 +64,7 @@ class OutsideCore(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if counting():
-            return outside(q, k, v, self.kernel, *self.work)[0]
+            return outside((q, k, v), True, 0, self.kernel, *self.work)[0]
         return self.call(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -75,9 +77,9 @@ class OutsideCore(nn.Module):
 
 @torch.library.custom_op("attnprof::outside", mutates_args=())
 def outside(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    streams: Sequence[Tensor],
+    softmax: bool,
+    kept: int,
     kernel: str,
     flops: int,
     backward_flops: int,
@@ -85,46 +87,54 @@ def outside(
     arith_ops: int,
     tile: str,
 ) -> tuple[Tensor, Tensor]:
-    """Stands for a kernel's forward: its output `[b, h, n, d]` and row statistics `[b, h, n]`."""
+    """Stands for a kernel's forward on q, k, v and gates: its output, and what it makes for its backward.
+
+    That is row statistics `[b, h, n]` of a `softmax`, whose backward reads the output too, else `kept` numbers a row.
+    """
     raise AssertionError("it stands for a kernel where tensors are fake")
 
 
 @outside.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return q.new_empty(*q.shape[:3], v.shape[-1]), q.new_empty(q.shape[:3], dtype=torch.float32)
+def _(streams: Sequence[Tensor], softmax: bool, kept: int, *_: object) -> tuple[Tensor, Tensor]:
+    q, v = streams[0], streams[VALUES]
+    out = q.new_empty(*q.shape[:3], v.shape[-1])
+    return out, q.new_empty(q.shape[:3], dtype=torch.float32) if softmax else out.new_empty(*out.shape[:3], kept)
 
 
 @torch.library.custom_op("attnprof::outside_backward", mutates_args=())
 def outside_backward(
     grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    out: Tensor,
-    rows: Tensor,
+    streams: Sequence[Tensor],
+    held: Sequence[Tensor],
     kernel: str,
     flops: int,
     exp_ops: int,
     arith_ops: int,
     tile: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Stands for its backward: the gradients of the three streams."""
+) -> list[Tensor]:
+    """Stands for its backward: the gradients of all streams."""
     raise AssertionError("it stands for a kernel where tensors are fake")
 
 
 @outside_backward.register_fake
-def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+def _(grad: Tensor, streams: Sequence[Tensor], *_: object) -> list[Tensor]:
+    return [torch.empty_like(x) for x in streams]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q, k, v, kernel, _, flops, exp_ops, arith_ops, tile = inputs
-    ctx.save_for_backward(q, k, v, *output)
-    ctx.work = kernel, flops, exp_ops, arith_ops, tile
+class _Context(FunctionContext, Protocol):
+    count: int
+    work: tuple[str, int, int, int, str]
 
 
-def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return *outside_backward(grad, *ctx.saved_tensors, *ctx.work), *[None] * 6
+def _keep(ctx: _Context, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    streams, softmax, _, kernel, _, flops, exp_ops, arith_ops, tile = inputs
+    ctx.save_for_backward(*streams, *(output if softmax else output[1:]))
+    ctx.count, ctx.work = len(streams), (kernel, flops, exp_ops, arith_ops, tile)
+
+
+def _back(ctx: _Context, grad: Tensor, _: Tensor) -> tuple[list[Tensor] | None, ...]:
+    streams, held = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+    return outside_backward(grad, streams, held, *ctx.work), *[None] * 8
 
 
 outside.register_autograd(_back, setup_context=_keep)

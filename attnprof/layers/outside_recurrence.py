@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Checked, Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.index_tables import counting
-from attnprof.layers.outside_kernel import Call, KernelWork, OutsideCore
+from attnprof.layers.outside_kernel import VALUES, Call, KernelWork, OutsideCore, outside
 
 Given = Callable[[Any, tuple[Tensor, ...]], tuple[Tensor, ...]]
 After = Callable[[Any, Tensor, tuple[Tensor, ...]], Tensor]
-VALUES = 2
 
 
 @runtime_checkable
@@ -73,7 +71,7 @@ class GatedCore(nn.Module):
         heads = taken[VALUES].shape[1]
         taken = tuple(x.repeat_interleave(heads // x.shape[1], 1) if x.shape[1] < heads else x for x in taken)
         if counting():
-            mixed = outside_recurrence(taken, self.kept, self.kernel, *self.work)[0]
+            mixed = outside(taken, False, self.kept, self.kernel, *self.work)[0]
         else:
             rows_first = (x.transpose(1, 2) for x in taken)
             mixed = self.call(*(x.squeeze(-1) if x.shape[-1] == 1 else x for x in rows_first)).transpose(1, 2)
@@ -84,59 +82,3 @@ class GatedCore(nn.Module):
         found = self.oracle(*streams)
         assert isinstance(found, Tensor)
         return found
-
-
-@torch.library.custom_op("attnprof::outside_recurrence", mutates_args=())
-def outside_recurrence(
-    streams: Sequence[Tensor],
-    kept: int,
-    kernel: str,
-    flops: int,
-    backward_flops: int,
-    exp_ops: int,
-    arith_ops: int,
-    tile: str,
-) -> tuple[Tensor, Tensor]:
-    """Stands for a kernel's forward: its output, like the values, and what it keeps for its backward."""
-    raise AssertionError("it stands for a kernel where tensors are fake")
-
-
-@outside_recurrence.register_fake
-def _(streams: Sequence[Tensor], kept: int, *_: Any) -> tuple[Tensor, Tensor]:
-    v = streams[VALUES]
-    return torch.empty_like(v), v.new_empty(*v.shape[:3], kept)
-
-
-@torch.library.custom_op("attnprof::outside_recurrence_backward", mutates_args=())
-def outside_recurrence_backward(
-    grad: Tensor,
-    streams: Sequence[Tensor],
-    held: Tensor,
-    kernel: str,
-    flops: int,
-    exp_ops: int,
-    arith_ops: int,
-    tile: str,
-) -> list[Tensor]:
-    """Stands for its backward: the gradients of all streams."""
-    raise AssertionError("it stands for a kernel where tensors are fake")
-
-
-@outside_recurrence_backward.register_fake
-def _(grad: Tensor, streams: Sequence[Tensor], *_: Any) -> list[Tensor]:
-    return [torch.empty_like(x) for x in streams]
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    streams, _, kernel, _, flops, exp_ops, arith_ops, tile = inputs
-    ctx.save_for_backward(*streams, output[1])
-    ctx.work = kernel, flops, exp_ops, arith_ops, tile
-
-
-def _back(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    *streams, held = ctx.saved_tensors
-    return outside_recurrence_backward(grad, streams, held, *ctx.work), *[None] * 7
-
-
-outside_recurrence.register_autograd(_back, setup_context=_keep)
-OPERATORS = (torch.ops.attnprof.outside_recurrence, torch.ops.attnprof.outside_recurrence_backward)

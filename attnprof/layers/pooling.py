@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.layers.attention import merge_heads, split_heads
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import table
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
 from attnprof.layers.softmax import attend, softmax_attention
+from attnprof.shapes import Shape
 
 
 class Convolution(nn.Module):
@@ -109,3 +114,45 @@ class SlotAttention(nn.Module):
         """Query-slot pairs computed for one head, padding and masked ones included."""
         whole = n // factor + 1
         return whole * factor * whole if causal else n * -(-n // factor)
+
+
+class SlotState(NamedTuple):
+    """The slots of whole runs of tokens, and keys and values `[b, g, rows, d]` of the run that is not complete."""
+
+    slots: KVCache
+    k: Tensor
+    v: Tensor
+
+
+class SlotDecoding:
+    """`state`, `prefill` and `step` of a causal core that reads slots: those that are complete, the own token's too."""
+
+    shape: Shape
+    slots: SlotAttention
+
+    def made(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The slots of keys and values `[b, g, n, d]`."""
+        raise NotImplementedError
+
+    def state(self, n: int) -> SlotState:
+        """What is kept of n tokens, of random content."""
+        whole, rest = divmod(n, self.slots.factor)
+        open_run = random_cache(self.shape, rest)
+        return SlotState(random_cache(self.shape, whole), open_run.k, open_run.v)
+
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> SlotState:
+        """The state after the tokens `k, v [b, g, n, d]`."""
+        whole = k.shape[2] // self.slots.factor * self.slots.factor
+        done = self.made(k[:, :, :whole], v[:, :, :whole]) if whole else (k[:, :, :0], v[:, :, :0])
+        return SlotState(cached(*done), k[:, :, whole:].clone(), v[:, :, whole:].clone())
+
+    @in_turn()
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: SlotState) -> tuple[Tensor, SlotState]:
+        """One token more, which may complete a slot, over the null slot and all complete ones."""
+        slots, k, v = state.slots, torch.cat([state.k, k], 2), torch.cat([state.v, v], 2)
+        if k.shape[2] == self.slots.factor:
+            slots, k, v = appended(slots, *self.made(k, v)), k[:, :, :0], v[:, :, :0]
+        assert self.slots.null is not None
+        null = [x.expand(len(q), -1, -1, -1) for x in self.slots.null]
+        keys, values = pieces(slots)
+        return mixed_row(q, [null[0], *keys], [null[1], *values]), SlotState(slots, k, v)

@@ -24,7 +24,7 @@ class StateProjections(nn.Module):
     `kept` is what a subclass's `forward` returns beside the streams, `None` before the first token.
     """
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Any]:
+    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, object]:
         raise NotImplementedError
 
 

@@ -6,12 +6,13 @@ the price of one more forward. Discrete choices of f and g (hash buckets) are ke
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from attnprof.layers.decisions import Decisions, keeping, replaying
+from attnprof.layers.function_context import FunctionContext
 
 
 class Reversible(nn.Module):
@@ -49,9 +50,14 @@ class ChunkedFeedForward(nn.Module):
         return torch.cat([self.layer(part) for part in x.chunk(self.chunks, 1)], 1)
 
 
+class _Context(FunctionContext, Protocol):
+    blocks: Reversible
+    choices: list[tuple[Decisions, Decisions]]
+
+
 class _Streams(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, blocks: Reversible, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: _Context, x: Tensor, blocks: Reversible, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         ctx.blocks, ctx.choices = blocks, [(Decisions(), Decisions()) for _ in blocks.f]
         y1, y2 = x, x
         for f, g, (of_f, of_g) in zip(blocks.f, blocks.g, ctx.choices, strict=True):
@@ -63,7 +69,7 @@ class _Streams(torch.autograd.Function):
         return y1, y2
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         y1, y2 = ctx.saved_tensors
         d1, d2 = grads
         found: dict[Tensor, Tensor] = {}

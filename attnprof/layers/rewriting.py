@@ -5,10 +5,10 @@ A_ij = q_i (I - H_(i-1)) ... (I - H_(j+1)) k_j^T for chunks j < i, of all later 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from attnprof.layers.function_context import FunctionContext
 
 Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -63,11 +63,11 @@ def _(q: Tensor, k: Tensor, h: Tensor, grad: Tensor) -> Four:
     return q.new_empty(q.shape), k.new_empty(k.shape), h.new_empty(h.shape), own
 
 
-def _keep(ctx: Any, inputs: Four, output: Tensor) -> None:
+def _keep(ctx: FunctionContext, inputs: Four, output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:3])
 
 
-def _back(ctx: Any, grad: Tensor) -> Four:
+def _back(ctx: FunctionContext, grad: Tensor) -> Four:
     return rewritten_back(*ctx.saved_tensors, grad)
 
 

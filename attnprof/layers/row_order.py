@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from attnprof.layers.function_context import FunctionContext
 
 
 def rows(x: Tensor, index: Tensor) -> Tensor:
@@ -30,24 +30,24 @@ def put_back(x: Tensor, index: Tensor, n: int) -> Tensor:
 
 class _Ordered(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
         ctx.save_for_backward(back)
         return rows(x, order.flatten(2)).unflatten(2, order.shape[2:])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, None, None]:
         (back,) = ctx.saved_tensors
         return rows(grads[0].flatten(2, 3), back.flatten(2)).unflatten(2, back.shape[2:]).sum(2), None, None
 
 
 class _Restored(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
         ctx.save_for_backward(order)
         return rows(x.flatten(2, 3), back.flatten(2)).unflatten(2, back.shape[2:])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, None, None]:
         (order,) = ctx.saved_tensors
         grad = F.pad(grads[0], (0, 0, 0, order.shape[3] - grads[0].shape[3]))
         offset = torch.arange(order.shape[2], device=order.device)[:, None] * order.shape[3]
@@ -56,12 +56,12 @@ class _Restored(torch.autograd.Function):
 
 class _Arranged(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
         ctx.save_for_backward(back)
         return _selected(x, there, len(there) > len(back))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, None, None]:
         (back,) = ctx.saved_tensors
         return _selected(grads[0], back, len(back) > grads[0].shape[2]), None, None
 

@@ -131,11 +131,6 @@ def chosen_blocks(chosen: Tensor, x: Tensor) -> Tensor:
     return rows(x.flatten(3), index).unflatten(3, x.shape[3:])
 
 
-def balanced(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:
-    """The weights whose logarithms are `balanced_logs`, in the dtype of the scores."""
-    return balanced_logs(scores, temperature, iterations, causal).exp().to(scores.dtype)
-
-
 def balanced_logs(scores: Tensor, temperature: float, iterations: int, causal: bool = False) -> Tensor:
     """Nearly doubly stochastic weights of `scores [b, places, blocks]`: rows and columns normalised in turn, in logs.
 

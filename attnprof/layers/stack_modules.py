@@ -1,16 +1,14 @@
-"""The modules of a stack: blocks whose mixer or FFN may be missing, layers that share keys and values, all in a row."""
+"""The modules of a stack: blocks whose mixer or FFN may be missing, all in a row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Continues, Steps
 from attnprof.errors import Unsupported
-from attnprof.layers.attention import QKV, Attention, decoder, dtype_of, merge_heads, split_heads
 from attnprof.layers.block import Positions
 from attnprof.layers.outputs import first_output
 from attnprof.shapes import Shape
@@ -37,7 +35,7 @@ class StackBlock(nn.Module):
         """The state of the mixer."""
         return state_of(self.mixer, n)
 
-    def prefill(self, x: Tensor) -> Any:
+    def prefill(self, x: Tensor) -> object:
         """The state of the mixer after the tokens `x [b, n, D]`."""
         if self.mixer is None or self.before_mixer is None:
             return ()
@@ -72,61 +70,6 @@ class NoMixing(nn.Module):
         return x, state
 
 
-class ReadingAttention(Attention):
-    """Attention whose keys and values `[b, g, n, d]` are those of another layer: a query and an output projection.
-
-    (Brandon et al. 2024, cross-layer attention.) Without an `owner` the keys and values are those given.
-    """
-
-    def __init__(self, shape: Shape, core: nn.Module, owner: OwningAttention | None = None) -> None:
-        super().__init__(shape, nn.Linear(shape.dim, shape.heads * shape.d, bias=False), core)
-        self.heads = shape.heads
-        self.owner: tuple[OwningAttention, ...] = (
-            () if owner is None else (owner,)
-        )  # not a part of this module, which has it elsewhere
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        k, v = self.owner[0].kv
-        return self.out(merge_heads(self.core(split_heads(self.project(x), self.heads), k, v)))
-
-    def state(self, n: int) -> tuple[()]:
-        """It keeps nothing of its own."""
-        return ()
-
-    def prefill(self, x: Tensor) -> tuple[()]:
-        """It keeps nothing of its own."""
-        return ()
-
-    def step(self, x: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[()]]:
-        """One token more, over the state of the owner as it was before its own step, and that token's key and value."""
-        owner = self.owner[0]
-        mixed, _ = decoder(self.core).step(split_heads(self.project(x), self.heads), *owner.kv, owner.before)
-        return self.out(merge_heads(mixed)), state
-
-
-class OwningAttention(Attention):
-    """Attention that hands its keys and values to layers above it while a pass is on its way."""
-
-    kv: tuple[Tensor, ...] = ()
-    before: Any = None
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        q, *kv = self.project(x)
-        self.kv = tuple(kv)
-        return self.out(merge_heads(self.core(q, *kv)))
-
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One token more; what layers above need of it is held until the whole step is done."""
-        q, *kv = self.project(x)
-        self.kv, self.before = tuple(kv), state
-        mixed, state = decoder(self.core).step(q, *kv, state)
-        return self.out(merge_heads(mixed)), state
-
-    def release(self) -> None:
-        """Forget what was handed out."""
-        self.kv, self.before = (), None
-
-
 class OwnLayer(nn.Module):
     """A user's module as a layer: its first output."""
 
@@ -142,7 +85,7 @@ class StackState(NamedTuple):
     """The states of the layers after n tokens, bottom first."""
 
     n: int
-    states: tuple[Any, ...]
+    states: tuple[object, ...]
 
 
 class LayerSequence(nn.Module):
@@ -160,7 +103,6 @@ class LayerSequence(nn.Module):
             x = self.positions(x)
         for layer in self.layers:
             x = layer(x)
-        self._release()
         return x if self.head is None else self.head(x)
 
     def state(self, n: int) -> StackState:
@@ -176,7 +118,6 @@ class LayerSequence(nn.Module):
         for layer in self.layers:
             states.append(prefilled(layer, x[:, :count]))
             x = layer(x)
-        self._release()
         return StackState(count, tuple(states))
 
     def step(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
@@ -187,21 +128,15 @@ class LayerSequence(nn.Module):
         for layer, held in zip(self.layers, state.states, strict=True):
             x, after = stepped(layer, x, held)
             states.append(after)
-        self._release()
         return x if self.head is None else self.head(x), StackState(state.n + 1, tuple(states))
 
-    def _release(self) -> None:
-        for part in self.modules():
-            if isinstance(part, OwningAttention):
-                part.release()
 
-
-def state_of(layer: nn.Module | None, n: int) -> Any:
+def state_of(layer: nn.Module | None, n: int) -> object:
     """The state of a layer after n tokens. Raises `Unsupported` where it has none."""
     return () if layer is None else _decoding(layer).state(n)
 
 
-def prefilled(layer: nn.Module, x: Tensor) -> Any:
+def prefilled(layer: nn.Module, x: Tensor) -> object:
     """The state of a layer after the tokens `x [b, n, D]`."""
     return _decoding(layer).prefill(x)
 
@@ -225,48 +160,6 @@ def _decoding(layer: nn.Module) -> Continues:
     return layer
 
 
-def owning(shape: Shape, layer: nn.Module) -> OwningAttention:
-    """The layer, handing out its keys and values. Raises `Unsupported` where it is not plain attention."""
-    if type(layer) is not Attention or type(layer.project) is not QKV:
-        raise Unsupported(
-            "only attention with plain query, key and value projections shares its keys and values",
-            hint="leave shares_kv out",
-        )
-    made = OwningAttention(shape, layer.project, layer.core)
-    made.out = layer.out
-    return made
-
-
 def head_of(shape: Shape, vocab: int) -> nn.Module:
     """The last norm and the logits: 2 D V FLOPs a token."""
     return nn.Sequential(nn.LayerNorm(shape.dim), nn.Linear(shape.dim, vocab, bias=False))
-
-
-class BorrowedAttention(ReadingAttention):
-    """`ReadingAttention` on its own, over keys and values that live before and after it and take gradients.
-
-    They are buffers, so that nothing of them counts as saved, or as its state.
-    """
-
-    k: Tensor
-    v: Tensor
-
-    def __init__(self, shape: Shape, plain: nn.Module) -> None:
-        made = owning(shape, plain)
-        super().__init__(shape, made.core)
-        for name, width in (("k", shape.d), ("v", shape.d_v)):
-            rows = torch.randn(shape.batch, shape.n, shape.groups * width, dtype=dtype_of(shape))
-            self.register_buffer(name, split_heads(rows, shape.groups).requires_grad_())  # as projections lie
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return self.out(merge_heads(self.core(split_heads(self.project(x), self.heads), self.k, self.v)))
-
-    def state(self, n: int) -> Any:
-        """What the other layer keeps, for it to be read."""
-        return decoder(self.core).state(n)
-
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One token more, over the other layer's state and the key and value that it has of this token."""
-        k, v = (kept[:, :, -1:] for kept in (self.k, self.v))
-        mixed, state = decoder(self.core).step(split_heads(self.project(x), self.heads), k, v, state)
-        return self.out(merge_heads(mixed)), state

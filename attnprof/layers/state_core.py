@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
 from attnprof.layers.chunk_scan import chunk_size, corrected, decayed, delta_state, in_chunks, summed_logs, wide
+from attnprof.layers.in_turn import in_turn
 from attnprof.shapes import Shape
 
 
 class StateCore(nn.Module):
-    """The state and the steps; what one token does to the state is a subclass's `token`."""
+    """The state and the steps; what one token does to the state is a subclass's `token`.
+
+    The scale is of the output: of a query, its rounding would stay where products of the query nearly cancel.
+    """
 
     def __init__(self, spec: Spec, keys: int, scale: float | None = None, chunk: str = "chunk") -> None:
         super().__init__()
@@ -27,14 +31,12 @@ class StateCore(nn.Module):
         shape = self.shape
         return wide(torch.randn(shape.batch, shape.heads, self.keys, shape.d_v, dtype=dtype_of(shape)))
 
+    @in_turn()
     def step(self, *streams: Tensor) -> tuple[Tensor, Tensor]:
         """The streams of one token more, or of several, and the state: their outputs, and the next state."""
         *streams, state = streams  # type: ignore[assignment]
-        rows = []
-        for token in zip(*(x.split(1, 2) for x in streams), strict=True):
-            row, state = self.token(state, *token)
-            rows.append(row.to(streams[2].dtype))
-        return torch.cat(rows, 2) if len(rows) > 1 else rows[0], state
+        row, state = self.token(state, *streams)
+        return row.to(streams[2].dtype), state
 
     def token(self, state: Tensor, *streams: Tensor) -> tuple[Tensor, Tensor]:
         """One token's output `[b, h, 1, d_v]`, and the next state."""
@@ -45,8 +47,8 @@ class DecayCore(StateCore):
     """S_t = e^g_t S_(t-1) + k_t v_t^T, o_t = c q_t S_t; streams q, k, v and log gates `[b, h, n, 1 or d_k]`."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-        parts = in_chunks(self.chunk, q * self.scale, k, v, wide(g))
-        return decayed(*parts).flatten(2, 3)[:, :, : q.shape[2]]
+        mixed = decayed(*in_chunks(self.chunk, q, k, v, wide(g)))
+        return mixed.flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
         """The state after these tokens: every key as far as it has faded."""
@@ -72,9 +74,9 @@ class ConstantDecayCore(DecayCore):
         return rates[:, None, None].expand(1, -1, rows, -1)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
-        q_, k_, v_ = in_chunks(self.chunk, q * self.scale, k, v)
+        q_, k_, v_ = in_chunks(self.chunk, q, k, v)
         one = self.gates(v, q_.shape[3]).unsqueeze(2)  # one chunk's gates are those of all
-        return decayed(q_, k_, v_, one).flatten(2, 3)[:, :, : q.shape[2]]
+        return decayed(q_, k_, v_, one).flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor | None = None) -> Tensor:
         """The state after these tokens."""
@@ -91,8 +93,8 @@ class DeltaCore(StateCore):
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor | None = None) -> Tensor:
-        parts = in_chunks(self.chunk, q * self.scale, k, v, beta, wide(torch.zeros_like(beta) if g is None else g))
-        return corrected(*parts).flatten(2, 3)[:, :, : q.shape[2]]
+        parts = in_chunks(self.chunk, q, k, v, beta, wide(torch.zeros_like(beta) if g is None else g))
+        return corrected(*parts).flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor | None = None) -> Tensor:
         """The state after these tokens."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from attnprof.layers.function_context import FunctionContext
 
 STEPS = 12
 
@@ -17,7 +17,7 @@ class Entmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, alpha: Tensor | None) -> Tensor:
+    def forward(ctx: FunctionContext, scores: Tensor, alpha: Tensor | None) -> Tensor:
         scaled = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if alpha is not None:
             scaled = scaled * (alpha.to(scaled.dtype) - 1)
@@ -28,7 +28,7 @@ class Entmax(torch.autograd.Function):
         return weights
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of the scores by p^(2 - alpha), of alpha by proposition 1 of Correia et al. 2019."""
         (grad,), (weights, *rest) = grads, ctx.saved_tensors
         alpha = rest[0] if rest else None

@@ -64,7 +64,7 @@ def crowded(threads: int, *, cores: int | None = None, busy: float | None = None
     return {"busy_machine": f"{busy:.1f} processes ran on {cores} cores, of which {threads} were to be ours"}
 
 
-def git_state(folder: Path, run: Callable[..., Any] = subprocess.run) -> dict[str, Any] | None:
+def git_state(folder: Path, run: Callable[..., object] = subprocess.run) -> dict[str, object] | None:
     """The commit checked out in a folder and whether files differ from it; None outside a repository or without git."""
     commit = _git(folder, run, "rev-parse", "HEAD")
     changed = _git(folder, run, "status", "--porcelain", "--untracked-files=no")
@@ -79,7 +79,7 @@ def _git(folder: Path, run: Callable[..., Any], *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _torch_state(device: Device) -> dict[str, Any]:
+def _torch_state(device: Device) -> dict[str, object]:
     import torch
 
     return {
@@ -91,7 +91,7 @@ def _torch_state(device: Device) -> dict[str, Any]:
     }
 
 
-def _sensed(device: Device) -> Mapping[str, Any]:
+def _sensed(device: Device) -> Mapping[str, object]:
     sensors = device.sensors()
     known = sensors.identity()
     if not known:

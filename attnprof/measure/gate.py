@@ -13,6 +13,7 @@ from attnprof.contracts import Prefills, SchemeTarget, Target
 from attnprof.errors import Unsupported
 from attnprof.impl import implementation
 from attnprof.layers.outputs import first_output
+from attnprof.layers.tokens import tokens_of
 from attnprof.measure.sampled_rows import rows_off
 from attnprof.shapes import Shape
 from attnprof.usercode import own_mistakes
@@ -132,8 +133,8 @@ def _decoding(target: Target, shape: Shape, device: str) -> Reasons:
     if not isinstance(module, Prefills):
         return {}
     with torch.no_grad():
-        state = module.prefill(*(x[..., :-1, :] for x in run.inputs))
-        stepped = first_output(module.step(*(x[..., -1:, :] for x in run.inputs), state))
+        state = module.prefill(*tokens_of(run.inputs, shape.n, slice(0, -1)))
+        stepped = first_output(module.step(*tokens_of(run.inputs, shape.n), state))
     off = distance(stepped, run.output()[..., -1:, :])
     if not off <= TOLERANCE[shape.dtype]:
         return {"gate_decode": f"a decoding step differs from the whole forward by {off:.1e} at n = {shape.n}"}

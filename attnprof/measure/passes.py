@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from attnprof.contracts import Decodes
 from attnprof.device.instruments.clock import Step
 from attnprof.errors import Unsupported
 from attnprof.layers.outputs import first_output
+from attnprof.layers.tokens import length_of, tokens_of
 from attnprof.measure.saved_hooks import forward_saved
 from attnprof.words import Pass
 
@@ -62,7 +62,7 @@ def passage(module: nn.Module, inputs: Sequence[Tensor], pass_: Pass, seed: int 
 def _forward(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
     module.eval()
     fixed = [x.detach() for x in inputs]
-    held: list[Any] = []
+    held: list[object] = []
 
     def clear() -> None:
         held.clear()
@@ -123,10 +123,10 @@ def _decode(module: nn.Module, inputs: Sequence[Tensor], seed: int) -> Passage:
             hint="a module decodes with `state(n)` and `step(x, state)`; drop --pass decode for this target",
         )
     module.eval()
-    tokens = [x.detach()[..., -1:, :] for x in inputs]
-    n = inputs[0].shape[-2]
-    held: list[Any] = []
-    outputs: list[Any] = []
+    n = length_of(inputs[0])
+    tokens = tokens_of([x.detach() for x in inputs], n)
+    held: list[object] = []
+    outputs: list[object] = []
 
     def clear() -> None:
         held.clear()

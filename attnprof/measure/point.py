@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.device import Device
@@ -163,7 +163,7 @@ class Remade:
         return judge(first, timed, fresh, again, self.shape.dtype, varied=varied)
 
     def _run(
-        self, pass_: Pass, weights: Mapping[str, Any] | None = None, inputs: Sequence[Tensor] = ()
+        self, pass_: Pass, weights: Mapping[str, object] | None = None, inputs: Sequence[Tensor] = ()
     ) -> tuple[Tensor, ...]:
         """What a new module leaves: with these weights on these inputs, or as it is made."""
         from attnprof.measure.integrity import kept

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from attnprof.device.instruments.clock import Clock, Step
 from attnprof.interval import FEWEST_SAMPLES, Interval
+from attnprof.modality import is_multimodal
 
 FLOOR = 3
 TARGET = 0.03
@@ -113,11 +114,12 @@ def _flags(totals: Sequence[float], floor: int, target: float, *, cold: bool, st
     raised = {
         "cold": cold,
         "unsteady_warmup": not steady and not cold,
-        "below_floor": len(totals) < floor,
+        "cut_short": len(totals) < floor,
         "few_samples": len(totals) < FEWEST_SAMPLES,
         "wide_interval": Interval.of(totals).half_width > target,
         "noisy": spread >= NOISY * statistics.fmean(totals) and spread > 0,
         "short": min(totals) < SHORT_S,
+        "multimodal": is_multimodal([totals]),
     }
     return tuple(flag for flag, is_up in raised.items() if is_up)
 

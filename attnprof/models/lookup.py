@@ -107,7 +107,7 @@ def _read(model_type: str, given: Mapping[str, Any], source: str, name: str, *, 
         for key in overrides:
             if key not in facts["defaults"] and key not in LEGACY:
                 raise unknown(f"key of {model_type}", key, [*facts["defaults"], *aliases])
-    config = ModelConfig(model_type, {**facts["defaults"], **overrides})
+    config = ModelConfig(model_type, {**facts["defaults"], **overrides}, aliases)
     architecture = replace(READERS[model_type](config), name=name)
     if not architecture.layers:
         raise AttnprofError(f"{name} has no layers", hint="num_hidden_layers is at least 1")
@@ -125,7 +125,7 @@ def _overrides(text: str) -> dict[str, Any]:
     return found
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     if not text.startswith(("[", "{")):
         return parse_value(text)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from attnprof.pattern.card import Card
@@ -78,7 +78,7 @@ MODULES = (
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Names are looked up when first used: a card needs no arrays, so that reading cards does not load NumPy."""
     if name in __all__:
         for module in MODULES:

@@ -89,7 +89,7 @@ def params_of(path: Path, stated: Mapping[str, Param], draw: Callable[..., Any])
     return {**stated, **{p.name: Param.of(p) for p in plain}}
 
 
-def check_keywords(path: Path, part: str, function: Callable[..., Any], params: Mapping[str, Param]) -> None:
+def check_keywords(path: Path, part: str, function: Callable[..., object], params: Mapping[str, Param]) -> None:
     """Raise `AttnprofError` where a part asks, without a default, for what is no parameter and is not offered to it."""
     for asked in inspect.signature(function).parameters.values():
         known = (*params, *OFFERED[part])

@@ -20,7 +20,7 @@ class Pattern:
 
     `draw(layer, head)` gives the expression; a layer or head beyond the kinds repeats them. Everything else a reader
     could want (CSR, mask, BlockMask, picture, graph) follows from `slices`. `bound` says why there may be fewer edges
-    than these, where there may.
+    than these, where there may. `longer(more)` is the pattern of so many tokens more, where that is another.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Pattern:
     layers: int = 1
     heads: int = 1
     bound: str = ""
+    longer: Callable[[int], Pattern] | None = None
     _seen: dict[tuple[int, int], Expr] = field(default_factory=dict, repr=False)
     _slices: dict[tuple[int, int], Slices] = field(default_factory=dict, repr=False)
 
@@ -39,6 +40,10 @@ class Pattern:
         if at not in self._seen:
             self._seen[at] = self._drawn(*at)
         return self._seen[at]
+
+    def reaching(self, n: int) -> Pattern:
+        """The pattern that has rows for n tokens at least, with the parameters of this one."""
+        return self if n <= self.n or self.longer is None else self.longer(n - self.n)
 
     @on_real_numbers
     def _drawn(self, layer: int, head: int) -> Expr:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.slices import Bools, Ints, Slices
 
 AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
-AsArray = Callable[[np.ndarray], Any]
+AsArray = Callable[[np.ndarray], np.ndarray]
+Rule = Callable[[Ints, Ints], Bools]
 Reader = Callable[[int, int], Slices]
 PIECE_ROWS, PIECE_SLICES, MOST_SLICES = 2048, 1 << 17, 1 << 25
 
@@ -45,7 +46,7 @@ class Expr:
     on real numbers, whatever modes tensors are made under where somebody asks.
     """
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         own = vars(cls)
         if "slices" in own and "of_rows" not in own and "reader" not in own:
@@ -111,16 +112,22 @@ class Expr:
         found: Ints = sums[n:] - sums[:n]
         return found
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools | None:
         """Whether query `i` reads key `j`, elementwise for integer arrays or tensors; None where no rule exists.
 
         Uses `& | ~` and arithmetic only, so that it also traces under `vmap`; lookup tables go through `asarray`.
         """
         return None
 
-    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+    def bound(self, asarray: AsArray) -> Rule:
         """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
-        return lambda i, j: self.rule(i, j, asarray)
+
+        def read(i: Ints, j: Ints) -> Bools:
+            found = self.rule(i, j, asarray)
+            assert found is not None, "asked only of what has a rule"
+            return found
+
+        return read
 
     def declares(self, n: int) -> Globals:
         """The global tokens that the expression names as such: never guessed from what its edges come to."""
@@ -176,7 +183,7 @@ class Union(Expr):
         known = [lags for lags in found if lags is not None]
         return reduce(or_, known) if len(known) == len(found) else None
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools | None:
         found = None
         for part in self.parts:
             rule = part.rule(i, j, asarray)
@@ -185,7 +192,7 @@ class Union(Expr):
             found = rule if found is None else found | rule
         return found
 
-    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+    def bound(self, asarray: AsArray) -> Rule:
         rules = [part.bound(asarray) for part in self.parts]
         return lambda i, j: reduce(or_, [rule(i, j) for rule in rules])
 
@@ -205,7 +212,7 @@ class Sum(Expr):
     def by_lag(self, n: int) -> Bools | None:
         return Union(self.parts).by_lag(n)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools | None:
         return Union(self.parts).rule(i, j, asarray)
 
     def declares(self, n: int) -> Globals:
@@ -229,7 +236,7 @@ class Past(Expr):
         inner = self.inner.by_lag(n)
         return None if inner is None else inner & (lags_of(n) >= 0)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any | None:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools | None:
         rule = self.inner.rule(i, j, asarray)
         return None if rule is None else rule & (j <= i)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import AsArray, Expr
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Halo(Expr):
         stop = block + self.size + self.after
         return Slices.of(n, i, block - self.before, np.minimum(stop, i + 1) if self.causal else stop)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         ahead = j - i // self.size * self.size
         near = (ahead >= -self.before) & (ahead < self.size + self.after)
         return near & (j <= i) if self.causal else near
@@ -97,7 +96,7 @@ class FramedBlocks(Expr):
             last = np.minimum(column + reach, self.across - 1) if up else column - 1
             yield Slices.of(n, i, np.where(row < 0, n, first * self.area), (row + last + 1) * self.area)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         own, block = i // self.area, j // self.area
         row = block // self.across * self.side + j % self.area // self.side
         column = block % self.across * self.side + j % self.side

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.pattern.expr import AsArray, Expr, Globals, Reader
-from attnprof.pattern.slices import Ints, Slices
+from attnprof.pattern.expr import AsArray, Expr, Globals, Reader, Rule
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 R = TypeVar("R")
 MOST_BLOCKS = 8192
@@ -73,11 +73,11 @@ class BlockTable(Expr):
             keep &= table <= np.arange(len(table))[:, None]
         return np.where(keep, table, -1)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         read = asarray(self._matrix())[i // self.size, j // self.size]
         return read & (j <= i) if self.causal else read
 
-    def bound(self, asarray: AsArray) -> Callable[[Any, Any], Any]:
+    def bound(self, asarray: AsArray) -> Rule:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from attnprof.errors import AttnprofError
 from attnprof.pattern.expr import AsArray, Expr
-from attnprof.pattern.slices import Slices
+from attnprof.pattern.slices import Bools, Ints, Slices
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Axis:
         if least < 1:
             raise AttnprofError(f"{self} has a size of {least}", hint="length, kernel and dilation are at least 1")
 
-    def first(self, i: Any) -> Any:
+    def first(self, i: Ints) -> Ints:
         """The first place that place `i` reads."""
         own = i // self.dilation
         if self.causal:
@@ -44,7 +43,7 @@ class Axis:
         start = start - beyond * (beyond > 0)
         return i % self.dilation + self.dilation * (start * (start > 0))
 
-    def after(self, i: Any) -> Any:
+    def after(self, i: Ints) -> Ints:
         """The place behind the last that place `i` reads."""
         if self.causal:
             return i + 1
@@ -52,7 +51,7 @@ class Axis:
         beyond = stop - self.length
         return stop - beyond * (beyond > 0)
 
-    def reads(self, i: Any, j: Any) -> Any:
+    def reads(self, i: Ints, j: Ints) -> Bools:
         """Whether place `i` reads place `j`."""
         inside = (j >= self.first(i)) & (j < self.after(i))
         return inside & ((j - i) % self.dilation == 0) if self.dilation > 1 else inside
@@ -80,7 +79,7 @@ class Neighbourhood(Expr):
         stop = np.minimum(above * width + line.after(column)[:, None], n)
         return Slices.of(n, i[:, None], start, np.maximum(stop, start), line.dilation)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         if self.rows is None:
             return self.columns.reads(i, j)
         width = self.columns.length

@@ -84,7 +84,7 @@ def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
 
 
 @cache
-def _keywords(function: Callable[..., Any]) -> frozenset[str]:
+def _keywords(function: Callable[..., object]) -> frozenset[str]:
     """What a function takes; asked once, since a random pattern is drawn thousands of times."""
     return frozenset(inspect.signature(function).parameters)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Dense(Expr):
     def by_lag(self, n: int) -> Bools:
         return lag_rule(self, n)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         return (j <= i) & (j >= 0) if self.causal else (i >= 0) & (j >= 0)
 
 
@@ -50,7 +49,7 @@ class Band(Expr):
     def by_lag(self, n: int) -> Bools:
         return lag_rule(self, n)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         lag = i - j
         inside = (lag <= self.before * self.dilation) & (-lag <= self.after * self.dilation)
         return inside & (lag % self.dilation == 0) if self.dilation > 1 else inside
@@ -70,8 +69,8 @@ class Strided(Expr):
     def by_lag(self, n: int) -> Bools:
         return lag_rule(self, n)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
-        same = (i - j) % self.stride == 0
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
+        same: Bools = (i - j) % self.stride == 0
         return same & (j <= i) if self.causal else same
 
 
@@ -89,7 +88,7 @@ class Offsets(Expr):
     def by_lag(self, n: int) -> Bools:
         return np.isin(lags_of(n), np.asarray(self.lags, dtype=np.int64))
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         found = (i - j) > (i - j)  # nothing, in the shape of the pairs
         for lag in self.lags:
             found = found | ((i - j) == lag)
@@ -124,7 +123,7 @@ class Summary(Expr):
             return Slices.of(n, i, block + self.first, np.minimum(block + self.last, ahead))
         return Slices.of(n, i, np.arange(self.first, self.last), ahead, self.stride)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         place = j % self.stride
         column = (place >= self.first) & (place < self.last) & (i >= 0)
         return column & (j <= i) if self.causal else column
@@ -149,7 +148,7 @@ class Blocks(Expr):
         stop = (i // self.size + self.after + 1) * self.size
         return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         ahead = j // self.size - i // self.size
         near = (ahead >= -self.before) & (ahead <= self.after)
         return near & (j <= i) if self.causal else near
@@ -176,7 +175,7 @@ class Global(Expr):
         stop = np.where(empty, 0, np.where(full, n, self.last))
         return Slices.of(n, i, start, np.minimum(stop, i + 1) if self.causal else stop)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         row = (i >= self.first) & (i < self.last) & self.rows
         column = (j >= self.first) & (j < self.last) & self.columns
         return (row | column) & (j <= i) if self.causal else row | column
@@ -208,10 +207,10 @@ class GridWindows(Expr):
         first = (at - self.shift % self.window) // self.window * self.window + self.shift % self.window
         return np.maximum(first, 0), np.minimum(first + self.window, side)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         shift = self.window - self.shift % self.window
-        row = (i // self.width + shift) // self.window == (j // self.width + shift) // self.window
-        column = (i % self.width + shift) // self.window == (j % self.width + shift) // self.window
+        row: Bools = (i // self.width + shift) // self.window == (j // self.width + shift) // self.window
+        column: Bools = (i % self.width + shift) // self.window == (j % self.width + shift) // self.window
         return row & column
 
 
@@ -240,7 +239,7 @@ class Segments(Expr):
         stop = edges[at + 1]
         return Slices.of(n, i, edges[at], np.minimum(stop, i + 1) if self.causal else stop)
 
-    def rule(self, i: Any, j: Any, asarray: AsArray = np.asarray) -> Any:
+    def rule(self, i: Ints, j: Ints, asarray: AsArray = np.asarray) -> Bools:
         same = (i >= 0) & (j >= 0)
         for bound in self.bounds:
             same = same & ((i >= bound) == (j >= bound))

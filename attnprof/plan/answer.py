@@ -83,7 +83,7 @@ class CostQuestion:
         return found
 
 
-def table(question: CostQuestion) -> list[dict[str, Any]]:
+def table(question: CostQuestion) -> list[dict[str, object]]:
     """One row a length and pass; a combination that the scheme does not define has a reason in place of numbers."""
     return [row(question, n, pass_) for n, pass_ in question.points]
 
@@ -110,7 +110,7 @@ def peak_parts(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]
     return question.service.answer(question.task("peak", n, pass_))
 
 
-def point(question: CostQuestion) -> dict[str, Any]:
+def point(question: CostQuestion) -> dict[str, object]:
     """The point that all rows share, at the first length."""
     shape = question.shape.replace(n=question.lengths[0])
     target = question.target

@@ -23,6 +23,7 @@ from attnprof.plan.counters import COUNTERS, CounterReading, OtherCounter
 from attnprof.plan.explain import Exact, Ran, by_operators, by_trace, by_traits, fast_path, unexplained
 from attnprof.plan.habits import Traits, probed
 from attnprof.shapes import Shape
+from attnprof.torch_private import Arguments, Keywords
 from attnprof.usercode import own_mistakes
 from attnprof.words import Pass
 
@@ -159,9 +160,9 @@ class _Watch(OperatorCounter):
         super().__init__(OperatorTally(), Lifetimes(), Origin())
         self.ungrouped: dict[int, int] = {}
 
-    def _count(self, rule: Rule, args: Any, kwargs: Any, out: Any) -> Any:
+    def _count(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> int | None:
         flops = super()._count(rule, args, kwargs, out)
-        if rule.name == "convolution_backward" and args[9] > 1 and args[10][1]:
+        if flops is not None and rule.name == "convolution_backward" and args[9] > 1 and args[10][1]:
             one = flops // asked(args[10])
             self.ungrouped[args[9]] = self.ungrouped.get(args[9], 0) + (args[9] - 1) * one
         return flops

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -21,7 +20,7 @@ class Again(nn.Module):
         super().__init__()
         self.block = block
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: object) -> object:
         return checkpoint(self.block, *inputs, use_reentrant=False)
 
 

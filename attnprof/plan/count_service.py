@@ -96,7 +96,7 @@ class CountService:
                 self._take(future.result())
                 watch(done, len(shares))
 
-    def _take(self, made: Mapping[str, Any]) -> None:
+    def _take(self, made: Mapping[str, object]) -> None:
         self.values.update(made)
         self.made.update(made)
 
@@ -118,7 +118,7 @@ def _share(at: int) -> dict[str, Any]:
     return made
 
 
-def _counted(task: CountTask) -> dict[str, Any]:
+def _counted(task: CountTask) -> dict[str, object]:
     load()
     return task.count()
 
@@ -154,7 +154,7 @@ def _row(task: CountTask) -> dict[str, Any]:
         return {"cost": {}, "reasons": {"cost": why}, "flags": ["unsupported"]}
 
 
-def _forms(task: CountTask) -> dict[str, Any]:
+def _forms(task: CountTask) -> dict[str, object]:
     """The closed forms as plain text and LaTeX, how they were derived, and the verdict on the paper's claim."""
     from attnprof.closed_forms.derive import closed_forms
     from attnprof.closed_forms.growth import growth, verdict
@@ -194,7 +194,7 @@ def _modules(task: CountTask) -> dict[str, Any]:
     return flops_by_module(task.target, task.shape, task.pass_)
 
 
-def _groups(task: CountTask) -> dict[str, Any]:
+def _groups(task: CountTask) -> dict[str, object]:
     """What each group of a stack costs in one pass; why there is none, where a layer has no such pass."""
     from attnprof.plan.stack_rows import rows_of
 
@@ -205,7 +205,7 @@ def _groups(task: CountTask) -> dict[str, Any]:
         return {"n": task.shape.n, "pass": task.pass_, "groups": [], "ends": [], "why": error.message}
 
 
-MAKERS: dict[CountKind, Callable[[CountTask], dict[str, Any]]] = {
+MAKERS: dict[CountKind, Callable[[CountTask], dict[str, object]]] = {
     "row": _row,
     "forms": _forms,
     "peak": _peak,

@@ -11,7 +11,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from attnprof.words import Pass
 
 Names = Literal["", "torch", "trace"]
-Inputs = tuple[Any, ...]
+Inputs = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ OF_GROUP = (
 )
 
 
-def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, Any]:
+def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, object]:
     """The groups of a stack in one pass, bottom first, and its ends: figures over all layers of a group.
 
     `proj_flops` is what the mixers execute outside their core and their selection; `ffn_flops_executed` the rest of
@@ -62,6 +62,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
         "v_head_dim": shape.d_v,
         "ffn": dict(group.ffn),
         "shares_kv": [owners[at] for at in group.layers if at in owners] or None,
+        "shares_weights": group.shares_weights,
         "proj_flops": None if of_mixer is None or core is None else of_mixer - core - chosen,
         "ffn_flops_executed": of_rest if rest else None,
         "ffn_flops_active": of_rest if rest and not spare else None,
@@ -78,7 +79,7 @@ def _figures(found: list[CountedPart]) -> tuple[dict[str, Any], dict[str, str]]:
     return figures, {key: why for key, why in reasons.items() if key in OF_GROUP}
 
 
-def rows_of(target: Target, shape: Shape, pass_: Pass) -> dict[str, Any]:
+def rows_of(target: Target, shape: Shape, pass_: Pass) -> dict[str, object]:
     """The same as plain data."""
     assert isinstance(target, LayeredTarget)
     return {"n": shape.n, "pass": pass_, **plain(stack_rows(target, shape, pass_))}

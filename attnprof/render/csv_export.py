@@ -26,7 +26,7 @@ def curve_csv(view: PageView, kind: CurveKind, series: Sequence[Series]) -> str:
     return _text(head, [row for s in series for row in _curve_rows(view, kind, s)])
 
 
-def _curve_rows(view: PageView, kind: CurveKind, series: Series) -> Iterator[list[Any]]:
+def _curve_rows(view: PageView, kind: CurveKind, series: Series) -> Iterator[list[object]]:
     for n, at in kind.points(view, series).items():
         bounds = [at.value, at.low, at.high]
         about = [kind.title, kind.unit, *bounds, at.state, "; ".join(at.flags), at.reason]
@@ -55,7 +55,7 @@ def points_csv(groups: Sequence[Group]) -> str:
     return _text(head, [_point_row(s.label, r) for g in groups for s in g.series for r in s.records])
 
 
-def _point_row(label: str, record: Record) -> list[Any]:
+def _point_row(label: str, record: Record) -> list[object]:
     point = {**record.point.to_json(), "device": record.point.place}
     held = {} if record.cost is None else vars_of(record.cost)
     cost = [quantity.of_cost(held) for quantity in COST]
@@ -66,7 +66,7 @@ def _point_row(label: str, record: Record) -> list[Any]:
     return [*fixed, *cost, *measured, *_times(record), *end]
 
 
-def _times(record: Record) -> list[Any]:
+def _times(record: Record) -> list[object]:
     found: list[Any] = []
     for name in TIMES:
         interval = None if record.measured is None else getattr(record.measured, name)
@@ -76,7 +76,7 @@ def _times(record: Record) -> list[Any]:
     return found
 
 
-def _text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -84,7 +84,7 @@ def _text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from attnprof.locate import shipped
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
+from attnprof.render.layout.display import Display
+from attnprof.render.layout.layer_strip import StripKind, layer_strip
 from attnprof.render.layout.reaching import Reaching, reach_frame
-from attnprof.render.palette import OTHER, Style, families, palette
+from attnprof.render.palette import OTHER, distinct, families, family_of_scheme, hues
 from attnprof.render.pictures import data_uri
 
 MOST_FRAMES = 16
+HUES_FROM = 100
+STRIP_WIDTHS = (1180.0, 358.0)
 SIZES = ((620.0, 330.0), (358.0, 250.0))
 FAINTEST = 1e-4
 
@@ -31,38 +34,24 @@ def write_graph_page(
     return path
 
 
-def graph_page(found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]) -> str:
+def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]) -> str:
     """The page as text; see `write_graph_page`."""
-    from markupsafe import Markup
-
-    folder = shipped("reports") / "style"
-    css = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("figure.css", "page.css", "graph.css"))
     frames_of = [reach_frame(_reaching(found), *size, labels=True) for size in SIZES]
     context = {
         "header": {"command": None, **header},
-        "frames": [Markup(svg(frame)) for frame in frames_of],
-        "styles": _styles(found),
+        "frames": [templating.safe(svg(frame)) for frame in frames_of],
+        "styles": [*distinct(len(found)), *hues(HUES_FROM).values()],
         "targets": [section(facts, views, f"g{k}") for k, (facts, views) in enumerate(found)],
-        "css": Markup(css),
-        "script": Markup((templating.templates() / "graph.js").read_text(encoding="utf-8")),
+        "css": templating.style("figure.css", "page.css", "graph.css"),
+        "script": templating.script("graph.js"),
     }
     return templating.html().get_template("graph.html.j2").render(context)
-
-
-def _styles(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Style]:
-    """A hue and a marker for each target: here a hue tells targets apart, not families."""
-    hues = [family for key, family in families().items() if key != OTHER]
-    markers = palette()["markers"]
-    return [
-        Style(k, OTHER, markers[k % len(markers)], hues[k % len(hues)]["light"], hues[k % len(hues)]["dark"])
-        for k in range(len(found))
-    ]
 
 
 def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
     """The reach of every target, with the bounds of what was sampled or bounded."""
     made = []
-    for style, (facts, _) in zip(_styles(found), found, strict=True):
+    for style, (facts, _) in zip(distinct(len(found)), found, strict=True):
         shares = [(int(e["layer"]), float(e["share"])) for e in facts["reach"]]
         ends = [(int(e["layer"]), e["low"], e["high"]) for e in facts["reach"] if e.get("low") is not None]
         bounds = [(k, float(low), float(high)) for k, low, high in ends if high is not None]
@@ -70,11 +59,21 @@ def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
     return made
 
 
-def layer_strip(facts: Mapping[str, Any]) -> list[int]:
-    """The kind of each layer of a stack, from 0, in order; empty where all layers are of one kind."""
-    kinds = facts.get("edges_by_layer") or []
-    of = {int(layer): k for k, kind in enumerate(kinds) for layer in kind["layers"]}
-    return [of[layer] for layer in sorted(of)] if len(kinds) > 1 else []
+def strips(facts: Mapping[str, Any]) -> list[Display]:
+    """The layers of a target in order, wide and narrow: of a stack by name, else by kind; none where all are alike."""
+    stack, kinds = facts["stack"], facts.get("edges_by_layer") or []
+    of = {int(layer): f"kind {k}" for k, kind in enumerate(kinds, start=1) for layer in kind["layers"]}
+    named = [layer["label"] for layer in stack["layers"]] if stack else [of[layer] for layer in sorted(of)]
+    labels = list(dict.fromkeys(named))
+    if len(labels) < 2:
+        return []
+    others = [key for key in families() if key != OTHER]
+    told_by = [
+        family_of_scheme(label.split(" ")[0]) if stack else others[k % len(others)] for k, label in enumerate(labels)
+    ]
+    made = [StripKind(label, (family,), bare=True) for label, family in zip(labels, told_by, strict=True)]
+    order, said = [labels.index(name) for name in named], f"{len(named)} layers of {facts['target']}, by kind"
+    return [layer_strip(said, made, order, hues(HUES_FROM), width) for width in STRIP_WIDTHS]
 
 
 def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
         "cones": [_cone(cone, views) for cone in views.cones],
         "curve": curve(facts),
         "table": table(facts),
-        "strip": layer_strip(facts),
+        "strip": [templating.safe(svg(drawn)) for drawn in strips(facts)],
     }
 
 

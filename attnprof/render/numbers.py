@@ -25,6 +25,8 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "ops": units.format_count,
     "flop/s": lambda value: f"{units.format_flops(value)}/s",
     "tokens/s": lambda value: rate(value, "tokens/s"),
+    "%": lambda value: percent(value / 100),
+    "share": lambda value: f"{value * 100:.3g}%",
     "times": lambda value: ratio(value) if value >= 0.995 else f"{value:.2g}×",
 }
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from attnprof import usercode
+from attnprof.flags import FLAGS
 from attnprof.locate import shipped
-from attnprof.measure.flags import FLAGS
 from attnprof.quantities import Quantity
 from attnprof.records import Record
 from attnprof.render import bibliography, sections, table, templating
@@ -26,13 +26,14 @@ from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
 from attnprof.render.pages import packing
 from attnprof.render.pages.board import Board, memory_heads
 from attnprof.render.pages.cells import head_of
+from attnprof.render.pages.forms import card_forms
 from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
 from attnprof.render.pages.ran import states, strip
 from attnprof.render.pages.scheme_cards import scheme_card
 from attnprof.render.pages.view import PageView, curves_of, opening, views
 from attnprof.render.palette import Style, families, family_of, styles
 from attnprof.render.patterns import Pictures
-from attnprof.render.plotly_js import packed
+from attnprof.render.plotly_js import packed, packed_text
 from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.wording import definitions
@@ -40,6 +41,7 @@ from attnprof.words import RecordKind
 
 TOOL = "attnprof"
 USUAL_REACH = 2
+MOST_RECORDS = 200
 
 
 def write_page(
@@ -67,7 +69,7 @@ def write_page(
 
 def page(
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     *,
     picture: Pictures | None = None,
     plotly: bool = True,
@@ -80,7 +82,7 @@ def page(
     targets = sorted({r.point.target for r in kept})
     known = cards(targets, header)
     style_of = styles((s for g in found for s in g.series), known)
-    seen = views(found, graphs)
+    seen = views(found, graphs, header)
     link = linker(found)
     told_of = findings(found)
     made = [
@@ -91,10 +93,11 @@ def page(
             known.get(target),
             family_of(target, known.get(target)),
             picture(target) if picture else None,
+            card_forms(target, found),
         )
         for target in targets
     ]
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "header": {"version": None, **header},
         "targets": targets,
         "total": len(kept),
@@ -116,6 +119,7 @@ def page(
         "told": lambda claim: told.html(told.said(claim), link),
         "views": seen,
         "data": _data(seen, style_of, link),
+        "packed_records": _records(kept),
         "plotly": _markup(packed()) if plotly and found else "",
         **_table(found),
     }
@@ -140,16 +144,24 @@ def _markup(text: str) -> Any:
     return Markup(text)
 
 
-def _style(*names: str) -> Any:
+def _style(*names: str) -> object:
     folder = shipped("reports") / "style"
     return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
-def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> Any:
+def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> object:
     if not seen:
         return ""
     bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
+
+
+def _records(kept: Sequence[Record]) -> Any:
+    """The records themselves, as lines of JSON; empty where they are too many for one page."""
+    if len(kept) > MOST_RECORDS:
+        return ""
+    lines = "".join(json.dumps(r.to_json(), ensure_ascii=False) + "\n" for r in kept)
+    return _markup(packed_text(lines.encode("utf-8", "backslashreplace")))
 
 
 def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
@@ -197,7 +209,7 @@ def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packin
     }
 
 
-def _table(found: Sequence[Group]) -> dict[str, Any]:
+def _table(found: Sequence[Group]) -> dict[str, object]:
     columns: tuple[Quantity, ...] = table.columns(found)
     return {
         "points": table.rows(found),
@@ -209,12 +221,12 @@ def _table(found: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def _flags(records: Sequence[Record]) -> dict[str, str]:
-    """What each flag of the records means, where it is one of a measurement's or of a user's code."""
-    used = {flag for r in records for flag in r.flags}
-    return {flag: text for flag, text in (FLAGS | usercode.FLAGS).items() if flag in used}
+def _flags(records: Sequence[Record]) -> list[tuple[str, int, str]]:
+    """Each flag of the records that has a meaning of its own, the commonest first: how many carry it, what it means."""
+    counts = Counter(flag for r in records for flag in r.flags if flag in FLAGS)
+    return [(flag, k, FLAGS[flag].text) for flag, k in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _bibtex(targets: Sequence[str], known: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     keys = set(bibliography.cited(targets, known).values())
     return {"tool": bibliography.entry(TOOL), "schemes": bibliography.bibtex(keys), "count": len(keys)}

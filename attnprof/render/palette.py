@@ -38,6 +38,24 @@ def families() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
+def distinct(count: int, first: int = 0) -> list[Style]:
+    """A hue and a marker each for `count` things whose hue says no family; their numbers from `first` on."""
+    hues = [family for key, family in families().items() if key != OTHER]
+    markers = palette()["markers"]
+    return [
+        Style(first + k, OTHER, markers[k % len(markers)], hue["light"], hue["dark"])
+        for k, hue in ((k, hues[k % len(hues)]) for k in range(count))
+    ]
+
+
+def hues(first: int) -> dict[str, Style]:
+    """A style for each family itself, where a part of something is drawn in its hue; numbers from `first`."""
+    return {
+        key: Style(first + k, key, palette()["markers"][0], family["light"], family["dark"])
+        for k, (key, family) in enumerate(families().items())
+    }
+
+
 def family_of(target: str, card: Mapping[str, Any] | None) -> str:
     """The family of a target: by its name, else by the class of its card; `other` where it has none."""
     for key, family in families().items():
@@ -52,6 +70,14 @@ def family_of(target: str, card: Mapping[str, Any] | None) -> str:
     # A class that no family names: by the family whose class it contains, the longest first.
     parts = [(name, key) for key, family in families().items() for name in family["classes"]]
     return next((key for name, key in sorted(parts, key=lambda p: -len(p[0])) if name in kind), OTHER)
+
+
+def family_of_scheme(name: str) -> str:
+    """The family of a scheme of the catalogue; `other` of any other name."""
+    from attnprof.targets import catalog
+
+    known = name in catalog.names()
+    return family_of(name, {"survey_class": catalog.entry(name).card.survey_class}) if known else OTHER
 
 
 def styles(series: Iterable[Series], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Style]:

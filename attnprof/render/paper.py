@@ -39,7 +39,7 @@ Files = Iterator[tuple[str, str | bytes]]
 
 
 @cache
-def venues() -> dict[str, dict[str, Any]]:
+def venues() -> dict[str, dict[str, object]]:
     """The widths of each venue, as `reports/style/venues.toml` states them."""
     return tomllib.loads((shipped("reports") / "style" / "venues.toml").read_text(encoding="utf-8"))
 
@@ -62,7 +62,7 @@ class Paper:
     """What every exporter reads: the comparable records, their figures, the header, the venue, what was asked for."""
 
     groups: tuple[Group, ...]
-    header: Mapping[str, Any]
+    header: Mapping[str, object]
     venue: Mapping[str, Any]
     anonymous: bool
     graphs: Any = field(default_factory=dict)
@@ -73,10 +73,10 @@ class Paper:
     @cached_property
     def views(self) -> list[PageView]:
         """A view for each group that has a value in anything."""
-        return [v for v in views(self.groups, self.graphs) if v.metrics]
+        return [v for v in views(self.groups, self.graphs, self.header) if v.metrics]
 
     @cached_property
-    def cards(self) -> dict[str, dict[str, Any]]:
+    def cards(self) -> dict[str, dict[str, object]]:
         """The card of each target that has one."""
         return cards(self.targets, self.header)
 
@@ -258,7 +258,7 @@ def table_caption(f: PaperFigure, table: PaperTable) -> str:
     return told.latex_text(told.word("table_caption", facts))
 
 
-def _methods(paper: Paper) -> dict[str, Any]:
+def _methods(paper: Paper) -> dict[str, object]:
     records = [r for g in paper.groups for r in g.records]
     timed = [r.measured.wall_s for r in records if r.measured and r.measured.wall_s]
     samples = [len(i.samples) for i in timed if i.samples]
@@ -289,7 +289,7 @@ def _params(series: Series) -> str:
     return ", ".join(f"{k} {v}" for k, v in last.items())
 
 
-def _document(paper: Paper) -> dict[str, Any]:
+def _document(paper: Paper) -> dict[str, object]:
     return {
         "venue": paper.venue,
         "anonymous": paper.anonymous,

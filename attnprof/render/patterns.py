@@ -33,7 +33,7 @@ class Picture:
     causal: bool | None = None
     layers: int = 1
     heads: int = 1
-    others: tuple[Any, ...] = ()
+    others: tuple[object, ...] = ()
 
 
 Pictures = Callable[[str], Picture | None]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def png(density: Any) -> bytes:
+def png(density: object) -> bytes:
     """A PNG of an array `[rows, columns]` of densities in [0, 1]: black, as opaque as the density.
 
     Any positive density stays visible; NaN is nothing. The same array always gives the same bytes.

@@ -44,7 +44,7 @@ def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[
             yield name.removesuffix(" bytes"), _text(key, value)
 
 
-def _text(key: str, value: Any) -> str:
+def _text(key: str, value: object) -> str:
     if key.endswith("_bytes") and isinstance(value, int):
         return units.format_bytes(value)
     if isinstance(value, bool):
@@ -56,7 +56,7 @@ def _text(key: str, value: Any) -> str:
     return str(value)
 
 
-def _moment(stamp: Any) -> str:
+def _moment(stamp: object) -> str:
     """A time stamp to the minute: `2026-01-02 03:04 UTC`."""
     try:
         found = datetime.fromisoformat(str(stamp))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Context = Mapping[str, Any]
+Context = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from attnprof.quantities import Quantity, Reading
 from attnprof.records import BASELINES, Point, Record, content_hash
+from attnprof.render.settled import settled
 from attnprof.units import Value
 from attnprof.words import Pass, RecordKind, Status
 
@@ -36,7 +36,7 @@ class Conditions:
     device: str
 
     @property
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[object, ...]:
         """Where a reader expects these conditions: bidirectional first, forward before train before decode."""
         sizes = (self.depth, self.dim, self.heads, self.kv_heads, self.keys, self.batch, self.tokens)
         known = (self.device, self.level or "", _ordered(self.causal), list(Pass).index(self.pass_), self.dtype)
@@ -105,9 +105,9 @@ class Group:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """One record a point, the last one written, in a stable order."""
+    """One record a point, the last one written, in a stable order, its times settled."""
     by_point = {(r.kind, r.point.machine, content_hash(r.point.to_json())): r for r in records}
-    return sorted(by_point.values(), key=_record_order)
+    return settled(sorted(by_point.values(), key=_record_order))
 
 
 def why(record: Record) -> str:
@@ -123,7 +123,7 @@ def why(record: Record) -> str:
 def groups(records: Iterable[Record]) -> tuple[Group, ...]:
     """The cost records, gathered by the conditions under which they may be compared."""
     costs = [r for r in latest(records) if r.kind is RecordKind.COST]
-    alike: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    alike: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in costs:
         alike[_all_but_batch(record.point)].append(record)
     found: dict[Conditions, list[Record]] = defaultdict(list)
@@ -135,12 +135,12 @@ def groups(records: Iterable[Record]) -> tuple[Group, ...]:
     return tuple(Group(conditions, _series(members)) for conditions, members in ordered)
 
 
-def _record_order(record: Record) -> tuple[Any, ...]:
+def _record_order(record: Record) -> tuple[object, ...]:
     point = record.point
     return (record.kind, point.target, point.impl or "", repr(_all_but_batch(point)), point.shape.n, record.key)
 
 
-def _all_but_batch(point: Point) -> tuple[Any, ...]:
+def _all_but_batch(point: Point) -> tuple[object, ...]:
     s = point.shape
     labels = tuple(point.label(name) for name in ("level", "causal", "heads", "kv_heads"))
     return (*labels, point.pass_, s.dim, s.m, s.depth, s.dtype, point.place)

@@ -58,7 +58,7 @@ def drawn_figure(
         raise unknown("figure", name, FIGURES)
     kept = latest(records)
     found = groups(kept)
-    seen = views(found, graphs_of(kept))
+    seen = views(found, graphs_of(kept), header)
     view = _view(seen, None if pass_ is None else Pass(pass_), causal)
     known = cards({s.target for g in found for s in g.series}, header)
     style_of = styles((s for g in found for s in g.series), known)

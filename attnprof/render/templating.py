@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attnprof import units
+from attnprof import flags, units
 from attnprof.locate import shipped
 from attnprof.render import numbers, wording
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-SHARED: dict[str, Any] = {
+SHARED: dict[str, object] = {
     "length": units.format_length,
     "around": numbers.around,
     "span": numbers.span,
@@ -32,12 +33,32 @@ SHARED: dict[str, Any] = {
     "interval": numbers.interval,
     "state_word": wording.state_word,
     "state_glyph": wording.state_glyph,
+    "flag_phrase": flags.phrase,
+    "flag_phrases": flags.phrases,
 }
 
 
 def templates() -> Path:
     """The folder of the templates."""
     return shipped("reports") / "templates"
+
+
+def safe(text: str) -> Markup:
+    """Markup that a template takes as it is."""
+    from markupsafe import Markup as Made
+
+    return Made(text)
+
+
+def style(*names: str) -> Markup:
+    """Style sheets of `reports/style`, one after the other."""
+    folder = shipped("reports") / "style"
+    return safe("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
+
+
+def script(name: str) -> Markup:
+    """A script of `reports/templates`."""
+    return safe((templates() / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.scan import causal_sums, chunked, read, summed
 
 LEAST = 1e-6  # of the sum of a row's weights
@@ -64,6 +65,7 @@ class Core(nn.Module):
         """The state after the tokens `k, v [b, g, n, d]`."""
         return TurnedSums(summed(self.phi(k), v), k.shape[2])
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: TurnedSums) -> tuple[Tensor, TurnedSums]:
         """One token more: the state takes it in and is read."""
         sums = state.sums + summed(self.phi(k, state.n), v)

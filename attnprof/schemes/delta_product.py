@@ -33,7 +33,7 @@ class Core(StateCore):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
         size = chunk_size(self.chunk, q.shape[2])
         rest = (chunked(x, size * self.steps) for x in self._apart(k, v, beta, g))
-        return corrected(chunked(q * self.scale, size), *rest).flatten(2, 3)[:, :, : q.shape[2]]
+        return corrected(chunked(q, size), *rest).flatten(2, 3)[:, :, : q.shape[2]] * self.scale
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
         """The delta rule on r tokens for each, of which the last is read (Siems et al. 2025)."""

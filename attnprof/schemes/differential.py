@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
 from attnprof.layers.attention import dtype_of
-from attnprof.layers.kv_cache import KVCache, appended, cached, pieces, row_weights, weighted
+from attnprof.layers.kv_cache import KVCache, cached, read_with, row_weights, weighted
 from attnprof.layers.softmax import hide
 
 NEARLY_ZERO = 1e-5  # what the normalisation adds to a mean square
@@ -83,11 +83,10 @@ class Core(nn.Module):
         return cached(k, wide(v))
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
-        """One token more over all the keys: 4 (n + 1) d FLOPs a head."""
-        state = appended(state, k, wide(v))
-        keys, values = pieces(state)
-        weights = self.difference(row_weights(q * q.shape[-1] ** -0.5, keys))
-        return self.normed(weighted(weights, values, weights.shape[1])), state
+        """One token more, or several, over all the keys: 4 (n + 1) d FLOPs a head."""
+        reads = read_with(state, k, wide(v))
+        weights = self.difference(row_weights(q * q.shape[-1] ** -0.5, reads.keys, hidden=reads.hidden))
+        return self.normed(weighted(weights, reads.values, weights.shape[1])), reads.cache
 
 
 def wide(v: Tensor) -> Tensor:

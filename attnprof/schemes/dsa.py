@@ -12,14 +12,14 @@ from attnprof.layers.attention import QKV, dtype_of, random_streams
 from attnprof.layers.chosen_keys import choice_pairs, choose_keys, read_chosen
 from attnprof.layers.decisions import decided
 from attnprof.layers.indexer import Indexer, index_scores, projection_flops
-from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache, taken
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_each, random_cache, read_with, taken
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.words import Level
 
 
 class Core(nn.Module):
-    """`q [b, h, n, d]`, `k, v [b, g, n, d]`, of the indexer `q_i [b, H, n, d_I]`, `k_i [b, n, d_I]`, `w [b, H, n]`."""
+    """`q [b, h, n, d]`, `k, v [b, g, n, d]`; indexer: `q_i [b, H, n, d_I]`, `k_i [b, 1, n, d_I]`, `w [b, H, n, 1]`."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -34,14 +34,14 @@ class Core(nn.Module):
     @torch.no_grad()
     def choose(self, q: Tensor, k: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens that each query reads `[b, n, topk]`, and which of these it has not seen yet."""
-        return choose_keys(q, k, weights, self.topk, 1)  # type: ignore[no-any-return]
+        return choose_keys(q, k[:, 0], weights[..., 0], self.topk, 1)  # type: ignore[no-any-return]
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor, *index: Tensor) -> Tensor:
         """One masked softmax over the past tokens that fewer than topk of the past beat, by sum_j w_j relu(q_j . k)."""
         q_i, k_i, weights = (x.detach() for x in index)
         place = q.new_ones(q.shape[2]).cumsum(0)
         seen = place <= place[:, None]
-        scores = torch.einsum("bhi,bhij->bij", weights, torch.einsum("bhid,bjd->bhij", q_i, k_i).clamp(min=0))
+        scores = torch.einsum("bhie,bhij->bij", weights, (q_i @ k_i.mT).clamp(min=0))
         rank = scores.masked_fill(~seen, -torch.inf).sort(dim=-1, descending=True, stable=True).indices.argsort(-1)
         return softmax_attention(q, k, v, (seen & (rank < self.topk))[:, None])
 
@@ -52,17 +52,22 @@ class Core(nn.Module):
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor, *index: Tensor) -> tuple[KVCache, KVCache]:
         """The state after these tokens."""
-        return cached(k, v), cached(index[1][:, None], index[1][:, None, :, :0])
+        return cached(k, v), cached(index[1], index[1][..., :0])
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, tuple[KVCache, KVCache]]:
-        """One token more: 2 H (d_I + 1) a past token to choose, 4 d a chosen one."""
+        """One token more, or several: 2 H (d_I + 1) a past token to choose, 4 d a chosen one."""
         q_i, k_i, weights, (cache, index) = rest
-        cache, index = appended(cache, k, v), appended(index, k_i[:, None], k_i[:, None, :, :0])
+        cache, reads = appended(cache, k, v), read_with(index, k_i, k_i[..., :0])
         with selecting():
-            scores = torch.cat([index_scores(q_i, piece[:, 0], weights) for piece in pieces(index)[0]], -1)
-            chosen = scores.sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
-        keys, values = taken(cache, chosen.expand(-1, k.shape[1], -1))
-        return mixed_row(q, [keys], [values]), (cache, index)
+            scores = torch.cat([index_scores(q_i, piece[:, 0], weights[..., 0]) for piece in reads.keys], -1)
+            if reads.hidden is not None:
+                scores = scores.masked_fill(reads.hidden, float("-inf"))
+            best = scores.sort(dim=-1, descending=True, stable=True)
+            chosen, hidden = (x[..., : self.topk] for x in (best.indices, best.values == float("-inf")))
+        found = taken(cache, chosen.flatten(1)[:, None].expand(-1, k.shape[1], -1))
+        keys, values = (x.unflatten(2, chosen.shape[1:]) for x in found)
+        unseen = None if reads.hidden is None else hidden[:, None, :, None]
+        return mixed_each(q, keys, values, unseen), (cache, reads.cache)
 
 
 class Projections(nn.Module):
@@ -82,7 +87,7 @@ class Projections(nn.Module):
 def streams(spec: Spec) -> tuple[Tensor, ...]:
     """Random inputs of the core."""
     shape, heads, width = spec.shape, spec.number("index_heads"), spec.number("index_dim")
-    sizes = (heads, shape.n, width), (shape.n, width), (heads, shape.n)
+    sizes = (heads, shape.n, width), (1, shape.n, width), (heads, shape.n, 1)
     return *random_streams(shape), *(torch.randn(shape.batch, *size, dtype=dtype_of(shape)) for size in sizes)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.errors import AttnprofError
-from attnprof.layers.kv_cache import Decoding, KVCache, appended
+from attnprof.layers.kv_cache import Decoding, KVCache, read_with
 from attnprof.layers.softmax import hide, unfold
 from attnprof.layers.threshold import Entmax
 
@@ -73,14 +73,12 @@ class Core(Decoding, nn.Module):
         return Entmax.apply(scores, alpha)  # type: ignore[no-any-return]
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
-        """One token more over all the keys, whose weights are then known to be 0 or not."""
-        state = appended(state, k, v)
-        assert state.tail_k is not None
-        assert state.tail_v is not None
-        whole, used = state.k.shape[2], state.n - state.k.shape[2]
-        scores = torch.cat([logits(q, state.k), logits(q, state.tail_k[:, :, :used])], -1)
-        old, new = self.weights(scores).split([whole, used], -1)
-        return mixed(old, state.v) + mixed(new, state.tail_v[:, :, :used]), state
+        """One token more, or several, over all the keys, whose weights are then known to be 0 or not."""
+        reads = read_with(state, k, v)
+        weights = self.weights(torch.cat([logits(q, held) for held in reads.keys], -1), reads.hidden)
+        shares = weights.split([held.shape[2] for held in reads.values], -1)
+        mixed_rows = [mixed(share, held) for share, held in zip(shares, reads.values, strict=True)]
+        return torch.stack(mixed_rows).sum(0), reads.cache
 
 
 def logits(q: Tensor, k: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, random_cache, taken
 from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import attend, softmax_attention
@@ -84,6 +85,7 @@ class Core(nn.Module):
         scores = (asking @ k.transpose(-2, -1)[:, :, None]).masked_fill(later, float("-inf"))
         return scores.softmax(-1).sum((2, 3))
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: KeptState | PagedState) -> tuple[Tensor, Any]:
         """One token more over what is kept, itself included; then what no longer fits goes."""
         if isinstance(state, PagedState):

@@ -12,7 +12,7 @@ from attnprof.contracts import Spec, Written
 from attnprof.layers.attention import QKV, dtype_of, random_streams
 from attnprof.layers.chunk_scan import wide
 from attnprof.layers.flex_kernel import FlexCore
-from attnprof.layers.kv_cache import KVCache, appended, cached, pieces, random_cache, weighted
+from attnprof.layers.kv_cache import KVCache, cached, random_cache, read_with, row_weights, weighted
 from attnprof.layers.softmax import unfold
 
 
@@ -64,13 +64,13 @@ class Core(nn.Module):
         return FadedCache(cached(k, v), later.flip(-1).cumsum(-1).flip(-1))
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: FadedCache) -> tuple[Tensor, FadedCache]:
-        """One token more over all the keys: every one of them fades by its gate."""
-        kv, faded = appended(state.kv, k, v), F.pad(state.faded + wide(g).squeeze(-1), (0, 1))
-        keys, values = pieces(kv)
-        folded = (q * q.shape[-1] ** -0.5).unflatten(1, (k.shape[1], -1)).flatten(2, 3)
-        scores = torch.cat([folded @ piece.mT for piece in keys], -1)
-        weights = (scores + faded.unflatten(1, (k.shape[1], -1))).softmax(-1).to(v.dtype)
-        return weighted(weights, values, q.shape[1]), FadedCache(kv, faded)
+        """One token more, or several, over all the keys: every one of them fades by its gate."""
+        reads, rows, g = read_with(state.kv, k, v), q.shape[2], wide(g).squeeze(-1)
+        old = state.faded[:, :, None] + g.cumsum(-1)[..., None]
+        new = g[..., None].expand(-1, -1, -1, rows).tril(-1).cumsum(2)
+        faded = torch.cat([old, new], -1)
+        weights = row_weights(q * q.shape[-1] ** -0.5, reads.keys, hidden=reads.hidden, added=faded).to(v.dtype)
+        return weighted(weights, reads.values, q.shape[1]), FadedCache(reads.cache, faded[:, :, -1])
 
 
 class FusedFox(Core):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,7 +39,7 @@ class Projections(StateProjections):
         self.to_v = nn.Linear(shape.dim, shape.heads * shape.d_v, bias=False)
         self.to_gate = low_rank(shape.dim, keys, RANK, bias=True)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, None]:
+    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, None]:
         g = F.logsigmoid(self.to_gate(x)) / TEMPER
         return tuple(split_heads(y, self.heads) for y in (self.to_q(x), self.to_k(x), self.to_v(x), g)), None
 

@@ -5,7 +5,6 @@ Expansion).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +52,7 @@ class Projections(StateProjections):
         self.to_q, self.to_f = (nn.Linear(shape.dim, keys, bias=False) for _ in range(2))
         self.to_v = nn.Linear(shape.dim, shape.heads * shape.d_v, bias=False)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, None]:
+    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, None]:
         g = F.logsigmoid(self.to_f(x))
         if self.lower:
             g = torch.logaddexp(g.new_tensor(math.log(self.lower)), math.log1p(-self.lower) + g)

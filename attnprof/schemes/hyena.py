@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from attnprof import impl
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, split_heads
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.recurrent import RecurrentLayer, ShortConv, StateProjections, Streams
 
 # Width and depth of the network are those of Poli et al. 2023, table A.4, where the sines have a frequency of 14: none
@@ -24,6 +26,13 @@ DEEP = 2  # layers between the first and the last
 FAST, SLOW, TARGET = 0.3, 1.5, 0.01
 
 
+class FilteredPast(NamedTuple):
+    """All inputs of each convolution `[b, N, h d, n]`, and what each filter weighs them with by lag, `[N, h d, n]`."""
+
+    inputs: Tensor
+    taps: Tensor
+
+
 class Core(nn.Module):
     """`v, x_1, ..., x_N [b, h, n, d]`: z_(i+1) = x_i (h_i * z_i + D_i z_i) from z_1 = v (definition 3.1).
 
@@ -33,24 +42,31 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, self.order = spec.shape, spec.number("order")
-        self.n, self.width = shape.n, shape.heads * shape.d
+        self.shape, self.n, self.width = shape, shape.n, shape.heads * shape.d
         sizes = [FEATURES, *[HIDDEN] * (DEEP + 1), self.order * self.width]
         self.writers = nn.ModuleList(nn.Linear(a, b, bias=at <= DEEP) for at, (a, b) in enumerate(pairwise(sizes)))
         self.skips = nn.Parameter(torch.randn(self.order, self.width))
 
     def forward(self, v: Tensor, *xs: Tensor) -> Tensor:
+        z = v
+        for z in self.mixed(v, *xs):  # noqa: B007
+            pass
+        return z
+
+    def mixed(self, v: Tensor, *xs: Tensor) -> Iterator[Tensor]:
+        """The z_i after the first, one after the other, `[b, h, n, d]`."""
         size = 1 << (2 * self.n - 1).bit_length()
         single = torch.promote_types(v.dtype, torch.float32)
-        filters = torch.fft.rfft(self.filters(v).to(single), size)
+        filters = torch.fft.rfft(self.filters(v, 0, self.n).to(single), size)
         z, *gates = (x.mT.flatten(1, 2) for x in (v, *xs))
         for x, spectrum, skip in zip(gates, filters, self.skips, strict=True):
             long = torch.fft.irfft(torch.fft.rfft(z.to(single), size) * spectrum, size)[..., : self.n]
             z = x * (long.to(v.dtype) + skip[:, None] * z)
-        return z.unflatten(1, (v.shape[1], -1)).mT
+            yield z.unflatten(1, (v.shape[1], -1)).mT
 
-    def filters(self, v: Tensor) -> Tensor:
-        """`[N, h d, n]`."""
-        t = torch.arange(self.n, device=v.device, dtype=torch.float64) / self.n
+    def filters(self, v: Tensor, first: int, last: int) -> Tensor:
+        """What every filter weighs the lags from `first` to before `last` with, `[N, h d, lags]`."""
+        t = torch.arange(first, last, device=v.device, dtype=torch.float64) / self.n
         least, most = (math.log(TARGET) / share for share in (FAST, SLOW))
         rates = torch.linspace(least, most, self.width, device=v.device, dtype=torch.float64)
         z = torch.stack([t, (2 * math.pi * t).cos(), (2 * math.pi * t).sin()], -1).to(v.dtype)
@@ -58,6 +74,33 @@ class Core(nn.Module):
             z = writer(z).sin()
         faded = (rates[:, None] * t).exp().to(v.dtype)
         return self.writers[-1](z).mT.unflatten(0, (self.order, -1)) * faded
+
+    def state(self, n: int) -> FilteredPast:
+        """The inputs of every convolution so far, of random content, and the filters up to the lag n."""
+        made = self.skips.new_empty(self.shape.batch, self.order, self.width, n).normal_()
+        return FilteredPast(made, self.filters(made, 0, n))
+
+    def prefill(self, v: Tensor, *xs: Tensor) -> FilteredPast:
+        """The state after these tokens."""
+        count, rows = v.shape[2], [F.pad(x, (0, 0, 0, self.n - v.shape[2])) for x in (v, *xs)]
+        passed = [rows[0], *self.mixed(*rows)][:-1]
+        inputs = [z.mT.flatten(1, 2)[..., :count] for z in passed]
+        return FilteredPast(torch.stack(inputs, 1), self.filters(v, 0, count))
+
+    @in_turn()
+    def step(self, v: Tensor, *rest: Any) -> tuple[Tensor, FilteredPast]:
+        """One token more: of each convolution all its inputs by the filter, newest first, 2 (n + 1) FLOPs a channel."""
+        *xs, state = rest
+        n = state.inputs.shape[-1]
+        taps = torch.cat([state.taps, self.filters(v, n, n + 1)], -1)
+        z, added = v.mT.flatten(1, 2), []
+        for at, x in enumerate(xs):
+            added.append(z)
+            past = torch.cat([state.inputs[:, at], z], -1)
+            long = past.unsqueeze(-2) @ taps[at].flip(-1).unsqueeze(-1)
+            z = x.mT.flatten(1, 2) * (long.squeeze(-1) + self.skips[at][:, None] * z)
+        inputs = torch.cat([state.inputs, torch.stack(added, 1)], -1)
+        return z.unflatten(1, (v.shape[1], -1)).mT, FilteredPast(inputs, taps)
 
     def reference(self, v: Tensor, *xs: Tensor) -> Tensor:
         """Every filter times every token of the past, lag by lag."""

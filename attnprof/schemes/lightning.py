@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,7 +31,7 @@ class Core(ConstantDecayCore):
 class Projections(QKV):
     """q, k, v of `x [b, n, D]`, each through SiLU."""
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, None]:  # type: ignore[override]
+    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, None]:  # type: ignore[override]
         return tuple(map(F.silu, super().forward(x))), None
 
 

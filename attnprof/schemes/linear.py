@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 
 EPSILON = 1e-6
@@ -55,6 +56,7 @@ class Core(nn.Module):
         """The state after the tokens `k, v [b, g, n, d]`."""
         return summed(self.phi(k), v)
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token more: the state takes it in and is read (Katharopoulos et al. 2020, equations 18 to 20)."""
         state = state + summed(self.phi(k), v)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, merge_heads, split_heads
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import table
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, random_cache
 from attnprof.layers.scan import chunked
@@ -107,6 +108,7 @@ class Core(nn.Module):
         kept = cached(near[0], near[1], max(self.spec.number("window"), 1))
         return LongShortState(kept, self.projected(k, v), (k[:, :, done:], v[:, :, done:]))
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: LongShortState) -> tuple[Tensor, LongShortState]:
         """One token more over its window and all slots; where it completes a chunk, that has slots from now on."""
         near = appended(state.near, normed(self.of_window, k), normed(self.of_window, v))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec, Written
 from attnprof.layers.attention import QKV, random_streams
+from attnprof.layers.band_decoding import BandDecoding
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
 from attnprof.layers.masked_softmax import MaskedCore
@@ -21,13 +22,13 @@ from attnprof.pattern import Band, Expr, Global, Pattern, Union
 from attnprof.units import Value
 
 
-class Core(nn.Module):
+class Core(BandDecoding, nn.Module):
     """Streams `q, k, v [b, h, n, d]` and, with global tokens, `q_g [b, h, global, d]`, `k_g, v_g [b, h, n, d]`."""
 
     def __init__(self, spec: Spec, near: Callable[[Spec], nn.Module]) -> None:
         super().__init__()
-        self.spec, self.hubs = spec, hubs(spec)
-        self.near = near(local(spec))
+        self.spec, self.hubs = local(spec), hubs(spec)
+        self.near = near(self.spec)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *hub: Tensor) -> Tensor:
         near = self.near(q, k, v)

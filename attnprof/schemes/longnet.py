@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.errors import Unsupported
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import table
 from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, pieces, random_cache
 from attnprof.layers.partial_softmax import SoftmaxPart, joined, softmax_part
@@ -58,6 +59,7 @@ class Core(nn.Module):
         first = k.shape[2] // self.goes_on[-1][0] * self.goes_on[-1][0]
         return LongNetState(cached(k[:, :, first:], v[:, :, first:]), k.shape[2])
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: LongNetState) -> tuple[Tensor, LongNetState]:
         """One token more: each head over the tokens of its present segments, once for each level that it is in."""
         longest, at = self.goes_on[-1][0], state.n

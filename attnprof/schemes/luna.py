@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, Attention, dtype_of, random_streams, split_heads
 from attnprof.layers.causal_products import causal_products, product_flops
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.softmax import Softmax, attend, softmax_attention
 
 
@@ -77,6 +78,7 @@ class PackedPast(nn.Module):
         packing = self.packing(p, c)
         return PackedSums(k.transpose(-2, -1) @ packing, packing.transpose(-2, -1) @ v, k.shape[2])
 
+    @in_turn(beside=1)
     def step(
         self, p: Tensor, c: Tensor, q: Tensor, k: Tensor, v: Tensor, state: PackedSums
     ) -> tuple[Tensor, PackedSums]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
-from attnprof.layers.pooling import Convolved, SlotAttention
+from attnprof.layers.pooling import Convolved, SlotAttention, SlotDecoding
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Blocks, Pattern
 
 
-class Core(nn.Module):
+class Core(SlotDecoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]`: blocks in layers L, slots in layers M."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        shape, factor = spec.shape, spec.number("factor")
+        self.shape, factor = spec.shape, spec.number("factor")
+        shape = self.shape
         self.block, self.causal = spec.number("block"), shape.causal
         self.local = GatherCore(blocks(spec)) if is_local(spec) else None
         if self.local is None:
@@ -28,7 +31,24 @@ class Core(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.local is not None:
             return self.local(q, k, v)
-        return self.slots(q, *self.convolved(k, v))
+        return self.slots(q, *self.made(k, v))
+
+    def made(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolved keys and values, a slot for every `factor`."""
+        found: tuple[Tensor, Tensor] = self.convolved(k, v)
+        return found
+
+    def state(self, n: int) -> Any:
+        """What is kept of n tokens, of random content."""
+        return super().state(n) if self.local is None else self.local.state(n)
+
+    def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> Any:
+        """The state after the tokens `k, v [b, g, n, d]`."""
+        return super().prefill(q, k, v) if self.local is None else self.local.prefill(q, k, v)
+
+    def step(self, q: Tensor, k: Tensor, v: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Tokens more over their block so far, or over the slots."""
+        return super().step(q, k, v, state) if self.local is None else self.local.step(q, k, v, state)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """A softmax over the tokens of the own block, or over slots made one by one."""

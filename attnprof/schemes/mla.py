@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import Attention, dtype_of, merge_heads, split_heads
-from attnprof.layers.kv_cache import KVCache, appended, cached, pieces, row_weights, weighted
+from attnprof.layers.kv_cache import KVCache, cached, read_with, row_weights, weighted
 from attnprof.layers.rotary import turned
 from attnprof.layers.softmax import attend, softmax_attention
 
@@ -37,11 +37,10 @@ class Core(nn.Module):
         return softmax_attention(q, k, v, place <= place[:, None] if self.causal else None)
 
     def step(self, q: Tensor, latent: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
-        """Absorbed: `q [b, h, 1, d_c + d_R]` over the cached `latent [b, 1, 1, d_c + d_R]`, to `[b, h, 1, d_c]`."""
-        state = appended(state, latent, latent[..., :0])
-        held = pieces(state)[0]
-        weights = row_weights(q * self.scale, held)
-        return weighted(weights, [x[..., : self.latent] for x in held], q.shape[1]), state
+        """Absorbed: `q [b, h, r, d_c + d_R]` over the cache and `latent [b, 1, r, d_c + d_R]`, to `[b, h, r, d_c]`."""
+        reads = read_with(state, latent, latent[..., :0])
+        weights = row_weights(q * self.scale, reads.keys, hidden=reads.hidden)
+        return weighted(weights, [x[..., : self.latent] for x in reads.keys], q.shape[1]), reads.cache
 
 
 class Projections(nn.Module):
@@ -98,7 +97,7 @@ class Layer(Attention):
         return cached(latent, latent[..., :0])
 
     def step(self, x: Tensor, state: KVCache) -> tuple[Tensor, KVCache]:
-        """One token more: its query into the latent space, the softmax there, and its mean out of it again."""
+        """Tokens more, `x [b, r, D]`: queries into the latent space, the softmax there, and its means out again."""
         project = self.project
         up_k, up_v = project.up_kv.weight.view(project.heads, 2 * project.d, -1).split(project.d, 1)
         q = project.queries(x, state.n)

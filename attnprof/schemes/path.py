@@ -11,6 +11,7 @@ from attnprof import impl
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams, split_heads
 from attnprof.layers.chunk_scan import chunk_size, in_chunks, substituted
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.recurrent import RecurrentLayer, ShortConv, StateProjections, Streams, low_rank, unit
 from attnprof.layers.rewriting import rewriting_flops, rewritten
 
@@ -77,6 +78,7 @@ class Core(nn.Module):
             done = torch.cat([done - done @ across[:, :, chunk].mT, keys[:, :, chunk]], 2)
         return RewrittenCache(done[:, :, :n], v)
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, w: Tensor, beta: Tensor, state: RewrittenCache) -> Any:
         """One token more: it reflects every cached key, joins them, and reads."""
         old = state.k - (state.k @ w.mT) @ (beta * w)

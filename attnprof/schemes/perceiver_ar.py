@@ -10,6 +10,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV, Attention, merge_heads, split_heads
 from attnprof.layers.kv_cache import KVCache, cached, decode_step, random_cache
 from attnprof.layers.softmax import hide, softmax_attention, unfold
+from attnprof.layers.stacked import LayersInOrder
 from attnprof.layers.stacked import stacked as in_order
 from attnprof.words import Level
 
@@ -84,36 +85,16 @@ class Layer(Attention):
         return F.pad(self.out(merge_heads(core(q, k, v))), (0, 0, start, 0))
 
 
-class LatentLayers(nn.Sequential):
-    """The layers in order; what each keeps, side by side."""
+class LatentLayers(LayersInOrder):
+    """The layers in order.
 
-    def each(self) -> list[Layer]:
-        """The layers, as what they are."""
-        return [layer for layer in self if isinstance(layer, Layer)]
+    A step equals the last row of the forward while one layer is above the first. With more, keys of older latents were
+    made from tokens that are no latents any more (Hawthorne et al. 2022, appendix E); they are kept as they were.
+    """
 
-    def state(self, n: int) -> tuple[KVCache, ...]:
-        """What every layer keeps of n tokens, of random content."""
-        return tuple(layer.state(n) for layer in self.each())
-
-    def prefill(self, x: Tensor) -> tuple[KVCache, ...]:
-        """The states after the tokens `x [b, n, D]`: of each layer from what the one below says of them."""
-        states = []
-        for layer in self.each():
-            states.append(layer.prefill(x))
-            x = layer(x)
-        return tuple(states)
-
-    def step(self, x: Tensor, state: tuple[KVCache, ...]) -> tuple[Tensor, tuple[KVCache, ...]]:
-        """One token more through all layers: equal to the last row of the forward while one layer is above the first.
-
-        With more, keys of older latents were made from tokens that are no latents any more (Hawthorne et al. 2022,
-        appendix E); they are kept as they were.
-        """
-        states = []
-        for layer, kept in zip(self.each(), state, strict=True):
-            x, kept = layer.step(x, kept)
-            states.append(kept)
-        return x, tuple(states)
+    def padded(self, x: Tensor) -> Tensor:
+        """The last rows are the latents, so that none may follow them."""
+        return x
 
 
 def stacked(layers: list[nn.Module], level: Level) -> nn.Module:

@@ -7,12 +7,12 @@ features: exp(w x - |x|^2 / 2) <= exp(|w|^2 / 2) fits a float as it is, and the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.function_context import FunctionContext
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import counting
 from attnprof.layers.scan import causal_sums, chunked, normalised, read, summed
 
@@ -116,6 +116,7 @@ class Core(nn.Module):
         top = nothing if peak is None else torch.cat([nothing, peak], 2).amax(2, keepdim=True)
         return summed(keys, values), plain, top
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: PerformerState) -> tuple[Tensor, PerformerState]:
         """One token more: the state takes it in and is read."""
         sums, plain, peak = self.prefill(q, k, v)
@@ -131,14 +132,14 @@ class RaisedExp(torch.autograd.Function):
     """exp(u) + eps in place, keeping for backward the result alone, which the product after it keeps anyway."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, u: Tensor) -> Tensor:
         ctx.mark_dirty(u)
         u.exp_().add_(EPSILON)
         ctx.save_for_backward(u)
         return u
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> Tensor:
         (raised,) = ctx.saved_tensors
         return (raised - EPSILON).mul_(grads[0])
 

@@ -6,23 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.layers.pooling import Convolved, SlotAttention, pooled
+from attnprof.layers.pooling import Convolved, SlotAttention, SlotDecoding, pooled
 
 
-class Core(nn.Module):
+class Core(SlotDecoding, nn.Module):
     """`q [b, h, n, d]`, `k, v [b, g, n, d]`, pooled inside."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        shape, self.factor, self.kind = spec.shape, spec.number("factor"), str(spec.params["pooling"])
+        self.shape = shape = spec.shape
+        self.factor, self.kind = spec.number("factor"), str(spec.params["pooling"])
         width = shape.groups * shape.d
         self.convolved = Convolved(width, self.factor) if self.kind == "conv" else None
         self.slots = SlotAttention(shape.n, self.factor, shape.causal, shape.groups, shape.d)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.slots(q, *self.made(k, v))
+
+    def made(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled keys and values, `[b, g, ceil(n / factor), d]`."""
         if self.convolved is not None:
-            return self.slots(q, *self.convolved(k, v))
-        return self.slots(q, pooled(k, self.factor, self.kind), pooled(v, self.factor, self.kind))
+            found: tuple[Tensor, Tensor] = self.convolved(k, v)
+            return found
+        return pooled(k, self.factor, self.kind), pooled(v, self.factor, self.kind)
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Slot by slot from the tokens in it."""

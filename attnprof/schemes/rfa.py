@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import counting
 from attnprof.layers.scan import causal_sums, chunked, read, summed
 
@@ -65,6 +66,7 @@ class Core(nn.Module):
         """The state after the tokens `k, v [b, g, n, d]`."""
         return summed(self.phi(k), v)
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token more: the state takes it in and is read."""
         state = state + summed(self.phi(k), v)

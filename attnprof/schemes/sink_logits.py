@@ -10,7 +10,7 @@ from attnprof.layers.band_decoding import BandDecoding, BandState
 from attnprof.layers.flex_kernel import FlexCore
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
-from attnprof.layers.kv_cache import KVCache, appended, mixed_row, pieces
+from attnprof.layers.kv_cache import KVCache, decode_step
 
 
 class Core(BandDecoding, nn.Module):
@@ -38,10 +38,9 @@ class Core(BandDecoding, nn.Module):
         return torch.stack(found, 1)
 
     def step(self, q: Tensor, k: Tensor, v: Tensor, state: BandState) -> tuple[Tensor, KVCache]:
-        """One token more over the keys of its window, and the sink of each head."""
+        """One token more, or several, over the keys of its window, and the sink of each head."""
         assert isinstance(state, KVCache)
-        state = appended(state, k, v)
-        return mixed_row(q, *pieces(state), self.sinks), state
+        return decode_step(q, k, v, state, sink=self.sinks)
 
 
 class FusedSinks(Core):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import dtype_of, random_streams, split_heads
-from attnprof.layers.kv_cache import KVCache, appended
+from attnprof.layers.kv_cache import KVCache, read_with
 
 VALUES_ONLY = 0  # the width of the keys that its cache does not need
 
@@ -16,7 +16,7 @@ VALUES_ONLY = 0  # the width of the keys that its cache does not need
 class Core(nn.Module):
     """`hidden [b, h, n, d]` of the dense variant, and `v [b, h, n, d]`; learned tables of n places.
 
-    Causal, the tables have a place more: for the token that decoding adds.
+    Causal, the tables have places more: for the tokens that decoding adds.
     """
 
     later: Tensor | None
@@ -24,7 +24,7 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, variant = spec.shape, str(spec.params["variant"])
-        self.shape, places, rank = shape, shape.n + shape.causal, spec.number("rank")
+        self.shape, places, rank = shape, shape.n + shape.causal * shape.drafts, spec.number("rank")
         widths = {"dense": [shape.d], "random": [places], "factorised": [rank, rank]}[variant]
         self.tables = nn.ParameterList(torch.randn(shape.heads, places, width) * width**-0.25 for width in widths)
         self.dense = variant == "dense"
@@ -72,17 +72,18 @@ class Core(nn.Module):
         return values_kept(streams[-1])
 
     def step(self, *given: Tensor | KVCache) -> tuple[Tensor, KVCache]:
-        """`hidden` of the dense variant, `v` and the state: row n of the scores over all the values."""
+        """`hidden` of the dense variant, `v` and the state: rows from n on of the scores over all the values."""
         first, v, state = given[0], given[-2], given[-1]
         assert isinstance(first, Tensor)
         assert isinstance(v, Tensor)
         assert isinstance(state, KVCache)
-        at = state.n
-        state = appended(state, v[..., :VALUES_ONLY], v)
-        assert state.tail_v is not None
-        weights = self.scores(first, slice(at, at + 1), state.n).softmax(-1)
-        whole, tail = weights.split([state.v.shape[2], state.n - state.v.shape[2]], -1)
-        return whole @ state.v + tail @ state.tail_v[:, :, : state.n - state.v.shape[2]], state
+        reads = read_with(state, v[..., :VALUES_ONLY], v)
+        scores = self.scores(first, slice(state.n, reads.cache.n), reads.cache.n)
+        if reads.hidden is not None:
+            scores = scores.masked_fill(reads.hidden, float("-inf"))
+        shares = scores.softmax(-1).split([held.shape[2] for held in reads.values], -1)
+        mixed = [share @ held for share, held in zip(shares, reads.values, strict=True)]
+        return torch.stack(mixed).sum(0), reads.cache
 
 
 class Projections(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import QKV
+from attnprof.layers.in_turn import in_turn
 from attnprof.layers.index_tables import table
 from attnprof.layers.relative import RelativeAttention, windows
 from attnprof.layers.scan import chunked
@@ -76,6 +77,7 @@ class Core(nn.Module):
         first = self._first(k.shape[2])
         return k[:, :, first:].clone(), v[:, :, first:].clone(), self.relative.positions(), k.shape[2]
 
+    @in_turn()
     def step(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, SegmentState]:
         """One token more over its segment so far and the memory before it."""
         old_k, old_v, positions, n = rest[-1]

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.function_context import FunctionContext
+
+
+class _Context(FunctionContext, Protocol):
+    bits: int
 
 
 class Collisions(torch.autograd.Function):
     """(1 - arccos(s) / pi)^bits of cosines `s`; its derivative is taken to be bits / 2 times itself, as published."""
 
     @staticmethod
-    def forward(ctx: Any, s: Tensor, bits: int) -> Tensor:
+    def forward(ctx: _Context, s: Tensor, bits: int) -> Tensor:
         ctx.bits = bits
         chance = s.clamp(-1, 1).acos_().mul_(-1 / math.pi).add_(1).pow_(bits)
         ctx.save_for_backward(chance)
         return chance
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor, None]:
         (chance,) = ctx.saved_tensors
         return grads[0] * chance * (ctx.bits / 2), None
 

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import IO, Any
+from typing import IO
 
 from attnprof.errors import AttnprofError
 
@@ -24,7 +24,7 @@ GRACE_S = 30.0  # for the page of a sweep that was interrupted
 FINE = (0, 3)  # 3: some points failed, and their records say why
 
 
-def text_of(thing: Any) -> str:
+def text_of(thing: object) -> str:
     """The text by which another process finds a thing. Raises `AttnprofError` for an object that none finds."""
     if isinstance(thing, str | Path):
         return str(thing)
@@ -38,7 +38,7 @@ def text_of(thing: Any) -> str:
     )
 
 
-def words_of(things: Any, lengths: int | str | Iterable[int], **options: Any) -> list[str]:
+def words_of(things: object, lengths: int | str | Iterable[int], **options: object) -> list[str]:
     """The words of `attnprof sweep` that ask for this; `things` is None for every scheme."""
     several = [] if things is None else list(things) if isinstance(things, list | tuple) else [things]
     if things is not None and not several:
@@ -78,7 +78,7 @@ def swept(words: Sequence[str]) -> Path:
         return Path(json.load(out)["run"])
 
 
-def _option(name: str, value: Any) -> list[str]:
+def _option(name: str, value: object) -> list[str]:
     if value is None:
         return []
     spelt = SPELT.get(name, name).replace("_", "-")

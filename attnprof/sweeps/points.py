@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -145,13 +146,13 @@ def plan(ask: SweepRequest, explicit: Sequence[str] = ()) -> tuple[TargetPoints,
 
 
 def _target(ask: SweepRequest, text: str, params: Mapping[str, Value], name: str) -> Target:
-    given = {"params": params, "usage": ask.usage, "name": name}
+    found = partial(door.find, text, params=params, usage=ask.usage, name=name)
     try:
-        return door.find(text, impl=ask.impl, **given)
+        return found(impl=ask.impl)
     except Unsupported:
         if len(ask.targets) == 1:
             raise
-        return door.find(text, **given)
+        return found()
 
 
 def _parameters(ask: SweepRequest, name: str) -> list[tuple[dict[str, Value], tuple[int, ...]]]:
@@ -186,13 +187,17 @@ def _job(
     target: Target,
     causal: tuple[bool, ...],
 ) -> TargetPoints:
+    code = sources.source_hash(target)
     planned = [_planned(ask, name, target, n, c, pass_) for n in lengths for c in causal for pass_ in ask.passes]
-    distinct = {point.key: point for point in planned}
+    distinct = {key: PlannedPoint(key, point, flags) for point, flags in planned for key in [key_of(point, code)]}
     points = tuple(distinct.values())
     return TargetPoints(name, params, target.impl, ask.usage, points, target.card)
 
 
-def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool, pass_: Pass) -> PlannedPoint:
+def _planned(
+    ask: SweepRequest, text: str, target: Target, n: int, causal: bool, pass_: Pass
+) -> tuple[Point, tuple[str, ...]]:
+    """A point, and the flags that are known beforehand."""
     batch = max(1, ask.tokens // n) if ask.tokens else ask.shape.batch
     shape = ask.shape.replace(n=n, causal=causal or pass_ == Pass.DECODE, batch=batch)
     params = target.resolve(n)
@@ -202,7 +207,7 @@ def _planned(ask: SweepRequest, text: str, target: Target, n: int, causal: bool,
     ]
     if ask.impl and target.impl and target.impl != ask.impl:
         flags.append(f"impl:{ask.impl} cannot compute it, {target.impl} does")
-    return PlannedPoint(key_of(target, point), point, tuple(flags))
+    return point, tuple(flags)
 
 
 def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: DeviceName) -> Point:
@@ -225,10 +230,10 @@ def point_of(text: str, target: Target, shape: Shape, pass_: Pass, device: Devic
     )
 
 
-def key_of(target: Target, point: Point) -> str:
-    """The content hash of a point, of the sources that the target is made of, of torch, and of what measures it."""
+def key_of(point: Point, code: str) -> str:
+    """The content hash of a point, of the `source_hash` of its target, of torch, and of what measures it."""
     measuring = "" if point.device is DeviceName.NONE else sources.measuring_hash()
-    return content_hash([point.to_json(), sources.source_hash(target), version("torch"), measuring])
+    return content_hash([point.to_json(), code, version("torch"), measuring])
 
 
 def label(target: str) -> str:

@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from attnprof.interval import FEWEST_SAMPLES, Interval
+from attnprof.modality import is_multimodal
 from attnprof.records import BASELINES, Measured
 from attnprof.stats import ROUNDS, over_rounds
 
 T = TypeVar("T")
 TIGHT = 0.03  # half the width of an interval, relative to its median, from which on no further round is needed
 FLOOR = 3
-COUNTED = ("few_rounds", "few_samples", "below_floor", "wide_interval")  # of all rounds together, not of the last
+# of all rounds together, not of the last
+COUNTED = ("few_rounds", "few_samples", "cut_short", "wide_interval", "multimodal")
 
 
 def merged(before: Measured | None, now: Measured) -> Measured:
@@ -50,8 +52,9 @@ def flags_of(measured: Measured | None, raised: Iterable[str]) -> tuple[str, ...
         holds = {
             "few_rounds": len(wall.rounds) < ROUNDS,
             "few_samples": count < FEWEST_SAMPLES,
-            "below_floor": count < FLOOR,
+            "cut_short": count < FLOOR,
             "wide_interval": wall.half_width > TIGHT,
+            "multimodal": is_multimodal(wall.rounds),
         }
         kept += [flag for flag, is_so in holds.items() if is_so]
     return tuple(dict.fromkeys(kept))

@@ -7,6 +7,7 @@ each a fresh child a target, targets and points in random order, the cheapest po
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -36,7 +37,8 @@ class Surroundings:
     """What a sweep is given of the world, so that a test may give it another.
 
     `yardstick` measures the device's peaks once more, `told` is told of anything to be said, `page` is called when
-    there is something new to show. `began`: when the time of the whole began. `graphs`: patterns are analysed too.
+    there is something new to show, `round_ended` when a further round is over (its number, the points that it visited,
+    those whose interval is wide still). `began`: when the time of the whole began. `graphs`: patterns are analysed too.
     """
 
     watch: Watch
@@ -47,6 +49,7 @@ class Surroundings:
     yardstick: Callable[[], Mapping[str, Any] | None] = lambda: None
     beside: Callable[[], bool] = lambda: False
     told: Callable[[str], None] = lambda text: None
+    round_ended: Callable[[int, int, int], None] = lambda number, visited, wide: None
     graphs: bool = False
 
 
@@ -211,7 +214,10 @@ class Course:
         self._make_room(lane)
 
     def _more_rounds(self) -> None:
-        while chosen := self._chosen():
+        for number in itertools.count(2):
+            chosen = self._chosen()
+            if not chosen:
+                return
             self._measure_peak()
             visited = 0
             for lane in shuffled(self.lanes, self.order):
@@ -223,6 +229,7 @@ class Course:
                 lane.worker.close()
             if not visited:
                 return
+            self.given.round_ended(number, visited, sum(1 for _ in self._wide()))
             self._show()
 
     def _chosen(self) -> set[int]:
@@ -232,10 +239,8 @@ class Course:
         """
         open_ = [
             (standing.rounds >= ROUNDS, lane.job.name not in BASELINES, standing.took_s, i, standing)
-            for lane in self.lanes
-            for i, standing in enumerate(lane.points)
-            if standing.rounds and not standing.lost and standing.rounds < self.budget.rounds
-            if not is_tight(standing.measured)
+            for i, (lane, standing) in enumerate(self._wide())
+            if not standing.lost and standing.rounds < self.budget.rounds
         ]
         lacking = max((ROUNDS - entry[-1].rounds for entry in open_), default=0)
         left, found = self.left_s() / max(1, lacking), set[int]()
@@ -244,6 +249,13 @@ class Course:
             if left > 0:
                 found.add(id(standing))
         return found
+
+    def _wide(self) -> Iterator[tuple[Lane, Underway]]:
+        """The points that were measured and whose interval is not tight."""
+        for lane in self.lanes:
+            for standing in lane.points:
+                if standing.rounds and not is_tight(standing.measured):
+                    yield lane, standing
 
     def _show(self) -> None:
         """What is known by now, for a reader; what showing it takes is kept back for the last time."""

@@ -108,35 +108,6 @@ def _rotation(kind: InputKind, sizes: Sequence[int], width: int) -> Tensor:
     return both.cos() if kind is InputKind.COSINES else both.sin()
 
 
-def followed(module: nn.Module, form: CallForm, inputs: Sequence[Tensor]) -> nn.Module:
-    """A hooked module as one that takes its streams alone and gives its output; the other inputs are held for it."""
-    from torch import nn
-
-    from attnprof.layers.outputs import first_output
-
-    class Followed(nn.Module):
-        """Inputs that are no streams are buffers, so that they are cast with the module."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-            for it, tensor in zip(form.inputs, inputs, strict=True):
-                if not it.stream:
-                    self.register_buffer(it.name, tensor)
-
-        def forward(self, *streams: Tensor) -> Tensor:
-            left = iter(streams)
-            given = [next(left) if it.stream else self._held(it, len(streams[0])) for it in form.inputs]
-            return first_output(self.module(*given))
-
-        def _held(self, it: CallInput, batch: int) -> Tensor:
-            """The same for each of as many entries as the streams have."""
-            held = self.get_buffer(it.name)
-            return held.expand(batch, *held.shape[1:]) if it.axes[0] == "b" else held
-
-    return Followed()
-
-
 def turned(value: Any, layout: Layout | None) -> Any:
     """A tensor in the module's order as one in ours, or the other way: the first of a tuple or list likewise."""
     from torch import Tensor

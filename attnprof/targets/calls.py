@@ -148,7 +148,7 @@ def _term(term: Term, sizes: Mapping[str, str]) -> str:
     return f"({', '.join(_term(each, sizes) for each in term)})" if isinstance(term, tuple) else repr(term)
 
 
-def _value(term: Term, given: Mapping[str, Any]) -> Any:
+def _value(term: Term, given: Mapping[str, object]) -> object:
     if isinstance(term, InputRef):
         return given[term.name]
     return tuple(_value(each, given) for each in term) if isinstance(term, tuple) else term

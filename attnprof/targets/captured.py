@@ -191,7 +191,7 @@ def _fields(held: Any, path: Path) -> dict[str, Any]:
     raise AttnprofError(f"{path} holds no BlockMask", hint="torch.save(mask.as_tuple(flatten=False)[:-1], path)")
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, int) for each in value)
 
 

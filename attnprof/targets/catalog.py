@@ -196,7 +196,7 @@ def guarded(path: Path, call: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(call)
     @on_real_numbers
-    def safe(*args: Any, **values: Any) -> Any:
+    def safe(*args: object, **values: object) -> object:
         try:
             return call(*args, **values)
         except AttnprofError:

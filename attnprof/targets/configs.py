@@ -37,7 +37,7 @@ class ConfigClass:
         except Exception:  # it has no defaults of its own
             return frozenset(named)
 
-    def made(self, source: str, given: Mapping[str, Any]) -> Any:
+    def made(self, source: str, given: Mapping[str, object]) -> object:
         """The config. Raises `AttnprofError` for keys that it does not know, and for whatever it says of them."""
         for key in given:
             if not {key, f"_{key}"} & self.fields and key not in OF_A_FILE:
@@ -75,7 +75,7 @@ def config_class(code: Callable[..., Any]) -> ConfigClass | None:
     return None
 
 
-def _annotated(code: Callable[..., Any], parameter: inspect.Parameter) -> type | None:
+def _annotated(code: Callable[..., object], parameter: inspect.Parameter) -> type | None:
     """The class that an annotation is or, as a text, names in the module of the code."""
     found = parameter.annotation
     if isinstance(found, str):
@@ -84,7 +84,7 @@ def _annotated(code: Callable[..., Any], parameter: inspect.Parameter) -> type |
     return found if isinstance(found, type) and found.__module__ not in ("builtins", "inspect") else None
 
 
-def _beside(code: Callable[..., Any]) -> type | None:
+def _beside(code: Callable[..., object]) -> type | None:
     """The config class of a class, or of those in its module the one with the longest part of its name."""
     own = vars(code).get("config_class")
     if isinstance(own, type):
@@ -96,7 +96,7 @@ def _beside(code: Callable[..., Any]) -> type | None:
     return max(fitting or found[:1], key=lambda it: len(it.__name__), default=None)
 
 
-def config_file(path: str) -> dict[str, Any]:
+def config_file(path: str) -> dict[str, object]:
     """The keys of a JSON file. Raises `AttnprofError` where it holds no object."""
     try:
         found = json.loads(Path(path).read_text())

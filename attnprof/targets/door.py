@@ -15,7 +15,7 @@ from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
 from attnprof.layered_target import LayeredTarget
 from attnprof.models.lookup import is_model
-from attnprof.naming import is_stack_text
+from attnprof.naming import is_stack_text, path_exists
 from attnprof.targets.catalog import CAPTURED, entry, load, names
 from attnprof.targets.usage import Usage
 from attnprof.units import Value
@@ -107,12 +107,21 @@ def is_code(text: str) -> bool:
     return bool(file and colon) and attribute.isidentifier()
 
 
+def refuse_unknown(text: str) -> None:
+    """Raise `AttnprofError` for a text that finds nothing, whatever a user's files hold: none of them is run."""
+    if text not in names() and not (is_stack(text) or is_model(text)):
+        _refuse_joined(text)
+        if not is_code(text) and not text.endswith((".py", *CAPTURED)):
+            raise _unknown(text)
+
+
 def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usage) -> Target:
     from attnprof.targets.as_it_looks import as_it_looks
     from attnprof.targets.scheme import CatalogTarget
 
     if text in names():
         return CatalogTarget.of(entry(text), params, impl)
+    refuse_unknown(text)
     if is_code(text):
         from attnprof.targets.objects import Provenance, attribute_of, source_of, wrapped
 
@@ -138,6 +147,14 @@ def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
     raise _unknown(text)
 
 
+def _refuse_joined(text: str) -> None:
+    """Raise `AttnprofError` for several targets in one word: lengths and passes are joined by commas, these are not."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if "," in text and parts and not any(map(path_exists, (text, text.rpartition(":")[0] or text))):
+        hint = f"targets are words of their own, without commas: {' '.join(parts)}"
+        raise AttnprofError(f"unknown scheme {text!r}", hint=hint)
+
+
 def _unknown(text: str) -> AttnprofError:
     """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
     file, colon, attribute = text.rpartition(":")
@@ -147,7 +164,7 @@ def _unknown(text: str) -> AttnprofError:
     package, dot, name = text.rpartition(".")
     if dot and name.isidentifier() and package.replace(".", "").isidentifier():
         return AttnprofError(f"unknown scheme {text!r}", hint=f"a class of a package has a colon: {package}:{name}")
-    if Path(text).exists():
+    if path_exists(text):
         return AttnprofError(
             f"{text} is no target",
             hint="a target is a scheme's name, a .py file, file.py:object, package.module:object, a .npz or a .pt",

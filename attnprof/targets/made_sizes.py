@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.targets.configs import PARAMETERS
 from attnprof.targets.signatures import size_named
@@ -23,7 +23,7 @@ def sizes_of_module(module: nn.Module) -> dict[str, int]:
     return found
 
 
-def sizes_in(named: Mapping[str, Any]) -> dict[str, int]:
+def sizes_in(named: Mapping[str, object]) -> dict[str, int]:
     """The sizes among values by their names, those of a config among them; a value's own name counts for more."""
     configs = (value for name, value in named.items() if name in PARAMETERS and hasattr(value, "__dict__"))
     found = {name: size for config in configs for name, size in sizes_in(vars(config)).items()}

@@ -67,13 +67,13 @@ def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Modu
     class Function(nn.Module):
         """It has no parameters, and calls the function."""
 
-        def forward(self, *streams: Tensor, **named: Any) -> Any:
+        def forward(self, *streams: Tensor, **named: object) -> object:
             return function(*streams, **{**extra, **named})
 
     return Function()
 
 
-def plainly(value: Any) -> Value:
+def plainly(value: object) -> Value:
     """An argument as a record holds it: what is no plain value by its type's name."""
     return value if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__
 

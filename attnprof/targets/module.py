@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,8 +13,8 @@ from attnprof.shapes import Shape
 from attnprof.targets.accepted import length_near
 from attnprof.targets.call_names import by_name
 from attnprof.targets.call_text import call_of, input_of
-from attnprof.targets.calling import Calling, ModuleFacts, followed
-from attnprof.targets.calls import CallForm, InputKind
+from attnprof.targets.calling import Calling, ModuleFacts
+from attnprof.targets.calls import CallForm
 from attnprof.targets.catalog import OWN_CARD
 from attnprof.targets.configs import ConfigClass, config_class, config_file
 from attnprof.targets.made_sizes import first_width, own_width, sizes_in, sizes_of_module
@@ -219,7 +218,11 @@ class ModuleTarget:
 
     def build(self, shape: Shape) -> nn.Module:
         """The module: `dim`, `heads`, `kv_heads` and `causal` of its constructor take the sizes of the shape."""
-        return self.calling(shape).hooked(self._made(shape), self.mixing(shape).layout)
+        from attnprof.layers.cached_steps import decoding
+
+        calling, layout = self.calling(shape), self.mixing(shape).layout
+        module = calling.hooked(self._made(shape), layout)
+        return decoding(module, lambda n: calling.inputs(shape.replace(n=n), layout))
 
     def _made(self, shape: Shape) -> nn.Module:
         """The module as it is, its axes in its own order."""
@@ -317,17 +320,10 @@ class ModuleTarget:
         return tuple(it.stream for it in self.form(shape).inputs)
 
     def followed(self, shape: Shape) -> tuple[nn.Module, Callable[[], tuple[Tensor, ...]]]:
-        """The module as one that takes its streams alone, and what draws them. Raises `AttnprofError` for ids."""
-        form = self.form(shape)
-        ids = [it.name for it in form.inputs if it.stream and it.kind is InputKind.IDS]
-        if ids:
-            raise AttnprofError(
-                f"{self.source} is given {ids[0]}, whole numbers that no gradient reaches",
-                hint="give it rows where it takes them: --input inputs_embeds=b,n,D",
-            )
-        streams = [it.stream for it in form.inputs]
-        module = followed(self.build(shape), form, self.inputs(shape))
-        return module, lambda: tuple(itertools.compress(self.inputs(shape), streams))
+        """The module as one that takes its streams alone, rows in place of ids, and what draws them."""
+        from attnprof.targets.followed import followed
+
+        return followed(self.build(shape), self.form(shape), lambda: self.inputs(shape))
 
     def reference(self, shape: Shape) -> nn.Module:
         """There is none for a user's module; raises `Unsupported`."""

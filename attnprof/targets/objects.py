@@ -40,7 +40,7 @@ class Provenance:
     files: tuple[str, ...] = ()
 
     @classmethod
-    def of_object(cls, thing: Any) -> Self:
+    def of_object(cls, thing: object) -> Self:
         """That of an object which was handed over: its class or function, and the file that defines that."""
         code = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
         name, file = code.__name__.strip("<>"), source_of(code)
@@ -60,7 +60,7 @@ def source_of(thing: Any) -> str | None:
         return None
 
 
-def attribute_of(module: ModuleType, attribute: str, text: str) -> Any:
+def attribute_of(module: ModuleType, attribute: str, text: str) -> object:
     """What a name of a user's module stands for; a package may make it when it is asked for."""
     try:
         return getattr(module, attribute)
@@ -72,7 +72,7 @@ def attribute_of(module: ModuleType, attribute: str, text: str) -> Any:
 
 
 def wrapped(
-    thing: Any,
+    thing: object,
     origin: Provenance,
     *,
     impl: str | None = None,
@@ -106,7 +106,7 @@ def wrapped(
     return ModuleTarget(origin.text, origin.name, thing, usage, files, function=function, built=built)
 
 
-def _makes_module(thing: Callable[..., Any], usage: Usage) -> bool:
+def _makes_module(thing: Callable[..., object], usage: Usage) -> bool:
     """Whether a function can be called with sizes, arguments and a config alone."""
     config = config_class(thing)
     return is_factory(thing, (*sizes_taken(thing), *usage.arguments, *((config.parameter,) if config else ())))
@@ -146,7 +146,7 @@ def _is_module_class(kind: type) -> bool:
     return home is not None and issubclass(kind, vars(home)["Module"])
 
 
-def _is_torch(thing: Any, module: str, name: str) -> bool:
+def _is_torch(thing: object, module: str, name: str) -> bool:
     """Whether it is an instance of a class of torch: nothing is one before torch is loaded."""
     home = sys.modules.get(f"torch.{module}")
     return home is not None and isinstance(thing, vars(home)[name])

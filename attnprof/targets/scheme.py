@@ -166,7 +166,9 @@ class CatalogTarget(Stated):
             return draw(n, **accepted(draw, **context_of(shape, layer, head), **params))
 
         heads = shape.heads if "head" in accepted(draw, head=0) else 1
-        return Pattern(self.name, n, shape.causal, bound, self.layers, heads)
+        return Pattern(
+            self.name, n, shape.causal, bound, self.layers, heads, longer=lambda more: self.graph(shape, later + more)
+        )
 
     def flops_core(self, shape: Shape) -> int | None:
         """The closed form that the code states for what its core executes, forward, all layers; None without."""

@@ -20,7 +20,7 @@ def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def taken(code: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+def taken(code: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
     """Of the keywords offered, those that the code takes by name."""
     signature = signature_of(code)
     known: Mapping[str, Any] = signature.parameters if signature else {}
@@ -67,7 +67,7 @@ def required(code: Callable[..., Any]) -> tuple[str, ...] | None:
     return tuple(name for name in found if name != "self")
 
 
-def is_mask_mod(function: Callable[..., Any]) -> bool:
+def is_mask_mod(function: Callable[..., object]) -> bool:
     """Whether a function is a `mask_mod(b, h, q_idx, kv_idx)`: of four parameters, which are not q, k and v."""
     signature = signature_of(function)
     names = list(signature.parameters) if signature else []
@@ -75,13 +75,13 @@ def is_mask_mod(function: Callable[..., Any]) -> bool:
     return len(names) == MASK_PARAMETERS and not streams
 
 
-def is_factory(function: Callable[..., Any], given: Collection[str]) -> bool:
+def is_factory(function: Callable[..., object], given: Collection[str]) -> bool:
     """Whether a function can be called with sizes and arguments alone, as what makes a module is: not with tensors."""
     needed = required(function)
     return needed is not None and set(needed) <= set(given)
 
 
-def said(code: Callable[..., Any]) -> str:
+def said(code: Callable[..., object]) -> str:
     """The parameters as a reader would look for them."""
     signature = signature_of(code)
     return ", ".join(signature.parameters) if signature else "what its documentation says"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,22 +11,42 @@ from attnprof.contracts import SchemeTarget, Target
 from attnprof.locate import PACKAGE, shipped
 from attnprof.targets.catalog import maths_file
 from attnprof.usercode import UserCode
-from attnprof.userfiles import sources_of
+from attnprof.userfiles import Imported, imported_by, version_of
 
 
 def source_hash(target: Target) -> str:
-    """A hash of all the code that decides what a target costs: its own files and the rooms that it rests on."""
-    own = [Path(file) for file in target.files] if isinstance(target, (UserCode, SchemeTarget)) else []
-    if target.impl and target.impl.endswith(".py"):
-        own.append(Path(target.impl))
-    own = [source for file in own for source in (sources_of(file) if file.suffix == ".py" else (file,))]
-    if target.card.pattern_of:
-        own.append(shipped("patterns") / f"{target.card.pattern_of}.py")
-    own += [maths_file(file.stem, target.card) for file in own[:1]]
+    """A hash of all that decides what a target costs: its files, the rooms that it rests on, the packages it imports.
+
+    Of packages the versions; torch stands in every key by itself.
+    """
     digest = hashlib.sha256(_shared_sources())
-    for file in own:
-        digest.update(file.read_bytes() if file.is_file() else b"")
+    packages: set[str] = set()
+    for file in _files(target):
+        found = imported_by(file) if file.suffix == ".py" else Imported((file,), ())
+        packages |= {*found.packages}
+        for each in found.files:
+            digest.update(each.read_bytes() if each.is_file() else b"")
+    digest.update("".join(f"{name} {_version(name)};" for name in sorted(packages)).encode())
     return digest.hexdigest()[:16]
+
+
+def _files(target: Target) -> list[Path]:
+    own = target.files if isinstance(target, (UserCode, SchemeTarget)) else ()
+    return files_behind(own, target)
+
+
+def files_behind(own: Sequence[str], target: Target) -> list[Path]:
+    """The files that a target comes from, with those of its maths, its pattern and what computes it."""
+    found = [Path(file) for file in own]
+    found += [maths_file(file.stem, target.card) for file in found[:1]]
+    if target.card.pattern_of:
+        found.append(shipped("patterns") / f"{target.card.pattern_of}.py")
+    if target.impl:
+        found.append(Path(target.impl) if target.impl.endswith(".py") else PACKAGE / "impl" / f"{target.impl}.py")
+    return found
+
+
+_version = cache(version_of)  # it does not change while a process runs
 
 
 @cache

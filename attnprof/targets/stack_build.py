@@ -10,7 +10,7 @@ from attnprof.errors import Unsupported
 from attnprof.shapes import Shape
 from attnprof.targets.module import ModuleTarget
 from attnprof.targets.scheme import CatalogTarget
-from attnprof.targets.stack_layers import StackLayer
+from attnprof.targets.stack_layers import StackLayer, lender_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,14 +23,18 @@ def built_mixers(
 
     A scheme that is several layers by itself gives as many; a layer without a mixer none.
     """
-    from attnprof.layers.stack_modules import OwningAttention, ReadingAttention, owning
+    from attnprof.layers.shared_kv import OwningAttention, ReadingAttention, owning
 
     kept: dict[int, OwningAttention] = {}
+    last = {owner: reader for reader, owner in sorted(owners.items())}
     found: list[list[nn.Module]] = []
     first = 0
     for at, layer in enumerate(layers, start=1):
         made: list[nn.Module] = []
-        if layer.mixer is not None:
+        if layer.shares_weights:
+            made = found[lender_of(tuple(layers), at - 1)]
+            first += 0 if layer.mixer is None else layer.mixer.layers
+        elif layer.mixer is not None:
             own = shapes[layer]
             made = _built(layer, layer.mixer, own, first)
             first += layer.mixer.layers
@@ -38,7 +42,8 @@ def built_mixers(
                 kept[at] = owning(own, made[0])
                 made = [kept[at]]
             elif at in owners:
-                made = [ReadingAttention(own, owning(own, made[0]).core, kept[owners[at]])]
+                lent = kept[owners[at]]
+                made = [ReadingAttention(own, owning(own, made[0]).core, lent, last=last[owners[at]] == at)]
         found.append(made)
     return found
 

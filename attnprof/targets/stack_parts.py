@@ -114,7 +114,7 @@ def borrowing(layer: StackLayer) -> Target:
     """The mixer of a layer that reads another's keys and values, which are held for it as if they lived before."""
 
     def make(shape: Shape) -> nn.Module:
-        from attnprof.layers.stack_modules import BorrowedAttention
+        from attnprof.layers.shared_kv import BorrowedAttention
 
         assert isinstance(layer.mixer, CatalogTarget)
         (made,) = layer.mixer.attention_layers(shape)

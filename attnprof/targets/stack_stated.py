@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnprof.contracts import SchemeTarget, Target
@@ -15,7 +14,7 @@ from attnprof.layered_target import StackGroup
 from attnprof.pattern import Pattern
 from attnprof.shapes import Shape
 from attnprof.targets import stack_parts
-from attnprof.targets.catalog import maths_file
+from attnprof.targets.sources import files_behind
 from attnprof.targets.stack_layers import StackLayer
 from attnprof.targets.stack_pattern import stack_pattern
 from attnprof.usercode import UserCode
@@ -54,6 +53,7 @@ class StackStated:
                 self.shape_of(layer, shape),
                 stack_parts.facts_of_ffn(layer, shape),
                 layer.shares_kv,
+                layer.shares_weights,
             )
             for layer in dict.fromkeys(self.stack_layers)
         )
@@ -149,11 +149,11 @@ class StackStated:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All that it is made of: its own file, and those of its layers and their maths."""
+        """All that it is made of: its own file, and those of its layers, their maths and what computes them."""
         found: list[str] = [self.file] if self.file else []
         for mixer in self.mixers:
             own = mixer.files if isinstance(mixer, (SchemeTarget, UserCode)) else ()
-            found += [*own, *(str(maths_file(Path(file).stem, mixer.card)) for file in own[:1])]
+            found += map(str, files_behind(own, mixer))
         return tuple(dict.fromkeys(found))
 
     @property

@@ -18,7 +18,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.targets.stack_text import LayerText, StackText
@@ -38,7 +37,7 @@ def read_stack(path: Path) -> StackText:
     return _stack(data, path, str(path)).canonical()
 
 
-def _stack(data: Mapping[str, Any], path: Path, where: str) -> StackText:
+def _stack(data: Mapping[str, object], path: Path, where: str) -> StackText:
     tables = data.get(LAYER)
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise AttnprofError(f"{where} has no [[{LAYER}]] table", hint=EXAMPLE)
@@ -46,7 +45,7 @@ def _stack(data: Mapping[str, Any], path: Path, where: str) -> StackText:
     return StackText(groups, _settings(data, (LAYER,), where))
 
 
-def _group(table: Mapping[str, Any], path: Path, where: str) -> tuple[int, LayerText | StackText]:
+def _group(table: Mapping[str, object], path: Path, where: str) -> tuple[int, LayerText | StackText]:
     count = table.get(REPEAT, 1)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise AttnprofError(f"{where}: repeat is {count!r}, but it is a whole number, at least 1", hint="repeat = 5")
@@ -68,7 +67,7 @@ def _beside(mixer: str, path: Path) -> str:
     return (f"{found}:{attribute}" if colon else str(found)) if found.suffix == ".py" and found.is_file() else mixer
 
 
-def _settings(table: Mapping[str, Any], besides: tuple[str, ...], where: str) -> dict[str, Value]:
+def _settings(table: Mapping[str, object], besides: tuple[str, ...], where: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for key, value in table.items():
         if key in besides:

@@ -89,7 +89,7 @@ class Stated:
     def _stated(self, formula: Callable[..., int] | None, shape: Shape, keys: int) -> int | None:
         if formula is None or shape.d_v != shape.d:  # the papers' D is h d, of keys and values alike
             return None
-        sizes: dict[str, Any] = {
+        sizes: dict[str, object] = {
             "dim": shape.heads * shape.d,
             "heads": shape.heads,
             "causal": shape.causal,

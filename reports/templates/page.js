@@ -18,6 +18,9 @@ const V = D.vocabulary, esc = s => String(s).replace(/[&<>"']/g, c => `&#${c.cha
 const name = s => D.series[s][0], num = v => String(Math.round(v * 10) / 10);
 document.documentElement.classList.add("js");
 
+// Dots are packed by column.
+const whole = d => d.whole = d.whole || [...d.slice(0, 6), d[6].length ? d[6][0].map((_, k) => d[6].map(c => c[k])) : [], d[7]];
+
 // Drawing: the markup that attnprof.render.backends.svg makes of the same list.
 const shapes = {
   circle: (x, y, r) => `M${num(x - r)} ${num(y)}a${num(r)} ${num(r)} 0 1 0 ${num(2 * r)} 0a${num(r)} ${num(r)} 0 1 0 -${num(2 * r)} 0Z`,
@@ -73,6 +76,7 @@ function read() {
     reach: ["1", "2", "4", "16", "ever"].includes(h.get("reach")) ? h.get("reach") : String(opening.reach),
     curve: Object.hasOwn(view.curves, h.get("curve") || "") ? h.get("curve") : Object.keys(view.curves)[0],
     pins: h.get("s") ? h.get("s").split(",").map(l => D.series.findIndex(s => s[0] === l)).filter(s => s >= 0) : null,
+    least: D.least.includes(+h.get("least") / 100) ? +h.get("least") / 100 : 0,
     card: h.get("card"), fig: h.get("fig"),
   };
   if (h.get("sort")) sorted = { k: h.get("sort"), down: h.get("desc") === "1" };
@@ -81,7 +85,7 @@ function write(push = true) {
   const h = new URLSearchParams();
   h.set("n", D.names[S.n]); h.set("pass", view.pass); h.set("causal", view.causal);
   if (D.bases.length > 1) h.set("base", view.base);
-  h.set("metric", S.metric); h.set("y", S.y); h.set("reach", S.reach); h.set("curve", S.curve);
+  h.set("metric", S.metric); h.set("y", S.y); h.set("reach", S.reach); h.set("least", 100 * S.least); h.set("curve", S.curve);
   if (S.pins) h.set("s", S.pins.map(name).join(","));
   if (sorted.k !== "bar" || sorted.down) { h.set("sort", sorted.k); h.set("desc", +sorted.down); }
   if (S.card) h.set("card", S.card);
@@ -89,7 +93,8 @@ function write(push = true) {
   if (text !== location.hash) history[push ? "pushState" : "replaceState"](null, "", text);
   return text;
 }
-const chosen = () => ((view.choice[S.n] || {})[S.metric] || {})[S.reach] || ["", "", []];
+const chosen = () => D.said[(((view.choice[S.n] || {})[S.metric] || {})[S.reach] || [])[D.least.indexOf(S.least)]] || ["", "", []];
+const unseen = () => S.least ? (view.rows[S.n] || []).filter(r => r[7] === null || r[7] < Math.min(S.least, .99)).map(r => r[0]) : [];
 const pins = () => S.pins || chosen()[2];
 const rows = () => (view.cost[S.metric] || { at: {} }).at[S.n] || [];
 const allTips = () => { const rest = Object.fromEntries((view.rows[S.n] || []).map(r => [r[0], r[6]])); return Object.fromEntries(rows().map(r => [r[0], [r[3], rest[r[0]]].filter(Boolean).join("\n")])); };
@@ -107,6 +112,7 @@ function controls() {
     seg("causal", "Mask", masks.map(c => [c, causality({ causal: c }), c === view.causal])) +
     seg("metric", "Cost", view.metrics.map(m => [m[0], m[1], m[0] === S.metric])) +
     seg("reach", "Must reach all", [["1", "in 1 layer"], ["2", "2"], ["4", "4"], ["16", "16"], ["ever", "ever"]].map(([k, t]) => [k, t, k === S.reach])) +
+    seg("least", "Must read", D.least.map(k => [k, k ? k < 1 ? `${100 * k}% of keys` : "all" : "any", k === S.least])) +
     seg("y", "Sight", ["keys", "layers"].map(k => [k, words[k], k === S.y]));
   const again = held && $$("[data-set]", box).find(b => b.dataset.set + "/" + b.dataset.to === held);
   if (again) again.focus();
@@ -118,12 +124,15 @@ function answer() {
 }
 function scatter() {
   const d = ((view.scatter[S.metric] || {})[S.n] || {})[S.y], tips = allTips();
-  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(d[+box.dataset.at], "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
+  $$("#choice [data-at]").forEach(box => box.innerHTML = d ? draw(whole(d[+box.dataset.at]), "scatter", tips, true) : "<p class=cap>Nothing has a value here.</p>");
 }
 function restyle() {
   const p = pins();
   $("#pins").textContent = p.map(s => `.fig .s${s}.label{font-weight:700}.fig .s${s}.line{stroke-width:2.6}.board .s${s}{background:var(--accs);box-shadow:inset 3px 0 var(--acc)}.scatter .dot.s${s}{stroke:var(--acc);stroke-width:2}`).join("") +
     p.slice(-2).map(s => `.pair .fig .s${s}{display:inline}`).join("");
+  const less = unseen(), said = $("#least-said");
+  $("#least").textContent = less.map(s => `.scatter .s${s}{opacity:.12}.scatter .label.s${s},.scatter .leader.s${s},.board .s${s}{display:none}`).join("") + (less.length && S.y === "layers" ? ".scatter .front{display:none}" : "");
+  said.textContent = less.length ? `${less.length} of ${rows().length} are left out: a query of theirs reads less than ${S.least < 1 ? 100 * S.least + "% of" : "all"} the keys that it may, or how many is not known.` : "";
 }
 let template;
 function board() {
@@ -168,13 +177,17 @@ function fresh(row, s) {
   row.children[1].innerHTML = maskOf(target);
   $("input", row).setAttribute("aria-label", "Pin " + label);
 }
-function curves() {
-  const found = view.curves[S.curve], select = $("#curve");
+function kinds() {
+  const select = $("#curve");
   const options = Object.entries(view.curves).map(([k, c]) => `<option value="${k}">${esc(c[0])}</option>`).join("");
   if (select.innerHTML !== options) select.innerHTML = options;
   select.value = S.curve;
+}
+function curves() {
+  const found = view.curves[S.curve];
+  kinds();
   $("#curve-title").textContent = found ? found[0] : "";
-  $("#panels").innerHTML = found ? found[1].map(d => draw(d)).join("") : "";
+  $("#panels").innerHTML = found ? found[1].map(d => draw(whole(d))).join("") : "";
   rule();
 }
 function rule() {
@@ -187,8 +200,9 @@ const back = ([start, end, low, high, log], at) => { const f = (at - start) / (e
 // The ratio of the two pinned: [a.low / b.high, a.high / b.low], as attnprof.render.claims.versus has it.
 function versus(a, b) {
   if (!a || !b || !a[1] || !b[1]) return null;
-  const state = Math.max(a[4], b[4]), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
-  if (guessed) return { r, state, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
+  const state = Math.max(a[4], b[4]), loose = ["wall_s", "energy_j"].includes(S.metric) && ["measured", "flagged"].includes(V.states[state]) && (a[2] == null || b[2] == null), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
+  if (loose) return { r, state, loose, side: "even" };
+  if (guessed) return { r, state, guessed, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
   const low = (b[2] ?? b[1]) / (a[3] ?? a[1]), high = (b[3] ?? b[1]) / (a[2] ?? a[1]), edge = counted ? 1.01 : 1;
   return { r, state, low: counted ? null : low, high: counted ? null : high, side: low > edge ? "less" : high < 1 / edge ? "more" : "even" };
 }
@@ -202,11 +216,11 @@ function pair() {
   let said = two.map(coloured).join(" and ");
   if (v) {
     const less = v.side !== "more", band = v.low == null ? "" : ` [${bound(less ? v.low : 1 / v.high)}, ${bound(less ? v.high : 1 / v.low)}]`;
-    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${V.states[v.state] === "predicted" ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
-    said += ` (${esc(D.doubts[v.state])}).`;
+    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${v.guessed ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
+    said += ` (${esc(D.doubts[v.state])}${v.loose ? ", too few processes for an interval" : ""}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
-  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(d); } });
+  $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });
   $("#pair-two").innerHTML = two.map(s => {
     const target = D.series[s][4], ops = (view.ops[S.n] || {})[s] || [];
     return `<div class="s${s}"><h3><a class="s" data-l="${esc(name(s))}" href="#scheme-${esc(target)}">${esc(name(s))}</a></h3>${maskOf(target)}<p class="cap">${(tips[s] || "no point here").split("\n").slice(1).map(esc).join("<br>")}</p>` +
@@ -216,6 +230,10 @@ function pair() {
 function heads() {
   $$(".setting").forEach(e => e.textContent = `n = ${D.names[S.n]}, ${view.pass}, ${causality(view)}`);
   $$(".setting-only").forEach(e => e.textContent = `${view.pass}, ${causality(view)}`);
+  $("#peak").textContent = view.peak;
+  const decode = view.pass === "decode";
+  $("#board").classList.toggle("decode", decode);
+  $("#area").textContent = decode ? "state" : "peak memory";
   const base = $("#base"); if (base) base.textContent = D.bases[view.base];
 }
 function card(focus) {
@@ -224,11 +242,13 @@ function card(focus) {
   if (found) { found.classList.add("open"); if (focus) found.focus(); }
 }
 function all() { controls(); answer(); scatter(); restyle(); board(); curves(); pair(); heads(); card(); }
+// The first paint holds all of the state that a page opens with, but what only a script can say.
+const opened = () => view === D.views[opening.view] && S.n === opening.n && S.metric === opening.metric && S.reach === String(opening.reach) && !S.pins && !S.least && S.y === "keys" && S.curve === Object.keys(view.curves)[0] && sorted.k === "bar" && !sorted.down && getComputedStyle($("#choice .phone")).display === "none";
 
 // Downloads.
 const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
 const file = fig => `${fig}-${view.pass}-${causality(view)}-${D.names[S.n]}`;
-const lists = fig => fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair;
+const lists = fig => (fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair).map(whole);
 const colour = s => getComputedStyle($(`.s${s}`) || document.body).getPropertyValue("--c").trim() || "#555";
 function svgText(fig) {
   const found = lists(fig), across = fig === "choice" ? 1 : Math.min(found.length, 3), w = found[0][0] + 24, h = Math.max(...found.map(d => d[1])) + 24;
@@ -243,7 +263,7 @@ function svgText(fig) {
 const line = cells => cells.map(c => /[",\n]/.test(c = c == null ? "" : String(c)) ? `"${c.replace(/"/g, '""')}"` : /^[=+@\t\r-]/.test(c) && isNaN(c) ? "'" + c : c).join(",");
 function csv(fig) {
   const head = ["series", "impl", "pass", "mask", "n", "quantity", "value", "low", "high", "state"], out = [line(head)];
-  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve] ? [S.curve] : ["t", "f"]; // a derived curve: what it is made of
+  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve.replace("-linear", "")] ? [S.curve.replace("-linear", "")] : ["t", "f"]; // a derived curve: what it is made of
   for (const v of fig === "points" ? D.views : [view]) for (const key of fig === "points" ? Object.keys(v.values) : keys) for (const [s, found] of Object.entries(v.values[key] || {})) for (const p of found)
     if (fig !== "choice" && fig !== "board" || p[0] === S.n) out.push(line([name(s), D.series[s][3], v.pass, causality(v), p[0], v.curves[key] ? v.curves[key][0] : key, p[1], p[2], p[3], V.states[p[4]]]));
   return out.join("\n") + "\n";
@@ -309,6 +329,7 @@ document.addEventListener("click", async event => {
     if (what === "svg") save(file(fig) + ".svg", "image/svg+xml", svgText(fig)[0]);
     else if (what === "png") png(fig);
     else if (what === "csv") save(file(fig) + ".csv", "text/csv", csv(fig));
+    else if (what === "records") save("records.jsonl", "application/x-ndjson", await inflate($("#records")));
     else if (what === "tex") save(file(fig) + ".tex", "text/x-tex", tikz(fig));
     else if (what === "explore") explore(fig);
     else if (what === "link") { const address = location.href.split("#")[0] + write(false) + "&fig=" + fig; try { await navigator.clipboard.writeText(address); act.textContent = "copied"; } catch { act.textContent = "in the address bar"; history.replaceState(null, "", "#" + address.split("#")[1]); } setTimeout(() => act.textContent = "copy link", 1500); }
@@ -319,7 +340,7 @@ document.addEventListener("click", async event => {
 let opener;
 function shut() { S.card = null; card(); write(); if (opener && opener.isConnected) opener.focus(); }
 function choose(key, to) {
-  if (key === "n") S.n = +to;
+  if (key === "n" || key === "least") S[key] = +to;
   else if (key === "pass" || key === "causal" || key === "base") {
     const want = { pass: view.pass, causal: view.causal, base: view.base, [key]: key === "pass" ? to : +to };
     view = D.views.find(v => same(v, want.pass, want.causal, want.base)) || D.views.find(v => v.base === want.base && v[key] === want[key]) || view;
@@ -350,7 +371,9 @@ const hover = event => {
 };
 document.addEventListener("pointerover", hover); document.addEventListener("focusin", hover);
 addEventListener("popstate", () => { read(); all(); });
-read(); all();
+read();
+if (opened()) { controls(); restyle(); kinds(); pair(); card(); } else all();
 if (S.fig) { const at = document.getElementById(S.fig === "curves" ? "curves" : S.fig); if (at) at.scrollIntoView(); }
 document.documentElement.classList.add("ready");
+(window.requestIdleCallback || setTimeout)(() => document.documentElement.classList.add("settled"));
 })();

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnprof.models.framework_audit import FrameworkRow, exact_figures, framework_rows
 from attnprof.models.lookup import model_named, public_models
+from attnprof.plan.framework_audit import FrameworkRow, exact_figures, framework_rows
 from attnprof.units import format_count, format_length
 
 MODELS = (
@@ -35,7 +35,7 @@ HEAD = """# What frameworks' formulas say
 FLOPs of a training step a token, by the formula of each framework, over the exact figure (`attnprof audit hf:MODEL
 --frameworks`). The core is attention alone, the model everything. 1.00 is right. `-`: the formula has no answer for the
 model. vLLM's metrics are of a prefill in one chunk, against the exact forward. Sources: the docstring of each file in
-`attnprof/models/frameworks/`. Written by `tests/bench/framework_table.py`."""
+`attnprof/plan/frameworks/`. Written by `tests/bench/framework_table.py`."""
 
 
 def page() -> str:

@@ -15,6 +15,7 @@ from attnprof.targets import door
 from tests.bench.ratios import benchmarked, passes
 
 pytestmark = pytest.mark.slow
+NOISE = 0.9
 Call = Callable[..., Tensor]
 
 
@@ -47,10 +48,12 @@ def compressed() -> Call:
     return package.MemoryCompressedAttention(512, heads=8, causal=True, compression_factor=3)
 
 
-def against(benchmark: Any, theirs: Call, ours: nn.Module, inputs: tuple[Tensor, ...], pass_: str, scheme: str) -> None:
-    """Assert that ours takes no longer on the same inputs, a tenth of noise allowed."""
+def against(
+    benchmark: Any, theirs: Call, ours: nn.Module, inputs: tuple[Tensor, ...], pass_: str, scheme: str
+) -> float:
+    """How many times as long theirs takes on the same inputs."""
     turns = passes(theirs, inputs, pass_), passes(ours, inputs, pass_)
-    assert benchmarked(benchmark, *turns, scheme=scheme, n=inputs[0].shape[-2], pass_=pass_) >= 0.9
+    return benchmarked(benchmark, *turns, scheme=scheme, n=inputs[0].shape[-2], pass_=pass_)
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
@@ -58,7 +61,7 @@ def against(benchmark: Any, theirs: Call, ours: nn.Module, inputs: tuple[Tensor,
 def test_linformer_is_as_fast_as_its_package(benchmark: Any, n: int, pass_: str) -> None:
     target, shape = door.find("linformer"), Shape(n=n)
     torch.manual_seed(0)
-    against(benchmark, linformer(n), target.build(shape), target.inputs(shape), pass_, "linformer")
+    assert against(benchmark, linformer(n), target.build(shape), target.inputs(shape), pass_, "linformer") >= NOISE
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
@@ -67,7 +70,7 @@ def test_performer_is_as_fast_as_its_package(benchmark: Any, n: int, causal: boo
     """Their causal form keeps n m d numbers: 17 GB at 16k in training, so it is asked for 1024."""
     target, shape = door.find("performer"), Shape(n=n, causal=causal, level="core")
     torch.manual_seed(0)
-    against(benchmark, performer(causal), target.build(shape), target.inputs(shape), pass_, "performer")
+    assert against(benchmark, performer(causal), target.build(shape), target.inputs(shape), pass_, "performer") >= NOISE
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
@@ -75,7 +78,7 @@ def test_performer_is_as_fast_as_its_package(benchmark: Any, n: int, causal: boo
 def test_linear_attention_is_as_fast_as_naive_chunks(benchmark: Any, n: int, pass_: str) -> None:
     target, shape = door.find("linear"), Shape(n=n, causal=True, level="core")
     torch.manual_seed(0)
-    against(benchmark, linear(), target.build(shape), target.inputs(shape), pass_, "linear")
+    assert against(benchmark, linear(), target.build(shape), target.inputs(shape), pass_, "linear") >= NOISE
 
 
 @pytest.mark.parametrize("pass_", ["forward", "train"])
@@ -84,4 +87,4 @@ def test_compressed_attention_is_as_fast_as_its_package(benchmark: Any, n: int, 
     """The compressed layer alone, without the local one before it, pooled by a learned convolution."""
     target, shape = door.find("pooled", params={"pooling": "conv"}), Shape(n=n, causal=True)
     torch.manual_seed(0)
-    against(benchmark, compressed(), target.build(shape), target.inputs(shape), pass_, "pooled")
+    assert against(benchmark, compressed(), target.build(shape), target.inputs(shape), pass_, "pooled") >= NOISE

@@ -10,8 +10,8 @@ import pytest
 
 from attnprof.render.claims.evidence import evidence
 from attnprof.render.claims.versus import versus
-from attnprof.render.plotly_js import unpacked_text
 from attnprof.render.series import groups
+from tests.fakes.packed import unpacked_text
 from tests.fakes.records import records
 
 pytestmark = pytest.mark.browser
@@ -99,6 +99,7 @@ def test_each_control_writes_the_address_and_a_reload_gives_the_same(visit) -> N
         ("causal", "1"),
         ("metric", "flops_executed"),
         ("reach", "ever"),
+        ("least", "0.1"),
         ("y", "layers"),
     ):
         page.locator(f"#controls [data-set={key}][data-to='{to}']").click()
@@ -110,6 +111,7 @@ def test_each_control_writes_the_address_and_a_reload_gives_the_same(visit) -> N
         "causal": "1",
         "metric": "flops_executed",
         "reach": "ever",
+        "least": "10",
         "y": "layers",
         "curve": "p",
     }
@@ -319,7 +321,12 @@ def test_headings_form_one_outline_and_everything_has_a_name(visit) -> None:
 def test_the_data_of_the_page_are_the_claims_of_every_state(report: Path) -> None:
     """Every state's sentence is packed: none is made by the script."""
     (packed,) = re.findall(r'id="data">([^<]*)<', report.read_text())
-    for view in json.loads(unpacked_text(packed))["views"]:
+    data = json.loads(unpacked_text(packed))
+    for view in data["views"]:
         for n in view["lengths"]:
             for key, _ in view["metrics"]:
-                assert set(view["choice"][str(n)][key]) == {"1", "2", "4", "16", "ever"}
+                found = view["choice"][str(n)][key]
+                assert set(found) == {"1", "2", "4", "16", "ever"}
+                assert all(len(numbers) == len(data["least"]) for numbers in found.values())
+                assert all(data["said"][k][0] for numbers in found.values() for k in numbers)
+    assert len({tuple(map(str, text)) for text in data["said"]}) == len(data["said"])

@@ -61,7 +61,7 @@ def test_flagged_points_have_no_verdict_and_say_why(write: Write, capsys: pytest
     assert ended == 0
     assert out.splitlines()[0] == "1 AMBIGUOUS of 1 points"
     assert "x950 [" in out
-    assert out.rstrip().endswith("AMBIGUOUS: the machine was busy")
+    assert out.rstrip().endswith("AMBIGUOUS: busy machine")
 
 
 def test_a_machine_that_was_slower_itself_widens_the_tolerance(

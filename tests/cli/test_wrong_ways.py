@@ -136,6 +136,13 @@ WAYS = (
     ("cost longfromer", "unknown scheme 'longfromer'", "did you mean longformer"),
     ("cost Longformer", "unknown scheme 'Longformer'", "did you mean longformer"),
     ("cost long", "unknown scheme 'long'", "longformer"),
+    *(
+        (f"{command} dense,flash", "unknown scheme 'dense,flash'", "words of their own, without commas: dense flash")
+        for command in ("sweep", "cost", "graph", "check", "limit", "audit", "show")
+    ),
+    ("sweep dense, flash", "unknown scheme 'dense,'", "without commas: dense"),
+    ("cost mine.py:Plain,mine.py:Raises", "unknown scheme", "without commas: mine.py:Plain mine.py:Raises"),
+    ("sweep longfromer", "unknown scheme 'longfromer'", "did you mean longformer"),
     ("cost torch.nn.MultiheadAttention", "unknown scheme", "has a colon: torch.nn:MultiheadAttention"),
     ("cost torch.nn:MultiHeadAttention", "unknown class or function of torch.nn", "did you mean MultiheadAttention"),
     ("cost torch.nnn:MultiheadAttention", "No module named 'torch.nnn'", "package.module:Class"),
@@ -224,6 +231,10 @@ USUAL = {
     "cost": ("--lengths 64", "--dim 64", "--no-forms", "--pass forward"),
     "check": ("--dim 64",),
     "graph": ("--no-page",),
+    "sweep": ("--device none",),
+    "limit": ("--memory 1GiB",),
+    "audit": (),
+    "show": (),
 }
 SHORT = {"cost": (), "check": ("--n", "16"), "graph": ("--n", "16")}
 

@@ -260,6 +260,7 @@ class Planted:
     kind: str
     where: str = ""
     asked: dict[str, Any] = field(default_factory=dict)
+    file: str = "tests/fakes/planted.py"
 
 
 CLAIM = {"causal": True}

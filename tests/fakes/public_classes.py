@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.contracts import Target
+from attnprof.shapes import Shape
 from attnprof.targets import door
 from attnprof.targets.usage import Usage, settings_by_owner
+from attnprof.usercode import fitted
 
 HF = "transformers.models.{0}.modeling_{0}:{1}"
 SDPA = "--config-arg attn_implementation=sdpa"
@@ -18,12 +20,28 @@ OPTIONS = {"--arg": "arguments", "--config-arg": "config_arguments", "--input": 
 
 @dataclass(frozen=True)
 class PublicClass:
-    """A class or function, the options that make and call it, the causality that it has, sizes that are asked of it."""
+    """A class or function, the options that make and call it, the causality that it has, sizes that are asked of it.
+
+    `heads`: whether it takes any.
+    """
 
     text: str
     options: str = ""
     causal: bool | None = False
     sizes: dict[str, int] = field(default_factory=dict)
+    heads: bool = True
+
+    @property
+    def told(self) -> str:
+        """The text and its options, with the sizes that are asked of it."""
+        asked = {"dim": 64, **({"heads": 4} if self.heads else {}), **self.sizes}
+        sizes = "".join(f" --{name.replace('_', '-')} {size}" for name, size in asked.items())
+        return " ".join(f"{self.text} {self.options}{sizes}".split())
+
+    def shape(self, n: int) -> Shape:
+        """The shape of those sizes, as it is made."""
+        target = self.target()
+        return fitted(target, Shape(n, dim=64, heads=4 if self.heads else 8, **self.sizes))
 
     @property
     def package(self) -> str:
@@ -56,7 +74,7 @@ CLASSES = (
     PublicClass("torch.nn:TransformerDecoderLayer"),
     PublicClass("torch.nn:Transformer", "--arg num_encoder_layers=1 --arg num_decoder_layers=1"),
     PublicClass("torch.nn.functional:scaled_dot_product_attention"),
-    hf("llama", "LlamaAttention", SDPA, causal=True, sizes={"kv_heads": 2}),
+    hf("llama", "LlamaAttention", f"{SDPA} --config-arg num_key_value_heads=2", causal=True),
     hf("llama", "LlamaAttention"),
     hf("llama", "LlamaDecoderLayer", SDPA, causal=True),
     hf("mistral", "MistralAttention", SDPA, causal=True),
@@ -81,7 +99,7 @@ CLASSES = (
     PublicClass("performer_pytorch:FastAttention", "--arg dim_heads=16 --arg nb_features=16"),
     PublicClass("linformer:LinformerSelfAttention", "--arg seq_len={n}"),
     PublicClass("reformer_pytorch:LSHSelfAttention", "--arg bucket_size=16"),
-    PublicClass("reformer_pytorch:LSHAttention", "--arg bucket_size=16 --input qk=b,n,d --input v=b,n,d"),
+    PublicClass("reformer_pytorch:LSHAttention", "--arg bucket_size=16 --input qk=b,n,d --input v=b,n,d", heads=False),
     PublicClass("axial_attention:AxialAttention", "--arg num_dimensions=1"),
     PublicClass("axial_attention:AxialAttention", "--arg dim_index=-1 --input x=b,4,n,D"),
     PublicClass("axial_attention.axial_attention:SelfAttention"),
@@ -99,7 +117,9 @@ CLASSES = (
         causal=True,
     ),
     PublicClass(
-        "colt5_attention:ConditionalRoutedAttention", "--arg num_heavy_tokens_q=16 --arg num_heavy_tokens_kv=16"
+        "colt5_attention:ConditionalRoutedAttention",
+        "--arg num_heavy_tokens_q=16 --arg num_heavy_tokens_kv=16",
+        heads=False,
     ),
     PublicClass("fla.ops.retention.naive:naive_retention", causal=True),
 )

@@ -17,11 +17,11 @@ def arguments(**given: Any) -> str:
     return " ".join(f"--arg {name}={value}" for name, value in given.items())
 
 
-def hub(name: str, causal: bool | None = True, **more: Any) -> PublicClass:
-    """A model that transformers exports, with two layers and a small vocabulary."""
+def hub(name: str, causal: bool | None = True, heads: bool = True, flops_beside: int = 0, **more: Any) -> PublicClass:
+    """A model that transformers exports, with two layers and a small vocabulary; `heads`: it takes that flag."""
     small = {"num_hidden_layers": 2, "vocab_size": 100, "intermediate_size": 64}
     kept = {key: value for key, value in {**small, **more}.items() if value is not None}
-    return PublicClass(f"transformers:{name}", keys(**kept), causal=causal)
+    return PublicClass(f"transformers:{name}", keys(**kept), causal=causal, heads=heads)
 
 
 MODELS = (
@@ -38,11 +38,12 @@ MODELS = (
     hub("CohereModel"),
     hub("Phi3Model", pad_token_id=0),
     hub("OPTModel", intermediate_size=None, ffn_dim=64, word_embed_proj_dim=64),
+    hub("MixtralModel", num_local_experts=4, experts_implementation="eager"),
     hub("FalconModel", intermediate_size=None),
     hub("MptModel", num_hidden_layers=None, intermediate_size=None, n_layers=2),
     hub("BloomModel", num_hidden_layers=None, intermediate_size=None, n_layer=2),
-    hub("MambaModel", intermediate_size=None),
-    hub("Mamba2Model", intermediate_size=None, num_heads=8, head_dim=16, state_size=16, n_groups=1),
+    hub("MambaModel", heads=False, intermediate_size=None),
+    hub("Mamba2Model", heads=False, intermediate_size=None, num_heads=8, head_dim=16, state_size=16, n_groups=1),
     hub("RobertaModel", causal=False),
     hub("ElectraModel", causal=False, embedding_size=64),
     hub("AlbertModel", causal=False, embedding_size=64),

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from attnprof import stats
 from attnprof.errors import AttnprofError
-from attnprof.interval import Interval, coverage
+from attnprof.interval import Interval
 from attnprof.stats import exponent, interval, local_exponents, noise, over_rounds
 
 NS = (1024, 2048, 4096, 8192, 16384)
@@ -22,9 +23,15 @@ def test_the_interval_uses_the_order_statistics_of_the_binomial_table(count: int
     assert (found.low, found.high) == (rank, count + 1 - rank)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 0), (2, 0.5), (3, 0.75), (6, 0.96875)])
+def coverage(count: int) -> float:
+    """The probability with which the interval of so many independent samples covers the median."""
+    rank = interval(range(1, count + 1)).low
+    return float(1 - 2 * binom.cdf(rank - 1, count, 0.5))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 0), (2, 0.5), (3, 0.75), (6, 0.96875)])
 def test_coverage_says_what_few_samples_are_worth(count: int, expected: float) -> None:
-    assert coverage(count) == expected
+    assert coverage(count) == pytest.approx(expected)
 
 
 @given(st.integers(6, 300))
@@ -78,6 +85,26 @@ def test_local_exponents_join_the_neighbours_that_have_values() -> None:
     found = local_exponents(NS, [1.0, 2.0, None, 32.0, 64.0])
     assert [(e.n_low, e.n_high) for e in found] == [(1024, 2048), (2048, 8192), (8192, 16384)]
     assert [e.slope for e in found] == pytest.approx([1, 2, 1])
+
+
+def test_one_sample_bounds_nothing() -> None:
+    found = over_rounds([[2.0]])
+    assert not found.bounded
+    assert found.half_width == math.inf
+    assert over_rounds([[2.0], [2.1]]).bounded
+
+
+def test_too_few_rounds_are_as_sure_as_the_noise_of_the_run_makes_them() -> None:
+    heard = noise([over_rounds([[1.0], [1.1], [1.2]]), over_rounds([[5.0, 5.2], [5.5]])])
+    once = heard.settled(over_rounds([[2.0]]))
+    spread = math.sqrt(heard.deviation**2 + heard.within**2)
+    assert heard.freedom == 3
+    assert math.log(once.high / once.median) == pytest.approx(3.182446 * spread)  # t at 97.5% by the tables
+    assert math.log(once.median / once.low) == pytest.approx(3.182446 * spread)
+    assert heard.settled(once) == once
+    three = over_rounds([[1.0], [1.1], [1.2]])
+    assert heard.settled(three) is three
+    assert not noise([over_rounds([[1.0, 1.1]])]).settled(over_rounds([[1.0, 1.1]])).bounded
 
 
 def test_one_round_has_the_interval_of_its_samples_and_none_is_an_error() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import attnprof
 from attnprof.shapes import Shape
 from attnprof.targets import door, sources
-from attnprof.userfiles import import_module, run_file, sources_of
+from attnprof.userfiles import import_module, imported_by, run_file, version_of
 
 MODULE = """
 from torch import nn
@@ -42,10 +45,56 @@ def test_what_lies_beside_a_file_is_imported_and_never_another_folders(tmp_path:
 
 def test_the_key_of_a_record_holds_the_files_that_a_file_imports(tmp_path: Path) -> None:
     file = project(tmp_path / "one", 8)
-    assert [path.name for path in sources_of(file)] == ["wide.py", "helper.py"]
+    assert [path.name for path in imported_by(file).files] == ["wide.py", "helper.py"]
     before = sources.source_hash(door.find(f"{file}:Wide"))
     (tmp_path / "one" / "helper.py").write_text("WIDTH = 9\n")
     assert sources.source_hash(door.find(f"{file}:Wide")) != before
+
+
+def installed(site: Path, name: str, version: str) -> None:
+    """A package in a folder that pip installs into."""
+    (site / name).mkdir(parents=True, exist_ok=True)
+    (site / name / "__init__.py").write_text("WIDTH = 8\n")
+    about = site / f"{name}_of-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-of\nVersion: {version}\n")
+    (about / "top_level.txt").write_text(f"{name}\n")
+
+
+def test_the_key_holds_versions_of_packages_that_are_imported_and_of_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One package is imported by a module beside, inside of a function; the other by nobody."""
+    file, site = project(tmp_path / "one", 8), tmp_path / "site-packages"
+    (tmp_path / "one" / "helper.py").write_text("WIDTH = 8\n\ndef late():\n    from widths_used import WIDTH\n")
+    for name in ("widths_used", "widths_unused"):
+        installed(site, name, "1.0")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(sources, "_version", version_of)
+    assert imported_by(file).packages == ("torch", "widths_used")
+    before = sources.source_hash(door.find(f"{file}:Wide"))
+    for name, differs in (("widths_unused", False), ("widths_used", True)):
+        (site / f"{name}_of-1.0.dist-info").rename(site / f"{name}_of-1.1.dist-info")
+        about = site / f"{name}_of-1.1.dist-info" / "METADATA"
+        about.write_text(about.read_text().replace("1.0", "1.1"))
+        assert (sources.source_hash(door.find(f"{file}:Wide")) != before) is differs, name
+
+
+def test_the_key_holds_projects_on_the_path_and_what_computes_a_scheme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = project(tmp_path / "one", 8), tmp_path / "elsewhere"
+    (other / "ownwidths").mkdir(parents=True)
+    (other / "ownwidths" / "__init__.py").write_text("")
+    (other / "ownwidths" / "deep.py").write_text("from ownwidths import more\nWIDTH = 8\n")
+    (other / "ownwidths" / "more.py").write_text("import numpy.linalg, queue\n")
+    (tmp_path / "one" / "helper.py").write_text("from ownwidths.deep import WIDTH\n")
+    monkeypatch.syspath_prepend(str(other))
+    found = imported_by(file)
+    assert {path.name for path in found.files} == {"wide.py", "helper.py", "__init__.py", "deep.py", "more.py"}
+    assert found.packages == ("numpy", "torch")
+    stack = door.find("2 sliding_window + 1 dense impl=sdpa")
+    assert {"sliding_window.py", "dense.py", "sdpa.py"} <= {Path(path).name for path in stack.files}
 
 
 def test_a_package_is_found_in_the_current_folder_and_its_relative_imports_count(
@@ -57,7 +106,7 @@ def test_a_package_is_found_in_the_current_folder_and_its_relative_imports_count
     (package / "wide.py").write_text(MODULE.replace("from helper", "from .helper"))
     monkeypatch.chdir(tmp_path)
     assert attnprof.count("ownpackage.wide:Wide", n=64, dim=16).cost.flops_executed == 2 * 64 * 16 * 8
-    assert {path.name for path in sources_of(package / "wide.py")} == {"wide.py", "helper.py"}
+    assert {path.name for path in imported_by(package / "wide.py").files} == {"wide.py", "helper.py", "__init__.py"}
 
 
 def test_a_package_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +120,39 @@ def test_a_file_that_fails_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("a = 1\nb = a.c\n")
     with pytest.raises(attnprof.AttnprofError, match="line 2, does not run: AttributeError"):
         run_file(tmp_path / "broken.py")
+
+
+LAZY = """
+import importlib
+from torch import nn
+
+class Wide(nn.Module):
+    def forward(self, x):
+        from lazy_helper import WIDTH
+        return x * WIDTH * importlib.import_module("lazy_package.inner").HALF
+"""
+
+
+def test_a_neighbour_is_found_by_code_beside_it_alone(tmp_path: Path) -> None:
+    """Also when a function imports it later; a file named like an optional package of ours is not taken for it."""
+    (tmp_path / "lazy_package").mkdir()
+    for name, text in {
+        "lazy.py": LAZY,
+        "lazy_helper.py": "import lazy_second\nWIDTH = 2.0\n",
+        "lazy_second.py": "",
+        "lazy_package/__init__.py": "",
+        "lazy_package/inner.py": "HALF = 0.5\n",
+        "amdsmi.py": "raise SystemExit('a file of the user')\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    before = list(sys.path)
+    module = run_file(tmp_path / "lazy.py").Wide()
+    assert float(module(torch.ones(1))) == 1.0
+    assert sys.path == before
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("amdsmi")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("lazy_third")
 
 
 MASKS = """

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from types import ModuleType
 from typing import Any
 
 from attnprof.device.instruments.clock import Step
@@ -43,10 +44,10 @@ def host_peak(steps: Sequence[Step]) -> AllocatorPeak:
     finally:
         with _quiet():
             record.__exit__(None, None, None)
-    return AllocatorPeak(highest(_changes(record)), None, HOST_METHOD)
+    return AllocatorPeak(highest(_changes(record.kineto_results)), None, HOST_METHOD)
 
 
-def accelerator_peak(steps: Sequence[Step], where: str, backend: Any) -> AllocatorPeak:
+def accelerator_peak(steps: Sequence[Step], where: str, backend: ModuleType) -> AllocatorPeak:
     """Run the steps between two readings of the allocator of a device; `backend` is `torch.accelerator`, or a fake."""
     backend.synchronize(where)
     backend.empty_cache()
@@ -73,7 +74,6 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _changes(record: Any) -> list[int]:
-    results = record.kineto_results
+def _changes(results: Any) -> list[int]:
     events = (e for e in results.events() if e.name() == "[memory]" and e.device_type().name == "CPU")
     return [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]

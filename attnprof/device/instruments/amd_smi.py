@@ -6,7 +6,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from attnprof.device.instruments.sensors import NullSensors, Readings, Sensors
 
@@ -17,7 +17,7 @@ NODES = Path("/sys/class/kfd/kfd/topology/nodes")
 class AmdSensors(Readings):
     """AMD SMI, for one processor handle. `smi` is the module `amdsmi`, or a fake."""
 
-    def __init__(self, smi: Any, handle: Any) -> None:
+    def __init__(self, smi: ModuleType, handle: object) -> None:
         # older versions of the library answer in other shapes
         super().__init__("AMD SMI", (smi.AmdSmiException, Unread, KeyError, TypeError))
         self.smi, self.handle = smi, handle
@@ -44,7 +44,7 @@ class AmdSensors(Readings):
         """Other process ids that compute on it."""
         return self.read("processes", self._others)
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Name, uuid and driver version; None where it does not say, and for modes that it has not."""
         smi, handle = self.smi, self.handle
         return {
@@ -72,15 +72,16 @@ class Unread(Exception):
     """AMD SMI answered without a number."""
 
 
-def number(found: Mapping[str, Any], *names: str) -> float:
+def number(found: Mapping[str, object], *names: str) -> float:
     """The first of these entries that is a number: the library writes `N/A`, and older ones other names."""
     for name in names:
-        if isinstance(found.get(name), (int, float)):
-            return float(found[name])
+        value = found.get(name)
+        if isinstance(value, (int, float)):
+            return float(value)
     raise Unread(f"no {names[0]}")
 
 
-def amd_sensors(bus: str, smi: Any = None) -> Sensors:
+def amd_sensors(bus: str, smi: ModuleType | None = None) -> Sensors:
     """The sensors of the device at this PCI address (`0000:c1:00.0`); none with the reason."""
     if smi is None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
 from attnprof.device.instruments.sensors import NullSensors, Readings, Sensors
 
@@ -15,7 +15,7 @@ PREFIX = "nvmlClocksEventReason"
 class NvmlSensors(Readings):
     """NVIDIA's management library, for one device handle. `nvml` is the module `pynvml` of nvidia-ml-py, or a fake."""
 
-    def __init__(self, nvml: Any, handle: Any) -> None:
+    def __init__(self, nvml: ModuleType, handle: object) -> None:
         super().__init__("NVML", (nvml.NVMLError, nvml.NVMLLibraryMismatchError))
         self.nvml, self.handle = nvml, handle
 
@@ -43,7 +43,7 @@ class NvmlSensors(Readings):
         found = self.read("processes", lambda: self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle))
         return None if found is None else tuple(sorted(p.pid for p in found if p.pid != os.getpid()))
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Name, uuid, driver version, persistence, ECC and MIG modes; None where it does not say."""
         nvml, handle = self.nvml, self.handle
         return {
@@ -61,7 +61,7 @@ class NvmlSensors(Readings):
         return [(name, bit) for name, bit in short if name not in HARMLESS]
 
 
-def nvml_sensors(nvml: Any, wanted: str) -> Sensors:
+def nvml_sensors(nvml: ModuleType, wanted: str) -> Sensors:
     """The sensors of the device of this uuid, or of the only one whose uuid starts so; none with the reason."""
     try:
         nvml.nvmlInit()
@@ -71,20 +71,21 @@ def nvml_sensors(nvml: Any, wanted: str) -> Sensors:
     return NullSensors(f"NVML knows no device {wanted!r}") if handle is None else NvmlSensors(nvml, handle)
 
 
-def nvml_names(nvml: Any) -> tuple[str, ...]:
+def nvml_names(nvml: ModuleType) -> tuple[str, ...]:
     """Names of the devices that the driver has; none without a driver, or with one too old to talk to."""
     try:
         nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        handles: list[object] = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
         return tuple(str(nvml.nvmlDeviceGetName(handle)) for handle in handles)
     except (nvml.NVMLError, nvml.NVMLLibraryMismatchError):
         return ()
 
 
-def _handle(nvml: Any, wanted: str) -> Any | None:
+def _handle(nvml: ModuleType, wanted: str) -> object | None:
     if wanted.startswith("MIG-"):
-        return nvml.nvmlDeviceGetHandleByUUID(wanted)
-    handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        found: object = nvml.nvmlDeviceGetHandleByUUID(wanted)
+        return found
+    handles: list[object] = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
     matching = [h for h in handles if _bare(nvml.nvmlDeviceGetUUID(h)).startswith(_bare(wanted))]
     return matching[0] if len(matching) == 1 else None
 

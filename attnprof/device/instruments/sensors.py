@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Sensors(Protocol):
         """Process ids that compute on it, this process left out."""
         ...
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """What it is: name, uuid, driver, persistence, ECC and MIG modes."""
         ...
 
@@ -72,7 +72,7 @@ class NullSensors:
         """None."""
         return None
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Nothing."""
         return {}
 

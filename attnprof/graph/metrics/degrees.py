@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,7 @@ def whole(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
-def _of_kind(subject: Subject, kind: LayerKind) -> dict[str, Any]:
+def _of_kind(subject: Subject, kind: LayerKind) -> dict[str, object]:
     """One layer kind: the mean and the range of the edges of its heads."""
     found = [(subject.relation(layer, head).edges, count) for layer, head, count in kind.heads]
     heads = sum(count for _, count in found)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from attnprof.render.backends.pgf import corners
+from attnprof.render.backends.svg import FILLED
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Anchor, Display, Dot, Lettering, Role
 from attnprof.render.palette import Style
@@ -16,8 +20,10 @@ SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "attnprof",
     "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
 }
+FAMILY = "DejaVu Sans"
+USUAL = frozenset(map(chr, range(32, 127))) | frozenset("×≈·–…≤≥†‡µ")
+DROPPED = ("GSUB", "GPOS", "GDEF", "kern", "gasp", "FFTM")
 QUIET = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}}
 WAYS: Mapping[Role, dict[str, Any]] = {
     Role.GRID: {"color": "0.88", "linewidth": 0.3},
@@ -41,38 +47,63 @@ def drawn(display: Display, styles: Mapping[int, Style]) -> Iterator[tuple[str, 
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
-        figure = painted(display, styles)
+        figure = painted(display, styles)  # text stays text in a PDF, as Type 42
         for suffix, metadata in QUIET.items():
             out = io.BytesIO()
             figure.savefig(out, format=suffix, metadata=metadata)
             yield suffix, out.getvalue()
 
 
+@cache
+def _lean(weight: str, more: frozenset[str]) -> Path:
+    """The font with the letters of a figure alone: whole, it is taken apart again for every file it is embedded in."""
+    from fontTools import subset
+    from matplotlib.font_manager import FontProperties, findfont
+
+    options = subset.Options(layout_features=[], glyph_names=True, notdef_outline=True)
+    options.drop_tables += DROPPED
+    whole = subset.load_font(findfont(FontProperties(family=FAMILY, weight=weight)), options)
+    cut = subset.Subsetter(options)
+    cut.populate(text="".join(sorted(USUAL | more)))
+    cut.subset(whole)
+    path = Path(_folder().name) / f"{weight}-{len(list(Path(_folder().name).iterdir()))}.ttf"
+    subset.save_font(whole, path, options)
+    return path
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="attnprof-fonts-")
+
+
 def painted(display: Display, styles: Mapping[int, Style]) -> Any:
     """The figure of matplotlib: one pair of axes over all of it, in points."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
     figure = Figure(figsize=(display.width / POINTS, display.height / POINTS))
-    FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, display.width), ylim=(display.height, 0))
     axes.set_axis_off()
     for s in display.strokes:
         xs, ys = [x for x, _ in s.places], [y for _, y in s.places]
         own = {} if s.series is None or s.role is Role.LEADER else {"color": styles[s.series].light}
-        if s.role in (Role.SHADE, Role.BAND):
-            colour, alpha = ("0.95", 1.0) if s.series is None else (styles[s.series].light, 0.18)
+        if s.role in FILLED:
+            colour = "0.95" if s.series is None else styles[s.series].light
+            alpha = 0.18 if s.role is Role.BAND else 1.0
             axes.fill(xs, ys, linewidth=0, color=colour, alpha=alpha)
         else:
             axes.plot(xs, ys, solid_joinstyle="round", **{**WAYS[s.role], **own})
     for d in display.dots:
         _dot(axes, d, styles[d.series].light)
+    more = frozenset("".join(t.text for t in display.texts)) - USUAL
+    fonts = {weight: FontProperties(fname=str(_lean(weight, more))) for weight in ("normal", "bold")}
     for t in display.texts:
         colour = "0.1" if t.series is None else styles[t.series].light
         weight = "bold" if t.role is Lettering.HEAD else "normal"
-        place: dict[str, Any] = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour, "weight": weight}
-        axes.text(t.x, t.y, t.text, fontsize=t.size * 72 / POINTS, parse_math=False, **place)
+        place: dict[str, Any] = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour}
+        written = axes.text(t.x, t.y, t.text, parse_math=False, fontproperties=fonts[weight], **place)
+        written.set_fontsize(t.size * 72 / POINTS)
     return figure
 
 

@@ -25,16 +25,16 @@ def value(scale: Scale, place: float) -> float:
 
 def plotly_figure(
     panels: Sequence[Display], styles: Mapping[int, Style], labels: Mapping[int, str], caption: str = ""
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Data and layout as plain values, which `plotly.graph_objects.Figure` takes: one pair of axes a panel."""
     columns = min(len(panels), 3)
-    layout: dict[str, Any] = {
+    layout: dict[str, object] = {
         "showlegend": False,
         "title": {"text": caption, "font": {"size": 12}},
         "grid": {"rows": -(-len(panels) // columns), "columns": columns, "pattern": "independent"},
         "template": "none",
     }
-    data: list[dict[str, Any]] = []
+    data: list[dict[str, object]] = []
     for k, panel in enumerate(panels):
         name = "" if k == 0 else str(k + 1)
         layout[f"xaxis{name}"] = _axis(panel.x, "")
@@ -44,7 +44,7 @@ def plotly_figure(
     return {"data": data, "layout": layout}
 
 
-def _axis(scale: Scale, title: str) -> dict[str, Any]:
+def _axis(scale: Scale, title: str) -> dict[str, object]:
     upwards = [scale.low, scale.high]
     ends = [math.log10(v) for v in upwards] if scale.log else upwards
     return {
@@ -57,15 +57,16 @@ def _axis(scale: Scale, title: str) -> dict[str, Any]:
     }
 
 
-def _traces(panel: Display, styles: Mapping[int, Style], labels: Mapping[int, str]) -> list[dict[str, Any]]:
+def _traces(panel: Display, styles: Mapping[int, Style], labels: Mapping[int, str]) -> list[dict[str, object]]:
     found: list[dict[str, Any]] = []
     for s in panel.strokes:
-        if s.role in DRAWN:
+        if s.role in DRAWN or s.role is Role.AREA:
             colour = "#6d7178" if s.series is None else styles[s.series].light
             dash = "dot" if s.role is Role.DASHED else "solid"
             place = {"x": [value(panel.x, x) for x, _ in s.places], "y": [value(panel.y, y) for _, y in s.places]}
             look = {"color": colour, "dash": dash, "width": 1.4}
-            found.append({"type": "scatter", "mode": "lines", **place, "line": look, "hoverinfo": "skip"})
+            full = {"fill": "toself", "fillcolor": colour} if s.role is Role.AREA else {}
+            found.append({"type": "scatter", "mode": "lines", **place, "line": look, "hoverinfo": "skip", **full})
     for series in dict.fromkeys(d.series for d in panel.dots):
         dots = [d for d in panel.dots if d.series == series]
         colour = styles[series].light

@@ -49,8 +49,9 @@ def _stroke(s: Stroke, height: float) -> str:
     path = " -- ".join(_at(x, y, height) for x, y in s.places)
     if s.role is Role.SHADE:
         return rf"\fill[black!5] {path} -- cycle;"
-    if s.role is Role.BAND:
-        return rf"\fill[s{s.series}, opacity=0.18] {path} -- cycle;"
+    if s.role in (Role.BAND, Role.AREA):
+        faint = ", opacity=0.18" if s.role is Role.BAND else ""
+        return rf"\fill[s{s.series}{faint}] {path} -- cycle;"
     own = "" if s.series is None or s.role is Role.LEADER else f"s{s.series}, "
     return rf"\draw[{own}{WAYS[s.role]}] {path};"
 

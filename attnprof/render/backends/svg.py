@@ -9,6 +9,7 @@ from itertools import groupby
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Anchor, Caption, Display, Dot, Role, Stroke
 
+FILLED = (Role.BAND, Role.SHADE, Role.AREA)
 SHAPES = {
     "circle": "M{l} {y}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0Z",
     "square": "M{l} {t}h{d}v{d}h-{d}Z",
@@ -65,7 +66,7 @@ def _owner(series: int | None) -> str:
 def stroke(s: Stroke) -> str:
     """One stroke, or the area within it."""
     points = " ".join(f"{num(x)},{num(y)}" for x, y in s.places)
-    tag = "polygon" if s.role in (Role.BAND, Role.SHADE) else "polyline"
+    tag = "polygon" if s.role in FILLED else "polyline"
     return f'<{tag} class="{s.role.value}{_owner(s.series)}" points="{points}"/>'
 
 

@@ -14,6 +14,7 @@ from attnprof.render.series import Group, Series
 from attnprof.words import Pass
 
 WITHIN: tuple[int | None, ...] = (1, 2, 4, 16, None)
+LEAST: tuple[float, ...] = (0.0, 0.01, 0.1, 1.0)  # of the keys that a query may read, how many it must
 MOST_TIES = 3
 
 
@@ -96,28 +97,31 @@ def _by_cost(candidate: Candidate) -> tuple[bool, float, str]:
     return value is None, value or 0.0, candidate.series.label
 
 
-def choice(at: Ranking, within: int | None) -> Claim:
+def choice(at: Ranking, within: int | None, least: float = 0.0) -> Claim:
     """The claim of the first screen: the least cost among the schemes known to reach every token within so many layers.
 
-    Exact schemes do not compete. How many of them have no value here, and of how many the reach is not known, is said;
-    schemes whose intervals overlap with the least are named beside it; whoever is cheaper still is told with what it
-    does not see. Without a scheme that is sure to need less, the claim is to stay with the baseline.
+    A query must also be known to read a part `least` of the keys that it may read. Exact schemes do not compete. How
+    many of them have no value here, and of how many the reach is not known, is said; schemes whose intervals overlap
+    with the least are named beside it; whoever is cheaper still is told with what it does not see. Without a scheme
+    that is sure to need less, the claim is to stay with the baseline.
     """
     rivals = [c for c in at.rest if not c.series.baseline]
-    reaching = [c for c in rivals if c.sight.reaches(within)]
+    reaching = [c for c in rivals if c.sight.reaches(within) and c.sight.reads(least)]
     valued = [c for c in reaching if c.cost.state.valued]
     sure = [c for c in valued if c.against is None or c.against.outcome == "less"]
     best = sure[0] if sure else None
     ties = [] if best is None else [c for c in valued if c is not best and _overlap(c.cost, best.cost)]
     wider = _wider(best, sure)
-    cheaper = _cheaper(best, rivals, within)
+    cheaper = _cheaper(best, rivals, reaching)
     told = [c for c in (at.baseline, best, wider, cheaper, *ties[:MOST_TIES]) if c is not None]
     facts = {
         "standing": at,
         "within": within,
+        "least": least,
         "baseline": at.baseline,
         "reaching": len(reaching),
         "valued": len(valued),
+        "unsettled": sum(c.against is not None and c.against.unbounded for c in valued),
         "unknown": sum(c.sight.reaching == "unknown" for c in rivals),
         "best": best,
         "ties": ties[:MOST_TIES],
@@ -147,9 +151,9 @@ def _wider(best: Candidate | None, sure: Sequence[Candidate]) -> Candidate | Non
     return widest
 
 
-def _cheaper(best: Candidate | None, rivals: Sequence[Candidate], within: int | None) -> Candidate | None:
-    """The cheapest of all where that does not reach as far: told, lest its cost be thought away."""
-    found = [c for c in rivals if c.cost.state.valued and not c.sight.reaches(within)]
+def _cheaper(best: Candidate | None, rivals: Sequence[Candidate], reaching: Sequence[Candidate]) -> Candidate | None:
+    """The cheapest of all where that does not see as much: told, lest its cost be thought away."""
+    found = [c for c in rivals if c.cost.state.valued and not any(c is r for r in reaching)]
     if not found or found[0].cost.value is None:
         return None
     if found[0].against is not None and found[0].against.outcome != "less":

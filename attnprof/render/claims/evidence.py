@@ -6,10 +6,12 @@ one that does not fit, and one that failed is not one that was never asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from attnprof.flags import Doubt, doubt
 from attnprof.quantities import FLOPS, WALL, Quantity, Side, Unit
 from attnprof.records import Record
 from attnprof.render.series import Series, why
@@ -17,7 +19,7 @@ from attnprof.render.table import reason as reason_of
 from attnprof.units import format_length
 from attnprof.words import Status
 
-APART_FROM_TIME = frozenset({"workspace_unknown", "energy_short"})
+DOUBTED = {Unit.SECONDS: Doubt.TIME, Unit.JOULES: Doubt.ENERGY, Unit.BYTES: Doubt.MEMORY}
 
 
 class PointState(StrEnum):
@@ -29,6 +31,7 @@ class PointState(StrEnum):
     PREDICTED = "predicted"
     MEMORY = "memory"
     UNTIMED = "untimed"
+    UNREACHED = "unreached"
     LATE = "late"
     KILLED = "killed"
     FAILED = "failed"
@@ -57,8 +60,9 @@ WITHOUT: Mapping[str, PointState] = {
 class Evidence:
     """One quantity of one series at one n, per layer where it adds up.
 
-    `low` and `high` bound a measured value. `flags` are those that bear on this quantity. `reason` says why there is no
-    value, or how a predicted one was found. `impl` is the implementation that it is a property of.
+    `low` and `high` bound a measured value; one that is `unbounded` was measured too few times to say. `flags` are
+    those that bear on this quantity. `reason` says why there is no value, or how a predicted one was found. `impl` is
+    the implementation that it is a property of.
     """
 
     label: str
@@ -71,12 +75,15 @@ class Evidence:
     high: float | None = None
     flags: tuple[str, ...] = ()
     reason: str = ""
+    unbounded: bool = False
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The interval; a counted value is its own, a predicted one has none."""
+        """The interval; a counted value is its own, a predicted one has none, and nothing bounds an unbounded one."""
         if self.value is None or self.state is PointState.PREDICTED:
             return None
+        if self.unbounded:
+            return 0.0, math.inf
         return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)
 
 
@@ -97,32 +104,35 @@ def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
             series.computed_by,
             n,
             metric,
-            state_of(record),
+            _lacking(record, metric),
             reason=reason_of(record, metric.key) or why(record),
         )
     flags = bearing(record.flags, metric)
     measured = metric.side is not Side.COST and record.measured is not None and not reading.predicted
     state = PointState.COUNTED if not measured else PointState.FLAGGED if flags else PointState.MEASURED
-    return Evidence(series.label, series.computed_by, n, metric, state, reading.value, reading.low, reading.high, flags)
+    by, bounds = series.computed_by, (reading.low, reading.high)
+    return Evidence(series.label, by, n, metric, state, reading.value, *bounds, flags, unbounded=reading.unbounded)
+
+
+def _lacking(record: Record, metric: Quantity) -> PointState:
+    """Why a quantity is missing: a count that is, was not skipped for being slow to run."""
+    state = state_of(record)
+    return PointState.ABSENT if state is PointState.UNTIMED and metric.side is Side.COST else state
 
 
 def state_of(record: Record) -> PointState:
     """Why a record holds no value of a quantity that it might hold."""
     if record.status is Status.OK:
         return PointState.ABSENT
+    if record.status is Status.OVER_BUDGET and record.cost is None:  # no gate of memory was passed
+        return PointState.UNREACHED
     return WITHOUT.get(record.status.value, PointState.ABSENT)
 
 
 def bearing(flags: Iterable[str], metric: Quantity) -> tuple[str, ...]:
-    """The flags that cast doubt on this quantity: those of timing on seconds and joules, those of memory on bytes.
-
-    A flag that is not known to be about something else casts doubt on whatever was measured.
-    """
-    if metric.unit in (Unit.SECONDS, Unit.JOULES):
-        return tuple(
-            f for f in flags if f not in APART_FROM_TIME or (f == "energy_short" and metric.unit is Unit.JOULES)
-        )
-    return tuple(f for f in flags if f == "workspace_unknown" and metric.unit is Unit.BYTES)
+    """The flags that cast doubt on this quantity, as `attnprof.flags` says of each."""
+    asked = DOUBTED.get(metric.unit, Doubt.NONE)
+    return tuple(flag for flag in flags if asked & doubt(flag))
 
 
 def _predicted(series: Series, metric: Quantity, found: dict[int, Evidence]) -> dict[int, Evidence]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from attnprof.quantities import FLOPS
 from attnprof.records import Record
@@ -28,7 +27,7 @@ def opinions(groups: Sequence[Group]) -> list[Claim]:
 
 
 def _opinion(tool: str, by_label: dict[str, list[tuple[Series, Record, int | None]]]) -> Claim:
-    off: list[dict[str, Any]] = []
+    off: list[dict[str, object]] = []
     agreed: list[str] = []
     silent: dict[str, list[str]] = defaultdict(list)
     points: list[Evidence] = []

@@ -39,6 +39,17 @@ class Sight:
         """Whether the keys that it reads at this n are all that there are: nothing is left out yet."""
         return self.keys is not None and self.keys >= NEARLY_ALL * self.of
 
+    @property
+    def share(self) -> float | None:
+        """The part of the keys it may read that a query does read, all through slots or a kernel; None: not known."""
+        if self.through:
+            return 1.0
+        return None if self.keys is None else min(self.keys / self.of, 1.0)
+
+    def reads(self, least: float) -> bool:
+        """Whether it is known to read at least this part of what it may."""
+        return not least or (self.share is not None and self.share >= min(least, NEARLY_ALL))
+
     def reaches(self, within: int | None) -> bool:
         """Whether every allowed token is known to be reached within so many layers (None: at any depth)."""
         return self.layers is not None and (within is None or self.layers <= within)
@@ -76,6 +87,8 @@ def sight(series: Series, n: int, causal: bool | None, graphs: Graphs) -> Sight:
     certainty = str((metrics.get("exact") or {}).get("layers_to_full", "exact" if layers is not None else ""))
     reaching: KnownReach = "full" if layers is not None else "never" if reason.startswith("never") else "unknown"
     through = _through(graph)
+    if keys is not None and keys > allowed / NEARLY_ALL:  # its edges cost more than others': they cannot be told so
+        keys = allowed if layers == 1 and graph.point.shape.n <= n else None
     return Sight(
         series.label,
         n,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME, STRONG, QUIET, END = "\ue000", "\ue001", "\ue002", "\ue003"
 MARKS = re.compile(f"([{NAME}{STRONG}{QUIET}])([^{NAME}{STRONG}{QUIET}{END}]*){END}")
 ANY = re.compile(f"[{NAME}{STRONG}{QUIET}{END}]")
+TEMPLATES = ("claims.j2", "model_claims.j2")
 PHRASES = {"wall_s": "time", "flops_executed": "FLOPs"}
 UNIT_PHRASES = {
     "wall_s": "a layer",
@@ -65,13 +66,16 @@ def clean(text: str) -> str:
 
 
 @cache
-def _macros() -> Any:
-    return _environment().get_template("claims.j2").module
+def _macros() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for template in TEMPLATES:
+        found |= vars(_environment().get_template(template).module)
+    return found
 
 
 def word(macro: str, *arguments: Any) -> str:
-    """What a macro of the claims' template says, marks included."""
-    text = str(vars(_macros())[macro](*arguments))
+    """What a macro of the claims' templates says, marks included."""
+    text = str(_macros()[macro](*arguments))
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -145,6 +149,21 @@ def _exact_bytes(value: int) -> str:
     return f"{units.format_bytes(value)}, {value:,} bytes"
 
 
+def _share_of(part: float, whole: float) -> str:
+    return numbers.percent(part / whole) if whole else "none"
+
+
+def _times_exact(value: float) -> str:
+    """A ratio of two counts, to two decimals."""
+    return f"{value:,.2f}×"
+
+
+def _beside(value: int, exact: int) -> str:
+    """A count beside the exact one: as a ratio, or as a difference too small to show in one."""
+    ratio = _times_exact(value / exact)
+    return "the same" if value == exact else f"{value - exact:+,} bytes" if ratio == "1.00×" else ratio
+
+
 def _both(against: Versus) -> tuple[str, ...]:
     return doubts((against.ours, against.theirs))
 
@@ -153,6 +172,9 @@ HELPERS: Mapping[str, Callable[..., object]] = {
     "listed": listed,
     "bound": _bound,
     "both": _both,
+    "share_of": _share_of,
+    "times_exact": _times_exact,
+    "beside": _beside,
     "few": _few,
     "phrase": _phrase,
     "unit_phrase": _unit_phrase,

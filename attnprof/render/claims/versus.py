@@ -8,13 +8,16 @@ from typing import Literal
 from attnprof.render.claims.evidence import Evidence, PointState, worst
 
 ALIKE = 1.01  # values without an interval that are within a percent are told as equal
-GUESSED = 1.5  # a predicted ratio must be this far from 1 before a side is taken
+GUESSED = 1.5  # a ratio without interval must be this far from 1 before a side is taken
 SideTaken = Literal["less", "more", "even"]
 
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """`ratio` is theirs over ours, above 1 where ours needs less. `low` and `high` bound it; a prediction has none."""
+    """`ratio` is theirs over ours, above 1 where ours needs less. `low` and `high` bound it; a prediction has none.
+
+    It is `unbounded` where a side was measured too few times to say what another run would take: no side is taken.
+    """
 
     ours: Evidence
     theirs: Evidence
@@ -22,6 +25,7 @@ class Versus:
     low: float | None
     high: float | None
     outcome: SideTaken
+    unbounded: bool = False
 
     @property
     def state(self) -> PointState:
@@ -38,6 +42,8 @@ def versus(ours: Evidence, theirs: Evidence) -> Versus | None:
     if not ours.value or not theirs.value:
         return None
     ratio = theirs.value / ours.value
+    if ours.unbounded or theirs.unbounded:
+        return Versus(ours, theirs, ratio, None, None, "even", unbounded=True)
     a, b = ours.bounds, theirs.bounds
     if a is None or b is None:
         outcome: SideTaken = "less" if ratio >= GUESSED else "more" if ratio <= 1 / GUESSED else "even"

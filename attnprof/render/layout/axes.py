@@ -16,6 +16,7 @@ DECIMAL = (10, 100, 1000, 10_000, 100_000)
 NARROWEST = 6.0
 RATES: Mapping[str, Callable[[float], str]] = {  # their titles name the unit
     "tokens/s": units.format_count,
+    "%": lambda value: f"{value:,.3g}%",
     "flop/s": lambda value: units.format_flops(value).replace("FLOP", ""),
 }
 FACTORS = (1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000)
@@ -27,6 +28,13 @@ def length_scale(ns: Sequence[int], start: float, end: float, size: float = 11.5
     bare = Scale(start, end, low, high) if low < high else Scale(start, end, low / 2, high * 2)
     kept = thinned([(n, format_length(n)) for n in sorted(set(ns))], bare, size)
     return Scale(start, end, bare.low, bare.high, True, "n", tuple(kept))
+
+
+def linear_lengths(ns: Sequence[int], start: float, end: float, size: float = 11.5) -> Scale:
+    """The scale of n from zero, with a tick at every length of which the label does not touch the next."""
+    bare = Scale(start, end, 0.0, float(max(ns)), False)
+    kept = thinned([(n, format_length(n)) for n in sorted(set(ns))], bare, size)
+    return Scale(start, end, bare.low, bare.high, False, "n", tuple(kept))
 
 
 def thinned(ticks: Sequence[tuple[float, str]], scale: Scale, size: float) -> list[tuple[float, str]]:

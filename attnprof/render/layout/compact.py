@@ -19,7 +19,7 @@ VOCABULARY = {
 
 
 def compact(display: Display) -> list[Any]:
-    """Width, height, title, scales, strokes, dots, texts; words as places in `VOCABULARY`, a series' label as 0."""
+    """Width, height, title, scales, strokes, dots by column, texts; words as places in `VOCABULARY`, labels as 0."""
     strokes = [
         [ROLES.index(s.role), -1 if s.series is None else s.series, *(_short(v) for p in s.places for v in p)]
         for s in display.strokes
@@ -41,10 +41,11 @@ def compact(display: Display) -> list[Any]:
         for t in display.texts
     ]
     size = [display.width, display.height, display.title]
-    return [*size, _scale(display.x), _scale(display.y), strokes, dots, texts]
+    columns = [list(column) for column in zip(*dots, strict=True)]  # a column of like numbers packs to a third of rows
+    return [*size, _scale(display.x), _scale(display.y), strokes, columns, texts]
 
 
-def _scale(s: Scale) -> list[Any]:
+def _scale(s: Scale) -> list[object]:
     return [
         round(s.start, 1),
         round(s.end, 1),

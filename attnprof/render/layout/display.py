@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -32,6 +32,7 @@ class Role(StrEnum):
     DASHED = "dashed"
     BAND = "band"
     SHADE = "shade"
+    AREA = "area"
 
 
 class Lettering(StrEnum):
@@ -54,7 +55,7 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through places, or the area within them; `series` is the number of the series that it belongs to."""
+    """A line through places, or the area within them (tinted, or full); `series` is the number that it belongs to."""
 
     places: tuple[Place, ...]
     role: Role
@@ -151,19 +152,3 @@ def of_series(display: Display, kept: Iterable[int]) -> Display:
         dots=tuple(d for d in display.dots if d.series in wanted),
         texts=tuple(t for t in display.texts if t.series in wanted),
     )
-
-
-def overlap(a: Box, b: Box) -> tuple[float, float]:
-    """By how much two boxes meet, across and down; not positive in one of the two where they do not."""
-    return min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-
-
-def collisions(texts: Iterable[Caption], slack: tuple[float, float] = (1.0, 1.0)) -> list[tuple[str, str]]:
-    """The pairs of texts whose boxes meet by more than `slack`."""
-    kept: Sequence[Caption] = [t for t in texts if t.text]
-    return [
-        (a.text, b.text)
-        for k, a in enumerate(kept)
-        for b in kept[k + 1 :]
-        if all(met > allowed for met, allowed in zip(overlap(a.box, b.box), slack, strict=True))
-    ]

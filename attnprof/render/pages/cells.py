@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from attnprof.quantities import WALL, Quantity
+from attnprof.flags import phrases
+from attnprof.quantities import WALL, Quantity, Side
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.claims.crossings import CrossingClaim
@@ -36,26 +37,27 @@ class BoardCell:
         """The number as an attribute holds it; empty where there is none."""
         return "" if self.value is None else f"{self.value:.6g}"
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> list[object]:
         """As the script takes it."""
         return [self.html, None if self.value is None else float(f"{self.value:.6g}")]
 
 
 def flagged(flags: tuple[str, ...]) -> str:
     """The word that a number is doubtful, with why."""
-    words = ", ".join(f.replace("_", " ") for f in flags)
-    return f' <abbr title="{escape(words)}">flagged</abbr>' if flags else ""
+    return f' <abbr title="{escape(phrases(flags))}">flagged</abbr>' if flags else ""
 
 
 def cost(at: Evidence) -> BoardCell:
     """A value with its interval under it, or the word for why there is none."""
     if not at.state.valued or at.value is None:
+        lacking = at.state is PointState.ABSENT and at.metric.side is Side.COST
+        word = "not counted" if lacking else state_word(at.state)
         title = escape(at.reason or state_text(at.state))
-        return BoardCell(f'<span class="dim" title="{title}">{escape(state_word(at.state))}</span>')
+        return BoardCell(f'<span class="dim" title="{title}">{escape(word)}</span>')
     text = escape(quantity(at.value, at.metric.unit))
     if at.state is PointState.PREDICTED:
         return BoardCell(f'<span class="dim">≈ {text}</span><small>not run</small>', at.value)
-    bounds = ""
+    bounds = f"<small>no interval{flagged(at.flags)}</small>" if at.unbounded else ""
     if at.low is not None and at.high is not None:
         bounds = f"<small>{escape(interval(at.low, at.high, at.metric.unit))}{flagged(at.flags)}</small>"
     return BoardCell(text + bounds, at.value)

@@ -19,6 +19,7 @@ PANELS: dict[str, str] = {
     "relative": "rel",
     "tokens": "tok",
     "achieved": "ach",
+    "peak_share": "pk",
     "forward": "fwd",
     "backward": "bwd",
     "flops": "f",

@@ -42,7 +42,7 @@ def _parts(rule: str) -> Iterator[str]:
             yield f"<mtext>&#160;{escape(' '.join(words))}&#160;</mtext>"
             words = []
         if number:
-            yield f"<mn>{number}</mn>"
+            yield f"<mn>{int(number):,}</mn>" if number.isdigit() and len(number) > 4 else f"<mn>{number}</mn>"
         elif name:
             yield _symbol(name)
         elif op:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from attnprof.quantities import FLOPS, Quantity
 from attnprof.render.claims import told
-from attnprof.render.claims.choice import WITHIN, Ranking, choice
+from attnprof.render.claims.choice import LEAST, WITHIN, Ranking, choice
 from attnprof.render.claims.evidence import VALUED, Evidence, PointState
+from attnprof.render.claims.fact import Claim
 from attnprof.render.layout.compact import STATES, VOCABULARY, compact
+from attnprof.render.layout.curves import PanelBox
 from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
 from attnprof.render.numbers import quantity
 from attnprof.render.pages.board import Board
 from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
-from attnprof.render.pages.view import PageView, curves_of
+from attnprof.render.pages.view import CurveKind, PageView, curves_of
 from attnprof.render.palette import Style
 from attnprof.render.plotly_js import packed_text
 from attnprof.units import format_length
@@ -23,16 +26,22 @@ from attnprof.words import Pass
 
 Link = Callable[[str], str]
 MOST_OPS = 5
+LINEAR = ("t", "f", "p", "st")
+ASKED = "\ue010"  # stands for what was asked for, in a sentence that is worded once
 
 
-def packed(data: Any) -> str:
+def packed(data: object) -> str:
     """JSON, packed; the same text for the same data."""
     return packed_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def payload(
+    views: Sequence[PageView], styles: Mapping[str, Style], link: Link, bases: Sequence[str]
+) -> dict[str, object]:
     """What the script is given. `bases` are the conditions that the views differ in beside pass and mask."""
     series = {s.label: s for v in views for s in v.group.series}
+    said: dict[str, int] = {}
+    shown = [_view(v, styles, link, bases, said) for v in views]
     return {
         "vocabulary": VOCABULARY,
         "series": [
@@ -42,8 +51,10 @@ def payload(views: Sequence[PageView], styles: Mapping[str, Style], link: Link, 
         "names": {str(n): format_length(n) for v in views for n in v.lengths},
         "bases": list(bases),
         "passes": [p.value for p in Pass],
+        "least": list(LEAST),
         "doubts": doubts_table(),
-        "views": [_view(v, styles, link, bases) for v in views],
+        "said": [json.loads(text) for text in said],
+        "views": shown,
     }
 
 
@@ -68,7 +79,9 @@ def base_text(view: PageView) -> str:
     return told.plain(told.word("conditions_text", view.conditions))
 
 
-def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str]) -> dict[str, Any]:
+def _view(
+    view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequence[str], said: dict[str, int]
+) -> dict[str, object]:
     c = view.conditions
     boards = {m.key: Board(view, m, styles) for m in view.metrics}
     return {
@@ -77,14 +90,18 @@ def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequen
         "base": bases.index(base_text(view)),
         "lengths": list(view.lengths),
         "usual": view.usual,
+        "peak": view.peak.told,
         "metrics": [[m.key, _title(m)] for m in view.metrics],
-        "choice": {str(n): {m.key: _choices(view, m, n, styles, link) for m in view.metrics} for n in view.lengths},
+        "choice": {
+            str(n): {m.key: _choices(view, m, n, styles, link, said) for m in view.metrics} for n in view.lengths
+        },
         "rows": {str(n): _rows(boards[view.metrics[0].key], n) for n in view.lengths} if view.metrics else {},
         "cost": {key: _cost(board) for key, board in boards.items()},
         "scatter": {m.key: {str(n): _scatters(view, m, n, styles) for n in view.lengths} for m in view.metrics},
         "curves": {
-            kind.key: [kind.title, [compact(d) for d in multiples(view, kind, points, styles)]]
+            key: [title, [compact(d) for d in multiples(view, kind, points, styles, PanelBox(linear=linear))]]
             for kind, points in curves_of(view)
+            for key, title, linear in _axes(kind)
         },
         "values": {
             kind.key: {str(styles[label].index): _values(found) for label, found in points.items()}
@@ -96,33 +113,71 @@ def _view(view: PageView, styles: Mapping[str, Style], link: Link, bases: Sequen
     }
 
 
+def _axes(kind: CurveKind) -> Iterator[tuple[str, str, bool]]:
+    """A kind of curve on logarithmic axes, and the first ones that a reader asks for on linear ones too."""
+    yield kind.key, kind.title, False
+    if kind.key in LINEAR:
+        yield f"{kind.key}-linear", f"{kind.title}, linear axes", True
+
+
 def _title(metric: Quantity) -> str:
     short = {"wall_s": "time", "flops_executed": "FLOPs", "peak_bytes": "peak", "saved_bytes": "saved"}
     return short.get(metric.key, metric.title.lower())
 
 
-def _choices(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link) -> dict[str, Any]:
+def _choices(
+    view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style], link: Link, said: dict[str, int]
+) -> dict[str, list[int]]:
+    """For each depth and each of `LEAST` the number of its sentences among those said: many states say the same."""
     at = view.standing(metric, n)
-    return {within_key(k): chosen(at, k, styles, link) for k in WITHIN} if at.everyone else {}
+    if not at.everyone:
+        return {}
+
+    made: dict[Any, tuple[str, ...]] = {}
+
+    def numbered(within: int | None, least: float) -> int:
+        text = json.dumps(chosen(at, within, styles, link, least, made), ensure_ascii=False)
+        return said.setdefault(text, len(said))
+
+    return {within_key(k): [numbered(k, least) for least in LEAST] for k in WITHIN}
 
 
-def chosen(at: Ranking, within: int | None, styles: Mapping[str, Style], link: Link) -> list[Any]:
-    """The sentence of a choice in two parts, and the series that it is about."""
-    claim = choice(at, within)
-    lead, beside = (told.html(told.word(part, claim), link) for part in ("lead", "beside"))
+def chosen(
+    at: Ranking,
+    within: int | None,
+    styles: Mapping[str, Style],
+    link: Link,
+    least: float = 0.0,
+    made: dict[Any, tuple[str, ...]] | None = None,
+) -> list[Any]:
+    """The sentence of a choice in two parts, and the series that it is about.
+
+    What differs in nothing but what was asked for is worded once, where `made` keeps it.
+    """
+    made = {} if made is None else made
+    claim = choice(at, within, least)
+    facts = {**claim.facts, "asked": ASKED}
+    roles = [facts[name] for name in ("best", "wider", "cheaper")] + list(facts["ties"])
+    counts = (facts["reaching"], facts["valued"], facts["more_ties"], bool(least))
+    key = (*counts, *(None if c is None else c.series.label for c in roles))
+    if key not in made:
+        worded = Claim("choice", facts, claim.points, claim.conditions, claim.lengths)
+        made[key] = tuple(told.html(told.word(part, worded), link) for part in ("lead", "beside"))
+    asked = escape(told.plain(told.word("within", within, least)))
     best, base = claim.facts["best"], claim.facts["baseline"]
     about = [c for c in (best, base) if c is not None]
     if best is None:
         about += [c for c in (claim.facts["cheaper"],) if c is not None]
-    return [lead, beside, [styles[c.series.label].index for c in about]]
+    return [*(text.replace(ASKED, asked) for text in made[key]), [styles[c.series.label].index for c in about]]
 
 
-def _rows(board: Board, n: int) -> list[list[Any]]:
+def _rows(board: Board, n: int) -> list[list[object]]:
     return [
         [
             row.style.index,
             *(cell.packed() for cell in (row.params, *row.memory, row.keys, row.layers)),
             row.rest,
+            _short(row.candidate.sight.share),
         ]
         for row in board.rows(n)
     ]
@@ -163,7 +218,7 @@ def first_labels(at: Ranking) -> list[str]:
     return list(named)
 
 
-def _values(points: Mapping[int, Evidence]) -> list[list[Any]]:
+def _values(points: Mapping[int, Evidence]) -> list[list[object]]:
     """What a CSV of a figure and the ratio of a pinned pair are made of: n, value, bounds, state."""
     return [[n, _short(p.value), _short(p.low), _short(p.high), STATES.index(p.state)] for n, p in points.items()]
 

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from attnprof.quantities import STATE, STATE_GROWTH
 from attnprof.records import Record
 from attnprof.render import bibliography
 from attnprof.render.claims.sight import Graphs
-from attnprof.render.numbers import span
+from attnprof.render.numbers import quantity, span
+from attnprof.render.pages.forms import CardForm
 from attnprof.render.pages.mathml import mathml
 from attnprof.render.patterns import Picture
 from attnprof.render.pictures import data_uri
+from attnprof.render.series import why
 from attnprof.targets import catalog
 from attnprof.units import format_length, format_share, format_value
-from attnprof.words import Pass
+from attnprof.words import Pass, Status
 
 FIELDS = ("author", "title", "year", "url", "eprint", "doi")
 MOST_OPS = 6
@@ -42,6 +45,9 @@ class SchemeCard:
     fields: tuple[str, ...]
     params: tuple[tuple[str, str, str], ...]
     edges: str
+    forms: tuple[CardForm, ...]
+    decoding: str
+    checked: str
     notes: tuple[str, ...]
     citation: tuple[str, str, str]
     ops: tuple[tuple[str, int, int], ...]
@@ -85,6 +91,7 @@ def scheme_card(
     card: Mapping[str, Any] | None,
     family: str,
     picture: Picture | None,
+    forms: tuple[CardForm, ...] = (),
 ) -> SchemeCard:
     """The card of one target from its records, its graph, its catalogue card and its picture."""
     known = card or {}
@@ -112,6 +119,9 @@ def scheme_card(
         tuple(_fields(graphs, target)),
         tuple(_params(target, records, card)),
         str(known.get("edges_text") or ""),
+        forms,
+        _decoding(records),
+        _checked(records, card),
         tuple(str(note) for note in known.get("notes") or ()),
         citation(str(known.get("bib") or "")),
         _ops(last),
@@ -162,6 +172,38 @@ def _params(target: str, records: Sequence[Record], card: Mapping[str, Any] | No
                 by_value.setdefault(format_value(r.point.params[name]), []).append(r.point.shape.n)
         values = [v if len(by_value) == 1 else f"{v} at {span(ns)}" for v, ns in by_value.items()]
         yield name, ", ".join(values), sources.get(name, "")
+
+
+def _decoding(records: Sequence[Record]) -> str:
+    """What decoding keeps, as the counts of the run have it, or why nothing is known of it."""
+    costed = [r for r in records if r.cost is not None]
+    kept = [r for r in costed if STATE.read(r) is not None]
+    if kept:
+        last = max(kept, key=lambda r: r.point.shape.n)
+        state, growth = STATE.read(last), STATE_GROWTH.read(last)
+        more = (
+            ", whatever n is"
+            if growth is None
+            else f", {quantity(growth.value, STATE_GROWTH.unit)} more with each token"
+        )
+        held = "" if state is None else quantity(state.value, STATE.unit)
+        return f"keeps {held} a sequence and layer after {format_length(last.point.shape.n)} tokens{more}"
+    refused = [why(r) for r in records if r.point.pass_ is Pass.DECODE and r.status is not Status.OK]
+    reasons = [*refused, *(r.reasons.get(STATE.key, "") for r in costed)]
+    return next((text for text in reasons if text), "")
+
+
+def _checked(records: Sequence[Record], card: Mapping[str, Any] | None) -> str:
+    """What the gate held the timed outputs against, before anything was timed."""
+    timed = [r for r in records if r.measured is not None and r.measured.wall_s is not None]
+    if not timed:
+        return ""
+    if card is None:
+        return "no reference is known of code of your own: its outputs were finite, and no more is known of them"
+    words = {"own": "the short reference that its maths brings", "pattern": "explicit softmax attention under its mask"}
+    loose = sum(not {"unchecked", "not_repeatable"}.isdisjoint(r.flags) for r in timed)
+    text = f"outputs agreed with {words.get(str(card.get('maths')), 'its reference')} before it was timed"
+    return text + (f"; of {loose} timed points no output could be held against another after it" if loose else "")
 
 
 def _ops(record: Record | None) -> tuple[tuple[str, int, int], ...]:

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from attnprof.quantities import BACKWARD, ENERGY, FLOPS, FORWARD, PEAK, READS, SAVED, STATE, WALL, Quantity
 from attnprof.render.claims.choice import Evidences, Ranking, baseline_of, evidences, standing
 from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Graphs
 from attnprof.render.claims.versus import versus
+from attnprof.render.pages.peaks import UNKNOWN, MachinePeak, peak_of
 from attnprof.render.series import Conditions, Group, Series
 from attnprof.words import Pass
 
@@ -29,6 +31,7 @@ class PageView:
 
     group: Group
     graphs: Graphs
+    peak: MachinePeak = UNKNOWN
 
     @property
     def conditions(self) -> Conditions:
@@ -141,6 +144,23 @@ def _per_second(amount: Callable[[Series], Mapping[int, float]]) -> Callable[[Pa
     return made
 
 
+def _share(view: PageView, series: Series) -> ByLength:
+    """Achieved FLOP/s as a percentage of the machine's measured peak."""
+    peak = view.peak.flops_per_s
+    found = _per_second(lambda s: s.values(FLOPS))(view, series)
+    if peak is None:
+        return {
+            n: dataclasses.replace(at, value=None, low=None, high=None, state=_without(at.state))
+            for n, at in found.items()
+        }
+    return {n: _scaled(at, 100 / peak) for n, at in found.items()}
+
+
+def _scaled(at: Evidence, factor: float) -> Evidence:
+    value, low, high = (None if v is None else v * factor for v in (at.value, at.low, at.high))
+    return dataclasses.replace(at, value=value, low=low, high=high)
+
+
 def _without(state: PointState) -> PointState:
     return PointState.ABSENT if state.valued else state
 
@@ -156,6 +176,7 @@ CURVES: tuple[CurveKind, ...] = (
     CurveKind("rel", "cost over the baseline's", "times", _relative, derived=True),
     CurveKind("tok", "tokens a second", "tokens/s", _per_second(_tokens), derived=True),
     CurveKind("ach", "achieved FLOP/s", "flop/s", _per_second(lambda s: s.values(FLOPS)), derived=True),
+    CurveKind("pk", "share of the measured peak", "%", _share, derived=True),
     CurveKind("fwd", "time of the forward", "s", _plain(FORWARD), (Pass.TRAIN,)),
     CurveKind("bwd", "time of the backward", "s", _plain(BACKWARD), (Pass.TRAIN,)),
     CurveKind("f", "executed FLOPs", "flops", _plain(FLOPS)),
@@ -168,9 +189,10 @@ CURVES: tuple[CurveKind, ...] = (
 
 
 def curves_of(view: PageView) -> list[tuple[CurveKind, dict[str, ByLength]]]:
-    """The kinds of curves that have a value in this view, with the points of each series."""
+    """The kinds of curves that have a value here, what the pass is about first, with the points of each series."""
     found = []
-    for kind in CURVES:
+    first = ("r", "st") if view.conditions.pass_ is Pass.DECODE else ()  # what decoding is about
+    for kind in sorted(CURVES, key=lambda kind: kind.key not in first):
         if view.conditions.pass_ in kind.passes and view.metrics:
             by_label = {s.label: kind.points(view, s) for s in view.group.series}
             if any(p.state.valued for points in by_label.values() for p in points.values()):
@@ -178,6 +200,6 @@ def curves_of(view: PageView) -> list[tuple[CurveKind, dict[str, ByLength]]]:
     return found
 
 
-def views(found: Iterable[Group], graphs: Graphs) -> list[PageView]:
-    """A view for each group."""
-    return [PageView(group, graphs) for group in found]
+def views(found: Iterable[Group], graphs: Graphs, header: Mapping[str, Any] | None = None) -> list[PageView]:
+    """A view for each group; `header` is that of the run, which holds the machine's measured peak."""
+    return [PageView(g, graphs, UNKNOWN if header is None else peak_of(header, g.conditions)) for g in found]

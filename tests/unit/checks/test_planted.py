@@ -13,7 +13,9 @@ from attnprof.shapes import Shape
 from attnprof.targets import door
 from attnprof.words import Severity
 from tests.fakes.planted import DEFECTS, Planted
+from tests.fakes.planted_more import MORE_DEFECTS
 from tests.fakes.sound import SOUND, Sound
+from tests.fakes.sound_more import MORE_SOUND
 
 SHAPE = Shape(64, dim=32, heads=2)
 
@@ -26,9 +28,11 @@ def examined(text: str, asked: dict[str, object]) -> Examination:
     return examine(door.find(text), SHAPE, ask)
 
 
-@pytest.mark.parametrize("planted", DEFECTS, ids=lambda it: f"{it.name}-{it.kind}-{'-'.join(it.asked)}")
+@pytest.mark.parametrize(
+    "planted", [*DEFECTS, *MORE_DEFECTS], ids=lambda it: f"{it.name}-{it.kind}-{'-'.join(it.asked)}"
+)
 def test_a_planted_defect_is_named(planted: Planted) -> None:
-    found = examined(f"tests/fakes/planted.py:{planted.name}", planted.asked)
+    found = examined(f"{planted.file}:{planted.name}", planted.asked)
     of_kind = [finding for finding in found.findings if finding.kind == planted.kind]
     assert of_kind, found
     assert planted.where in of_kind[0].where
@@ -38,7 +42,7 @@ def test_a_planted_defect_is_named(planted: Planted) -> None:
     assert json.loads(json.dumps(plain(found.to_json())))["sound"] is not bool(found.defects)
 
 
-@pytest.mark.parametrize("sound", SOUND, ids=lambda it: it.text.rpartition("/")[2])
+@pytest.mark.parametrize("sound", [*SOUND, *MORE_SOUND], ids=lambda it: it.text.rpartition("/")[2])
 def test_a_sound_module_is_not_accused(sound: Sound) -> None:
     found = examined(sound.text, sound.asked)
     assert found.defects == ()

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from tests.fakes.saved_hooks import first_tensor
+
 
 def peak_of(call: Callable[[], Any]) -> int:
     """Highest live bytes during a call, beyond what lived before it, from the allocator's own events."""
@@ -35,10 +37,10 @@ def measured_peak(module: nn.Module, inputs: tuple[Any, ...], pass_: str) -> int
         forward()
         return peak_of(forward)
     leaves = tuple(x.requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in inputs)
-    grad = torch.randn_like(module(*leaves))
+    grad = torch.randn_like(first_tensor(module(*leaves)))
 
     def train() -> Any:
-        out = module(*leaves)
+        out = first_tensor(module(*leaves))
         out.backward(grad)
         return out
 

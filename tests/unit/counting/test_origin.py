@@ -1,9 +1,4 @@
-"""Core FLOPs of layers whose forward runs again inside a backward node, and of weights that are no plain leaves.
-
-The layer is explicit attention without biases: b = 2, n = 24, D = 18, h = 3. By hand, a multiply-add being 2:
-q k^T and p v are `HALF` = 2 b n n D each, so the core's forward is `CORE` = 2 HALF; qkv and out are 3 and 1 `LINEAR`
-= 2 b n D D, so the projections are `REST` = 4 LINEAR. Each product has two gradients of its own size.
-"""
+"""Core FLOPs of layers whose forward runs again inside a backward node, or whose backward is written by hand."""
 
 from __future__ import annotations
 
@@ -12,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -29,37 +22,26 @@ from attnprof.plan.checkpointed import checkpointed
 from attnprof.shapes import Shape
 from attnprof.targets import door
 from attnprof.words import Pass
+from tests.unit.counting.explicit import (
+    CORE,
+    DERIVED,
+    HALF,
+    LINEAR,
+    REST,
+    B,
+    Checked,
+    D,
+    H,
+    Layer,
+    N,
+    counted,
+    heads,
+    mix,
+    reentrant,
+)
 from tests.unit.counting.modules import ModuleTarget
 
-B, N, D, H = 2, 24, 18, 3
-HALF = 2 * B * N * N * D
-CORE = 2 * HALF
-LINEAR = 2 * B * N * D * D
-REST = 4 * LINEAR
 aten = torch.ops.aten
-
-
-def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v
-
-
-def heads(x: Tensor) -> Tensor:
-    return x.unflatten(-1, (-1, H, D // H)).permute(2, 0, 3, 1, 4)
-
-
-class Layer(nn.Module):
-    """Explicit attention; `again` is how its forward is run, so that it can be run again."""
-
-    def __init__(self, again: Callable[..., Tensor] | None = None) -> None:
-        super().__init__()
-        self.qkv, self.out = nn.Linear(D, 3 * D, bias=False), nn.Linear(D, D, bias=False)
-        self.again = again or (lambda layer, x: layer(x))
-
-    def whole(self, x: Tensor) -> Tensor:
-        return self.out(mix(*heads(self.qkv(x))).transpose(1, 2).flatten(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.again(self.whole, x)
 
 
 class Inner(Layer):
@@ -67,15 +49,6 @@ class Inner(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.again(mix, *heads(self.qkv(x))).transpose(1, 2).flatten(2))
-
-
-def counted(make: Callable[[], nn.Module], pass_: Pass = Pass.TRAIN) -> tuple[int | None, int | None]:
-    cost = count(ModuleTarget(make, lambda: (torch.randn(B, N, D),)), Shape(N, batch=B, dim=D, heads=H), pass_).cost
-    return cost.flops_core_executed, cost.flops_executed
-
-
-def reentrant(run: Callable[..., Tensor], *x: Tensor) -> Tensor:
-    return checkpoint(run, *x, use_reentrant=True)
 
 
 def stopping(run: Callable[..., Tensor], *x: Tensor) -> Tensor:
@@ -276,16 +249,6 @@ class WholeByHand(nn.Module):
         return _Whole.apply(x, self.w)  # type: ignore[return-value]
 
 
-DERIVED: dict[str, Callable[[Tensor], Tensor]] = {
-    "as it is": lambda w: w,
-    "masked": lambda w: w * torch.ones_like(w).tril(),
-    "normalised": lambda w: w / w.norm(dim=-1, keepdim=True),
-    "cast": lambda w: w.double().float(),
-    "transposed copy": lambda w: w.t().contiguous().t(),
-    "put together": lambda w: torch.cat([row[None] for row in w.unbind(0)]),
-}
-
-
 @pytest.mark.parametrize("how", DERIVED)
 def test_a_weights_gradient_written_by_hand_belongs_to_the_projection(how: str) -> None:
     assert counted(lambda: ByHand(DERIVED[how])) == (3 * CORE + HALF, 3 * CORE + HALF + 3 * REST)
@@ -294,110 +257,6 @@ def test_a_weights_gradient_written_by_hand_belongs_to_the_projection(how: str) 
 def test_one_backward_by_hand_may_hold_both_kinds() -> None:
     # Forward: the projection and two products; backward: the scores again, four gradients, two of the projection.
     assert counted(WholeByHand) == (7 * HALF, 7 * HALF + 3 * LINEAR)
-
-
-class Weighted(nn.Module):
-    """A projection and a mixing whose weight comes from `derive(parameter, module)`."""
-
-    def __init__(self, derive: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.derive = derive
-        self.w = nn.Parameter(torch.randn(D, D))
-        self.register_buffer("kept", torch.ones(D, D).tril())
-        self.table = torch.arange(D)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.linear(x, self.derive(self.w, self))
-        return y @ y.transpose(1, 2) @ y
-
-
-WEIGHTS: dict[str, Callable[..., Tensor]] = {
-    **{name: lambda w, m, f=f: f(w) for name, f in DERIVED.items()},
-    "masked by a buffer": lambda w, m: w * m.kept,
-    "rows picked": lambda w, m: w[m.table],
-    "doubled": lambda w, m: w + w.t(),
-    "constant beside": lambda w, m: torch.cat([w[:, :-1], torch.ones(D, 1)], 1),
-    "dropped": lambda w, m: F.dropout(w, 0.5, True),
-}
-
-
-@pytest.mark.parametrize("how", WEIGHTS)
-def test_what_parameters_and_constants_make_is_a_weight(how: str) -> None:
-    assert counted(lambda: Weighted(WEIGHTS[how])) == (3 * CORE, 3 * CORE + 3 * LINEAR)
-    assert counted(lambda: Checked(Weighted(WEIGHTS[how]))) == (4 * CORE, 4 * CORE + 4 * LINEAR)
-
-
-class Checked(nn.Module):
-    """Another module under a checkpoint."""
-
-    def __init__(self, inner: nn.Module, again: Callable[..., Tensor] = reentrant) -> None:
-        super().__init__()
-        self.inner, self.again = inner, again
-
-    def forward(self, *x: Tensor) -> Tensor:
-        return self.again(self.inner, *x)
-
-
-def test_parametrized_weights_are_weights() -> None:
-    def make(wrap: Callable[..., nn.Module]) -> Callable[[], nn.Module]:
-        def layer() -> nn.Module:
-            module = Layer()
-            module.qkv = wrap(module.qkv)  # type: ignore[assignment]
-            return module
-
-        return layer
-
-    assert counted(make(parametrizations.weight_norm)) == (3 * CORE, 3 * (CORE + REST))
-    core, total = counted(make(parametrizations.spectral_norm))  # estimates the norm by products of the weight
-    assert core == 3 * CORE
-    assert total is not None
-    assert total > 3 * (CORE + REST)
-
-
-class Twice(nn.Module):
-    """One weight that projects twice, and an input that is projected twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.w = nn.Linear(D, D, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.w(self.w(x))
-        return y @ self.w(x).transpose(1, 2) @ y
-
-
-def test_a_weight_that_is_used_twice_is_still_one() -> None:
-    assert counted(Twice) == (3 * CORE, 3 * CORE + 9 * LINEAR)
-    assert counted(lambda: Checked(Twice())) == (4 * CORE, 4 * CORE + 12 * LINEAR)
-
-
-class Inside(nn.Module):
-    """The gradients of a layer's parameters, taken inside its forward by `torch.func.grad`."""
-
-    def __init__(self, change: Callable[[Tensor], Tensor] = lambda w: w) -> None:
-        super().__init__()
-        self.layer, self.change = Layer(), change
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = {name: self.change(w) for name, w in self.layer.named_parameters()}
-
-        def loss(weights: dict[str, Tensor]) -> Tensor:
-            return torch.func.functional_call(self.layer, weights, (x,)).square().sum()
-
-        return torch.func.grad(loss)(weights)["qkv.weight"]
-
-
-@pytest.mark.parametrize(
-    "change", [lambda w: w, lambda w: w * 0.9, lambda w: w.clone()], ids=["leaf", "scaled", "copy"]
-)
-def test_gradients_of_functional_weights_are_the_projections(change: Callable[[Tensor], Tensor]) -> None:
-    # The input asks for no gradient, so the first projection has one gradient, its weight's.
-    assert counted(lambda: Inside(change), Pass.FORWARD) == (3 * CORE, 3 * CORE + 3 * REST - 3 * LINEAR)
-
-
-def test_transforms_do_not_hide_a_parameter() -> None:
-    mapped = lambda run, x: torch.vmap(lambda row: run(row[None])[0])(x)  # noqa: E731
-    assert counted(lambda: Layer(mapped)) == (3 * CORE, 3 * (CORE + REST))
 
 
 class Penalty(nn.Module):
@@ -417,26 +276,6 @@ class Penalty(nn.Module):
 def test_the_backward_of_a_backward_belongs_where_the_forward_does() -> None:
     # x w, g w^T; of the latter the gradients of g and w, of the former those of x and w: six products of a projection.
     assert counted(Penalty) == (0, 6 * LINEAR)
-
-
-class Biased(nn.Module):
-    """Scores with a learned bias, added in the product or given to the fused kernel as a mask."""
-
-    def __init__(self, fused: bool) -> None:
-        super().__init__()
-        self.fused, self.table = fused, nn.Parameter(torch.randn(2 * N))
-        self.register_buffer("places", torch.arange(N)[:, None] - torch.arange(N) + N)
-
-    def forward(self, x: Tensor) -> Tensor:
-        bias = self.table[self.places]
-        if self.fused:
-            return F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], attn_mask=bias)
-        return torch.baddbmm(bias.expand(B, N, N), x, x.transpose(1, 2)).softmax(-1) @ x
-
-
-def test_a_bias_is_no_factor() -> None:
-    assert counted(lambda: Biased(False)) == (3 * CORE, 3 * CORE)
-    assert counted(lambda: Biased(True), Pass.FORWARD) == (CORE, CORE)
 
 
 @pytest.mark.parametrize("again", [reentrant, to_the_end], ids=["reentrant", "to the end"])

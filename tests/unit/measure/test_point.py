@@ -10,9 +10,9 @@ from attnprof.device import device_named
 from attnprof.device.instruments.nvml import nvml_sensors
 from attnprof.device.instruments.sensors import NullSensors, Sensors
 from attnprof.errors import Unsupported
+from attnprof.flags import FLAGS
 from attnprof.measure import measure, measure_target
 from attnprof.measure.calibrate import calibrate
-from attnprof.measure.flags import FLAGS
 from attnprof.measure.point import Outcome, threatened
 from attnprof.records import Measured, plain, revive
 from attnprof.shapes import Shape

@@ -67,7 +67,7 @@ def test_a_point_far_beyond_its_budget_keeps_the_one_run_it_had() -> None:
     assert found.total().samples == (7.0,)
     assert clock.passes == 1
     assert "cold" in found.flags
-    assert "below_floor" in found.flags
+    assert "cut_short" in found.flags
 
 
 @given(st.lists(st.floats(1e-4, 3), min_size=70, max_size=70), st.floats(0.01, 5))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from attnprof.models.caches import CacheAsk, growth_bytes, kv_bytes, read_bytes, state_bytes
-from attnprof.models.limits import limit_of, weights_bytes
 from attnprof.models.lookup import model_named
 from attnprof.models.work import crossover, model_pair_work, model_token_work
+from attnprof.plan.memory_limits import limit_of, weights_bytes
 
 NEMOTRON = ",".join(f'"{word}"' for word in ([*["linear_attention", "mlp"] * 3, "full_attention", "mlp"] * 3))
 MODELS = {

@@ -25,6 +25,7 @@ from attnprof.render.claims.versus import versus
 from attnprof.render.pages.view import PageView, offered
 from attnprof.render.series import groups
 from attnprof.shapes import Shape
+from attnprof.stats import over_rounds
 from attnprof.words import Pass
 
 NS = (1024, 2048, 4096, 8192)
@@ -161,6 +162,30 @@ def test_a_ratio_carries_its_interval_and_overlap_is_no_side() -> None:
     assert "not told apart" in told.word("times", found)
 
 
+def sampled(target: str, *rounds: tuple[float, ...]) -> Record:
+    """A point at 1k with the samples of its rounds."""
+    made = point(target, 1024, wall=1.0)
+    return replace(made, measured=Measured(wall_s=over_rounds(rounds)))
+
+
+def test_of_single_samples_no_ratio_has_an_interval_and_no_side_is_taken() -> None:
+    made = [sampled("flash", (4.0,)), sampled("a", (1.0,)), pattern("a", 2, n=1024)]
+    text = said(made, 1024)
+    assert "flash needs 4.00 s a layer" in text
+    assert "[" not in text
+    assert "none is sure to need less (1 measured in too few processes to tell): stay with flash" in text
+    assert cross([made[0]], [made[1]]) == "not known"
+
+
+def test_a_single_sample_is_as_sure_as_the_noise_of_its_run_makes_it() -> None:
+    quiet = sampled("b", (2.0,), (2.02,), (2.01,))
+    told_apart = said([sampled("flash", (4.0,)), sampled("a", (1.0,)), quiet, pattern("a", 2, n=1024)], 1024)
+    assert "a needs least time: 4.0× [" in told_apart
+    assert "intervals apart" in told_apart
+    loud = sampled("b", (1.0,), (2.0,), (3.0,))
+    assert "none is sure" in said([sampled("flash", (4.0,)), sampled("a", (1.0,)), loud, pattern("a", 2, n=1024)], 1024)
+
+
 POSITIVE = st.floats(1e-3, 1e3)
 INTERVAL = st.tuples(POSITIVE, st.floats(1.0, 3.0), st.floats(1.0, 3.0)).map(lambda t: (t[0], t[0] / t[1], t[0] * t[2]))
 
@@ -180,8 +205,8 @@ def test_less_is_said_only_of_intervals_that_are_apart(a: Any, b: Any, flag: boo
 def test_a_headline_on_flagged_points_says_so() -> None:
     noisy = [replace(r, flags=("busy_machine", "few_samples")) for r in CLOSE]
     text = said([*FLASH, *noisy, pattern("near", 2)], 8192)
-    assert "yet flagged: busy machine, few samples" in text
-    assert any("4 of 8 measured points carry a noise flag" in text for text in texts([*FLASH, *noisy]))
+    assert "yet flagged: busy machine and 1 more" in text
+    assert any("4 of 8 measured points carry a flag" in text for text in texts([*FLASH, *noisy]))
 
 
 def test_the_least_is_said_with_reach_implementation_certainty_and_of_how_many() -> None:
@@ -328,7 +353,7 @@ def test_a_hedge_survives_every_rendering(form: str) -> None:
         text = {"plain": told.plain, "html": told.html, "latex_text": told.latex_text}[form](told.said(claim))
         if claim.facts["best"] is not None:
             assert claim.certainty is PointState.FLAGGED
-            assert "flagged: noisy" in text
+            assert "flagged: scattered samples" in text
             assert "by gather" in text
 
 
@@ -356,3 +381,24 @@ def test_no_random_records_make_an_unhedged_superlative(rows: Any) -> None:
         assert re.search(r"Of \d+ schemes? known to reach", text)
         assert re.search(r"\((measured|predicted|counted)[^()]*; by its own eager code\)", text)
         assert "A query sees" in text
+
+
+def test_a_point_whose_turn_did_not_come_says_nothing_of_memory() -> None:
+    gone = replace(point("dense", 2048, status="over_budget", reason="its turn did not come"), cost=None)
+    made = [point("dense", 1024, wall=0.1), gone, point("dense", 4096, status="predicted_oom", peak=2**34)]
+    fit = longest(groups(made)[0].series[0])
+    assert fit is not None
+    assert fit.fits == 1024
+    told_of = [text for text in texts(made) if "before its turn" in text]
+    assert len(told_of) == 1
+    assert not any("fits in memory" in text for text in told_of)
+
+
+def test_a_least_sight_leaves_out_what_reads_less_or_an_unknown_number() -> None:
+    (group,) = groups([*FLASH, *CLOSE])
+    at = standing(group, WALL, 8192, graphs_of([pattern("near", 2)]), evidences(group, KNOWN))
+    assert choice(at, 2, 0.001).facts["reaching"] == 1
+    told_of = choice(at, 2, 0.01)
+    assert told_of.facts["reaching"] == 0
+    assert "each query reading at least 1% of the keys that it may" in told.plain(told.said(told_of))
+    assert told_of.facts["cheaper"] is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -16,8 +17,8 @@ from attnprof.render.backends.svg import svg
 from attnprof.render.claims.sight import graphs_of
 from attnprof.render.layout.axes import factor_scale, length_scale, linear_scale, value_scale
 from attnprof.render.layout.compact import LETTERS, STATES, compact
-from attnprof.render.layout.curves import Curve
-from attnprof.render.layout.display import Anchor, Display, Lettering, Role, Scale, collisions
+from attnprof.render.layout.curves import Curve, PanelBox
+from attnprof.render.layout.display import Anchor, Caption, Display, Lettering, Role, Scale
 from attnprof.render.layout.labels import place, spread
 from attnprof.render.layout.lettering import text_width
 from attnprof.render.layout.scatter import NARROW, WIDE, Canvas, Sees, scatter
@@ -28,6 +29,18 @@ from attnprof.render.pages.view import PageView, curves_of, views
 from attnprof.render.palette import Style, styles
 from attnprof.render.series import groups
 from tests.fakes.records import graph, many, records
+
+
+def collisions(texts: Sequence[Caption], slack: tuple[float, float] = (1.0, 1.0)) -> list[tuple[str, str]]:
+    """The pairs of texts whose boxes meet by more than `slack`, across and down."""
+    pairs = itertools.combinations([text for text in texts if text.text], 2)
+    boxes = [(a.text, b.text, a.box, b.box) for a, b in pairs]
+    return [
+        (one, two)
+        for one, two, a, b in boxes
+        if all(min(a[k + 2], b[k + 2]) - max(a[k], b[k]) > slack[k] for k in (0, 1))
+    ]
+
 
 VALUES = st.lists(st.floats(1e-7, 1e16), min_size=1, max_size=20)
 
@@ -240,3 +253,14 @@ def test_a_choice_without_a_baseline_has_the_cost_itself_across() -> None:
     assert drawn is not None
     assert not any(s.role is Role.BASE for s in drawn.strokes)
     assert any(re.search(r"\d (ms|s|µs)$", t.text) for t in drawn.texts if t.anchor is Anchor.MIDDLE)
+
+
+def test_linear_axes_begin_at_zero_and_hold_every_value() -> None:
+    seen, style = world(0)
+    view = seen[0]
+    kind, points = curves_of(view)[0]
+    for drawn in multiples(view, kind, points, style, PanelBox(linear=True)):
+        assert (drawn.x.low, drawn.y.low, drawn.x.log, drawn.y.log) == (0.0, 0.0, False, False)
+        left, top, right, bottom = drawn.plot
+        assert all(left <= d.x <= right + 12 and top - 1 <= d.y <= bottom + 1 for d in drawn.dots)
+        assert collisions(drawn.texts, (2.0, 4.0)) == []

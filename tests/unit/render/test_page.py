@@ -14,10 +14,11 @@ from attnprof.records import Point, Record
 from attnprof.render import write_page
 from attnprof.render.page import page
 from attnprof.render.patterns import Picture
-from attnprof.render.plotly_js import packed_text, unpacked_text
+from attnprof.render.plotly_js import packed_text
 from attnprof.render.wording import definitions
 from attnprof.shapes import Shape
 from attnprof.words import Status
+from tests.fakes.packed import unpacked_text
 from tests.fakes.records import graph, header, many, records
 
 
@@ -59,7 +60,7 @@ def test_first_paint_is_static_and_answers() -> None:
 
 
 def test_plotly_is_inside_once_and_whole() -> None:
-    from attnprof.render.plotly_js import bundle, unpacked_text
+    from attnprof.render.plotly_js import bundle
 
     html = page(records(), header())
     (packed,) = re.findall(r'id="plotly-gz">([^<]*)<', html)

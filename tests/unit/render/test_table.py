@@ -1,3 +1,5 @@
+import re
+
 from attnprof.quantities import FLOPS, PEAK, WALL
 from attnprof.render.series import groups, why
 from attnprof.render.table import columns, rows
@@ -41,5 +43,5 @@ def test_sorting_uses_exact_values() -> None:
 
 def test_a_flag_is_named_where_it_stands_and_explained_among_the_flags() -> None:
     html = usual()
-    assert "noisy" in points(html)
-    assert "<li><b>noisy</b>: the samples" in html
+    assert "scattered samples" in points(html)
+    assert re.search(r"<li><b>scattered samples</b>, \d+: the samples", html)

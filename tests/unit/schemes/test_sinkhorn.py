@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnprof.layers.sorting import balanced, gumbel_like
+from attnprof.layers.sorting import balanced_logs, gumbel_like
 from attnprof.shapes import Shape
 from attnprof.targets import door
 
@@ -14,7 +14,7 @@ from attnprof.targets import door
 @pytest.mark.parametrize(("iterations", "error"), [(5, 6.1e-2), (8, 1.1e-2), (20, 1.7e-3)])
 def test_rows_are_off_by_up_to_what_was_measured_once_and_columns_by_nothing(iterations: int, error: float) -> None:
     torch.manual_seed(0)
-    weights = balanced(2 * torch.randn(500, 16, 16, dtype=torch.float64), 1.0, iterations)
+    weights = balanced_logs(2 * torch.randn(500, 16, 16, dtype=torch.float64), 1.0, iterations).exp()
     torch.testing.assert_close(weights.sum(-2), torch.ones(500, 16, dtype=torch.float64))
     worst = (weights.sum(-1) - 1).abs().amax(-1)
     assert float(worst.median()) < error < float(worst.max())
@@ -22,12 +22,14 @@ def test_rows_are_off_by_up_to_what_was_measured_once_and_columns_by_nothing(ite
 
 def test_causal_weights_take_earlier_blocks_only_and_never_look_ahead() -> None:
     scores = torch.randn(3, 8, 8, dtype=torch.float64)
-    weights = balanced(scores, 0.75, 8, causal=True)
+    weights = balanced_logs(scores, 0.75, 8, causal=True).exp()
     assert (weights.triu() == 0).all()
     assert (weights.tril(-1)[:, 1:].sum(-1) > 0).all()
     changed = scores.clone()
     changed[:, 5:] = torch.randn(3, 3, 8, dtype=torch.float64)
-    torch.testing.assert_close(balanced(changed, 0.75, 8, causal=True)[:, :5], weights[:, :5], rtol=0, atol=0)
+    torch.testing.assert_close(
+        balanced_logs(changed, 0.75, 8, causal=True).exp()[:, :5], weights[:, :5], rtol=0, atol=0
+    )
 
 
 def test_sorting_blocks_costs_a_quadratic_term() -> None:
@@ -104,7 +106,7 @@ def test_a_causal_layer_sees_nothing_of_the_future_while_it_trains_either(hard: 
 def test_hard_sorting_puts_the_block_of_the_largest_weight_beside_each(causal: bool) -> None:
     module, (q, k, v, scores) = made("sinkhorn", causal=causal, hard=True)
     out = module.eval()(q, k, v, scores)
-    chosen = balanced(scores, 0.75, 8, causal).argmax(-1)
+    chosen = balanced_logs(scores, 0.75, 8, causal).argmax(-1)
     for item, block in ((0, 1), (1, 3), (1, 5)):
         here = range(4 * block, 4 * block + 4)
         there = range(4 * int(chosen[item, block]), 4 * int(chosen[item, block]) + 4)
@@ -165,5 +167,5 @@ def test_a_soft_sorting_survives_a_weight_of_the_short_block_that_is_all_there_i
     module, (q, k, v, scores) = target.build(shape), target.inputs(shape)
     scores = torch.zeros_like(scores)
     scores[:, [0, 1, 2], [2, 0, 1]] = 900.0
-    assert (balanced(scores, 0.75, 8)[:, 0, :2] == 0).all()
+    assert (balanced_logs(scores, 0.75, 8).exp()[:, 0, :2] == 0).all()
     assert module.eval()(q, k, v, scores).isfinite().all()

@@ -5,12 +5,9 @@ Saved bytes are held to `saved_tensors_hooks` on a real run, peaks to the CPU al
 
 from __future__ import annotations
 
-import gc
-import weakref
 from pathlib import Path
 
 import pytest
-import torch
 
 from attnprof.closed_forms.derive import closed_forms
 from attnprof.counting import believed
@@ -20,6 +17,7 @@ from attnprof.shapes import Shape
 from attnprof.targets import door
 from attnprof.usercode import UserCode
 from attnprof.words import Pass
+from tests.fakes.saved_hooks import saved_by_hooks
 from tests.unit.counting.allocator import measured_peak
 
 OWN = Path(__file__).parents[2] / "fakes" / "user_code.py"
@@ -34,35 +32,6 @@ def found(name: str) -> UserCode:
     target = door.find(f"{OWN}:{name}")
     assert isinstance(target, UserCode)
     return target
-
-
-class Packed:
-    """One saved tensor, alive for as long as the graph holds it."""
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self.tensor = tensor
-
-
-def saved_by_hooks(target: UserCode, shape: Shape) -> int:
-    """Bytes of the distinct storages that the output's graph holds, by torch's own hooks, but for what lives anyway.
-
-    What belongs to an output that is thrown away (a pooler) dies with its graph, and is not counted.
-    """
-    module, inputs = target.build(shape).train(), target.inputs(shape)
-    ours = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
-    packed: weakref.WeakSet[Packed] = weakref.WeakSet()
-
-    def pack(t: torch.Tensor) -> Packed:
-        held = Packed(t.detach())  # a result that its own node saves would keep itself alive
-        packed.add(held)
-        return held
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
-        kept = module(*(x.requires_grad_() for x in inputs))
-    gc.collect()
-    storages = {s.data_ptr(): s.nbytes() for held in packed if (s := held.tensor.untyped_storage())}
-    assert kept.grad_fn is not None
-    return sum(size for key, size in storages.items() if key not in ours)
 
 
 @pytest.mark.parametrize("pass_", [Pass.FORWARD, Pass.TRAIN])
@@ -88,7 +57,7 @@ def test_memory_of_a_real_run_is_the_allocator_s(name: str, pass_: Pass) -> None
     assert cost.peak_bytes is not None
     assert abs(measured - cost.peak_bytes) <= SCALAR
     if pass_ is Pass.TRAIN:
-        assert cost.saved_bytes == saved_by_hooks(target, SHAPE)
+        assert cost.saved_bytes == saved_by_hooks(target.build(SHAPE).train(), target.inputs(SHAPE))
 
 
 def test_a_constructor_that_reads_values_is_no_reason_for_a_real_run() -> None:

@@ -21,8 +21,8 @@ from attnprof.usercode import UserCode
 from attnprof.words import Pass
 
 pytest.importorskip("transformers")
+from tests.fakes.saved_hooks import saved_by_hooks
 from tests.unit.counting.allocator import measured_peak
-from tests.unit.targets.test_real_runs import saved_by_hooks
 
 OWN = Path(__file__).parents[2] / "fakes" / "public_models.py"
 MODELS = ("Llama", "Mistral", "Bert", "Nystromformer", "Longformer")
@@ -48,7 +48,7 @@ def test_flops_are_those_of_a_real_run(name: str) -> None:
 def test_bytes_are_those_of_a_real_run(name: str) -> None:
     target = found(name)
     cost = count(target, SHAPE, Pass.TRAIN).cost
-    assert cost.saved_bytes == saved_by_hooks(target, SHAPE)
+    assert cost.saved_bytes == saved_by_hooks(target.build(SHAPE).train(), target.inputs(SHAPE))
     for pass_ in (Pass.FORWARD, Pass.TRAIN):
         predicted = count(target, SHAPE, pass_).cost.peak_bytes
         measured = measured_peak(target.build(SHAPE).train(pass_ is Pass.TRAIN), target.inputs(SHAPE), pass_)
