@@ -137,10 +137,8 @@ def planned(ask: SweepRequest, timeout_s: float) -> Sequence[TargetPoints]:
     """The jobs; of code that is not ours, as a child finds them: nothing of it runs in this process."""
     from attnprof.sweeps.planning import plan_apart
     from attnprof.sweeps.points import plan
-    from attnprof.targets import catalog, door
+    from attnprof.targets import catalog
 
-    for name in ask.targets:
-        door.refuse_unknown(name)
     own = [*ask.targets, *([ask.impl] if ask.impl and ask.impl.endswith(".py") else [])]
     if all(name in catalog.names() for name in own):
         return plan(ask, explicit())
@@ -151,9 +149,12 @@ def asked(options: Options) -> SweepRequest:
     """What the command line asks for."""
     from attnprof.device import available, device_named
     from attnprof.sweeps.points import SweepRequest, settings_of
+    from attnprof.targets import door
 
     targets = tuple(options["targets"])
     refuse_models(targets)
+    for name in targets:
+        door.refuse_unknown(name)
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")
@@ -247,8 +248,11 @@ def do(
     from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
     from attnprof.sweeps.run import Surroundings, sweep
+    from attnprof.sweeps.worker import has_server
 
     static = ask.device is DeviceName.NONE
+    if not has_server():
+        note("this system cannot fork: each child is a process that loads torch itself, which takes some seconds")
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
         return submit(

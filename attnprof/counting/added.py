@@ -58,6 +58,9 @@ def _once(part: StackPart, pass_: Pass, count: CountPart) -> Counted:
     except AttnprofError as error:
         kind = Unsupported if isinstance(error, Unsupported) else AttnprofError
         raise kind(f"in the layer `{part.label}`: {error.message}", hint=error.hint) from error
+    if part.shares_weights:
+        cost = replace(counted.cost, param_bytes=0, param_grad_bytes=0, buffer_bytes=0)
+        counted = replace(counted, cost=cost)
     if part.states is None:
         return counted
     return _borrowed(part, part.states, pass_, counted)
@@ -132,7 +135,7 @@ def _whole(target: LayeredTarget, shape: Shape, pass_: Pass) -> tuple[dict[str, 
     figures: dict[str, object] = {"peak_bytes": seen.run.lives.peak, "moved_bytes": seen.run.tally.moved_bytes}
     figures |= {"param_bytes": seen.built.param_bytes, "buffer_bytes": seen.built.buffer_bytes}
     figures |= {"param_grad_bytes": seen.run.param_grad_bytes}
-    if target.owners():
+    if target.owners() or any(part.shares_weights for part in target.parts(shape)):  # whose gradients are added up
         figures |= {"arith_ops": seen.run.tally.arith_ops}
     return figures, ""
 

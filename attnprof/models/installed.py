@@ -63,6 +63,10 @@ OTHER = frozenset(
 )
 
 
+# Model types whose positions are rows of an embedding: how many there are says something about their size.
+LEARNED_POSITIONS = frozenset(("opt", "bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "albert"))
+
+
 def available() -> bool:
     """Whether transformers is installed."""
     return importlib.util.find_spec("transformers") is not None
@@ -90,7 +94,8 @@ def class_defaults(model_type: str) -> JsonDict:
     aliases = class_aliases(model_type)
     found = {}
     for field in dataclasses.fields(kind):
-        if field.name in OTHER or field.name.startswith("_"):
+        learned = field.name == "max_position_embeddings" and model_type in LEARNED_POSITIONS
+        if (field.name in OTHER and not learned) or field.name.startswith("_"):
             continue
         made = field.default_factory
         value = field.default if made is dataclasses.MISSING else made()

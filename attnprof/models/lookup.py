@@ -106,7 +106,7 @@ def _read(model_type: str, given: JsonObject, source: str, name: str, *, strict:
         for key in overrides:
             if key not in facts["defaults"] and key not in LEGACY:
                 raise unknown(f"key of {model_type}", key, [*facts["defaults"], *aliases])
-    config = ModelConfig(model_type, {**facts["defaults"], **overrides})
+    config = ModelConfig(model_type, {**facts["defaults"], **overrides}, aliases)
     architecture = replace(READERS[model_type](config), name=name)
     if not architecture.layers:
         raise AttnprofError(f"{name} has no layers", hint="num_hidden_layers is at least 1")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 
+from attnprof.errors import AttnprofError
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
@@ -67,8 +68,13 @@ def decode_bounds(
 
 
 def frameworks_of_model(named: NamedModel, lengths: Sequence[int]) -> JsonDict:
-    """Every framework's figures beside the exact ones, at each length."""
+    """Every framework's figures beside the exact ones, at each length. Raises `AttnprofError` for an encoder."""
     model = named.architecture
+    if not model.decodes:
+        raise AttnprofError(
+            f"{model.name} reads both ways, and frameworks' formulas are of causal models",
+            hint="attnprof cost has its exact FLOPs",
+        )
     tables = []
     for n in lengths:
         forward = exact_figures(model, n)

@@ -62,6 +62,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> JsonDict:
         "v_head_dim": shape.d_v,
         "ffn": dict(group.ffn),
         "shares_kv": [owners[at] for at in group.layers if at in owners] or None,
+        "shares_weights": group.shares_weights,
         "proj_flops": None if of_mixer is None or core is None else of_mixer - core - chosen,
         "ffn_flops_executed": of_rest if rest else None,
         "ffn_flops_active": of_rest if rest and not spare else None,

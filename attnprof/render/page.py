@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from attnprof.flags import FLAGS
 from attnprof.locate import shipped
@@ -32,7 +33,7 @@ from attnprof.render.pages.scheme_cards import scheme_card
 from attnprof.render.pages.view import PageView, curves_of, opening, views
 from attnprof.render.palette import Style, families, family_of, styles
 from attnprof.render.patterns import Pictures
-from attnprof.render.plotly_js import packed
+from attnprof.render.plotly_js import packed, packed_text
 from attnprof.render.runs import runs
 from attnprof.render.series import Group, groups, latest, why
 from attnprof.render.wording import definitions
@@ -40,6 +41,7 @@ from attnprof.words import RecordKind
 
 TOOL = "attnprof"
 USUAL_REACH = 2
+MOST_RECORDS = 200
 
 
 def write_page(
@@ -117,6 +119,7 @@ def page(
         "told": lambda claim: told.html(told.said(claim), link),
         "views": seen,
         "data": _data(seen, style_of, link),
+        "packed_records": _records(kept),
         "plotly": _markup(packed()) if plotly and found else "",
         **_table(found),
     }
@@ -151,6 +154,14 @@ def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing
         return ""
     bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
+
+
+def _records(kept: Sequence[Record]) -> Any:
+    """The records themselves, as lines of JSON; empty where they are too many for one page."""
+    if len(kept) > MOST_RECORDS:
+        return ""
+    lines = "".join(json.dumps(r.to_json(), ensure_ascii=False) + "\n" for r in kept)
+    return _markup(packed_text(lines.encode("utf-8", "backslashreplace")))
 
 
 def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> JsonDict | None:

@@ -162,7 +162,6 @@ def failure(kind: str, message: str, hint: str = "") -> Answer:
 
 def serve(pipe: Connection, log: str) -> None:
     """Answer requests until the parent's end closes. An interrupt is the parent's to handle."""
-    os.setsid()
     die_with_asker(pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -154,8 +154,10 @@ def _take_over(run: RunFolder, folder: Path, job: TargetPoints, watch: Callable[
 
 
 def _executor(folder: Path, name: str, options: JsonObject) -> Any:
-    import submitit
-
+    try:
+        import submitit
+    except ImportError as error:  # a bare machine, Windows
+        raise AttnprofError(f"submitit cannot be imported: {error}", hint="pip install submitit, or no --on") from error
     try:
         made = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=name)
         made.update_parameters(name="attnprof", **options)

@@ -1,12 +1,12 @@
 """The parent's end of a child process: start it, ask it, bury it.
 
 Children are forked from a server that has torch loaded and has not used it, so that a child starts at once and the
-parent never loads torch. Questions and answers travel as JSON.
+parent never loads torch; where a system cannot fork, each is a new process that loads torch itself. Questions and
+answers travel as JSON.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
@@ -21,11 +21,17 @@ from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonDict, JsonObject
 from attnprof.sweeps.child import serve
+from attnprof.sweeps.lifeline import end_with_all
 
 PRELOADED = ["attnprof.sweeps.nursery"]
 STARTS = 5
 WITHOUT_SERVER = 255  # what multiprocessing makes of a child's exit code when the server that forked it is gone
 Serve = Callable[[Connection, str], None]
+
+
+def has_server() -> bool:
+    """Whether this system has a server that children are forked from."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
 
 
 class Died(Exception):
@@ -82,10 +88,7 @@ class Worker:
         if self._process is None:
             return
         if self._process.pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+            end_with_all(self._process.pid)
             self._process.join(5)
         if self._pipe is not None:
             self._pipe.close()
@@ -102,8 +105,9 @@ class Worker:
         return self._exchange(request, timeout_s)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = multiprocessing.get_context("forkserver" if has_server() else "spawn")
+        if has_server():
+            context.set_forkserver_preload(PRELOADED)
         log = str(self.log) if self.log else os.devnull
         for attempt in range(STARTS):
             self._pipe, theirs = context.Pipe()

@@ -177,11 +177,15 @@ function fresh(row, s) {
   row.children[1].innerHTML = maskOf(target);
   $("input", row).setAttribute("aria-label", "Pin " + label);
 }
-function curves() {
-  const found = view.curves[S.curve], select = $("#curve");
+function kinds() {
+  const select = $("#curve");
   const options = Object.entries(view.curves).map(([k, c]) => `<option value="${k}">${esc(c[0])}</option>`).join("");
   if (select.innerHTML !== options) select.innerHTML = options;
   select.value = S.curve;
+}
+function curves() {
+  const found = view.curves[S.curve];
+  kinds();
   $("#curve-title").textContent = found ? found[0] : "";
   $("#panels").innerHTML = found ? found[1].map(d => draw(whole(d))).join("") : "";
   rule();
@@ -196,8 +200,9 @@ const back = ([start, end, low, high, log], at) => { const f = (at - start) / (e
 // The ratio of the two pinned: [a.low / b.high, a.high / b.low], as attnprof.render.claims.versus has it.
 function versus(a, b) {
   if (!a || !b || !a[1] || !b[1]) return null;
-  const state = Math.max(a[4], b[4]), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
-  if (guessed) return { r, state, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
+  const state = Math.max(a[4], b[4]), loose = ["wall_s", "energy_j"].includes(S.metric) && ["measured", "flagged"].includes(V.states[state]) && (a[2] == null || b[2] == null), guessed = V.states[state] === "predicted", counted = V.states[state] === "counted", r = b[1] / a[1];
+  if (loose) return { r, state, loose, side: "even" };
+  if (guessed) return { r, state, guessed, side: r >= 1.5 ? "less" : r <= 1 / 1.5 ? "more" : "even" };
   const low = (b[2] ?? b[1]) / (a[3] ?? a[1]), high = (b[3] ?? b[1]) / (a[2] ?? a[1]), edge = counted ? 1.01 : 1;
   return { r, state, low: counted ? null : low, high: counted ? null : high, side: low > edge ? "less" : high < 1 / edge ? "more" : "even" };
 }
@@ -211,8 +216,8 @@ function pair() {
   let said = two.map(coloured).join(" and ");
   if (v) {
     const less = v.side !== "more", band = v.low == null ? "" : ` [${bound(less ? v.low : 1 / v.high)}, ${bound(less ? v.high : 1 / v.low)}]`;
-    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${V.states[v.state] === "predicted" ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
-    said += ` (${esc(D.doubts[v.state])}).`;
+    said += v.side === "even" ? `: not told apart in ${esc(quantity)} at n = ${D.names[S.n]}${band}` : `: ${coloured(two[0])} needs ${v.guessed ? "≈ " : ""}${factor(less ? v.r : 1 / v.r)}×${band} ${v.side} ${esc(quantity)} than ${coloured(two[1])} at n = ${D.names[S.n]}`;
+    said += ` (${esc(D.doubts[v.state])}${v.loose ? ", too few processes for an interval" : ""}).`;
   } else if (two.length === 2) said += `: one of them has no ${esc(quantity)} at n = ${D.names[S.n]}.`;
   $("#pair-said").innerHTML = said;
   $$("#pair figure").forEach((f, k) => { const d = view.pair[k]; f.hidden = !d; if (d) { $("h3", f).textContent = d[2]; $(".d", f).innerHTML = draw(whole(d)); } });
@@ -226,6 +231,9 @@ function heads() {
   $$(".setting").forEach(e => e.textContent = `n = ${D.names[S.n]}, ${view.pass}, ${causality(view)}`);
   $$(".setting-only").forEach(e => e.textContent = `${view.pass}, ${causality(view)}`);
   $("#peak").textContent = view.peak;
+  const decode = view.pass === "decode";
+  $("#board").classList.toggle("decode", decode);
+  $("#area").textContent = decode ? "state" : "peak memory";
   const base = $("#base"); if (base) base.textContent = D.bases[view.base];
 }
 function card(focus) {
@@ -234,6 +242,8 @@ function card(focus) {
   if (found) { found.classList.add("open"); if (focus) found.focus(); }
 }
 function all() { controls(); answer(); scatter(); restyle(); board(); curves(); pair(); heads(); card(); }
+// The first paint holds all of the state that a page opens with, but what only a script can say.
+const opened = () => view === D.views[opening.view] && S.n === opening.n && S.metric === opening.metric && S.reach === String(opening.reach) && !S.pins && !S.least && S.y === "keys" && S.curve === Object.keys(view.curves)[0] && sorted.k === "bar" && !sorted.down && getComputedStyle($("#choice .phone")).display === "none";
 
 // Downloads.
 const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
@@ -253,7 +263,7 @@ function svgText(fig) {
 const line = cells => cells.map(c => /[",\n]/.test(c = c == null ? "" : String(c)) ? `"${c.replace(/"/g, '""')}"` : /^[=+@\t\r-]/.test(c) && isNaN(c) ? "'" + c : c).join(",");
 function csv(fig) {
   const head = ["series", "impl", "pass", "mask", "n", "quantity", "value", "low", "high", "state"], out = [line(head)];
-  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve] ? [S.curve] : ["t", "f"]; // a derived curve: what it is made of
+  const keys = fig === "choice" || fig === "board" || fig === "difference" ? [valueKey[S.metric]] : view.values[S.curve.replace("-linear", "")] ? [S.curve.replace("-linear", "")] : ["t", "f"]; // a derived curve: what it is made of
   for (const v of fig === "points" ? D.views : [view]) for (const key of fig === "points" ? Object.keys(v.values) : keys) for (const [s, found] of Object.entries(v.values[key] || {})) for (const p of found)
     if (fig !== "choice" && fig !== "board" || p[0] === S.n) out.push(line([name(s), D.series[s][3], v.pass, causality(v), p[0], v.curves[key] ? v.curves[key][0] : key, p[1], p[2], p[3], V.states[p[4]]]));
   return out.join("\n") + "\n";
@@ -319,6 +329,7 @@ document.addEventListener("click", async event => {
     if (what === "svg") save(file(fig) + ".svg", "image/svg+xml", svgText(fig)[0]);
     else if (what === "png") png(fig);
     else if (what === "csv") save(file(fig) + ".csv", "text/csv", csv(fig));
+    else if (what === "records") save("records.jsonl", "application/x-ndjson", await inflate($("#records")));
     else if (what === "tex") save(file(fig) + ".tex", "text/x-tex", tikz(fig));
     else if (what === "explore") explore(fig);
     else if (what === "link") { const address = location.href.split("#")[0] + write(false) + "&fig=" + fig; try { await navigator.clipboard.writeText(address); act.textContent = "copied"; } catch { act.textContent = "in the address bar"; history.replaceState(null, "", "#" + address.split("#")[1]); } setTimeout(() => act.textContent = "copy link", 1500); }
@@ -360,7 +371,9 @@ const hover = event => {
 };
 document.addEventListener("pointerover", hover); document.addEventListener("focusin", hover);
 addEventListener("popstate", () => { read(); all(); });
-read(); all();
+read();
+if (opened()) { controls(); restyle(); kinds(); pair(); card(); } else all();
 if (S.fig) { const at = document.getElementById(S.fig === "curves" ? "curves" : S.fig); if (at) at.scrollIntoView(); }
 document.documentElement.classList.add("ready");
+(window.requestIdleCallback || setTimeout)(() => document.documentElement.classList.add("settled"));
 })();

@@ -42,7 +42,7 @@ def main(folder: Path, runs: list[str]) -> None:
                 for scheme in ("light", "dark"):
                     tab = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
                     tab.goto(page.as_uri())
-                    tab.wait_for_function("document.documentElement.classList.contains('ready')")
+                    tab.wait_for_function("document.documentElement.classList.contains('settled')")
                     tab.screenshot(path=folder / f"{page.stem}-{width}-{scheme}.png", full_page=True)
                     if width == WIDTHS[0] and scheme == "light":
                         tab.screenshot(path=folder / f"{page.stem}-first.png")

@@ -31,6 +31,7 @@ class PointState(StrEnum):
     PREDICTED = "predicted"
     MEMORY = "memory"
     UNTIMED = "untimed"
+    UNREACHED = "unreached"
     LATE = "late"
     KILLED = "killed"
     FAILED = "failed"
@@ -103,7 +104,7 @@ def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
             series.computed_by,
             n,
             metric,
-            state_of(record),
+            _lacking(record, metric),
             reason=reason_of(record, metric.key) or why(record),
         )
     flags = bearing(record.flags, metric)
@@ -113,10 +114,18 @@ def _of(series: Series, record: Record, metric: Quantity) -> Evidence:
     return Evidence(series.label, by, n, metric, state, reading.value, *bounds, flags, unbounded=reading.unbounded)
 
 
+def _lacking(record: Record, metric: Quantity) -> PointState:
+    """Why a quantity is missing: a count that is, was not skipped for being slow to run."""
+    state = state_of(record)
+    return PointState.ABSENT if state is PointState.UNTIMED and metric.side is Side.COST else state
+
+
 def state_of(record: Record) -> PointState:
     """Why a record holds no value of a quantity that it might hold."""
     if record.status is Status.OK:
         return PointState.ABSENT
+    if record.status is Status.OVER_BUDGET and record.cost is None:  # no gate of memory was passed
+        return PointState.UNREACHED
     return WITHOUT.get(record.status.value, PointState.ABSENT)
 
 

@@ -13,7 +13,7 @@ from attnprof.render.claims.fact import Claim
 from attnprof.render.series import Group, Series
 from attnprof.words import Status
 
-SAYS_NOTHING = (PointState.LATE, PointState.KILLED, PointState.FAILED, PointState.UNSUPPORTED)
+SAYS_NOTHING = (PointState.UNREACHED, PointState.LATE, PointState.KILLED, PointState.FAILED, PointState.UNSUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def fits(groups: Sequence[Group]) -> list[Claim]:
 def longest(series: Series) -> LongestFit | None:
     """The longest n that fits before the first that does not; None where every length fits.
 
-    A point skipped for time passed the gate of memory before: it fits. One that failed, was killed or ran late says
-    nothing of memory.
+    A point that was counted and skipped for time passed the gate of memory before: it fits. One whose turn did not
+    come, that failed, was killed or ran late says nothing of memory.
     """
     first = next((r for r in series.records if state_of(r) is PointState.MEMORY), None)
     if first is None:

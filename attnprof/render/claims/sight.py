@@ -87,6 +87,8 @@ def sight(series: Series, n: int, causal: bool | None, graphs: Graphs) -> Sight:
     certainty = str((metrics.get("exact") or {}).get("layers_to_full", "exact" if layers is not None else ""))
     reaching: KnownReach = "full" if layers is not None else "never" if reason.startswith("never") else "unknown"
     through = _through(graph)
+    if keys is not None and keys > allowed / NEARLY_ALL:  # its edges cost more than others': they cannot be told so
+        keys = allowed if layers == 1 and graph.point.shape.n <= n else None
     return Sight(
         series.label,
         n,

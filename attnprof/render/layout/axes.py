@@ -30,6 +30,13 @@ def length_scale(ns: Sequence[int], start: float, end: float, size: float = 11.5
     return Scale(start, end, bare.low, bare.high, True, "n", tuple(kept))
 
 
+def linear_lengths(ns: Sequence[int], start: float, end: float, size: float = 11.5) -> Scale:
+    """The scale of n from zero, with a tick at every length of which the label does not touch the next."""
+    bare = Scale(start, end, 0.0, float(max(ns)), False)
+    kept = thinned([(n, format_length(n)) for n in sorted(set(ns))], bare, size)
+    return Scale(start, end, bare.low, bare.high, False, "n", tuple(kept))
+
+
 def thinned(ticks: Sequence[tuple[float, str]], scale: Scale, size: float) -> list[tuple[float, str]]:
     """The ticks whose labels, set side by side, do not touch: from the last one backwards."""
     kept: list[tuple[float, str]] = []

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from attnprof.render.claims.evidence import ByLength, PointState
-from attnprof.render.layout.axes import length_scale, linear_scale, ticks_below, ticks_beside, value_scale
+from attnprof.render.layout.axes import (
+    length_scale,
+    linear_lengths,
+    linear_scale,
+    ticks_below,
+    ticks_beside,
+    value_scale,
+)
 from attnprof.render.layout.display import Anchor, Box, Caption, Display, Dot, Lettering, Place, Role, Scale, Stroke
 from attnprof.render.layout.labels import along, place, spread
 from attnprof.render.layout.lettering import text_width
@@ -70,7 +77,8 @@ def panel(
     make = linear_scale if box.linear else value_scale
     y = make(values, unit, box.height - box.foot, box.head)
     left = margin(y, box)
-    x = length_scale(lengths, left + 2 * box.dot, right - (2 * box.dot if box.labels else 0), box.size)
+    across = linear_lengths if box.linear else length_scale
+    x = across(lengths, left + 2 * box.dot, right - (2 * box.dot if box.labels else 0), box.size)
     grid, ticks = ticks_beside(y, left, right, box.size)
     texts = [Caption(2, box.size * 0.65, title, Lettering.HEAD, size=box.size * 1.1)] if title else []
     texts += [*ticks, *ticks_below(x, box.height - box.foot, box.size)]

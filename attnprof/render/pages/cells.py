@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from attnprof.flags import phrases
-from attnprof.quantities import WALL, Quantity
+from attnprof.quantities import WALL, Quantity, Side
 from attnprof.records import JsonObject
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
@@ -49,12 +49,14 @@ def flagged(flags: tuple[str, ...]) -> str:
 def cost(at: Evidence) -> BoardCell:
     """A value with its interval under it, or the word for why there is none."""
     if not at.state.valued or at.value is None:
+        lacking = at.state is PointState.ABSENT and at.metric.side is Side.COST
+        word = "not counted" if lacking else state_word(at.state)
         title = escape(at.reason or state_text(at.state))
-        return BoardCell(f'<span class="dim" title="{title}">{escape(state_word(at.state))}</span>')
+        return BoardCell(f'<span class="dim" title="{title}">{escape(word)}</span>')
     text = escape(quantity(at.value, at.metric.unit))
     if at.state is PointState.PREDICTED:
         return BoardCell(f'<span class="dim">≈ {text}</span><small>not run</small>', at.value)
-    bounds = ""
+    bounds = f"<small>no interval{flagged(at.flags)}</small>" if at.unbounded else ""
     if at.low is not None and at.high is not None:
         bounds = f"<small>{escape(interval(at.low, at.high, at.metric.unit))}{flagged(at.flags)}</small>"
     return BoardCell(text + bounds, at.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,11 +14,12 @@ from attnprof.render.claims.choice import LEAST, WITHIN, Ranking, choice
 from attnprof.render.claims.evidence import VALUED, Evidence, PointState
 from attnprof.render.claims.fact import Claim
 from attnprof.render.layout.compact import STATES, VOCABULARY, compact
+from attnprof.render.layout.curves import PanelBox
 from attnprof.render.layout.scatter import NARROW, WIDE, Sees, scatter
 from attnprof.render.numbers import quantity
 from attnprof.render.pages.board import Board
 from attnprof.render.pages.multiples import multiples, pair_panel, reach_panel
-from attnprof.render.pages.view import PageView, curves_of
+from attnprof.render.pages.view import CurveKind, PageView, curves_of
 from attnprof.render.palette import Style
 from attnprof.render.plotly_js import packed_text
 from attnprof.units import format_length
@@ -26,6 +27,7 @@ from attnprof.words import Pass
 
 Link = Callable[[str], str]
 MOST_OPS = 5
+LINEAR = ("t", "f", "p", "st")
 ASKED = "\ue010"  # stands for what was asked for, in a sentence that is worded once
 
 
@@ -98,8 +100,9 @@ def _view(
         "cost": {key: _cost(board) for key, board in boards.items()},
         "scatter": {m.key: {str(n): _scatters(view, m, n, styles) for n in view.lengths} for m in view.metrics},
         "curves": {
-            kind.key: [kind.title, [compact(d) for d in multiples(view, kind, points, styles)]]
+            key: [title, [compact(d) for d in multiples(view, kind, points, styles, PanelBox(linear=linear))]]
             for kind, points in curves_of(view)
+            for key, title, linear in _axes(kind)
         },
         "values": {
             kind.key: {str(styles[label].index): _values(found) for label, found in points.items()}
@@ -109,6 +112,13 @@ def _view(
         "pair": [compact(d) for d in (pair_panel(view, styles), reach_panel(view, styles)) if d is not None],
         "ops": {str(n): _ops(view, n, styles) for n in view.lengths},
     }
+
+
+def _axes(kind: CurveKind) -> Iterator[tuple[str, str, bool]]:
+    """A kind of curve on logarithmic axes, and the first ones that a reader asks for on linear ones too."""
+    yield kind.key, kind.title, False
+    if kind.key in LINEAR:
+        yield f"{kind.key}-linear", f"{kind.title}, linear axes", True
 
 
 def _title(metric: Quantity) -> str:

@@ -189,9 +189,10 @@ CURVES: tuple[CurveKind, ...] = (
 
 
 def curves_of(view: PageView) -> list[tuple[CurveKind, dict[str, ByLength]]]:
-    """The kinds of curves that have a value in this view, with the points of each series."""
+    """The kinds of curves that have a value here, what the pass is about first, with the points of each series."""
     found = []
-    for kind in CURVES:
+    first = ("r", "st") if view.conditions.pass_ is Pass.DECODE else ()  # what decoding is about
+    for kind in sorted(CURVES, key=lambda kind: kind.key not in first):
         if view.conditions.pass_ in kind.passes and view.metrics:
             by_label = {s.label: kind.points(view, s) for s in view.group.series}
             if any(p.state.valued for points in by_label.values() for p in points.values()):

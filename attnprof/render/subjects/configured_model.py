@@ -39,8 +39,13 @@ KEYS: Mapping[CostPart, tuple[str, ...]] = {
 
 
 def configured_model(named: NamedModel, ask: PageAsk) -> ModelSubject:
-    """The subject of a model that is read from a config."""
+    """The subject of a model that is read from a config. Raises `AttnprofError` for an encoder."""
     model = named.architecture
+    if not model.decodes:
+        raise AttnprofError(
+            f"{model.name} reads both ways, and a model page is of models that decode",
+            hint=f"attnprof cost {model.name} has its figures",
+        )
     cost = cost_of_model(named, ModelAsk(lengths=ask.lengths, passes=PASSES, kv=ask.kv, dtype=ask.dtype, tp=ask.tp))
     audited = frameworks_of_model(named, ask.lengths)
     reasons: dict[str, str] = {}

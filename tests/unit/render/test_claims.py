@@ -381,3 +381,24 @@ def test_no_random_records_make_an_unhedged_superlative(rows: Any) -> None:
         assert re.search(r"Of \d+ schemes? known to reach", text)
         assert re.search(r"\((measured|predicted|counted)[^()]*; by its own eager code\)", text)
         assert "A query sees" in text
+
+
+def test_a_point_whose_turn_did_not_come_says_nothing_of_memory() -> None:
+    gone = replace(point("dense", 2048, status="over_budget", reason="its turn did not come"), cost=None)
+    made = [point("dense", 1024, wall=0.1), gone, point("dense", 4096, status="predicted_oom", peak=2**34)]
+    fit = longest(groups(made)[0].series[0])
+    assert fit is not None
+    assert fit.fits == 1024
+    told_of = [text for text in texts(made) if "before its turn" in text]
+    assert len(told_of) == 1
+    assert not any("fits in memory" in text for text in told_of)
+
+
+def test_a_least_sight_leaves_out_what_reads_less_or_an_unknown_number() -> None:
+    (group,) = groups([*FLASH, *CLOSE])
+    at = standing(group, WALL, 8192, graphs_of([pattern("near", 2)]), evidences(group, KNOWN))
+    assert choice(at, 2, 0.001).facts["reaching"] == 1
+    told_of = choice(at, 2, 0.01)
+    assert told_of.facts["reaching"] == 0
+    assert "each query reading at least 1% of the keys that it may" in told.plain(told.said(told_of))
+    assert told_of.facts["cheaper"] is not None

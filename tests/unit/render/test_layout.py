@@ -17,7 +17,7 @@ from attnprof.render.backends.svg import svg
 from attnprof.render.claims.sight import graphs_of
 from attnprof.render.layout.axes import factor_scale, length_scale, linear_scale, value_scale
 from attnprof.render.layout.compact import LETTERS, STATES, compact
-from attnprof.render.layout.curves import Curve
+from attnprof.render.layout.curves import Curve, PanelBox
 from attnprof.render.layout.display import Anchor, Caption, Display, Lettering, Role, Scale
 from attnprof.render.layout.labels import place, spread
 from attnprof.render.layout.lettering import text_width
@@ -253,3 +253,14 @@ def test_a_choice_without_a_baseline_has_the_cost_itself_across() -> None:
     assert drawn is not None
     assert not any(s.role is Role.BASE for s in drawn.strokes)
     assert any(re.search(r"\d (ms|s|µs)$", t.text) for t in drawn.texts if t.anchor is Anchor.MIDDLE)
+
+
+def test_linear_axes_begin_at_zero_and_hold_every_value() -> None:
+    seen, style = world(0)
+    view = seen[0]
+    kind, points = curves_of(view)[0]
+    for drawn in multiples(view, kind, points, style, PanelBox(linear=True)):
+        assert (drawn.x.low, drawn.y.low, drawn.x.log, drawn.y.log) == (0.0, 0.0, False, False)
+        left, top, right, bottom = drawn.plot
+        assert all(left <= d.x <= right + 12 and top - 1 <= d.y <= bottom + 1 for d in drawn.dots)
+        assert collisions(drawn.texts, (2.0, 4.0)) == []
