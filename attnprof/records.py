@@ -269,13 +269,16 @@ def plain(value: object) -> Any:
 
 def revive(cls: type[T], data: JsonObject) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
-    if cls is Interval and "rounds" not in data:
-        data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
-    if cls is Interval and "bounded" not in data:
-        data = {**data, "bounded": sum(map(len, data["rounds"])) != 1}
     hints = _hints(cls)
+    data = _of_rounds(data) if "rounds" in hints else data
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)
+
+
+def _of_rounds(data: JsonObject) -> JsonObject:
+    """An interval as it is written now: with rounds, and with whether anything bounds it."""
+    rounds = data.get("rounds", [data["samples"]] if data.get("samples") else [])
+    return {"bounded": sum(map(len, rounds)) != 1, **data, "rounds": rounds}
 
 
 def _hints(cls: type[object]) -> dict[str, object]:

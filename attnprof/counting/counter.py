@@ -101,7 +101,7 @@ class OperatorCounter(DispatchMode):
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
         rule = rules.get(func) or learn(func)
-        if rule.kind is OperatorKind.COMPOSITE:
+        if rule.kind is OperatorKind.COMPOSITE and is_overload(func):
             with self:
                 return func.decompose(*args, **kwargs)
         out = self.short(func, args, kwargs)

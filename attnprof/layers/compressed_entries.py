@@ -5,7 +5,7 @@ A query reads the last tokens one by one and entries of the rest, under one soft
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,7 @@ class EntryState(NamedTuple):
     recent: KVCache
     entries: KVCache
     waiting: Tensor
-    index: tuple[KVCache, Tensor] | None = None
+    indexed: tuple[KVCache, Tensor] | None = None
 
 
 def started(compressor: Compressor, x: Tensor) -> tuple[KVCache, Tensor]:
@@ -176,12 +176,15 @@ class EntryProjections(nn.Module):
         return split_heads(self.to_q(x), self.heads), self.norm(self.to_kv(x))[:, None]
 
 
-class EntryLayer(Attention):
+P = TypeVar("P", bound=EntryProjections)
+
+
+class EntryLayer(Attention, Generic[P]):
     """The attention layer; a step may complete an entry."""
 
-    project: EntryProjections
+    project: P
 
-    def __init__(self, spec: Spec, project: EntryProjections, core: EntryCore) -> None:
+    def __init__(self, spec: Spec, project: P, core: EntryCore) -> None:
         super().__init__(spec.shape, project, core)
         self.shape, self.window = spec.shape, reach(spec)
 
@@ -201,4 +204,4 @@ class EntryLayer(Attention):
         """The query of one token more, `x [b, 1, D]`, and the state with it."""
         q, kv = self.project.tokens(x)
         entries = continued(self.project.compress, x, state.entries, state.waiting)
-        return q, EntryState(appended(state.recent, kv, kv[..., :0]), *entries, state.index)
+        return q, EntryState(appended(state.recent, kv, kv[..., :0]), *entries, state.indexed)

@@ -155,7 +155,7 @@ def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
-def _records(kept: Sequence[Record]) -> str:
+def _records(kept: Sequence[Record]) -> object:
     """The records themselves, as lines of JSON; empty where they are too many for one page."""
     if len(kept) > MOST_RECORDS:
         return ""

@@ -56,11 +56,11 @@ class Core(EntryCore):
 
     def chosen_of(self, state: EntryState, q: Tensor, weights: Tensor) -> Tensor:
         """The best entries for one query."""
-        assert state.index is not None
+        assert state.indexed is not None
         if not state.entries.n:
             return state.entries.k
         with selecting():
-            scores = [index_scores(q, piece[:, 0], weights) for piece in pieces(state.index[0])[0]]
+            scores = [index_scores(q, piece[:, 0], weights) for piece in pieces(state.indexed[0])[0]]
             best = torch.cat(scores, -1).sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
         return taken(state.entries, best)[0]
 
@@ -86,11 +86,10 @@ class Projections(EntryProjections):
         return split_heads(self.index_q(x), self.index_heads), self.index_weights(x).transpose(1, 2)
 
 
-class Layer(EntryLayer):
+class Layer(EntryLayer[Projections]):
     """The attention layer; a step may complete an entry and its index key."""
 
     core: Core
-    project: Projections
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec, Projections(spec), Core(spec))
@@ -99,19 +98,19 @@ class Layer(EntryLayer):
     def state(self, n: int) -> EntryState:
         """What is kept of n tokens, of random content."""
         index = random_entries(self.project.index_compress, self.shape, self.width, n)
-        return super().state(n)._replace(index=index)
+        return super().state(n)._replace(indexed=index)
 
     def prefill(self, x: Tensor) -> EntryState:
         """The state after the tokens `x [b, n, D]`."""
-        return super().prefill(x)._replace(index=started(self.project.index_compress, x))
+        return super().prefill(x)._replace(indexed=started(self.project.index_compress, x))
 
     @in_turn(axis=1)
     def step(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One token more, `x [b, 1, D]`."""
         q, state = self.gone_on(x, state)
-        assert state.index is not None
+        assert state.indexed is not None
         with selecting():
-            state = state._replace(index=continued(self.project.index_compress, x, *state.index))
+            state = state._replace(indexed=continued(self.project.index_compress, x, *state.indexed))
             asks = self.project.index(x)
         mixed = self.core.step(q, [self.core.chosen_of(state, *asks)], state.recent)
         return self.out(merge_heads(mixed)), state

@@ -33,7 +33,7 @@ class Core(EntryCore):
         return complete
 
 
-class Layer(EntryLayer):
+class Layer(EntryLayer[EntryProjections]):
     """The attention layer; a step reads every entry."""
 
     core: Core

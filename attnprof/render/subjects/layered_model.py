@@ -97,7 +97,7 @@ def _work(answer: JsonObject, at: tuple[str, int]) -> PassWork | None:
     ends = {CostPart.HEAD: sum(end["flops_executed"] or 0 for end in answer["ends"])}
     parts = {part: sum(each.get(part, 0) for each in (*made, ends)) for part in CostPart}
     executed = frozenset(part for each in groups if each for part in each[1])
-    return PassWork(at[1] if at[0] != "decode" else 1, parts, tuple(sum(each.values()) for each in made), executed)
+    return PassWork(at[1] if at[0] != Pass.DECODE else 1, parts, tuple(sum(each.values()) for each in made), executed)
 
 
 def _parts(row: JsonObject) -> tuple[dict[CostPart, int], set[CostPart]] | None:

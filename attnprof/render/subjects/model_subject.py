@@ -14,6 +14,7 @@ from attnprof.models.reached import SeenTokens
 from attnprof.plan.accelerators import Accelerator
 from attnprof.records import JsonObject
 from attnprof.render.layout.layer_strip import FoldedRun, StripKind, folded
+from attnprof.words import Pass
 
 
 class CostPart(StrEnum):
@@ -185,7 +186,7 @@ class ModelSubject:
 
         `cost` knows the exact n of a prefill without selection, and so of a training step.
         """
-        if self.passes_ffn_at is not None and pass_ != "decode" and not (selection and self.selects):
+        if self.passes_ffn_at is not None and pass_ != Pass.DECODE and not (selection and self.selects):
             return FfnPassing(self.passes_ffn_at)
         parts = MIXING if selection else (CostPart.CORE, CostPart.RECURRENCE)
         found = {n: work.passes_ffn(parts) for (p, n), work in sorted(self.work.items()) if p == pass_}
