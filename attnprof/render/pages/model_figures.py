@@ -12,7 +12,7 @@ from attnprof.render.layout.curves import Curve, PanelBox, bounds, panel, room_f
 from attnprof.render.layout.display import Display, Dot
 from attnprof.render.layout.layer_strip import layer_strip
 from attnprof.render.layout.seen_tokens import SeenCurve, seen_frame
-from attnprof.render.layout.stacked import StackedPart, room_of, stacked
+from attnprof.render.layout.stacked_bars import StackedPart, room_of, stacked
 from attnprof.render.palette import Style, distinct, hues
 from attnprof.render.subjects.model_subject import CostPart, ModelSubject
 from attnprof.units import format_count, format_length
