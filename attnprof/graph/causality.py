@@ -9,6 +9,7 @@ from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.relation import FutureEdges
 from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Slices
+from attnprof.records import JsonDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, object]:
 
 
 def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, object]:
-    rows: list[dict[str, object]] = [
+    rows: list[JsonDict] = [
         {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
         for at, each in enumerate(layers)
         if each.count
