@@ -143,6 +143,8 @@ def analyze(thing: object, n: int | None = None, **options: object) -> AnalyzedG
     """
     from attnprof.graph import analyze as analysed
 
+    if n is not None:
+        checked(Shape(n=n))
     return analysed(target(thing), n, **options)
 
 
@@ -255,7 +257,8 @@ def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target
     """
     found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
-    refuse_unbound([(found, shape)], sizes, flags=False)
+    named = (*sizes, *(name for name in ("impl",) if given.get(name) is not None))
+    refuse_unbound([(found, shape)], named, flags=False)
     return found, shape
 
 

@@ -35,7 +35,12 @@ COLOURS = {"defect": "red", "warning": "yellow", "note": "cyan"}
 @click.option("--against", metavar="PATTERN", help="The pattern that it is said to have.")
 @click.option("--claim", metavar="ORDER", help="How its cost is said to grow: n, n*log(n), n*sqrt(n), n**2.")
 @click.option(
-    "--time", "budget_s", type=float, default=10.0, show_default=True, help="Seconds to look for leaking pairs."
+    "--time",
+    "budget_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to look for leaking pairs.",
 )
 @IMPL
 @sizes

@@ -50,7 +50,7 @@ def page(named: Sequence[str], folders: Sequence[Path], options: Options) -> int
     path = options["out"] or Path(FILE)
     path = path / FILE if path.is_dir() else path
     header = {
-        "command": f"attnprof {shlex.join(sys.argv[1:])}" if sys.argv[1:2] == ["report"] else None,
+        "command": f"attnprof {shlex.join(sys.argv[1:])}",
         "version": __version__,
         "memory": _memory(options["memory"], ask),
         "weights": ask.weights,
@@ -78,8 +78,8 @@ def _refuse_neither(name: str) -> None:
         )
     where = "exists, but is no folder" if Path(name).exists() else "is not there"
     raise AttnprofError(
-        f"{name} is neither the folder of a run ({where}) nor a model or stack",
-        hint='a folder that attnprof sweep left, hf:gpt_oss_20b, "5 sliding_window + 1 dense", or a stack.toml',
+        f"{name} is not a run (it {where}), nor a model or stack",
+        hint='a run folder that attnprof sweep left, hf:gpt_oss_20b, "5 sliding_window + 1 dense", or a stack.toml',
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attnprof.contracts import SchemeTarget, Target
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, out_of_memory
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.bounds import bounds, certified
 from attnprof.graph.causality import Seen, causality
@@ -276,7 +276,12 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
     with own_mistakes(target, shape):
         own = target.followed(shape) if isinstance(target, UserCode) else None
         module, draw = own or (target.build(shape), lambda: target.inputs(shape))
-        found = recover(module, draw, shape.heads, request.trials, rows)
+        try:
+            found = recover(module, draw, shape.heads, request.trials, rows)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise AttnprofError(f"memory ran out as it was probed at n = {shape.n}", hint="a shorter n") from error
     declared = None if request.against is None else subject_of(request.against, shape, request).stack.plain
     results = findings.findings(found, shape.causal, declared[0] if declared else None)
     edges = found.slices()

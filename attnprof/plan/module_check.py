@@ -19,10 +19,10 @@ from attnprof.models.lookup import NamedModel, class_facts
 from attnprof.models.transformers_private import (
     cache_of,
     contiguous_sequences,
-    few_collections,
     language_model_of,
     made_from,
     modelling_file,
+    no_collections,
     reference_path,
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
@@ -84,7 +84,7 @@ class ModuleCheck:
 
 def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
     """The certificate. Raises `AttnprofError` where transformers lacks the model, or its module does not run here."""
-    with few_collections():
+    with no_collections():
         return _checked(named, n)
 
 
@@ -148,7 +148,7 @@ def module_flops(model: Architecture, n: int) -> int:
     return rest + convolutions + recurrences + between.eager + between.index_eager
 
 
-def _counted(kind: Any, config: Any, model: Architecture, kept: int, n: int) -> tuple[int, int, int | None, str]:
+def _counted(kind: object, config: object, model: Architecture, kept: int, n: int) -> tuple[int, int, int | None, str]:
     """Parameters of the whole module; FLOPs, bytes of the cache and uncounted operators of its first layers."""
     import torch
 

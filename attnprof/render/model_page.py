@@ -64,7 +64,7 @@ def model_page(subjects: Sequence[ModelSubject], header: JsonObject) -> str:
     entries = [_entry(figures, s, k, header) for s, k in zip(subjects, kept, strict=True)]
     shares = {p: [_drawn(d) for d in figures.share(p)] for p in PASSES}
     context = {
-        "header": {"command": None, "version": None, **header},
+        "header": {**dict.fromkeys(("command", "version", "caches", "memory", "weights"), ""), **header},
         "entries": entries,
         "models": figures.models,
         "styles": figures.styles,

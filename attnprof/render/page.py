@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from attnprof.flags import FLAGS
 from attnprof.locate import shipped
@@ -156,7 +155,7 @@ def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
-def _records(kept: Sequence[Record]) -> Any:
+def _records(kept: Sequence[Record]) -> str:
     """The records themselves, as lines of JSON; empty where they are too many for one page."""
     if len(kept) > MOST_RECORDS:
         return ""

@@ -105,8 +105,9 @@ class Worker:
         return self._exchange(request, timeout_s)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("forkserver" if has_server() else "spawn")
-        if has_server():
+        forks = has_server()
+        context = multiprocessing.get_context("forkserver") if forks else multiprocessing.get_context("spawn")
+        if forks:
             context.set_forkserver_preload(PRELOADED)
         log = str(self.log) if self.log else os.devnull
         for attempt in range(STARTS):

@@ -101,7 +101,7 @@ def test_audit_of_frameworks_gives_ratios_and_reasons() -> None:
         (("cost", "hf:gpt_oss_20b", "flash"), ("whole model", "two commands")),
         (("cost", "hf:gpt_oss_20b", "--heads", "4"), ("--heads says nothing of a whole model", "KEY=VALUE")),
         (("cost", "hf:gpt_oss_20b", "--kv-dtype", "fp9"), ("unknown precision 'fp9'", "fp8")),
-        (("audit", "flash", "--frameworks"), ("frameworks' formulas are of whole models",)),
+        (("audit", "flash", "--frameworks"), ("--frameworks is of a whole model", "hf:")),
         (("sweep", "hf:gpt_oss_20b"), ("hf:gpt_oss_20b", "attnprof cost")),
         (("graph", "hf:jamba", "--n", "64"), ("mamba1", "no scheme")),
     ],

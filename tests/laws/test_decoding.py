@@ -21,9 +21,9 @@ from tests.laws.cases import Case, as_params, built, cases, executable, recurren
 EXACT = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sliding_window", "transformer_xl")
 
 
-# A cache that drops tokens gives other rows than the forward, and says so among its leaks.
 # Whatever goes forward, a pattern decodes by one code: the first implementation stands for all.
 CAUSAL = list({(case.name, str(case.params)): case for case in reversed(cases()) if case.causal}.values())[::-1]
+# A cache that drops tokens gives other rows than the forward, and says so among its leaks.
 DECODING = [case for case in CAUSAL if case.target.card.decode and not case.target.card.leaks]
 CASES = as_params(DECODING)
 NAMES = sorted({case.name for case in DECODING})

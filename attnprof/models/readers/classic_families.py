@@ -54,7 +54,6 @@ class ClassicStyle:
 
 _BIASED = if_set("use_bias", True)
 _ATTENTION, _MLP = if_set("attention_bias"), if_set("mlp_bias")
-_BARE = {"qkv_bias": never, "out_bias": never, "ffn_bias": never}
 STYLES: Mapping[str, ClassicStyle] = MappingProxyType(
     {
         "gpt2": ClassicStyle(positions=0),
@@ -63,7 +62,7 @@ STYLES: Mapping[str, ClassicStyle] = MappingProxyType(
         "gptj": ClassicStyle(norms=1, qkv_bias=never, out_bias=never, head_bias=always),
         "opt": ClassicStyle(positions=2),
         "bloom": ClassicStyle(embedding_norm=True),
-        "mpt": ClassicStyle(entries=1, **_BARE),
+        "mpt": ClassicStyle(entries=1, qkv_bias=never, out_bias=never, ffn_bias=never),
         "phi": ClassicStyle(norms=1, head_bias=always),
         "stablelm": ClassicStyle(gated=True, qkv_bias=if_set("use_qkv_bias"), out_bias=never, ffn_bias=never),
         "starcoder2": ClassicStyle(qkv_bias=_BIASED, out_bias=_BIASED, ffn_bias=_BIASED, spans=window_if_set),

@@ -8,7 +8,7 @@ from typing import Literal
 from attnprof.render.claims.evidence import Evidence, PointState, worst
 
 ALIKE = 1.01  # values without an interval that are within a percent are told as equal
-GUESSED = 1.5  # a ratio without interval must be this far from 1 before a side is taken
+GUESSED = 1.5  # a predicted ratio must be this far from 1 before a side is taken
 SideTaken = Literal["less", "more", "even"]
 
 

@@ -71,7 +71,7 @@ class ModelFigures:
             curves.append(Curve(subject.label, style, points))
         made = []
         for box in FIRST:
-            fitted = dataclasses.replace(room_for(curves, box), linear=True)
+            fitted = dataclasses.replace(room_for(curves, box), shares=True)
             bare = panel("", curves, [], self.lengths, "share", [1.0], fitted, self.now)
             marks = [self._passing(bare, curve, s, pass_) for curve, s in zip(curves, self.subjects, strict=True)]
             made.append(self._told(bare, "share", self.subjects, pass_, [m for m in marks if m]))

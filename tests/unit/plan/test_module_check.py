@@ -131,7 +131,9 @@ def test_the_certificate_says_what_it_was_held_against() -> None:
 
 
 def test_what_is_patched_is_taken_back() -> None:
-    from transformers import masking_utils
+    import gc
+
+    from transformers import PreTrainedModel, masking_utils
     from transformers.models.qwen3_next import modeling_qwen3_next as file
 
     def fails_within() -> None:
@@ -139,6 +141,10 @@ def test_what_is_patched_is_taken_back() -> None:
             assert masking_utils.find_packed_sequence_indices is not before[0]
             raise RuntimeError
 
+    drawing = PreTrainedModel.initialize_weights
+    checked_module(model_named(small("gpt_oss")), 16)
+    assert gc.isenabled()
+    assert PreTrainedModel.initialize_weights is drawing
     before = masking_utils.find_packed_sequence_indices, dict(vars(file))
     with pytest.raises(RuntimeError):
         fails_within()
