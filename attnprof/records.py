@@ -291,7 +291,7 @@ def _hints(cls: type[object]) -> dict[str, object]:
 _HINTS: dict[type[object], dict[str, object]] = {}
 
 
-def _revived(hint: object, value: Any) -> object:
+def _revived(hint: object, value: Any) -> Any:
     if value is None:
         return None
     if typing.get_origin(hint) is types.UnionType:

@@ -124,7 +124,7 @@ def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
                 parameters[name] = made[id(real)][1]
 
 
-def _fake(value: object, mode: FakeTensorMode) -> object:
+def _fake(value: Tensor | None, mode: FakeTensorMode) -> Tensor | None:
     if isinstance(value, Tensor) and not is_fake(value):
         return mode.from_tensor(value)
     return value

@@ -43,7 +43,7 @@ PICKS = frozenset({"gather", "index.Tensor", "index_select", "embedding"})
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
 # What backward formulas write in place on ordinary tensors, but out of place on fake ones.
-IN_PLACE = {
+IN_PLACE: dict[Operator, Operator] = {
     ADD: torch.ops.aten.add_.Tensor,
     torch.ops.aten.scatter.src: torch.ops.aten.scatter_.src,
     torch.ops.aten.scatter_add.default: torch.ops.aten.scatter_add_.default,
