@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 LENGTHS ?= 1k-64k
+TIME ?= 10m
 PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2
 DEVICE ?= cuda
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 .PHONY: sweep test oracles lint bench gpu clean
 
 sweep: $(VENV)/installed
-	$(BIN)/attnprof sweep --lengths $(LENGTHS)
+	$(BIN)/attnprof sweep --lengths $(LENGTHS) --time $(TIME)
 
 test: $(VENV)/tested
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"

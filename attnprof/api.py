@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
+from attnprof.records import JsonDict, JsonObject
 from attnprof.shapes import Shape, checked
 from attnprof.store import RunFolder
 from attnprof.targets import door
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def target(
-    thing: Any,
+    thing: object,
     *,
     impl: str | None = None,
     layout: Layout | str | None = None,
@@ -36,7 +37,7 @@ def target(
     inputs: Sequence[str] = (),
     call: str | None = None,
     output: str | int | None = None,
-    **parameters: Any,
+    **parameters: object,
 ) -> Target:
     """Whatever can be profiled, as a target.
 
@@ -74,13 +75,13 @@ def count(thing: object, n: int, pass_: Pass | str = Pass.FORWARD, **sizes: obje
 
 
 def profile(
-    thing: Any,
+    thing: object,
     n: int,
     pass_: Pass | str = Pass.FORWARD,
     *,
     device: DeviceName | str = DeviceName.CPU,
     budget_s: float = 2.0,
-    **sizes: Any,
+    **sizes: object,
 ) -> Outcome:
     """What a device does spend on a target at length n: `.measured`, in seconds and bytes, after it passed the gate.
 
@@ -135,13 +136,15 @@ def _gated(found: Target, shape: Shape) -> None:
         raise AttnprofError(f"{found.name} does not compute what its reference does: {'; '.join(reasons.values())}")
 
 
-def analyze(thing: Any, n: int | None = None, **options: Any) -> AnalyzedGraph:
+def analyze(thing: object, n: int | None = None, **options: object) -> AnalyzedGraph:
     """Who reaches whom in a target's pattern at length n (default: the paper's): the metrics of `attnprof graph`.
 
     A mapping by JSON keys, with `.digraph()` for networkx.
     """
     from attnprof.graph import analyze as analysed
 
+    if n is not None:
+        checked(Shape(n=n))
     return analysed(target(thing), n, **options)
 
 
@@ -161,7 +164,7 @@ def limit(thing: object, memory: int | str, pass_: Pass | str = Pass.TRAIN, **si
     return longest(found, shape, asked, memory if isinstance(memory, int) else memory_of(memory))
 
 
-def forms(thing: Any, n: int = 1024, **sizes: Any) -> ClosedForms:
+def forms(thing: object, n: int = 1024, **sizes: object) -> ClosedForms:
     """The closed forms of what a target costs, by figure: `.forms["train_flops"].text`, `.latex`, `.valid`.
 
     FLOPs, saved, parameter and state bytes in n and the target's parameters; `n` is where a search starts. What has no
@@ -173,7 +176,7 @@ def forms(thing: Any, n: int = 1024, **sizes: Any) -> ClosedForms:
 
 
 def sweep(
-    things: Any = None,
+    things: object = None,
     *,
     lengths: int | str | Sequence[int] = "1k-64k",
     passes: Pass | str | Sequence[Pass | str] = (Pass.FORWARD, Pass.TRAIN),
@@ -182,7 +185,7 @@ def sweep(
     device: DeviceName | str = DeviceName.AUTO,
     impl: str | None = None,
     both_masks: bool = False,
-    **sizes: Any,
+    **sizes: object,
 ) -> RunFolder:
     """Cost and measure targets at many lengths, as `attnprof sweep` does: its run, as `read_run` gives it.
 
@@ -254,11 +257,12 @@ def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target
     """
     found, sizes = target_and_sizes(thing, given)
     shape = shape_of(found, n, sizes)
-    refuse_unbound([(found, shape)], sizes, flags=False)
+    named = (*sizes, *(name for name in ("impl",) if given.get(name) is not None))
+    refuse_unbound([(found, shape)], named, flags=False)
     return found, shape
 
 
-def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict[str, Any]]:
+def target_and_sizes(thing: Any, given: JsonObject) -> tuple[Target, JsonDict]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:
@@ -270,7 +274,7 @@ def target_and_sizes(thing: Any, given: Mapping[str, Any]) -> tuple[Target, dict
         raise
 
 
-def shape_of(found: Target, n: int, sizes: Mapping[str, Any]) -> Shape:
+def shape_of(found: Target, n: int, sizes: JsonObject) -> Shape:
     """A checked shape; the causal setting is the scheme's native one unless given, sizes are a built module's own."""
     _known(sizes)
     return checked(fitted(found, Shape(n=n, **{"causal": found.card.native_causal, **sizes}), sizes))

@@ -154,7 +154,7 @@ class Checked(Protocol):
 class Steps(Protocol):
     """A module that goes on by one token."""
 
-    def step(self, *streams: Any) -> tuple[Any, Any]:
+    def step(self, *streams: object) -> tuple[Any, Any]:
         """One token more, and last the state: its output, and the next state."""
         ...
 
@@ -163,7 +163,7 @@ class Steps(Protocol):
 class Decodes(Steps, Protocol):
     """One whose state after n tokens can be made without them, for its size and its time."""
 
-    def state(self, n: int) -> Any:
+    def state(self, n: int) -> object:
         """What it keeps of n tokens, of random content."""
         ...
 

@@ -37,6 +37,9 @@ class TooLarge(Unsupported):
     """What would take too much memory, or too many pairs, to be known at this length; shorter ones may well be."""
 
 
+NAMED = 20
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
     """The error for a name that is not among the known ones, with the closest of them as its hint."""
     names = sorted(known)
@@ -44,7 +47,8 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> AttnprofError:
     if close:
         hint = f"did you mean {' or '.join(close)}?"
     else:
-        hint = f"known: {', '.join(names)}" if names else f"there is no {kind} to choose from"
+        more = f", ... {len(names) - NAMED} more" if len(names) > NAMED else ""
+        hint = f"known: {', '.join(names[:NAMED])}{more}" if names else f"there is no {kind} to choose from"
     return AttnprofError(f"unknown {kind} {value!r}", hint=hint)
 
 

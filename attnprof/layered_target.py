@@ -17,7 +17,8 @@ class StackPart:
     """A part of a stack that is counted once and stands there `times`; `group` is that of its layers, None of the ends.
 
     `states` is what its pattern, its formula and its useful work are asked of, where that is not `target`: of a layer
-    that reads the keys and values of another, whose own module is given them.
+    that reads the keys and values of another, whose own module is given them. With `shares_weights` it runs the module
+    of an earlier layer, whose parameters and buffers count there.
     """
 
     target: Target
@@ -27,6 +28,7 @@ class StackPart:
     group: int | None = None
     label: str = ""
     states: Target | None = None
+    shares_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class StackGroup:
     shape: Shape
     ffn: Mapping[str, Value] = field(default_factory=dict)
     shares_kv: bool = False
+    shares_weights: bool = False
 
     @property
     def count(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 LIMIT = 0.7  # of dip times the root of the count: a uniform distribution exceeds it once in 1000, at 120 samples
 FEWEST = 9  # samples: of fewer, no groups reach it
+TIE = 1e-3  # of the least distance between samples that differ
 APART = 0.03  # relative to the median: groups that lie closer are no matter (and a clock's ticks are such groups)
 
 
@@ -26,10 +27,15 @@ def is_multimodal(rounds: Iterable[Sequence[float]]) -> bool:
 
 def dip(samples: Iterable[float]) -> float:
     """The largest distance of an empirical distribution function from the nearest unimodal one: 1/(2 n) to 1/4."""
-    x, counts = np.unique(np.fromiter(samples, dtype=np.float64), return_counts=True)
-    above = np.cumsum(counts) / counts.sum()
-    below = above - counts / counts.sum()
-    low, high, found = 0, len(x) - 1, 1 / counts.sum()
+    values, counts = np.unique(np.fromiter(samples, dtype=np.float64), return_counts=True)
+    count = int(counts.sum())
+    found = 1 / max(count, 1)
+    if len(values) < 2:
+        return found / 2
+    width = TIE * np.diff(values).min()  # equal samples are a group, as narrow as can be
+    x = np.concatenate([value + width * np.linspace(0, 1, k) for value, k in zip(values, counts, strict=True)])
+    below, above = np.arange(count) / count, np.arange(1, count + 1) / count
+    low, high = 0, count - 1
     while low < high:
         rising = _hull(x, below, low, high, 1.0)
         falling = _hull(x, above, low, high, -1.0)

@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 BASELINES = ("dense", "flash")
 
+JsonObject = Mapping[str, Any]  # an object of JSON that is read: of which form says `run_files`, or who wrote it
+JsonDict = dict[str, Any]  # one that is being made
+GraphFacts = Mapping[str, Any]  # the `metrics` of a graph record: what each metric of `graph.metrics` states
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -92,7 +96,7 @@ class Point:
         return None if name in self.unknown else LABELS[name](self.shape)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """The point that `to_json` wrote."""
         names = {f.name for f in dataclasses.fields(Shape)}
         unknown = tuple(name for name in LABELS if name in data and data[name] is None)
@@ -214,7 +218,7 @@ class Record:
     point: Point
     cost: Cost | None = None
     measured: Measured | None = None
-    metrics: Mapping[str, Any] | None = None
+    metrics: GraphFacts | None = None
     status: Status = Status.OK
     forecast: Forecast | None = None
     limit: float | None = None
@@ -233,7 +237,7 @@ class Record:
         return data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """The record that `to_json` wrote; unknown keys of later versions are ignored."""
         cost, measured, forecast = data.get("cost"), data.get("measured"), data.get("forecast")
         return cls(
@@ -252,7 +256,7 @@ class Record:
         )
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Dataclasses, tuples and mappings as the dicts and lists that JSON knows."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -263,28 +267,31 @@ def plain(value: Any) -> Any:
     return value
 
 
-def revive(cls: type[T], data: Mapping[str, Any]) -> T:
+def revive(cls: type[T], data: JsonObject) -> T:
     """A frozen record from its plain form, nested records included; unknown keys are ignored."""
-    if cls is Interval and "rounds" not in data:
-        data = {**data, "rounds": [data["samples"]] if data.get("samples") else []}  # as before there were rounds
-    if cls is Interval and "bounded" not in data:
-        data = {**data, "bounded": sum(map(len, data["rounds"])) != 1}
     hints = _hints(cls)
+    data = _of_rounds(data) if "rounds" in hints else data
     known = {k: _revived(hints[k], v) for k, v in data.items() if k in hints}
     return cls(**known)
 
 
-def _hints(cls: type[Any]) -> dict[str, Any]:
+def _of_rounds(data: JsonObject) -> JsonObject:
+    """An interval as it is written now: with rounds, and with whether anything bounds it."""
+    rounds = data.get("rounds", [data["samples"]] if data.get("samples") else [])
+    return {"bounded": sum(map(len, rounds)) != 1, **data, "rounds": rounds}
+
+
+def _hints(cls: type[object]) -> dict[str, object]:
     """The annotations of a record as types, found once: a run has thousands of records."""
     if cls not in _HINTS:
         _HINTS[cls] = typing.get_type_hints(cls)
     return _HINTS[cls]
 
 
-_HINTS: dict[type[Any], dict[str, Any]] = {}
+_HINTS: dict[type[object], dict[str, object]] = {}
 
 
-def _revived(hint: Any, value: Any) -> Any:
+def _revived(hint: object, value: Any) -> Any:
     if value is None:
         return None
     if typing.get_origin(hint) is types.UnionType:
@@ -297,7 +304,7 @@ def _revived(hint: Any, value: Any) -> Any:
     return value
 
 
-def content_hash(data: Any) -> str:
+def content_hash(data: object) -> str:
     """A short, stable name for any plain JSON value: the key of a record, the folder of a run."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

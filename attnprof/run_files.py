@@ -145,7 +145,7 @@ def schema() -> Form:
     }
 
 
-def fault(form: Form, value: Any, where: str = "") -> str | None:
+def fault(form: Form, value: object, where: str = "") -> str | None:
     """The first thing in which a value is not of a form, with its place; None where it is."""
     if "anyOf" in form:
         return None if value is None else fault(form["anyOf"][0], value, where)
@@ -165,7 +165,7 @@ def fault(form: Form, value: Any, where: str = "") -> str | None:
     return _in_object(form, value, where) if isinstance(value, dict) else None
 
 
-def _in_object(form: Form, value: Mapping[str, Any], where: str) -> str | None:
+def _in_object(form: Form, value: Mapping[str, object], where: str) -> str | None:
     lacking = [name for name in form.get("required", ()) if name not in value]
     if lacking:
         return f"{where or 'it'} lacks {', '.join(lacking)}"
@@ -185,7 +185,7 @@ def _first(faults: typing.Iterable[str | None]) -> str | None:
     return next((found for found in faults if found), None)
 
 
-def _is(kind: str, value: Any) -> bool:
+def _is(kind: str, value: object) -> bool:
     if kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "integer":
@@ -198,7 +198,7 @@ def _named(kinds: str | Sequence[str]) -> str:
     return kinds if isinstance(kinds, str) else " or ".join(kinds)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = ascii(value) if not isinstance(value, int) or abs(value) < MOST else "a number of hundreds of digits"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -216,6 +216,6 @@ def check_record(data: Mapping[str, Any]) -> str | None:
     return None
 
 
-def check_header(data: Mapping[str, Any]) -> str | None:
+def check_header(data: Mapping[str, object]) -> str | None:
     """Why a file is no header of a run; None where it is one."""
     return fault(header_form(), data)

@@ -1,7 +1,7 @@
 """A run on disk: a folder with `run.json` and append-only JSONL shards that survive a kill at any moment.
 
 Every record is one line, written by one `os.write` and fsynced. A line without its newline was torn by a kill: it is
-repaired when the run is next written to. Any other damage is an error that names the file and the line.
+repaired when the run is next written to. All other damage is an error that names the file and the line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from attnprof.errors import AttnprofError
 from attnprof.file_lock import lock_file
-from attnprof.records import SCHEMA_VERSION, Record, plain
+from attnprof.records import SCHEMA_VERSION, JsonDict, JsonObject, Record, plain
 from attnprof.run_files import check_header, check_record
 from attnprof.words import Status
 
@@ -50,7 +50,7 @@ class Torn:
 class RunFolder:
     """One run folder. Many may read it; the first `append` (or `lock`) makes this process its only writer."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: JsonObject) -> None:
         self.path = path
         self.header = header
         self.notices: list[str] = []
@@ -58,7 +58,7 @@ class RunFolder:
         self._shard: int | None = None
 
     @classmethod
-    def create(cls, path: str | Path, header: Mapping[str, Any]) -> Self:
+    def create(cls, path: str | Path, header: JsonObject) -> Self:
         """A new run with this header in `run.json`. Raises `AttnprofError` where that cannot be."""
         path = Path(path)
         if (path / HEADER).exists():
@@ -102,7 +102,7 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def extend(self, name: str, entry: Mapping[str, Any]) -> None:
+    def extend(self, name: str, entry: JsonObject) -> None:
         """Add an entry to a list in the header."""
         self.amend(**{name: [*(self.header.get(name) or []), plain(entry)]})
 
@@ -148,7 +148,7 @@ class RunFolder:
         return iter(sorted(found, key=lambda entry: entry[0]))
 
 
-def machine_of(header: Mapping[str, Any]) -> dict[str, Any]:
+def machine_of(header: JsonObject) -> JsonDict:
     """What of a run's header decides what a measurement says: processor, device, threads, settings, software.
 
     Two runs are of the same machine where this is equal; what is empty is left out, as if it had not been asked for.
@@ -156,7 +156,7 @@ def machine_of(header: Mapping[str, Any]) -> dict[str, Any]:
     return _lasting(header.get("environment") or {})
 
 
-def _lasting(known: Mapping[str, Any]) -> dict[str, Any]:
+def _lasting(known: Mapping[str, object]) -> dict[str, object]:
     parts = {k: _lasting(v) if isinstance(v, Mapping) else v for k, v in known.items() if k not in PASSING}
     return {name: value for name, value in parts.items() if value not in (None, {})}
 

@@ -201,7 +201,7 @@ RAW = "_raw_saved_"
 _raw: dict[type, tuple[str, ...]] = {}
 
 
-def sequence_of(node: Any) -> int:
+def sequence_of(node: Node) -> int:
     """The number of a node of the graph: what `next_sequence` gave just before its operator ran."""
     return node._sequence_nr()
 

@@ -185,7 +185,13 @@ def _parsed(kind: str, text: str, parse: Callable[[str], T], forms: str) -> T:
 
 def _nearest(text: str, at: int, parse: Callable[[str], object]) -> str | None:
     """The first repair around the fault that parses: a mark dropped, corrected or added."""
-    swaps = text.replace("..", "-"), text.replace(";", ","), text.replace("–", "-"), text.replace(" ", "")
+    swaps = (
+        text.replace("..", "-"),
+        text.replace(";", ","),
+        text.replace("–", "-"),
+        text.replace(":", "-"),
+        text.replace(" ", ""),
+    )
     edits = (text[:at] + new + text[at + cut :] for cut in (1, 2, 0) for new in ("", "-", ",", ":", "B", "iB", "x"))
     for candidate in (*swaps, *edits, text[:at], text[: at - 1]):
         if candidate == text or not candidate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -191,13 +192,18 @@ def own_mistakes(target: Target, shape: Shape) -> Iterator[None]:
     try:
         yield
     except AttnprofError as error:
-        if type(error) is not AttnprofError or not isinstance(target, UserCode) or target.name in error.message:
+        if type(error) is not AttnprofError or not isinstance(target, UserCode) or _names(error.message, target):
             raise
         raise AttnprofError(f"{target.source}: {error.message}", hint=error.hint, exit_code=error.exit_code) from error
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or not isinstance(target, UserCode) or out_of_memory(error):
             raise
         raise failure(target, shape, error) from error
+
+
+def _names(message: str, target: UserCode) -> bool:
+    """Whether a message says of which target it is."""
+    return re.search(rf"(?<!\w){re.escape(target.name)}(?!\w)", message) is not None
 
 
 def failure(target: UserCode, shape: Shape, error: BaseException) -> Failed:

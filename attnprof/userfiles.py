@@ -76,9 +76,14 @@ class Neighbours(MetaPathFinder):
 def _importing_file() -> Path | None:
     """The file of the code whose import runs now; None for our own."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (name := str(frame.f_globals.get("__name__"))) in IMPORTING:
+    while frame is not None and _module_of(frame) in IMPORTING:
         frame = frame.f_back
-    return None if frame is None or name.partition(".")[0] == "attnprof" else Path(frame.f_code.co_filename).resolve()
+    ours = frame is None or _module_of(frame).partition(".")[0] == "attnprof"
+    return None if frame is None or ours else Path(frame.f_code.co_filename).resolve()
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 IMPORTING = frozenset({__name__, "importlib", "importlib._bootstrap", "importlib._bootstrap_external"})

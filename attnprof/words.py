@@ -14,12 +14,28 @@ from typing import Self
 
 from attnprof.errors import AttnprofError, unknown
 
+# What people call a word who have not read which there are, and that is spelled nothing like it.
+OTHERWISE = {
+    "backward": "train",
+    "inference": "forward",
+    "generate": "decode",
+    "half": "float16",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "double": "float64",
+    "gpu": "cuda",
+}
+
 
 class Word(StrEnum):
     """A kind of closed word; its members are all that there is to choose from."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
+        plain = str(value).lower().removeprefix("torch.")
+        meant = OTHERWISE.get(plain, plain)
+        if meant in cls.values():
+            raise AttnprofError(f"unknown {cls.noun()} {str(value)!r}", hint=f"did you mean {meant}?") from None
         raise unknown(cls.noun(), str(value), cls.values()) from None
 
     @classmethod

@@ -25,7 +25,6 @@ CARD = Card(
         "neither is here",
         "quadratic in every block: only the constant falls",
     ),
-    oracle="transformers FunnelBaseModel",
 )
 PARAMS = {
     "blocks": Param(3, "3 (Dai et al. 2020: B4-4-4H768)", least=1),

@@ -21,7 +21,7 @@ CARD = Card(
         "blocks are powers of two: any other size is rounded up to one",
         "MiniMax-01 puts one softmax layer after every seven of these, and fades less in higher layers",
     ),
-    oracle="transformers MiniMaxModel",
+    oracle="fla.ops.simple_gla.naive",
 )
 PARAMS = {
     "block": Param(256, "256 (MiniMax 2025, the released configuration; Qin et al. 2024)", least=1, most="n"),

@@ -22,7 +22,7 @@ CARD = Card(
         "the paper's layer is twice as wide as the model: twice as many heads, --heads 16 --head-dim 64 for D = 512",
         "chunks are powers of two: any other size is rounded up to one",
     ),
-    oracle="transformers Mamba2Model",
+    oracle="fla.ops.simple_gla.naive",
 )
 PARAMS = {
     "state": Param(128, "128 (Dao and Gu 2024, section 9.2.3; the released configuration)"),

@@ -27,7 +27,7 @@ CARD = Card(
         "the map that compresses is taken as two layers of width d with a position a token; the paper leaves it open",
         "here q, k ~ N(0, I) of width 64, and a compressed key is its block's mean: the choice is nearly uniform",
     ),
-    oracle="native_sparse_attention_pytorch SparseAttention",
+    oracle="fla.ops.nsa.naive",
 )
 PARAMS = {
     "window": Param(

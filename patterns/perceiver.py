@@ -19,7 +19,6 @@ CARD = Card(
         "no causal form: perceiver_ar is the autoregressive one; the survey's Decode column means that",
         "here the queries of the way back are those of the tokens, and each block has an MLP as wide as the latents",
     ),
-    oracle="transformers PerceiverModel",
 )
 PARAMS = {
     "latents": Param(512, "512 (Jaegle et al. 2021)", least=1),

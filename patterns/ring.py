@@ -20,7 +20,7 @@ CARD = Card(
         "causal, contiguous blocks: blocks of later keys are left out, so that the last device works P rounds and the "
         "first one; striping the tokens (Brandon et al. 2023) balances them",
     ),
-    oracle="ring_attention_pytorch RingAttention",
+    oracle="explicit softmax",
 )
 PARAMS = {"devices": Param(8, "8: ours, the devices of one machine", least=1, most="n")}
 EXAMPLES = ({"devices": 3}, {"devices": 1})

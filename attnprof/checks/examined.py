@@ -16,6 +16,7 @@ from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
 from attnprof.layers.outputs import first_output
 from attnprof.shapes import Shape
+from attnprof.torch_private import Arguments
 from attnprof.usercode import UserCode, own_mistakes
 from attnprof.words import DType
 
@@ -52,8 +53,8 @@ class Asked:
     """
 
     module: nn.Module
-    inputs: tuple[Any, ...]
-    other: tuple[Any, ...]
+    inputs: Arguments
+    other: Arguments
     streams: tuple[bool, ...]
     batched: tuple[bool, ...]
     n: int
@@ -87,7 +88,7 @@ class Asked:
         out = self.run()
         return out.dim() > 1 and out.shape[-2] == self.n
 
-    def replaced(self, *tokens: slice) -> tuple[Any, ...]:
+    def replaced(self, *tokens: slice) -> Arguments:
         """The inputs as a batch of copies, one for each of these tokens of the streams that are other ones in it."""
         found = []
         for x, other, stream, batched in zip(self.inputs, self.other, self.streams, self.batched, strict=True):
@@ -103,7 +104,7 @@ class Asked:
             found.append(many)
         return tuple(found)
 
-    def beside(self) -> tuple[Any, ...]:
+    def beside(self) -> Arguments:
         """A batch of two: the inputs, and other ones beside them."""
         pairs = zip(self.inputs, self.other, self.batched, strict=True)
         return tuple(torch.cat((x, y)) if batched else x for x, y, batched in pairs)
@@ -125,7 +126,7 @@ class Examined:
     target: Target
     shape: Shape
     ask: CheckRequest = field(default_factory=CheckRequest)
-    known: dict[Any, Any] = field(default_factory=dict)
+    known: dict[object, object] = field(default_factory=dict)
 
     @property
     def claims_causal(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 from attnprof.words import Severity
 
 UNSOUND = 4
@@ -24,7 +24,7 @@ class Finding:
     severity: Severity
     what: str
     where: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: JsonObject = field(default_factory=dict)
     advice: str = ""
 
     def to_json(self) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +91,7 @@ def _held(asked: Asked, lives: Lifetimes) -> Iterator[tuple[str, Tensor]]:
                 yield from ((f"{path}.{name}".lstrip("."), t) for t in found)
 
 
-def _tensors(value: Any, depth: int) -> Iterator[Tensor]:
+def _tensors(value: object, depth: int) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield from flat((value,))
     elif depth and isinstance(value, Mapping):

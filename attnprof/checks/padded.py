@@ -97,7 +97,7 @@ def _influence(asked: Asked, name: str, make: MaskForm) -> float | None:
     return max(sizes)
 
 
-def _masked(asked: Asked, name: str, mask: Tensor, inputs: tuple[Any, ...]) -> Tensor:
+def _masked(asked: Asked, name: str, mask: Tensor, inputs: Arguments) -> Tensor:
     """The output with one more argument."""
     forward = inspect.signature(asked.module.forward)
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attnprof.errors import AttnprofError
-from attnprof.records import plain
+from attnprof.records import JsonDict, JsonObject, plain
 from attnprof.words import DeviceName
+
+if TYPE_CHECKING:
+    from attnprof.store import RunFolder
+    from attnprof.sweeps.points import SweepRequest
 
 SURROUNDINGS_S = 120.0
 
 
-def yardstick(device: DeviceName) -> dict[str, Any] | None:
+def yardstick(device: DeviceName) -> JsonDict | None:
     """The device's peaks now, as a child of its own measures them; None where it cannot."""
     answer = surrounding(device, calibrate=True)
     return answer.get("calibration") if answer["ok"] else None
 
 
-def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
+def refuse_another(run: RunFolder, ask: SweepRequest, environment: JsonObject) -> None:
     """Raise `AttnprofError` where the run was begun in another environment, or is of another kind of points."""
     from attnprof.store import machine_of
 
@@ -38,12 +41,12 @@ def refuse_another(run: Any, ask: Any, environment: Mapping[str, Any]) -> None:
         raise AttnprofError(f"{run.path} was begun in another environment: {what}", hint=apart)
 
 
-def fixed_part(part: Any) -> Any:
+def fixed_part(part: object) -> object:
     """A part of a plan without what may grow: the length of its shape."""
     return {k: v for k, v in part.items() if k != "n"} if isinstance(part, dict) else part
 
 
-def surrounding(device: DeviceName, *, calibrate: bool) -> dict[str, Any]:
+def surrounding(device: DeviceName, *, calibrate: bool) -> JsonDict:
     """The machine and its measured peaks, as a child sees them: the parent never loads torch."""
     from attnprof.sweeps.worker import Died, Worker
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from attnprof.cli.options import explicit, shape_of, usage_of
+from attnprof.cli.options import Options, explicit, shape_of, usage_of
 from attnprof.contracts import Target
 from attnprof.errors import unknown
 from attnprof.naming import distinguished
@@ -18,7 +17,7 @@ from attnprof.usercode import fitted, labels_of
 SIZES = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "dtype", "depth", "seed")
 
 
-def asked_target(name: str, options: Mapping[str, Any]) -> Target:
+def asked_target(name: str, options: Options) -> Target:
     """The target that the command line names, with its `--set` and `--impl`, and how it is made and called."""
     settings = settings_of(options["settings"], (name,))
     for owner in settings:
@@ -33,7 +32,7 @@ def asked_target(name: str, options: Mapping[str, Any]) -> Target:
     )
 
 
-def refuse_untaken(names: Sequence[str], options: Mapping[str, Any]) -> None:
+def refuse_untaken(names: Sequence[str], options: Options) -> None:
     """Raise `AttnprofError` for a size that was typed, where all targets are a user's code and none takes it."""
     typed = set(options["explicit"]) & set(FLAGS)
     if typed and all(door.is_code(name) for name in names):
@@ -41,7 +40,7 @@ def refuse_untaken(names: Sequence[str], options: Mapping[str, Any]) -> None:
         refuse_unbound([(target, asked_shape(target, 1, options)) for target in targets], sorted(typed))
 
 
-def asked_shape(target: Target, n: int, options: Mapping[str, Any]) -> Shape:
+def asked_shape(target: Target, n: int, options: Options) -> Shape:
     """The shape at length n; without `--causal` or `--no-causal` the target's native setting."""
     causal = target.card.native_causal if options["causal"] is None else options["causal"]
     shape = shape_of(n, causal=causal, **{name: options[name] for name in SIZES})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from attnprof.cli.of_model import of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, emit, explicit, sizes
 from attnprof.errors import AttnprofError
 from attnprof.units import format_flops, format_length, parse_length
+
+if TYPE_CHECKING:
+    from attnprof.plan.auditing import Audit
 
 EXAMPLES = """\b
 Examples:
@@ -60,7 +63,7 @@ def command(**options: Any) -> int:
     return 0
 
 
-def say(name: str, n: int, audit: Any) -> None:
+def say(name: str, n: int, audit: Audit) -> None:
     """The table on standard output, exact count first."""
     from rich.console import Console
     from rich.table import Table

@@ -10,6 +10,7 @@ from attnprof.cli.asked import SIZES, asked_target, refuse_untaken
 from attnprof.cli.main import report
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, emit, explicit, shape_of, sizes
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 from attnprof.units import parse_length
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ COLOURS = {"defect": "red", "warning": "yellow", "note": "cyan"}
 @click.option("--against", metavar="PATTERN", help="The pattern that it is said to have.")
 @click.option("--claim", metavar="ORDER", help="How its cost is said to grow: n, n*log(n), n*sqrt(n), n**2.")
 @click.option(
-    "--time", "budget_s", type=float, default=10.0, show_default=True, help="Seconds to look for leaking pairs."
+    "--time",
+    "budget_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to look for leaking pairs.",
 )
 @IMPL
 @sizes
@@ -70,7 +76,7 @@ def command(**options: Any) -> int:
     return code
 
 
-def examined(name: str, options: dict[str, Any]) -> Examination:
+def examined(name: str, options: JsonDict) -> Examination:
     """What is found in one target; the verdict on causality is printed as soon as it is known."""
     from attnprof.checks import CheckRequest, examine
     from attnprof.usercode import UserCode, fitted

@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,10 +15,13 @@ from attnprof.cli.options import AS_JSON, WordParam, emit, note
 from attnprof.comparison import Compared, Comparison, Verdict, compare_runs
 from attnprof.errors import AttnprofError
 from attnprof.interval import Interval
-from attnprof.records import plain
+from attnprof.records import JsonObject, plain
 from attnprof.store import RunFolder, machine_of
 from attnprof.units import format_length, format_seconds
 from attnprof.words import Timing
+
+if TYPE_CHECKING:
+    from attnprof.records import Point
 
 EXAMPLES = """\b
 Examples:
@@ -80,7 +83,7 @@ def command(
     return 4 if found.regressed else 0
 
 
-def drifted(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def drifted(a: JsonObject, b: JsonObject) -> float:
     """The factor, less 1, by which the same matrix product and copy took longer in one run than in the other."""
     sides = [[y for y in header.get("yardsticks") or [header.get("calibration")] if y] for header in (a, b)]
     if not all(sides):
@@ -151,7 +154,7 @@ def times(ratio: Interval) -> str:
     return f"x{ratio.median:.3g} " + (f"[{ratio.low:.3g}, {ratio.high:.3g}]" if ratio.bounded else "(no interval)")
 
 
-def name_of(point: Any, width: int) -> str:
+def name_of(point: Point, width: int) -> str:
     """What tells a point apart in a table."""
     causal = "causal" if point.shape.causal else ""
     return f"{point.target:<{width}}  {point.pass_:<7}  {causal:<6}  n={format_length(point.shape.n):>5}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,14 +15,16 @@ from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, PASSES, SETTINGS, emit, explicit, sizes
 from attnprof.cli.progress import counting_bar
 from attnprof.errors import AttnprofError, unknown
+from attnprof.records import JsonDict
 from attnprof.units import parse_lengths
-from attnprof.words import DeviceName, Pass
+from attnprof.usercode import call_of_code, labels_of
+from attnprof.words import DeviceName
 
 if TYPE_CHECKING:
     from attnprof.plan.answer import CostQuestion
     from attnprof.plan.count_service import CountService
+    from attnprof.plan.roofline import DevicePeaks
 
-R = TypeVar("R")
 UNUSABLE = 1
 
 EXAMPLES = """\b
@@ -99,35 +100,29 @@ def executed_schemes() -> list[str]:
     return list(distinct_schemes())
 
 
-def answered(names: Sequence[str], options: dict[str, Any], *, skip: bool) -> list[dict[str, Any]]:
-    """The answer for each target; `skip` leaves out those that do not have the causal setting that was asked for."""
+def answered(names: Sequence[str], options: JsonDict, *, skip: bool) -> list[JsonDict]:
+    """The answer for each target that has one; why another has none is told, but not where it is one to `skip`."""
+    from attnprof.plan.answer import answers
     from attnprof.plan.count_cache import CountCache, code_hash
     from attnprof.plan.count_service import CountService
 
     cache = CountCache(code_hash(pattern_files())) if options["cache"] else None
+    refused: list[AttnprofError] = []
     with contextlib.closing(CountService(cache)) as service:
-        alone = len(names) == 1
-        made = [tried(partial(question, name, options, service), skip=skip, alone=alone) for name in names]
-        asked = [each for each in made if each]
+        asked = []
+        for name in names:
+            try:
+                asked.append(question(name, options, service))
+            except AttnprofError as error:
+                refused.append(error)
         with counting_bar() as watch:
-            service.prepare([task for each in asked for task in each.tasks()], watch)
-        answers = [tried(partial(answer, each, options["roofline"]), skip=skip, alone=alone) for each in asked]
-    return [made for made in answers if made]
-
-
-def tried(make: Callable[[], R], *, skip: bool, alone: bool) -> R | None:
-    """What is made; None where that is refused: nothing is said of it if it is to be skipped, and others are answered.
-
-    The error of a target that stands alone is the command's.
-    """
-    try:
-        return make()
-    except AttnprofError as error:
-        if alone:
-            raise
+            found = answers(asked, service, watch, refused.append)
+    for refusal in refused:
+        if len(names) == 1:
+            raise refusal
         if not skip:
-            report(error.message, error.hint)
-        return None
+            report(refusal.message, refusal.hint)
+    return found
 
 
 def pattern_files() -> list[Path]:
@@ -137,29 +132,27 @@ def pattern_files() -> list[Path]:
     return sorted(shipped("patterns").glob("*.py"))
 
 
-def question(name: str, options: dict[str, Any], service: CountService) -> CostQuestion:
+def question(name: str, options: JsonDict, service: CountService) -> CostQuestion:
     """What is asked of one target."""
     from attnprof.plan.answer import CostQuestion
     from attnprof.targets.catalog import names
 
     target = asked_target(name, options)
     lengths = parse_lengths(options["lengths"])
+    shape = asked_shape(target, lengths[0], options)
     return CostQuestion(
         target,
-        asked_shape(target, lengths[0], options),
+        shape,
         lengths,
         options["passes"],
         asked_symbols(options["symbols"]),
         None if name in names() else name,
         **{part: options[part] for part in ("forms", "modules", "memory")},
+        peaks=peaks(options["roofline"], shape.dtype) if options["roofline"] else None,
+        call=call_of_code(target, shape),
+        unknown=labels_of(target, shape)[1],
         service=service,
     )
-
-
-def answer(asked: CostQuestion, device: str | None) -> dict[str, Any]:
-    """The JSON answer for one target, with the least times on a device if one is named."""
-    found = asked.answer()
-    return {**found, "roofline": rooflines(device, found["table"], asked)} if device else found
 
 
 def asked_symbols(text: str) -> tuple[str, ...]:
@@ -175,30 +168,17 @@ def asked_symbols(text: str) -> tuple[str, ...]:
     return named
 
 
-def rooflines(device: str, rows: Sequence[dict[str, Any]], asked: CostQuestion) -> list[dict[str, Any]]:
-    """The least time of every row on a device: its published peaks, or (`here`) those measured now."""
-    from attnprof.plan.answer import peak_parts
-    from attnprof.plan.roofline import Roofline, must_move
+def peaks(device: str, dtype: str) -> DevicePeaks:
+    """The peaks of a device: those published, or (`here`) those measured now."""
+    from attnprof.plan.roofline import DevicePeaks
 
-    name, flops_per_s, bytes_per_s = peaks(device, asked.shape.dtype)
-    found = []
-    for row in rows:
-        if row["flops_executed"] is not None and row["pass"] != Pass.DECODE:
-            least = must_move(row["pass"], peak_parts(asked, row["n"], row["pass"]))
-            line = Roofline(name, row["flops_executed"], row["moved_bytes"], least, flops_per_s, bytes_per_s)
-            found.append({"n": row["n"], "pass": row["pass"], **line.to_json()})
-    return found
-
-
-def peaks(device: str, dtype: str) -> tuple[str, float, float]:
-    """A device's name, FLOPs per second and bytes per second."""
     if device != "here":
         from attnprof.plan.accelerators import accelerator
 
         known = accelerator(device)
-        return f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s
+        return DevicePeaks(f"{known.name} ({known.source})", known.peak(dtype), known.bytes_per_s)
     from attnprof.device import device_named
     from attnprof.measure.calibrate import calibrate
 
     measured = calibrate(device_named(DeviceName.AUTO), dtype)
-    return f"{measured.device} (measured)", measured.matmul_flops_per_s, measured.copy_bytes_per_s
+    return DevicePeaks(f"{measured.device} (measured)", measured.matmul_flops_per_s, measured.copy_bytes_per_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attnprof.records import JsonDict, JsonObject
 from attnprof.units import format_bytes, format_flops, format_length
 from attnprof.words import Level, Pass
 
@@ -26,7 +27,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
-def show_groups(console: Console, answer: Mapping[str, Any]) -> None:
+def show_groups(console: Console, answer: JsonObject) -> None:
     """A table of all groups at every length and pass, and what one token costs."""
     from rich.table import Table
 
@@ -48,7 +49,7 @@ def show_groups(console: Console, answer: Mapping[str, Any]) -> None:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def shown(key: str, answer: Mapping[str, Any]) -> bool:
+def shown(key: str, answer: JsonObject) -> bool:
     """Whether a column has anything to show: FFNs at level block, bytes that wait for backward in training, ..."""
     if key in ("recurrence_flops", "selection_flops"):
         return any(row[key] for row in answer["table"])
@@ -57,13 +58,13 @@ def shown(key: str, answer: Mapping[str, Any]) -> bool:
     return key != "saved_bytes" or any(row["pass"] == Pass.TRAIN for row in answer["table"])
 
 
-def _cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, Callable[[Any], str]]]) -> list[str]:
+def _cells(figures: Mapping[str, object], columns: Sequence[tuple[str, Callable[[object], str]]]) -> list[str]:
     return ["-" if figures.get(key) is None else written(figures[key]) for key, written in columns]
 
 
-def _total(entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+def _total(entry: JsonObject, row: JsonObject) -> JsonDict:
     """The figures of the whole stack, with the sums of those that the table of quantities does not have."""
-    sums: dict[str, Any] = {}
+    sums: dict[str, object] = {}
     for key in ("proj_flops", "ffn_flops_executed"):
         values = [group[key] for group in entry["groups"]]
         known = [value for value in values if value is not None]
@@ -71,7 +72,7 @@ def _total(entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **sums}
 
 
-def lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: JsonObject) -> list[str]:
     """What one token costs on average at each length, what a prefill leaves, and layers that share keys and values."""
     found = []
     for row in answer["table"]:

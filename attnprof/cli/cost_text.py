@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnprof.cli.cost_groups import show_groups
+from attnprof.cli.options import Options
 from attnprof.flags import FLAGS, phrase
 from attnprof.quantities import RECURRENCE, SELECTION, Unit, costed
+from attnprof.records import JsonObject
 from attnprof.units import format_bytes, format_count, format_flops, format_length, format_seconds
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ FIGURES = (
 PARTS = ("parameters", "buffers", "inputs", "grad_output", "saved", "param_gradients", "transient", "workspace")
 
 
-def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def show(answer: JsonObject, options: Options) -> None:
     """One target on standard output: closed forms, the table, and what was asked for beside."""
     from rich.console import Console
 
@@ -62,21 +64,21 @@ def show(answer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         show_roofline(console, answer["roofline"])
 
 
-def widths(point: Mapping[str, Any]) -> str:
+def widths(point: JsonObject) -> str:
     """The widths of a head that do not follow from D and h."""
     d, d_v = point["head_dim"], point["v_head_dim"]
     own = d is not None and point["heads"] is not None and d * point["heads"] != point["dim"]
     return (f" d={d}" if own else "") + (f" d_v={d_v}" if d_v is not None and d_v != d else "")
 
 
-def causality(said: bool | None, rows: Sequence[Mapping[str, Any]]) -> str:
+def causality(said: bool | None, rows: Sequence[JsonObject]) -> str:
     """The causality of a target in words: as it was made, or what a probe saw where nothing of its code takes it."""
     words = {True: "causal", False: "bidirectional", None: f"causality {UNKNOWN}"}
     seen = next((row["causal"] for row in rows if row["causal"] is not None), None)
     return words[said] if said is not None or seen is None else f"{words[seen]} as probed"
 
 
-def show_forms(console: Console, answer: Mapping[str, Any], *, latex: bool) -> None:
+def show_forms(console: Console, answer: JsonObject, *, latex: bool) -> None:
     """The closed forms, how they were derived, and the verdict on the claim."""
     forms = answer["closed_forms"]
     keys = {"flops_executed": "flops", "flops_core_executed": "core"}
@@ -96,7 +98,7 @@ def show_forms(console: Console, answer: Mapping[str, Any], *, latex: bool) -> N
     console.print(f"  {answer['verdict']}", style="dim", markup=False)
 
 
-def show_table(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_table(console: Console, rows: Sequence[JsonObject]) -> None:
     """The numbers, one row a length and pass, and why some are missing."""
     from rich.table import Table
 
@@ -111,7 +113,7 @@ def show_table(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     show_remarks(console, rows)
 
 
-def show_remarks(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_remarks(console: Console, rows: Sequence[JsonObject]) -> None:
     """What has to be said of the numbers: flags, why some are missing, kernels whose workspace is not known."""
     for flag in sorted({flag for row in rows for flag in row["flags"]} & set(FLAGS)):
         console.print(f"  {phrase(flag)}: {FLAGS[flag].text}", markup=False, soft_wrap=True)
@@ -124,7 +126,7 @@ def show_remarks(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def show_certificates(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_certificates(console: Console, rows: Sequence[JsonObject]) -> None:
     """Every operator behind the numbers of each row."""
     for row in rows:
         certificate = row["certificate"]
@@ -142,14 +144,14 @@ def show_certificates(console: Console, rows: Sequence[Mapping[str, Any]]) -> No
         console.print(f"  {convention}", style="dim", markup=False)
 
 
-def show_modules(console: Console, entry: Mapping[str, Any]) -> None:
+def show_modules(console: Console, entry: JsonObject) -> None:
     """FLOPs by submodule of one row."""
     console.print(f"  n={format_length(entry['n'])} {entry['pass']}, by submodule:", markup=False)
     for name, flops in entry["flops"].items():
         console.print(f"    {name or '(the module itself)':40}{format_flops(flops)}", markup=False)
 
 
-def show_memory(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_memory(console: Console, rows: Sequence[JsonObject]) -> None:
     """What memory holds at the peak of each row."""
     from rich.table import Table
 
@@ -162,7 +164,7 @@ def show_memory(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def show_roofline(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def show_roofline(console: Console, rows: Sequence[JsonObject]) -> None:
     """The least time of each row on a device."""
     from rich.table import Table
 

@@ -7,14 +7,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnprof.cli.main import report
-from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, WordParam, emit, notes, usage_of
+from attnprof.cli.options import ARGUMENTS, AS_JSON, CAUSAL, OUT, SETTINGS, Options, WordParam, emit, notes, usage_of
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 from attnprof.words import EngineName
+
+if TYPE_CHECKING:
+    from attnprof.contracts import Target
+    from attnprof.graph.analysis import Analysis, Request
+    from attnprof.units import Value
 
 EXAMPLES = """\b
 Examples:
@@ -117,7 +123,7 @@ def progress(name: str, update: Callable[[str], None]) -> Callable[[str, int, in
     return tell
 
 
-def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def asked(options: Options) -> list[tuple[Target, Request]]:
     """The targets with what is asked of each. Raises `AttnprofError` for an unknown one."""
     from attnprof.graph.analysis import Request
     from attnprof.models.lookup import is_model
@@ -146,14 +152,14 @@ def asked(options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     ]
 
 
-def _against(text: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
+def _against(text: str | None, settings: Mapping[str, Mapping[str, Value]]) -> Target | None:
     from attnprof.sweeps.points import label
     from attnprof.targets import door
 
     return None if text is None else door.find(text, params=settings.get(label(text), {}))
 
 
-def exported(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+def exported(found: Sequence[Analysis], options: Options) -> dict[str, JsonDict | None]:
     """Write the edges of the one target where that is asked for: by format where they are, how many, and of what."""
     from attnprof.errors import AttnprofError
     from attnprof.graph.export import export
@@ -172,7 +178,7 @@ def exported(found: Sequence[Any], options: Mapping[str, Any]) -> dict[str, dict
     }
 
 
-def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str | None]:
+def leave(found: Sequence[Analysis], options: Options) -> tuple[Path, str | None]:
     """Store a graph record of every target and write the page beside them."""
     from attnprof.graph.record import graph_record
     from attnprof.records import content_hash
@@ -196,7 +202,7 @@ def leave(found: Sequence[Any], options: Mapping[str, Any]) -> tuple[Path, str |
     return path, str(page)
 
 
-def _next(found: Sequence[Any], options: Mapping[str, Any]) -> str:
+def _next(found: Sequence[Analysis], options: Options) -> str:
     """A command that works: the same without the globals, a run of what can be executed, or else a comparison or card.
 
     Slot schemes have no edges to write, and a scheme whose maths is not written cannot be run.
@@ -223,7 +229,7 @@ def _has_others(facts: Mapping[str, object]) -> bool:
     return bool(facts.get("hubs")) and not facts.get("globals_removed") and facts["without_globals"] is not None
 
 
-def _again(words: list[str], options: Mapping[str, Any], named: Sequence[str], last: str) -> str:
+def _again(words: list[str], options: Options, named: Sequence[str], last: str) -> str:
     """A command line with the options that were given, those that make the target what it is first."""
     from attnprof.units import parse_setting
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from attnprof.records import GraphFacts, JsonObject
 from attnprof.units import counted
 from attnprof.units import format_share as share
 
@@ -20,7 +18,7 @@ NAMES = {
 ABLATION = "random only"
 
 
-def random_lines(variants: Mapping[str, Any]) -> list[str]:
+def random_lines(variants: JsonObject) -> list[str]:
     """The table of the variants, and of an ablation what it does and does not say."""
     if not variants:
         return []
@@ -39,7 +37,7 @@ def random_lines(variants: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _chances(each: Mapping[str, Any]) -> str:
+def _chances(each: JsonObject) -> str:
     steps = [step for step in each["p_full_by_layer"] if step["p"] > 0][:2]
     last = each["p_full_by_layer"][-1]
     if not each["drawn"]:
@@ -49,17 +47,17 @@ def _chances(each: Mapping[str, Any]) -> str:
     return ", ".join(f"L{s['layer']} {s['p']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in steps)
 
 
-def _share(each: Mapping[str, Any]) -> str:
+def _share(each: JsonObject) -> str:
     at = each["reach_share"][min(1, len(each["reach_share"]) - 1)]
     between = "" if at["low"] is None or not each["drawn"] else f" [{share(at['low'])}, {share(at['high'])}]"
     return f"{share(at['median'])}{between}"
 
 
-def _seeds(each: Mapping[str, Any]) -> str:
+def _seeds(each: JsonObject) -> str:
     return counted(each["seeds"], "seed") if each["drawn"] else "nothing is drawn"
 
 
-def over_seeds_lines(facts: Mapping[str, Any]) -> list[str]:
+def over_seeds_lines(facts: GraphFacts) -> list[str]:
     """Each number of a drawn pattern over the seeds: its median, the interval of that, and the range of the draws."""
     found, why = facts["over_seeds"], facts["unseeded"]
     if not found:
@@ -81,7 +79,7 @@ def over_seeds_lines(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _spread(each: Mapping[str, Any]) -> str:
+def _spread(each: JsonObject) -> str:
     never = each["missing"]
     median, least, most = (_text(each[key]) for key in ("median", "min", "max"))
     interval = "" if each["low"] is None else f" [{_text(each['low'])}, {_text(each['high'])}]"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from attnprof.graph.subject import layers_named
+from attnprof.records import GraphFacts, JsonObject
 from attnprof.units import counted
 from attnprof.words import Certainty
 
 
-def sure(facts: Mapping[str, Any], key: str) -> str:
+def sure(facts: GraphFacts, key: str) -> str:
     """How sure a fact is, where it is not exact."""
     how = facts["exact"].get(key, Certainty.EXACT)
     return "" if how == Certainty.EXACT else f" [{how}]"
 
 
-def edges_text(facts: Mapping[str, Any]) -> str:
+def edges_text(facts: GraphFacts) -> str:
     """The edges of a head; their mean where layers or heads differ."""
     if facts["edges"] is None:
         return f"- ({facts['reasons']['edges']})"
@@ -35,7 +35,7 @@ def number(value: float) -> str:
     return f"{value:,}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def _of_heads(row: Mapping[str, Any]) -> str:
+def _of_heads(row: JsonObject) -> str:
     """The edges of the heads of a layer kind: of each where they have as many, else the mean and the range."""
     heads = row["heads"]
     also = " beside its slots" if row["other"] == "slots" else ""
@@ -45,19 +45,19 @@ def _of_heads(row: Mapping[str, Any]) -> str:
     return f"{number(row['edges'])} in one head{also}, mean of {many} with {row['min']:,} to {row['max']:,}"
 
 
-def edge_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def edge_rows(facts: GraphFacts) -> list[tuple[str, str]]:
     """A row for each layer kind, where there are several."""
     rows = facts["edges_by_layer"]
     return [(f"  {layers_named(row['layers'])}", _row_of(row)) for row in rows] if len(rows) > 1 else []
 
 
-def _row_of(row: Mapping[str, Any]) -> str:
+def _row_of(row: JsonObject) -> str:
     if row["other"] and not row["max"]:
         return "none between tokens: they meet in slots" if row["other"] == "slots" else "none: a kernel reaches all"
     return f"{_of_heads(row)} ({row['density']:.4%})"
 
 
-def degree_text(facts: Mapping[str, Any]) -> str:
+def degree_text(facts: GraphFacts) -> str:
     """Keys a query reads, over all heads and layers, and what nobody reads."""
     if facts["degree"] is None:
         return ""
@@ -84,7 +84,7 @@ def _some(positions: Sequence[int]) -> str:
     return ", ".join(map(str, positions[:3]))
 
 
-def bottleneck_text(facts: Mapping[str, Any]) -> str:
+def bottleneck_text(facts: GraphFacts) -> str:
     """Slots, or the rank of a kernel and how long it remembers."""
     if facts["slots"]:
         texts = {_slots_text(slots): None for slots in facts["slots"] if slots}
@@ -100,7 +100,7 @@ def bottleneck_text(facts: Mapping[str, Any]) -> str:
     return ""
 
 
-def _slots_text(slots: Mapping[str, Any]) -> str:
+def _slots_text(slots: JsonObject) -> str:
     if not slots["count"]:
         return "no slots at this length"
     return f"{number(slots['count'])} slots a head, {number(slots['reads'])} edges in, {number(slots['writes'])} out"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from attnprof.records import GraphFacts
 from attnprof.units import counted, format_length
 
 
-def leak_line(facts: Mapping[str, Any]) -> str:
+def leak_line(facts: GraphFacts) -> str:
     """The leak of a target in a line, with its name; empty where there is none."""
     leak = facts["leak"]
     return "" if leak is None else f"{leak['text']} ({facts['target']})"
 
 
-def title(facts: Mapping[str, Any]) -> str:
+def title(facts: GraphFacts) -> str:
     """The target, its length, its layers and heads, and its parameters as they are at this length."""
     params = ", ".join(f"{k}={v}" for k, v in facts["params"].items() if v is not None)
     layers = ""
@@ -25,7 +25,7 @@ def title(facts: Mapping[str, Any]) -> str:
     return f"{name}  ({params})" if params else name
 
 
-def heading_lines(facts: Mapping[str, Any]) -> list[str]:
+def heading_lines(facts: GraphFacts) -> list[str]:
     """Causality as asked and as found, leaks by design, the draw, and what the length does to the scheme."""
     found = [facts["causality"]]
     found += [f"leaks by its choice of keys, not by an edge: {text}" for text in facts["leaks_by_design"]]
@@ -37,7 +37,7 @@ def heading_lines(facts: Mapping[str, Any]) -> list[str]:
     return [*found, *selection_lines(facts["selection"], facts["n"])]
 
 
-def draw_line(drawn: Mapping[str, Any]) -> str:
+def draw_line(drawn: Mapping[str, object]) -> str:
     """Of which draw the facts are."""
     layers = drawn["layers"]
     anew = "1 layer, drawn" if layers == 1 else f"{layers} layers, each drawn anew"
@@ -45,7 +45,7 @@ def draw_line(drawn: Mapping[str, Any]) -> str:
     return f"{anew} {source} (seed {drawn['seed']}): all that follows is of this draw, but for the lines over seeds"
 
 
-def clip_line(name: str, each: Mapping[str, Any], n: int) -> str:
+def clip_line(name: str, each: Mapping[str, object], n: int) -> str:
     """A parameter that the length has made smaller."""
     return f"{name} is {_number(each['used'])} here, not {_number(each['asked'])}: n is {n:,}"
 
@@ -54,7 +54,7 @@ def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def selection_lines(selection: Mapping[str, Any] | None, n: int) -> list[str]:
+def selection_lines(selection: Mapping[str, object] | None, n: int) -> list[str]:
     """How many queries select nothing, since what they may select is all that they may read."""
     if selection is None or not selection["queries_reading_all"]:
         return []

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
+from attnprof.records import JsonObject
 from attnprof.units import counted, format_share
 
 SHOWN = 8
 FAINT = 0.01
 
 
-def stack_lines(stack: Mapping[str, Any] | None, n: int) -> list[tuple[str, str]]:
+def stack_lines(stack: JsonObject | None, n: int) -> list[tuple[str, str]]:
     """Label and text of each fact of a stack."""
     if stack is None:
         return []
@@ -25,7 +25,7 @@ def stack_lines(stack: Mapping[str, Any] | None, n: int) -> list[tuple[str, str]
     return found
 
 
-def met_first(entries: Sequence[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]]:
+def met_first(entries: Sequence[Mapping[str, object]], n: int) -> list[Mapping[str, object]]:
     """The entries up to the first at which every pair of tokens has met."""
     full = next((at for at, entry in enumerate(entries) if entry["every_to"] == n - 1), len(entries))
     return list(entries[: full + 1])
@@ -37,7 +37,7 @@ def period_text(period: Mapping[str, int]) -> str:
     return f"{times}, and the first {period['cut']} of one more" if period["cut"] else times
 
 
-def layer_rows(layers: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def layer_rows(layers: Sequence[JsonObject]) -> list[tuple[str, str]]:
     """A row for each run of equal layers, up to the one after which all is reached; what follows in one."""
     rows = []
     runs = [list(run) for _, run in groupby(layers, key=lambda layer: layer["label"])]
@@ -53,7 +53,7 @@ def layer_rows(layers: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return rows
 
 
-def reach_text(run: Sequence[Mapping[str, Any]]) -> str:
+def reach_text(run: Sequence[JsonObject]) -> str:
     """What an output depends on after a run of layers."""
     end = run[-1]
     through = f", through a state of {end['state_numbers']:,} numbers" if end["state_numbers"] else ""
@@ -66,7 +66,7 @@ def reach_text(run: Sequence[Mapping[str, Any]]) -> str:
     return f"{most}{format_share(end['share'])} of allowed pairs after layer {end['layer']}{through}"
 
 
-def distance_text(entry: Mapping[str, Any], n: int) -> str:
+def distance_text(entry: JsonObject, n: int) -> str:
     """Which distances are reached after some layers."""
     after = f"after {counted(entry['layer'], 'layer')}: "
     every, some = entry["every_to"], entry["some_to"]
@@ -78,14 +78,14 @@ def distance_text(entry: Mapping[str, Any], n: int) -> str:
     return f"{after}every pair up to a distance of {every:,}, some up to {some:,}{holes}"
 
 
-def border_text(entry: Mapping[str, Any]) -> str:
+def border_text(entry: JsonObject) -> str:
     """Neighbours that have not met."""
     named = ", ".join(f"({i:,}, {j:,})" for i, j in entry["named"])
     pairs = counted(entry["borders"], "pair")
     return f"after {counted(entry['layer'], 'layer')}: {pairs} of neighbours do not meet, first {named}"
 
 
-def horizon_texts(stack: Mapping[str, Any]) -> list[str]:
+def horizon_texts(stack: JsonObject) -> list[str]:
     """How far back the influence on an output comes from, after some layers: the distance that 1% comes from beyond."""
     if stack["horizon"] is None:
         return [f"- ({stack['reasons']['horizon']})"]
@@ -102,7 +102,7 @@ def _residual(share: float) -> str:
     return f"residual {share}" if share else "no residual"
 
 
-def against_lines(found: Mapping[str, Any] | None, target: str) -> list[str]:
+def against_lines(found: JsonObject | None, target: str) -> list[str]:
     """What only one of two patterns reaches, layer by layer, as long as that changes."""
     if found is None:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -12,14 +12,18 @@ from attnprof.cli.graph_draws import over_seeds_lines, random_lines
 from attnprof.cli.graph_edges import bottleneck_text, degree_text, edge_rows, edges_text, number, sure
 from attnprof.cli.graph_heading import heading_lines, title
 from attnprof.cli.graph_stack import against_lines, stack_lines
+from attnprof.records import GraphFacts, JsonObject
 from attnprof.units import counted, format_length, format_share
+
+if TYPE_CHECKING:
+    from attnprof.graph.analysis import Analysis
 
 SHADES = " ·░▒▓█"
 SIDE = 24
 SHOWN = 8
 
 
-def print_summary(analysis: Any) -> None:
+def print_summary(analysis: Analysis) -> None:
     """The whole summary of one target, on standard output."""
     facts = analysis.facts
     click.echo(click.style(title(facts), bold=True))
@@ -37,7 +41,7 @@ def print_summary(analysis: Any) -> None:
     click.echo("")
 
 
-def picture(analysis: Any, side: int = SIDE) -> list[str]:
+def picture(analysis: Analysis, side: int = SIDE) -> list[str]:
     """The mask of the first layer in characters, a row of queries a line; darker is denser."""
     from attnprof.graph.pixels import Grid
     from attnprof.graph.views import mask_image
@@ -50,7 +54,7 @@ def picture(analysis: Any, side: int = SIDE) -> list[str]:
     return ["".join(SHADES[value] * 2 for value in row) for row in shade]
 
 
-def caption(analysis: Any) -> list[str]:
+def caption(analysis: Analysis) -> list[str]:
     """What the picture shows, where that is not all of the pattern."""
     pattern, part = analysis.subject.pattern, analysis.subject.stack.parts[0]
     shown = []
@@ -63,7 +67,7 @@ def caption(analysis: Any) -> list[str]:
     return [f"({', '.join(shown)})"] if shown else []
 
 
-def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def lines(facts: GraphFacts) -> list[tuple[str, str]]:
     """Label and text of each fact; a missing one says why."""
     found = [
         ("edges", edges_text(facts)),
@@ -89,20 +93,20 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
-def _value(facts: Mapping[str, Any], key: str) -> str:
+def _value(facts: GraphFacts, key: str) -> str:
     if facts[key] is None:
         return f"- ({facts['reasons'].get(key, 'not known')})"
     return f"{facts[key]}{sure(facts, key)}"
 
 
-def _pieces(facts: Mapping[str, Any]) -> str:
+def _pieces(facts: Mapping[str, object]) -> str:
     pieces = facts["components"]
     if pieces == 1:
         return "1 (connected)"
     return f"{pieces:,} that " + ("do not meet in this draw" if facts["drawn"] else "never meet")
 
 
-def _curve(facts: Mapping[str, Any]) -> str:
+def _curve(facts: GraphFacts) -> str:
     reach = facts["reach"]
     shown = [_share(entry) for entry in reach[:SHOWN]]
     if len(reach) > SHOWN:
@@ -110,7 +114,7 @@ def _curve(facts: Mapping[str, Any]) -> str:
     return "  ".join(shown) + f" of {_pairs(facts)}{sure(facts, 'reach')}"
 
 
-def _share(entry: Mapping[str, Any]) -> str:
+def _share(entry: JsonObject) -> str:
     text = f"L{entry['layer']} {format_share(entry['share'])}"
     low, high = entry.get("low"), entry.get("high")
     return text if low is None or high is None or low == high else f"{text} [{format_share(low)}, {format_share(high)}]"
@@ -122,26 +126,26 @@ def _pairs(facts: Mapping[str, object]) -> str:
     return "allowed pairs"
 
 
-def _hops(facts: Mapping[str, Any]) -> str:
+def _hops(facts: Mapping[str, object]) -> str:
     if facts["mean_hops"] is None:
         return ""
     far = f", at most {facts['max_hops']}" if facts["max_hops"] is not None else ""
     return f"mean {facts['mean_hops']:.4f}{sure(facts, 'mean_hops')}, 90% within {facts['effective_diameter_90']}{far}"
 
 
-def _radius(facts: Mapping[str, Any]) -> str:
+def _radius(facts: Mapping[str, object]) -> str:
     if facts["radius"] is None:
         return ""
     unit = facts["diameter_unit"]
     return f", {facts['radius']}" + ("" if unit == "layers" else f", counted in {unit}")
 
 
-def _globals(facts: Mapping[str, Any], count: int) -> str:
+def _globals(facts: Mapping[str, object], count: int) -> str:
     """`128 global tokens` of a pattern that declares them; `2 hubs` of a mask that does not say."""
     return counted(count, "global token") if facts["hubs_by"] == "declared" else f"{counted(count, 'hub')} by degree"
 
 
-def _without(facts: Mapping[str, Any]) -> str:
+def _without(facts: GraphFacts) -> str:
     rest = facts["without_globals"]
     if facts.get("globals_removed"):
         gone = facts["globals_removed"]
@@ -156,11 +160,11 @@ def _without(facts: Mapping[str, Any]) -> str:
     return f"{_globals(facts, facts['hubs'])}; without {them} {depth}, L2 {_share_at(rest['reach'], 2):.2%}"
 
 
-def _share_at(reach: Sequence[Mapping[str, Any]], layer: int) -> float:
+def _share_at(reach: Sequence[JsonObject], layer: int) -> float:
     return [entry["share"] for entry in reach if entry["layer"] <= layer][-1]
 
 
-def _influence(facts: Mapping[str, Any]) -> str:
+def _influence(facts: GraphFacts) -> str:
     if not facts["mixing"]:
         return ""
     half = facts["mixing"][0]
@@ -172,11 +176,11 @@ def _influence(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _evenly(facts: Mapping[str, Any]) -> str:
+def _evenly(facts: GraphFacts) -> str:
     return f"mean of {facts['heads']} heads that each attend evenly" if facts["heads"] > 1 else "uniform attention"
 
 
-def _gap(facts: Mapping[str, Any]) -> str:
+def _gap(facts: GraphFacts) -> str:
     found = facts["spectrum"]
     if found is None:
         return ""
@@ -184,7 +188,7 @@ def _gap(facts: Mapping[str, Any]) -> str:
     return f"{found['gap']:.4g}" + (" (of the symmetrised walk)" if found["symmetrised"] else kinds)
 
 
-def _clustering(facts: Mapping[str, Any]) -> str:
+def _clustering(facts: GraphFacts) -> str:
     value, found = facts["clustering"], facts["clustering_interval"]
     if value is None:
         return ""
@@ -196,7 +200,7 @@ def _clustering(facts: Mapping[str, Any]) -> str:
     return f"{text}{united}{layers}: how often two neighbours are neighbours themselves"
 
 
-def _structure(facts: Mapping[str, Any]) -> str:
+def _structure(facts: GraphFacts) -> str:
     flags = ", ".join(facts["flags"])
     if facts.get("bounds"):
         return flags or "not known: the tiles do not say"
@@ -206,7 +210,7 @@ def _structure(facts: Mapping[str, Any]) -> str:
     return (flags or "irregular: no star, not symmetric, not Toeplitz, and some tokens do not read themselves") + united
 
 
-def _bounds(facts: Mapping[str, Any]) -> str:
+def _bounds(facts: GraphFacts) -> str:
     found = facts.get("bounds")
     if not found:
         return ""
@@ -217,7 +221,7 @@ def _bounds(facts: Mapping[str, Any]) -> str:
     return f"{edges['low']:,} to {edges['high']:,} edges; reach {reach}; full: {least}; below, all tiles are full ones"
 
 
-def _lanes(facts: Mapping[str, Any]) -> str:
+def _lanes(facts: GraphFacts) -> str:
     found = facts["bandwidth"]
     if found is None:
         return ""
@@ -227,12 +231,12 @@ def _lanes(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _cost(facts: Mapping[str, Any]) -> str:
+def _cost(facts: Mapping[str, object]) -> str:
     paid = facts["edges_per_reached_pair"]
     return "" if paid is None else f"{paid:.4g} (dense: 1)"
 
 
-def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:
+def probe_lines(probe: JsonObject | None) -> list[str]:
     """What probing a module found."""
     if probe is None:
         return []
@@ -240,7 +244,7 @@ def probe_lines(probe: Mapping[str, Any] | None) -> list[str]:
     return [f"  {line}" if line else line for line in found]
 
 
-def print_comparison(found: Sequence[Any]) -> None:
+def print_comparison(found: Sequence[Analysis]) -> None:
     """Several targets side by side, with what each pays for a reached pair."""
     click.echo(click.style("side by side", bold=True))
     head = ("target", "n", "edges", "density", "to full", "max hops", "mean hops", "edges/pair")
@@ -254,7 +258,7 @@ def print_comparison(found: Sequence[Any]) -> None:
     click.echo("")
 
 
-def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(facts: GraphFacts) -> tuple[str, ...]:
     def text(key: str, form: str) -> str:
         return "-" if facts[key] is None else format(facts[key], form)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,8 +10,13 @@ from attnprof.cli.asked import asked_shape, asked_target, refuse_untaken
 from attnprof.cli.of_model import cache_options, of_models
 from attnprof.cli.options import ARGUMENTS, AS_JSON, IMPL, SETTINGS, WordParam, emit, explicit, sizes
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 from attnprof.units import format_bytes, format_length
 from attnprof.words import DeviceName, Pass
+
+if TYPE_CHECKING:
+    from attnprof.contracts import Target
+    from attnprof.shapes import Shape
 
 EXAMPLES = """\b
 Examples:
@@ -65,7 +70,7 @@ def command(**options: Any) -> int:
     costed = checkpointed(target) if options["checkpoint"] else target
     memory = memory_of(options["memory"])
     limit = longest(costed, shape, options["pass_"], memory)
-    answer: dict[str, Any] = {
+    answer: JsonDict = {
         "target": target.name,
         "pass": options["pass_"],
         "memory_bytes": memory,
@@ -84,7 +89,7 @@ def command(**options: Any) -> int:
     return 0
 
 
-def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, Any]:
+def verified(target: Target, shape: Shape, pass_: Pass, predicted: int) -> JsonDict:
     """The peak as measured at this length on this machine's device, beside the predicted one."""
     from attnprof.device import device_named
     from attnprof.measure.memory import peak
@@ -103,7 +108,7 @@ def verified(target: Any, shape: Any, pass_: Any, predicted: int) -> dict[str, A
     return {"device": device.name, "peak_bytes": measured, "predicted_bytes": predicted}
 
 
-def say(answer: dict[str, Any]) -> None:
+def say(answer: JsonDict) -> None:
     """The answer in two sentences."""
     click.echo(
         f"{answer['target']} {answer['pass']}: n = {answer['n']} ({format_length(answer['n'])}) fits into "

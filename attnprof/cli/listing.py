@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
 
 import click
 
@@ -91,7 +90,7 @@ def _print(kept: dict[str, Card], as_json: bool) -> None:
             click.echo("\t".join(row))
 
 
-def facts(name: str, it: Card) -> dict[str, Any]:
+def facts(name: str, it: Card) -> dict[str, object]:
     """What `list --json` says of a scheme."""
     return {
         "name": name,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from attnprof import __version__
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, out_of_memory
 
 
 class Command(NamedTuple):
@@ -113,6 +113,11 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:  # a name too long, a folder that is a file, a disk that is full: the system says which
         report(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), "check the path")
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        report(f"memory ran out: {str(error).splitlines()[0] if str(error) else 'MemoryError'}", "a shorter length")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 

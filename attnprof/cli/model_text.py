@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from attnprof.records import JsonObject
 from attnprof.units import counted, format_bytes, format_count, format_flops, format_length, format_seconds
 from attnprof.words import Pass
 
@@ -45,7 +46,7 @@ def table(title: str, first: str, *others: str) -> Table:
     return made
 
 
-def show_cost(answer: Mapping[str, Any]) -> None:
+def show_cost(answer: JsonObject) -> None:
     """Groups, FLOPs, caches, and what follows in sentences."""
     out = console()
     kinds = ", ".join(f"{group['count']} {group['kind']}" for group in answer["groups"])
@@ -65,7 +66,7 @@ def show_cost(answer: Mapping[str, Any]) -> None:
         out.print(line, soft_wrap=True)
 
 
-def flops_table(entry: Mapping[str, Any]) -> Table:
+def flops_table(entry: JsonObject) -> Table:
     """FLOPs a token at one length: a row a group, and the total."""
     n, tokens = entry["n"], entry["q"] or entry["n"]
     what = {
@@ -82,7 +83,7 @@ def flops_table(entry: Mapping[str, Any]) -> Table:
     return made
 
 
-def _sum(row: Mapping[str, Any], keys: Sequence[str]) -> int:
+def _sum(row: JsonObject, keys: Sequence[str]) -> int:
     return sum(row[key] for key in keys)
 
 
@@ -90,7 +91,7 @@ def _flops(value: int, tokens: int) -> str:
     return format_flops(value / tokens) if value else "-"
 
 
-def caches_table(entry: Mapping[str, Any]) -> Table:
+def caches_table(entry: JsonObject) -> Table:
     """What is kept after n tokens: a row a group, the total, and a row an engine."""
     of = counted(entry["sequences"], "sequence")
     parallel = f", one of {entry['tp']} devices" if entry["tp"] > 1 else ""
@@ -121,7 +122,7 @@ def caches_table(entry: Mapping[str, Any]) -> Table:
     return made
 
 
-def sentences(answer: Mapping[str, Any]) -> list[str]:
+def sentences(answer: JsonObject) -> list[str]:
     """What the figures come to."""
     said = []
     crossing = answer["crossover"]["core_over_ffn"]
@@ -146,7 +147,7 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def certified(check: Mapping[str, Any] | None) -> str:
+def certified(check: JsonObject | None) -> str:
     """The certificate in a sentence."""
     if check is None:
         return "read from the config; the module was not checked (--check does, with transformers installed)"
@@ -163,7 +164,7 @@ def certified(check: Mapping[str, Any] | None) -> str:
     return f"formula and module differ: {figures or check['uncounted']} of {at}"
 
 
-def show_limit(answer: Mapping[str, Any]) -> None:
+def show_limit(answer: JsonObject) -> None:
     """The limits in sentences, and the bounds of a card in a table."""
     out = console()
     limit = answer["limit"]
@@ -188,7 +189,7 @@ def show_limit(answer: Mapping[str, Any]) -> None:
         )
 
 
-def bounds_table(bounds: Sequence[Mapping[str, Any]]) -> Table:
+def bounds_table(bounds: Sequence[JsonObject]) -> Table:
     """The least time of a decoding step."""
     made = table(
         f"least time of a decoding step on {bounds[0]['card']} ({bounds[0]['source']})",
@@ -215,7 +216,7 @@ def bounds_table(bounds: Sequence[Mapping[str, Any]]) -> Table:
     return made
 
 
-def show_frameworks(answer: Mapping[str, Any]) -> None:
+def show_frameworks(answer: JsonObject) -> None:
     """A table a length, and below it the reasons of each framework once."""
     out = console()
     reasons: dict[str, None] = {}

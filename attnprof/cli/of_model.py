@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnprof.cli.options import emit, explicit
+from attnprof.cli.options import Options, emit, explicit
 from attnprof.errors import AttnprofError
 from attnprof.models.caches import CacheAsk, precision
 from attnprof.models.lookup import is_model, model_named
 from attnprof.plan.accelerators import TABLE, accelerator, memory_of
 from attnprof.plan.model_cost import ModelAsk, cost_of_model
 from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
+from attnprof.records import JsonDict
 from attnprof.units import parse_lengths
 from attnprof.words import Pass
+
+if TYPE_CHECKING:
+    from attnprof.cli.options import F
 
 PASS_NAMES: Mapping[str, str] = {Pass.FORWARD: "prefill", Pass.TRAIN: "train", Pass.DECODE: "decode"}
 OF_CACHES = {"kv_dtype", "sequences", "tp"}
@@ -24,7 +28,7 @@ OF_LIMIT = {"target", "memory", "lengths", "as_json", "dtype", "weights_dtype", 
 OF_AUDIT = {"target", "frameworks", "lengths", "as_json"}
 
 
-def cache_options(command: Any) -> Any:
+def cache_options(command: F) -> F:
     """The options that say how a model's caches are kept."""
     for option in reversed(
         (
@@ -86,7 +90,7 @@ def refuse_options(taken: set[str]) -> None:
             )
 
 
-def cost(options: Mapping[str, Any]) -> int:
+def cost(options: Options) -> int:
     """What each model costs, and keeps."""
     from attnprof.cli.model_text import show_cost
 
@@ -116,7 +120,7 @@ def cost(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def certificate(named: Any) -> dict[str, Any]:
+def certificate(named: Any) -> JsonDict:
     """The module beside the formulas, or why it could not be asked."""
     from attnprof.plan.module_check import checked_module
 
@@ -126,7 +130,7 @@ def certificate(named: Any) -> dict[str, Any]:
         return {"formula_equals_module": None, "why": error.message}
 
 
-def limit(options: Mapping[str, Any]) -> int:
+def limit(options: Options) -> int:
     """What fits into a memory."""
     from attnprof.cli.model_text import show_limit
 
@@ -151,7 +155,7 @@ def limit(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def audit(options: Mapping[str, Any]) -> int:
+def audit(options: Options) -> int:
     """What frameworks' formulas say."""
     from attnprof.cli.model_text import show_frameworks
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnprof.errors import AttnprofError
-from attnprof.records import SCHEMA_VERSION, plain
+from attnprof.records import SCHEMA_VERSION, JsonObject, plain
 from attnprof.shapes import Shape
 from attnprof.targets import catalog
 from attnprof.targets.usage import Usage, settings_by_owner
@@ -20,7 +20,8 @@ from attnprof.words import DType, Impl, Layout, Level, Pass, Word
 if TYPE_CHECKING:
     from rich.console import Console
 
-F = TypeVar("F", bound=Callable[..., Any])
+Options = Mapping[str, Any]  # what was typed or left at its default, by the names of a command's parameters
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class WordParam(click.ParamType):
@@ -51,7 +52,7 @@ class ImplParam(click.ParamType):
 
     name = "implementation"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Impl:
         """The name. Raises `AttnprofError` for one that is none."""
         return Impl(value)
 
@@ -128,7 +129,7 @@ def ARGUMENTS(command: F) -> F:
     return command
 
 
-def usage_of(options: Mapping[str, Any], targets: Sequence[str]) -> Usage:
+def usage_of(options: Options, targets: Sequence[str]) -> Usage:
     """How a user's own code is made and called, by the options of `ARGUMENTS`.
 
     Raises `AttnprofError` for what is said of no target here.
@@ -183,7 +184,7 @@ def shape_of(n: int, *, causal: bool, dtype: DType | None = None, **sizes: Any) 
     return checked(Shape(n=n, causal=causal, dtype=dtype or DType.FLOAT32, **sizes))
 
 
-def emit(data: Mapping[str, Any]) -> None:
+def emit(data: JsonObject) -> None:
     """Print one JSON object with its schema version on standard output."""
     click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **plain(data)}, indent=2, allow_nan=False))
 

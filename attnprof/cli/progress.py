@@ -64,8 +64,8 @@ class Progress:
     def round_ended(self, number: int, visited: int, wide: int) -> None:
         """A further round is over, of so many points; the intervals of `wide` of all are not tight yet."""
         if self.bar is None:
-            left = f"ETA {format_seconds(self.left_s())}" if wide else "none"
-            note(f"round {number}: {visited} points again; {wide} intervals are wide still, {left}")
+            left = f", ETA {format_seconds(self.left_s())}" if wide else ""
+            note(f"round {number}: points measured again: {visited}, intervals still wide: {wide}{left}")
 
     def left_s(self) -> float:
         """Seconds until the points are visited once at the speed so far, and at most what is left of the whole."""

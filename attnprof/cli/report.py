@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnprof.cli.of_model import cache_options
-from attnprof.cli.options import AS_JSON, CAUSAL, OUT, WordParam, emit, explicit, notes
+from attnprof.cli.options import AS_JSON, CAUSAL, OUT, Options, WordParam, emit, explicit, notes
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 from attnprof.words import Pass
+
+if TYPE_CHECKING:
+    from attnprof.records import Record
 
 EXAMPLES = """\b
 Examples:
@@ -83,13 +87,13 @@ def refuse_typed(names: Sequence[str], what: str) -> None:
             raise AttnprofError(f"--{option} says nothing of {what}", hint="attnprof report --help says of what")
 
 
-def _at(options: Mapping[str, Any]) -> int | None:
+def _at(options: Options) -> int | None:
     from attnprof.units import parse_length
 
     return parse_length(options["length"]) if options["length"] else None
 
 
-def _figure(folders: Sequence[Path], records: Any, header: Mapping[str, Any], options: Mapping[str, Any]) -> int:
+def _figure(folders: Sequence[Path], records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import drawn_figure, figure_svg
     from attnprof.render.files import save
 
@@ -102,7 +106,7 @@ def _figure(folders: Sequence[Path], records: Any, header: Mapping[str, Any], op
     return told(options["as_json"], path, (path,), "", [found.caption])
 
 
-def _paper(paper: Path, records: Any, header: Mapping[str, Any], options: Mapping[str, Any]) -> int:
+def _paper(paper: Path, records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import write_paper
 
     schemes, panels = (_listed(options[name]) for name in ("schemes", "panels"))
@@ -120,7 +124,7 @@ def _paper(paper: Path, records: Any, header: Mapping[str, Any], options: Mappin
     return told(options["as_json"], paper, written, following, [])
 
 
-def _page(folders: Sequence[Path], records: Any, header: Mapping[str, Any], options: Mapping[str, Any]) -> int:
+def _page(folders: Sequence[Path], records: Sequence[Record], header: JsonObject, options: Options) -> int:
     from attnprof.render import write_page
     from attnprof.render.claims.first import first_claims
     from attnprof.render.patterns import catalogue_pictures

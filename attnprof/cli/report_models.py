@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attnprof.cli.options import note
+from attnprof.cli.options import Options, note
 from attnprof.cli.progress import counting_bar
 from attnprof.cli.report import OF_RUNS, refuse_typed, told
 from attnprof.errors import AttnprofError
@@ -27,7 +27,7 @@ FILE = "models.html"
 USUAL, USUAL_OF_STACKS = "1k-1m", "2k-512k:x4"  # each length of a stack is counted three times, a second each
 
 
-def page(named: Sequence[str], folders: Sequence[Path], options: Mapping[str, Any]) -> int:
+def page(named: Sequence[str], folders: Sequence[Path], options: Options) -> int:
     """Write the page of the models and stacks that are named, and say where it is.
 
     Raises `AttnprofError` for what is neither, for runs among them, and for options that only pages of runs have.
@@ -50,7 +50,7 @@ def page(named: Sequence[str], folders: Sequence[Path], options: Mapping[str, An
     path = options["out"] or Path(FILE)
     path = path / FILE if path.is_dir() else path
     header = {
-        "command": f"attnprof {shlex.join(sys.argv[1:])}" if sys.argv[1:2] == ["report"] else None,
+        "command": f"attnprof {shlex.join(sys.argv[1:])}",
         "version": __version__,
         "memory": _memory(options["memory"], ask),
         "weights": ask.weights,
@@ -78,12 +78,12 @@ def _refuse_neither(name: str) -> None:
         )
     where = "exists, but is no folder" if Path(name).exists() else "is not there"
     raise AttnprofError(
-        f"{name} is neither the folder of a run ({where}) nor a model or stack",
-        hint='a folder that attnprof sweep left, hf:gpt_oss_20b, "5 sliding_window + 1 dense", or a stack.toml',
+        f"{name} is not a run (it {where}), nor a model or stack",
+        hint='a run folder that attnprof sweep left, hf:gpt_oss_20b, "5 sliding_window + 1 dense", or a stack.toml',
     )
 
 
-def _asked(options: Mapping[str, Any], usual: str) -> PageAsk:
+def _asked(options: Options, usual: str) -> PageAsk:
     from attnprof.render.subjects.model_subject import PageAsk
 
     dtype = precision(options["dtype"] or "bfloat16")

@@ -13,6 +13,7 @@ import click
 from attnprof.cli.options import AS_JSON, CAUSAL, SETTINGS, emit, shape_of
 from attnprof.errors import AttnprofError
 from attnprof.locate import shipped
+from attnprof.records import JsonObject
 from attnprof.units import format_value, parse_length, parse_setting
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def structure(pattern: Pattern) -> str:
     return "edges between tokens"
 
 
-def pictures(pattern: Pattern) -> Iterator[dict[str, Any]]:
+def pictures(pattern: Pattern) -> Iterator[dict[str, object]]:
     """The distinct pictures of its layer and head kinds; of slots, the edges beside them; of kernels, none."""
     from attnprof.cli.textpicture import text_picture
     from attnprof.pattern.slots import Kernel, Slots
@@ -162,7 +163,7 @@ def pictures(pattern: Pattern) -> Iterator[dict[str, Any]]:
                 yield {"layer": layer, "head": head, "beside_slots": shown is not expr, "lines": drawn}
 
 
-def lines(facts: Mapping[str, Any], width: int | None = None) -> Iterator[str]:
+def lines(facts: JsonObject, width: int | None = None) -> Iterator[str]:
     """The card as text for a person; prose is broken between words where a terminal has that width."""
     yield click.style(f"{facts['title']} ({facts['name']})", bold=True)
     for label, text in heading(facts):
@@ -176,7 +177,7 @@ def lines(facts: Mapping[str, Any], width: int | None = None) -> Iterator[str]:
         yield from section("BibTeX", facts["bibtex"].rstrip().splitlines())
 
 
-def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def heading(facts: JsonObject) -> Iterator[tuple[str, str]]:
     """The one-line facts that are there."""
     forms = ["causal" if causal else "bidirectional" for causal in facts["causality"]]
     absent = [f"{name} ({why})" for name, why in facts["cannot"].items() if why.startswith("not installed")]
@@ -199,7 +200,7 @@ def heading(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     return ((label, text) for label, text in pairs.items() if text)
 
 
-def parameter(it: Mapping[str, Any]) -> str:
+def parameter(it: JsonObject) -> str:
     """One parameter: its default and where that comes from, its words, its value at this length where it is another."""
     default, here, source = format_value(it["default"]), format_value(it["value"]), it["source"] or ""
     value = source if source.startswith(default) else f"{default}   {source}".rstrip()
@@ -207,7 +208,7 @@ def parameter(it: Mapping[str, Any]) -> str:
     return f"{it['name']} = {value}{words}" + (f"; {here} here" if default != here else "")
 
 
-def counts(facts: Mapping[str, Any]) -> Iterator[str]:
+def counts(facts: JsonObject) -> Iterator[str]:
     """A line a layer kind."""
     for it in facts["edges"]:
         if it["counted"] is None:
@@ -245,7 +246,7 @@ def broken(line: str, width: int | None, indent: int) -> list[str]:
     return textwrap.wrap(line, break_at, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def side_by_side(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def side_by_side(pictures: Sequence[Mapping[str, object]]) -> Iterator[str]:
     """Pictures in boxes under their names, and how to read them."""
     if not pictures:
         return
@@ -255,7 +256,7 @@ def side_by_side(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "queries downwards, keys to the right; blank: no edge, full: every pair"
 
 
-def frame(picture: Mapping[str, Any]) -> Iterator[str]:
+def frame(picture: JsonObject) -> Iterator[str]:
     """A picture in a box, its name above it."""
     width = len(picture["lines"][0])
     name = f"layer {picture['layer']}, head {picture['head']}" + (", beside slots" if picture["beside_slots"] else "")

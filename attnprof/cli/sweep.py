@@ -7,9 +7,9 @@ import random
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,7 @@ from attnprof.cli.options import (
     OUT,
     PASSES,
     SETTINGS,
+    Options,
     WordParam,
     emit,
     explicit,
@@ -39,6 +40,11 @@ from attnprof.shapes import Shape
 from attnprof.targets.usage import settings_by_owner
 from attnprof.units import format_length, parse_duration, parse_lengths
 from attnprof.words import DeviceName, DType, Executor, Preset, RecordKind
+
+if TYPE_CHECKING:
+    from attnprof.store import RunFolder
+    from attnprof.sweeps.outlook import Budget
+    from attnprof.sweeps.points import SweepRequest, TargetPoints
 
 FEW, FEW_S, MANY_S = 3, 120.0, 600.0
 PAGE_EVERY_S = 60.0
@@ -115,7 +121,7 @@ def command(**options: Any) -> int:
         return carry_out(options, ask, jobs, limits, began)
 
 
-def budget(options: Mapping[str, Any], ask: Any) -> Any:
+def budget(options: Options, ask: SweepRequest) -> Budget:
     """What the run may spend."""
     from attnprof.stats import ROUNDS
     from attnprof.sweeps.outlook import MOST_ROUNDS, Budget
@@ -127,27 +133,28 @@ def budget(options: Mapping[str, Any], ask: Any) -> Any:
     return Budget(total, options["time_budget"], timeout, rounds)
 
 
-def planned(ask: Any, timeout_s: float) -> Any:
+def planned(ask: SweepRequest, timeout_s: float) -> Sequence[TargetPoints]:
     """The jobs; of code that is not ours, as a child finds them: nothing of it runs in this process."""
     from attnprof.sweeps.planning import plan_apart
     from attnprof.sweeps.points import plan
-    from attnprof.targets import catalog, door
+    from attnprof.targets import catalog
 
-    for name in ask.targets:
-        door.refuse_unknown(name)
     own = [*ask.targets, *([ask.impl] if ask.impl and ask.impl.endswith(".py") else [])]
     if all(name in catalog.names() for name in own):
         return plan(ask, explicit())
     return plan_apart(ask, explicit(), timeout_s)
 
 
-def asked(options: Mapping[str, Any]) -> Any:
+def asked(options: Options) -> SweepRequest:
     """What the command line asks for."""
     from attnprof.device import available, device_named
     from attnprof.sweeps.points import SweepRequest, settings_of
+    from attnprof.targets import door
 
     targets = tuple(options["targets"])
     refuse_models(targets)
+    for name in targets:
+        door.refuse_unknown(name)
     device = available(options["device"])
     dtype = options["dtype"] or (DType.FLOAT32 if device is DeviceName.NONE else device_named(device).dtype)
     names = ("batch", "dim", "heads", "kv_heads", "head_dim", "v_head_dim", "m", "level", "depth", "seed")
@@ -168,7 +175,7 @@ def asked(options: Mapping[str, Any]) -> Any:
     )
 
 
-def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits: Any, began: float) -> int:
+def carry_out(options: Options, ask: SweepRequest, jobs: Sequence[TargetPoints], limits: Budget, began: float) -> int:
     """Run the sweep into its folder, then print the table, the page's path and a next command."""
     with opened(options, ask, jobs) as run:
         note(f"run: {run.path}")
@@ -205,7 +212,7 @@ def carry_out(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any], limits:
 class Page:
     """The page of a run: written after the first round, then now and then, and at the end."""
 
-    def __init__(self, run: Any, known: set[str], *, wanted: bool) -> None:
+    def __init__(self, run: RunFolder, known: set[str], *, wanted: bool) -> None:
         self.run, self.known, self.wanted = run, known, wanted
         self.last: float | None = None
 
@@ -227,11 +234,11 @@ class Page:
 
 
 def do(
-    options: Mapping[str, Any],
-    ask: Any,
-    jobs: Sequence[Any],
-    run: Any,
-    limits: Any,
+    options: Options,
+    ask: SweepRequest,
+    jobs: Sequence[TargetPoints],
+    run: RunFolder,
+    limits: Budget,
     began: float,
     progress: Progress,
     page: Page,
@@ -241,8 +248,11 @@ def do(
     from attnprof.sweeps import neighbours
     from attnprof.sweeps.cluster import submit
     from attnprof.sweeps.run import Surroundings, sweep
+    from attnprof.sweeps.worker import has_server
 
     static = ask.device is DeviceName.NONE
+    if not has_server():
+        note("this system cannot fork: each child is a process that loads torch itself, which takes some seconds")
     if options["executor"]:
         given = settings_by_owner(options["job_options"])
         return submit(
@@ -276,7 +286,7 @@ def do(
     return []
 
 
-def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
+def opened(options: Options, ask: SweepRequest, jobs: Sequence[TargetPoints]) -> RunFolder:
     """The run's folder: that of the same plan before, or a new one; with --fresh always a new one.
 
     A run may grow (other lengths, more targets), but not mix two environments or two kinds of point.
@@ -314,7 +324,7 @@ def opened(options: Mapping[str, Any], ask: Any, jobs: Sequence[Any]) -> Any:
     return RunFolder.create(path, header).lock()
 
 
-def write_page(run: Any, records: Sequence[Record]) -> Path:
+def write_page(run: RunFolder, records: Sequence[Record]) -> Path:
     """The page of a run, in its folder."""
     from attnprof.render.page import write_page as write
     from attnprof.render.patterns import catalogue_pictures
@@ -324,7 +334,7 @@ def write_page(run: Any, records: Sequence[Record]) -> Path:
     return page
 
 
-def dry_run(jobs: Sequence[Any], *, as_json: bool) -> int:
+def dry_run(jobs: Sequence[TargetPoints], *, as_json: bool) -> int:
     """Print the points that the sweep would do."""
     rows = [{"key": planned.key, **planned.point.to_json()} for job in jobs for planned in job.points]
     if as_json:

@@ -23,6 +23,9 @@ from attnprof.shapes import Shape
 TRACED = "symbolic trace"
 MAIN = "train_flops"
 FAR = tuple(2**k for k in range(13, 17))
+# Of lengths that are powers of two: all from 1,024 on; and where what is chosen, or the longest of several segments,
+# is no more than there is, up to a bound, since work in stretches of so many numbers ends as stretches of one row.
+POWERS = (tuple(range(10, 17)), (*range(11, 17), 18), (15, 16, 17, 19, 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,8 @@ def _grids(sampler: Sampler, parameters: bool) -> Iterable[tuple[int, tuple[str,
         yield UNIT, ("n", name), [HeldOut(n, (n, s), ((name, s),)) for n, s in points]
     for unit in dict.fromkeys([] if free else [UNIT, coarser(sampler.target)]):
         yield unit, ("n",), [HeldOut(n * unit, (n * unit,)) for n in (*range(FIRST, FIRST + 4), 16 * FIRST)]
-    powers = [2**k for k in range(10, 17)]
-    yield UNIT, ("n", "log2(n)"), [HeldOut(n, (n, n.bit_length() - 1)) for n in powers]
+    for powers in POWERS:
+        yield UNIT, ("n", "log2(n)"), [HeldOut(2**k, (2**k, k)) for k in powers]
     for side in (32, 56):
         yield UNIT, ("n", "sqrt(n)"), [HeldOut((side * k) ** 2, ((side * k) ** 2, side * k)) for k in range(1, 8)]
 
@@ -190,6 +193,7 @@ def valid(names: tuple[str, ...], points: Sequence[HeldOut], unit: int = UNIT) -
     if names[-1] == "sqrt(n)":
         return f"n the square of a multiple of {math.isqrt(first)}"
     if names[-1] == "log2(n)":
-        return f"n a power of two, n >= {first}"
+        bound = f", n < {2 * max(point.n for point in points)}" if first > 2 ** POWERS[0][0] else ""
+        return f"n a power of two, n >= {first}{bound}"
     divisors = " and of ".join((str(unit), *names[1:]))
     return f"n a multiple of {divisors}, n >= {first}"

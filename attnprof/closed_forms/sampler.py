@@ -14,6 +14,7 @@ from attnprof.counting.built import Built
 from attnprof.counting.decode_step import stated_sizes
 from attnprof.counting.running import CountedRun, run_pass
 from attnprof.errors import AttnprofError, Unsupported
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape
 from attnprof.units import Value
 from attnprof.usercode import own_mistakes
@@ -104,7 +105,7 @@ def coarser(target: Target) -> int:
     return UNIT * math.lcm(*(value for value in odd if value <= LARGEST_FACTOR))
 
 
-def resized(shape: Shape, sizes: Mapping[str, Any]) -> Shape:
+def resized(shape: Shape, sizes: JsonObject) -> Shape:
     """The shape with another batch `b`, other heads `h` or another head width `d`; the model's width follows as h d."""
     if not sizes:
         return shape

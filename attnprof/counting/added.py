@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe, why_not_traced
@@ -12,7 +12,7 @@ from attnprof.counting.paper_formula import paper_flops
 from attnprof.counting.useful import recurrence_flops, useful_flops
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.layered_target import LayeredTarget, StackPart
-from attnprof.records import Certificate, Cost, OpCount
+from attnprof.records import Certificate, Cost, JsonDict, OpCount
 from attnprof.shapes import Shape
 from attnprof.words import Level, PartRole, Pass
 
@@ -58,6 +58,9 @@ def _once(part: StackPart, pass_: Pass, count: CountPart) -> Counted:
     except AttnprofError as error:
         kind = Unsupported if isinstance(error, Unsupported) else AttnprofError
         raise kind(f"in the layer `{part.label}`: {error.message}", hint=error.hint) from error
+    if part.shares_weights:
+        cost = replace(counted.cost, param_bytes=0, param_grad_bytes=0, buffer_bytes=0)
+        counted = replace(counted, cost=cost)
     if part.states is None:
         return counted
     return _borrowed(part, part.states, pass_, counted)
@@ -97,9 +100,9 @@ def count_layers(target: LayeredTarget, shape: Shape, pass_: Pass, count: CountP
     return Counted(cost, reasons, tuple(dict.fromkeys(flag for each in found for flag in each.counted.flags)))
 
 
-def summed(found: Sequence[CountedPart]) -> tuple[dict[str, Any], dict[str, str]]:
+def summed(found: Sequence[CountedPart]) -> tuple[JsonDict, dict[str, str]]:
     """The figures that add up, over some parts, and why some are missing: what one layer lacks, the sum lacks."""
-    values: dict[str, Any] = {}
+    values: JsonDict = {}
     reasons: dict[str, str] = {}
     for name in (*SUMS, *OF_MIXERS, READS):
         of = [each for each in found if name in SUMS or each.part.role is PartRole.MIXER]
@@ -132,7 +135,7 @@ def _whole(target: LayeredTarget, shape: Shape, pass_: Pass) -> tuple[dict[str, 
     figures: dict[str, object] = {"peak_bytes": seen.run.lives.peak, "moved_bytes": seen.run.tally.moved_bytes}
     figures |= {"param_bytes": seen.built.param_bytes, "buffer_bytes": seen.built.buffer_bytes}
     figures |= {"param_grad_bytes": seen.run.param_grad_bytes}
-    if target.owners():
+    if target.owners() or any(part.shares_weights for part in target.parts(shape)):  # whose gradients are added up
         figures |= {"arith_ops": seen.run.tally.arith_ops}
     return figures, ""
 

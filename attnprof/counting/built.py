@@ -18,8 +18,9 @@ from attnprof.counting.storages import unique_bytes
 from attnprof.errors import TooLarge
 from attnprof.layers.attention import Attention
 from attnprof.pattern.apart import real_numbers
+from attnprof.records import JsonDict
 from attnprof.shapes import Shape
-from attnprof.torch_private import FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
+from attnprof.torch_private import Arguments, FakeTensorMode, buffers_of, fake_mode, is_fake, parameters_of
 from attnprof.words import Level
 
 LONGEST_REAL = 1 << 13
@@ -31,7 +32,7 @@ class Built:
 
     mode: FakeTensorMode | None
     module: nn.Module
-    inputs: tuple[Any, ...]
+    inputs: Arguments
     values: Values | None = None
 
     @property
@@ -103,7 +104,7 @@ def built_once(target: Target, shape: Shape) -> Built:
     return _last["built"]
 
 
-_last: dict[str, Any] = {}
+_last: JsonDict = {}
 
 
 def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
@@ -123,7 +124,7 @@ def _make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
                 parameters[name] = made[id(real)][1]
 
 
-def _fake(value: Any, mode: FakeTensorMode) -> object:
+def _fake(value: Tensor | None, mode: FakeTensorMode) -> Tensor | None:
     if isinstance(value, Tensor) and not is_fake(value):
         return mode.from_tensor(value)
     return value

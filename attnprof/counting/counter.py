@@ -43,7 +43,7 @@ PICKS = frozenset({"gather", "index.Tensor", "index_select", "embedding"})
 DEVICE_OF = torch.ops.prim.device.default
 ADD = torch.ops.aten.add.Tensor
 # What backward formulas write in place on ordinary tensors, but out of place on fake ones.
-IN_PLACE = {
+IN_PLACE: dict[Operator, Operator] = {
     ADD: torch.ops.aten.add_.Tensor,
     torch.ops.aten.scatter.src: torch.ops.aten.scatter_.src,
     torch.ops.aten.scatter_add.default: torch.ops.aten.scatter_add_.default,
@@ -101,7 +101,7 @@ class OperatorCounter(DispatchMode):
         if func in IN_PLACE and self._engine_reuses(args):
             func = IN_PLACE[func]
         rule = rules.get(func) or learn(func)
-        if rule.kind is OperatorKind.COMPOSITE:
+        if rule.kind is OperatorKind.COMPOSITE and is_overload(func):
             with self:
                 return func.decompose(*args, **kwargs)
         out = self.short(func, args, kwargs)

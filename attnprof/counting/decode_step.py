@@ -95,7 +95,8 @@ def one_step(built: Built, shape: Shape, origin: Origin) -> tuple[OperatorTally,
     inputs = [x.detach() for x in built.inputs if isinstance(x, Tensor)]
     tokens = [x.contiguous() for x in tokens_of(inputs, n, slice(-shape.drafts, None))]
     assert isinstance(built.module, Decodes)
-    state = built.module.state(n)
+    with torch.no_grad():  # a graph would hold what a step lets go of
+        state = built.module.state(n)
     lives = Lifetimes()
     lives.before([*built.module.parameters(), *built.module.buffers(), *tokens])
     counter = OperatorCounter(OperatorTally(), lives, origin)

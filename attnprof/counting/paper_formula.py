@@ -18,7 +18,7 @@ def paper_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, 
     """The paper's formula for the core of one pass of the whole stack, batch included; or why there is none.
 
     Papers count a forward: `train` is three times that, a backward being two products for each; `decode` is one token
-    more, where the formula is stated for it.
+    more, or as many as there are drafts, where the formula is stated for it.
     """
     if not isinstance(target, SchemeTarget):
         return None, OF_MODULE
@@ -28,6 +28,7 @@ def paper_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, 
     if forward is None:
         return None, OF_SCHEME if target.card.bib else OF_FILE
     if pass_ == Pass.DECODE:
-        step = target.flops_paper_step(shape)
-        return step, "" if step is not None else OF_STEP
+        steps = [target.flops_paper_step(shape.replace(n=shape.n + more)) for more in range(shape.drafts)]
+        known = [step for step in steps if step is not None]
+        return (sum(known), "") if len(known) == len(steps) else (None, OF_STEP)
     return forward * (1 + BACKWARD) if pass_ == Pass.TRAIN else forward, ""

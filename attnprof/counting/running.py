@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,8 +41,8 @@ class CountedRun:
     forward_core: int = 0
     calls: int = 0
     output_bytes: int = 0
-    kept: dict[int, Any] = field(default_factory=dict)
-    gradients: dict[int, Any] = field(default_factory=dict)
+    kept: dict[int, object] = field(default_factory=dict)
+    gradients: dict[int, object] = field(default_factory=dict)
 
 
 def run_pass(

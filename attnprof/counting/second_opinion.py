@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attnprof.contracts import Target
 from attnprof.counting.built import Built, build
 from attnprof.shapes import Shape
-from attnprof.torch_private import buffers_of, parameters_of
+from attnprof.torch_private import Arguments, buffers_of, parameters_of
 from attnprof.words import Pass
 
 
@@ -40,13 +40,13 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
     return total, ""
 
 
-def traced(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, dict[str, int]]:
+def traced(module: nn.Module, inputs: Arguments) -> tuple[int, dict[str, int]]:
     """fvcore's total in FLOPs (multiply-add = 2), and the operators that it skipped with their calls."""
     analysis = analysed(module, inputs)
     return int(2 * analysis.total()), dict(analysis.unsupported_ops())
 
 
-def analysed(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+def analysed(module: nn.Module, inputs: Arguments) -> Any:
     """fvcore's analysis of a forward, which prints nothing."""
     from fvcore.nn import FlopCountAnalysis
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.counting.registry import OperatorWork
-from attnprof.records import Certificate, OpCount
+from attnprof.records import Certificate, JsonDict, OpCount
 
 
 @dataclass(slots=True)
@@ -35,7 +34,7 @@ class OperatorTally:
     tiles: dict[str, None] = field(default_factory=dict)
     conventions: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
-    modules: dict[str, Any] = field(default_factory=dict)
+    modules: JsonDict = field(default_factory=dict)
 
     def product(
         self, name: str, work: OperatorWork, core: bool, part: str | None = None, *, selection: bool = False

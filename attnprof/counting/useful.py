@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attnprof.contracts import SchemeTarget, Target
 from attnprof.pattern import Drawn, Kernel, Pattern
+from attnprof.records import JsonDict
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -43,12 +44,14 @@ def useful_flops(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None,
 def recurrence_flops(target: Target, shape: Shape, pass_: Pass) -> int | None:
     """What a recurrence asks for, however it is cut into chunks: n of its steps, three times that for `train`.
 
-    One step for `decode`; None of a target that is no recurrence.
+    One step for `decode`, or one for each of the drafts; None of a target that is no recurrence.
     """
     step = target.flops_step(shape) if isinstance(target, SchemeTarget) and shape.causal else None
     if step is None:
         return None
-    return step if pass_ is Pass.DECODE else shape.n * step * (1 + BACKWARD if pass_ is Pass.TRAIN else 1)
+    return (
+        shape.drafts * step if pass_ is Pass.DECODE else shape.n * step * (1 + BACKWARD if pass_ is Pass.TRAIN else 1)
+    )
 
 
 def _encoder_and_decoder(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -76,7 +79,7 @@ def _work(target: Target, shape: Shape, pass_: Pass) -> tuple[EdgeWork | None, s
         return None, pattern.bound
     if shape.keys != shape.n:
         return EdgeWork(shape.heads * target.layers * rectangle(shape)), ""
-    return (next_row(target, pattern, shape) if pass_ is Pass.DECODE else all_rows(target, pattern, shape)), ""
+    return (next_rows(target, pattern, shape) if pass_ is Pass.DECODE else all_rows(target, pattern, shape)), ""
 
 
 def without_edges(pattern: Pattern) -> str:
@@ -100,7 +103,7 @@ def all_rows(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     return _last["work"]
 
 
-_last: dict[str, Any] = {}
+_last: JsonDict = {}
 
 
 def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
@@ -118,35 +121,42 @@ def _counted(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
     return _over_heads(pattern, shape, work)
 
 
-def next_row(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
-    """Of the query after n tokens, its own key included; of the last of n where a target cannot say."""
+def next_rows(target: Target, pattern: Pattern, shape: Shape) -> EdgeWork:
+    """Of the query after n tokens, or of all the drafts, own keys included; of the last of n where it is not known."""
+    rows = [next_row(target, pattern, shape, before) for before in range(shape.drafts)]
+    return EdgeWork(sum(row.pairs for row in rows), sum(row.products for row in rows))
+
+
+def next_row(target: Target, pattern: Pattern, shape: Shape, before: int = 0) -> EdgeWork:
+    """Of the query after n tokens and so many drafts before it."""
     known = target if isinstance(target, SchemeTarget) else None
-    pattern = pattern if known is None else known.graph(shape, later=1)
+    pattern = pattern if known is None else known.graph(shape, later=before + 1)
 
     def work(layer: int, head: int) -> EdgeWork:
         terms = pattern.expr(layer, head).terms()
-        pairs = row_of(known, shape, layer, head, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
+        pairs = row_of(known, shape, layer, head, before, drawn=len(terms) == 1 and isinstance(terms[0], Drawn))
         if pairs is None:
             pairs = sum(term.reader(pattern.n)(pattern.n - 1, pattern.n).edges for term in terms)
         if known is None:
             return EdgeWork(pairs)
-        return EdgeWork(pairs, known.score_products(shape, layer, head, 1) - known.score_products(shape, layer, head))
+        products = [known.score_products(shape, layer, head, before + more) for more in (0, 1)]
+        return EdgeWork(pairs, products[1] - products[0])
 
     return _over_heads(pattern, shape, work)
 
 
-def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, *, drawn: bool) -> int | None:
+def row_of(target: SchemeTarget | None, shape: Shape, layer: int, head: int, before: int, *, drawn: bool) -> int | None:
     """What one token more adds to the pairs that a causal scheme states; of `drawn` edges, to those; None without.
 
     Where data decide about the edges, a draw of them is no count.
     """
     if target is None or not shape.causal:
         return None
-    if (found := target.pairs_step(shape, layer, head)) is not None:
+    if (found := target.pairs_step(shape.replace(n=shape.n + before), layer, head)) is not None:
         return found
     stated = target.edges if drawn and target.pairs(shape, layer, head) is None else target.pairs
-    before, after = stated(shape, layer, head), stated(shape, layer, head, 1)
-    return None if before is None or after is None else after - before
+    without, after = (stated(shape, layer, head, before + more) for more in (0, 1))
+    return None if without is None or after is None else after - without
 
 
 def _over_heads(pattern: Pattern, shape: Shape, work: Callable[[int, int], EdgeWork]) -> EdgeWork:

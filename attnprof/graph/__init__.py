@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attnprof.graph.analysis import Analysis
 
 
-class AnalyzedGraph(dict[str, Any]):
+class AnalyzedGraph(dict[str, object]):
     """The facts of a target's graph by their JSON keys; and the graph itself, for networkx."""
 
     def __init__(self, analysis: Analysis) -> None:

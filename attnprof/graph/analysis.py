@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attnprof.contracts import SchemeTarget, Target
-from attnprof.errors import AttnprofError
+from attnprof.errors import AttnprofError, out_of_memory
 from attnprof.graph.ablation import ablation, is_of_blocks
 from attnprof.graph.bounds import bounds, certified
 from attnprof.graph.causality import Seen, causality
@@ -36,6 +36,7 @@ from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.layered_target import LayeredTarget
 from attnprof.pattern import Explicit, Expr, Kernel, Pattern
+from attnprof.records import JsonDict, JsonObject
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, labels_of, own_mistakes
 from attnprof.words import EngineName
@@ -81,7 +82,7 @@ class Request:
 class Analysis:
     """The facts by their JSON keys, what they were computed of, and the labels that nobody knows to be true of it."""
 
-    facts: dict[str, Any]
+    facts: JsonDict
     subject: Subject
     shape: Shape
     unknown: tuple[str, ...] = ()
@@ -143,7 +144,7 @@ def _layers_of(target: LayeredTarget, shape: Shape, asked: int | None) -> int:
     return asked or count
 
 
-def _against(target: Target, other: Target, shape: Shape, request: Request, subject: Subject) -> Mapping[str, Any]:
+def _against(target: Target, other: Target, shape: Shape, request: Request, subject: Subject) -> JsonObject:
     """What only one of two patterns reaches, after each layer."""
     size = shape
     if isinstance(other, LayeredTarget):
@@ -162,7 +163,7 @@ def _against(target: Target, other: Target, shape: Shape, request: Request, subj
     return differing(subject, theirs.stack, other.name, (depths[0], depths[1]), subject.ask.layers)
 
 
-def _seen(target: Target, request: Request, probed: Mapping[str, Any] | None, sure: Any) -> Seen:
+def _seen(target: Target, request: Request, probed: JsonObject | None, sure: Any) -> Seen:
     card = target.card
     how = ""
     if probed is not None:
@@ -266,7 +267,7 @@ def closed_of(target: Target, shape: Shape) -> ClosedEdges | None:
     return closed
 
 
-def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, dict[str, Any]]:
+def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subject, JsonDict]:
     """A module's pattern as its outputs show it: all rows up to 512 tokens, 256 spread ones beyond."""
     from attnprof.graph import findings
     from attnprof.graph.probe import recover
@@ -275,7 +276,12 @@ def probe_module(target: Target, shape: Shape, request: Request) -> tuple[Subjec
     with own_mistakes(target, shape):
         own = target.followed(shape) if isinstance(target, UserCode) else None
         module, draw = own or (target.build(shape), lambda: target.inputs(shape))
-        found = recover(module, draw, shape.heads, request.trials, rows)
+        try:
+            found = recover(module, draw, shape.heads, request.trials, rows)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise AttnprofError(f"memory ran out as it was probed at n = {shape.n}", hint="a shorter n") from error
     declared = None if request.against is None else subject_of(request.against, shape, request).stack.plain
     results = findings.findings(found, shape.causal, declared[0] if declared else None)
     edges = found.slices()
@@ -318,7 +324,7 @@ def pattern_of(target: Target, shape: Shape) -> Pattern:
     return pattern
 
 
-def _over_seeds(target: Target, shape: Shape, request: Request, subject: Subject, tell: Tell) -> dict[str, Any]:
+def _over_seeds(target: Target, shape: Shape, request: Request, subject: Subject, tell: Tell) -> JsonDict:
     """What other seeds give, where something is drawn that they would change."""
     if request.seeds == 0 or subject.kernel is not None or request.without_globals:
         return {}

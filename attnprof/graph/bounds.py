@@ -6,13 +6,11 @@ that are not empty, taken as full, bound it from above; where both agree the ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation
 from attnprof.graph.reach import Reach, ReachRequest
 from attnprof.pattern import Slices
+from attnprof.records import GraphFacts, JsonDict, JsonObject
 
 UNBOUNDED = ("spectrum", "clustering", "clustering_interval", "mixing", "structure")
 WHY = "the tiles do not say: it may rise or fall with the edges inside of them"
@@ -39,7 +37,7 @@ def _reached(reach: Reach, layer: int) -> int:
     return int(reach.histogram[: layer + 1].sum())
 
 
-def certified(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def certified(facts: GraphFacts, found: JsonObject) -> JsonDict:
     """The facts of the largest mask that the tiles allow, marked as the bounds that they are."""
     exact = {key: "bound" for key in facts["exact"] if key not in UNBOUNDED}
     missing = [key for key in UNBOUNDED if key in facts]

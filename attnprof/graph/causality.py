@@ -48,16 +48,13 @@ def causality(stack: LayeredRelation, seen: Seen) -> dict[str, object]:
 
 
 def _leak(layers: list[FutureEdges], seen: Seen) -> dict[str, object]:
-    rows: list[dict[str, object]] = [
-        {"layer": at + 1, "edges": each.count, "first": [list(pair) for pair in each.first]}
-        for at, each in enumerate(layers)
-        if each.count
-    ]
-    first = rows[0]
-    named = ", ".join(f"{query} reads {key}" for query, key in first["first"])
+    found = [(at + 1, each) for at, each in enumerate(layers) if each.count]
+    rows = [{"layer": at, "edges": each.count, "first": [list(pair) for pair in each.first]} for at, each in found]
+    number, first = found[0]
+    named = ", ".join(f"{query} reads {key}" for query, key in first.first)
     kind = "causal was asked for" if seen.asked else "its own form is causal"
-    of = f" of layer {first['layer']}" if len(layers) > 1 else ""
-    text = f"LEAK: {kind}, but {first['edges']:,} edges{of} read the future{seen.how}, first {named}"
+    of = f" of layer {number}" if len(layers) > 1 else ""
+    text = f"LEAK: {kind}, but {first.count:,} edges{of} read the future{seen.how}, first {named}"
     return {"layers": rows, "text": text}
 
 

@@ -7,7 +7,7 @@ with another seed: nothing here is ever called unreachable, and every number of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isinf
 from typing import Any
 
@@ -21,6 +21,7 @@ from attnprof.graph.metrics.disjoint_paths import disjoint_paths
 from attnprof.graph.randomness import Trials
 from attnprof.graph.subject import Subject
 from attnprof.pattern import Expr, Pattern
+from attnprof.records import GraphFacts, JsonDict
 from attnprof.shapes import Shape
 from attnprof.words import Certainty
 
@@ -93,7 +94,7 @@ def drawn_subject(make: Callable[[Pattern, int], Subject], target: Target, shape
     return found if last == first or found.reach.full else over(last)
 
 
-def told_of_draws(facts: Mapping[str, Any], target: Target, shape: Shape) -> dict[str, Any]:
+def told_of_draws(facts: GraphFacts, target: Target, shape: Shape) -> JsonDict:
     """The facts of a drawn stack, said to be of that draw: `drawn` names it, no reason says `never`."""
     layers = facts["layers"]
     source = "random data" if target.card.data_dependent else "a seed"
@@ -128,7 +129,7 @@ def depth_of(subject: Subject) -> int:
     return min(layers, USUAL if full is None else max(2 * full, 1), max(LEAST, DEPTH_WORK // _work(subject)))
 
 
-def over_seeds(make: Callable[[int], Subject], seeds: Sequence[int], heads: int, tell: Tell = silent) -> dict[str, Any]:
+def over_seeds(make: Callable[[int], Subject], seeds: Sequence[int], heads: int, tell: Tell = silent) -> JsonDict:
     """The spread over seeds of the numbers of a drawn pattern: `random` and `over_seeds` of the record."""
     rows = []
     for done, seed in enumerate(seeds):
@@ -143,7 +144,7 @@ def over_seeds(make: Callable[[int], Subject], seeds: Sequence[int], heads: int,
     return {"random": Trials(shares, unread, heads).to_json(), "over_seeds": {**whole, **numbers}}
 
 
-def _numbers(subject: Subject) -> dict[str, Any]:
+def _numbers(subject: Subject) -> JsonDict:
     """What one draw gives."""
     reach = subject.reach
     shares = (np.cumsum(reach.histogram) / reach.pairs).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,19 +12,22 @@ from attnprof.graph.metrics import METRICS
 from attnprof.graph.pixels import Grid
 from attnprof.graph.subject import Subject
 from attnprof.graph.views import mask_image
-from attnprof.records import Point, Record, content_hash
+from attnprof.records import JsonDict, Point, Record, content_hash
 from attnprof.units import Value
 from attnprof.words import DeviceName, RecordKind
 
+if TYPE_CHECKING:
+    from attnprof.graph.analysis import Analysis
 
-def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> dict[str, Any]:
+
+def describe(subject: Subject, target: str, params: Mapping[str, Value] | None = None) -> JsonDict:
     """Every metric of a subject under its JSON key.
 
     `exact` says of each key `exact`, `bound` or `sampled`; `reasons` why a value is null; `flags` what is true of it.
     """
     began = time.perf_counter()
     pattern = subject.pattern
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "target": target,
         "n": subject.n,
         "layers": pattern.layers,
@@ -57,7 +60,7 @@ def describe(subject: Subject, target: str, params: Mapping[str, Value] | None =
     }
 
 
-def graph_record(analysis: Any, source: str | None = None) -> Record:
+def graph_record(analysis: Analysis, source: str | None = None) -> Record:
     """The record of an analysis for the store, with a small picture of the pattern under `metrics["image"]`.
 
     `source` is the text that finds a target which is not the catalogue's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from attnprof.contracts import SchemeTarget
 from attnprof.graph.differing import differences
@@ -15,14 +14,14 @@ from attnprof.graph.reach import LayerReach
 from attnprof.graph.subject import Subject
 from attnprof.layered_target import LayeredTarget, StackGroup
 from attnprof.pattern import Kernel
-from attnprof.records import plain
+from attnprof.records import JsonDict, plain
 from attnprof.shapes import Shape
 
 MOST_DEPTHS = 6
 MOST_COMPARED = 64
 
 
-def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[str, Any]:
+def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> JsonDict:
     """`layers`: each layer of the stack, what it is and what is reached after it; `period`: how it repeats and is cut;
     `offsets`: what is reached by distance after some of them; `horizon`: how far back influence comes from.
     """
@@ -42,10 +41,10 @@ def stack_facts(target: LayeredTarget, shape: Shape, subject: Subject) -> dict[s
     }
 
 
-def reached_layers(target: LayeredTarget, shape: Shape, subject: Subject) -> list[dict[str, Any]]:
+def reached_layers(target: LayeredTarget, shape: Shape, subject: Subject) -> list[JsonDict]:
     """Each layer that was looked at: what it is, the state that it goes through, and what is reached after it."""
     reach = {entry.layer: entry for entry in subject.reach.layers}
-    layers: list[dict[str, Any]] = []
+    layers: list[JsonDict] = []
     last: LayerReach | None = None
     for number, (group, through) in enumerate(named_layers(target, shape)[: subject.ask.layers], start=1):
         last = reach.get(number, last)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attnprof.graph.ladder import solve
 from attnprof.graph.layered import LayeredRelation, signature
@@ -16,6 +16,7 @@ from attnprof.graph.relation import Relation
 from attnprof.graph.token_edges import TokenEdges
 from attnprof.pattern import Kernel, Pattern, Slices
 from attnprof.pattern.slices import Ints
+from attnprof.records import JsonObject
 from attnprof.words import Certainty, EngineName
 
 MOST_RUNS = 5  # of layers of a kind that are named one by one
@@ -150,7 +151,7 @@ class Subject:
 class Facts(NamedTuple):
     """What a metric found: values by their JSON keys, how sure each is (exact unless said), why one is missing."""
 
-    values: Mapping[str, Any]
+    values: JsonObject
     certainty: Mapping[str, Certainty] = {}
     reasons: Mapping[str, str] = {}
     flags: tuple[str, ...] = ()

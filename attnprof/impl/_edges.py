@@ -18,7 +18,7 @@ def written(spec: Spec, name: str) -> Written | None:
 
 
 class OfEdges(Implementation):
-    """Any pattern that is one softmax over edges; of a scheme with maths of its own, what its file brings for it."""
+    """Every pattern that is one softmax over edges; of a scheme with maths of its own, what its file brings for it."""
 
     def can(self, scheme: SchemeFacts, shape: Shape, device: DeviceName) -> str | None:
         if scheme.of_edges or self.name in scheme.written:

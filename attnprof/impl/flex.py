@@ -1,4 +1,4 @@
-"""Any pattern with an arithmetic rule by torch's FlexAttention: fused, its BlockMask made from slices."""
+"""Every pattern with an arithmetic rule by torch's FlexAttention: fused, its BlockMask made from slices."""
 
 from __future__ import annotations
 

@@ -123,17 +123,17 @@ def _back_carried(ctx: FunctionContext, grad: Tensor) -> Two:
     return carried_back(*ctx.saved_tensors, grad)
 
 
-class _Context(FunctionContext, Protocol):
+class _CorrectedContext(FunctionContext, Protocol):
     adds: bool
 
 
-def _keep_corrected(ctx: _Context, inputs: tuple[Tensor | None, ...], output: Two) -> None:
+def _keep_corrected(ctx: _CorrectedContext, inputs: tuple[Tensor | None, ...], output: Two) -> None:
     decay, added, reads, writes, _ = inputs
     ctx.adds = added is not None
     ctx.save_for_backward(decay, reads, writes, *output)
 
 
-def _back_corrected(ctx: _Context, grad: Tensor, grad_fixed: Tensor) -> tuple[Tensor | None, ...]:
+def _back_corrected(ctx: _CorrectedContext, grad: Tensor, grad_fixed: Tensor) -> tuple[Tensor | None, ...]:
     decay, added, *rest = corrected_back(*ctx.saved_tensors, grad, grad_fixed)
     return decay, added if ctx.adds else None, *rest
 

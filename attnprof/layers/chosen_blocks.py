@@ -69,3 +69,9 @@ def over_choices(part: SoftmaxPart) -> SoftmaxPart:
     scale = (part.peak - top).exp()
     mixed, total = ((x * scale).sum(3) for x in (part.mixed, part.total))
     return SoftmaxPart(mixed.flatten(2, 3), total.flatten(2, 3), top.squeeze(3).flatten(2, 3))
+
+
+def read_places(chosen: Tensor, size: int, n: int) -> Tensor:
+    """The tokens that the last of n reads, `[b, h, c]`: of the blocks `chosen [b, h, choices]`, and of its own."""
+    own = torch.arange((n - 1) // size * size, n, device=chosen.device).expand(*chosen.shape[:2], -1)
+    return torch.cat([(chosen[..., None] * size + torch.arange(size, device=chosen.device)).flatten(2), own], 2)

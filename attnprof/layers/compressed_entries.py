@@ -5,7 +5,7 @@ A query reads the last tokens one by one and entries of the rest, under one soft
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -58,11 +58,12 @@ class Compressor(nn.Module):
 
 
 class EntryState(NamedTuple):
-    """The vectors of the last tokens, the entries so far, and what waits to become one."""
+    """The vectors of the last tokens, the entries so far, and what waits to become one; index keys, and what waits."""
 
     recent: KVCache
     entries: KVCache
     waiting: Tensor
+    indexed: tuple[KVCache, Tensor] | None = None
 
 
 def started(compressor: Compressor, x: Tensor) -> tuple[KVCache, Tensor]:
@@ -150,7 +151,7 @@ class EntryCore(nn.Module):
         """By the reference, which of the complete entries `[n, e]` each query reads, `[b, n, e]`."""
         raise NotImplementedError
 
-    def over(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
+    def step(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
         """One query `[b, h, 1, d]` over entries in several pieces `[b, 1, c, d]` and the recent tokens."""
         keys = [*entries, *pieces(recent)[0]]
         return mixed_row(q, keys, keys, self.sinks)
@@ -175,23 +176,26 @@ class EntryProjections(nn.Module):
         return split_heads(self.to_q(x), self.heads), self.norm(self.to_kv(x))[:, None]
 
 
-class EntryLayer(Attention):
+P = TypeVar("P", bound=EntryProjections)
+
+
+class EntryLayer(Attention, Generic[P]):
     """The attention layer; a step may complete an entry."""
 
-    project: EntryProjections
+    project: P
 
-    def __init__(self, spec: Spec, project: EntryProjections, core: EntryCore) -> None:
+    def __init__(self, spec: Spec, project: P, core: EntryCore) -> None:
         super().__init__(spec.shape, project, core)
         self.shape, self.window = spec.shape, reach(spec)
 
-    def kept(self, n: int) -> EntryState:
+    def state(self, n: int) -> EntryState:
         """The last tokens, an entry for every `rate`, and the tokens of the next one, of random content."""
         shape = self.shape
         kv = torch.randn(shape.batch, 1, min(n, self.window), shape.d, dtype=dtype_of(shape))
         recent = cached(kv, kv[..., :0], self.window)._replace(n=n)
         return EntryState(recent, *random_entries(self.project.compress, shape, shape.d, n))
 
-    def begun(self, x: Tensor) -> EntryState:
+    def prefill(self, x: Tensor) -> EntryState:
         """The same after the tokens `x [b, n, D]`."""
         kv = self.project.tokens(x)[1]
         return EntryState(cached(kv, kv[..., :0], self.window), *started(self.project.compress, x))
@@ -200,4 +204,4 @@ class EntryLayer(Attention):
         """The query of one token more, `x [b, 1, D]`, and the state with it."""
         q, kv = self.project.tokens(x)
         entries = continued(self.project.compress, x, state.entries, state.waiting)
-        return q, EntryState(appended(state.recent, kv, kv[..., :0]), *entries)
+        return q, EntryState(appended(state.recent, kv, kv[..., :0]), *entries, state.indexed)

@@ -1,4 +1,4 @@
-"""Any pattern through FlexAttention: fused, with a BlockMask that is made from slices, never by evaluating n * n pairs.
+"""Every pattern through FlexAttention: fused, with a BlockMask that is made from slices, never from n * n pairs.
 
 The BlockMask says which tiles are full and which are partial; within a partial one the pattern's arithmetic rule is
 asked, or, where it has none, a table of the tiles' masks.

@@ -15,7 +15,7 @@ class Indexer(nn.Module):
         self.heads = heads
         self.to_q, self.to_k = nn.Linear(dim, heads * width, bias=False), nn.Linear(dim, width, bias=False)
         self.to_weights = nn.Linear(dim, heads, bias=False)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights = split_heads(self.to_weights(x), self.heads)

@@ -1,4 +1,4 @@
-"""Any pattern as torch's fused attention under a dense mask: n * n work, whatever the pattern. The oracle."""
+"""Every pattern as torch's fused attention under a dense mask: n * n work, whatever the pattern. The oracle."""
 
 from __future__ import annotations
 

@@ -121,18 +121,18 @@ def _(grad: Tensor, streams: Sequence[Tensor], *_: object) -> list[Tensor]:
     return [torch.empty_like(x) for x in streams]
 
 
-class _Context(FunctionContext, Protocol):
+class _KernelContext(FunctionContext, Protocol):
     count: int
     work: tuple[str, int, int, int, str]
 
 
-def _keep(ctx: _Context, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _keep(ctx: _KernelContext, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     streams, softmax, _, kernel, _, flops, exp_ops, arith_ops, tile = inputs
     ctx.save_for_backward(*streams, *(output if softmax else output[1:]))
     ctx.count, ctx.work = len(streams), (kernel, flops, exp_ops, arith_ops, tile)
 
 
-def _back(ctx: _Context, grad: Tensor, _: Tensor) -> tuple[list[Tensor] | None, ...]:
+def _back(ctx: _KernelContext, grad: Tensor, _: Tensor) -> tuple[list[Tensor] | None, ...]:
     streams, held = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
     return outside_backward(grad, streams, held, *ctx.work), *[None] * 8
 

@@ -50,14 +50,14 @@ class ChunkedFeedForward(nn.Module):
         return torch.cat([self.layer(part) for part in x.chunk(self.chunks, 1)], 1)
 
 
-class _Context(FunctionContext, Protocol):
+class _StreamsContext(FunctionContext, Protocol):
     blocks: Reversible
     choices: list[tuple[Decisions, Decisions]]
 
 
 class _Streams(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: _Context, x: Tensor, blocks: Reversible, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: _StreamsContext, x: Tensor, blocks: Reversible, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         ctx.blocks, ctx.choices = blocks, [(Decisions(), Decisions()) for _ in blocks.f]
         y1, y2 = x, x
         for f, g, (of_f, of_g) in zip(blocks.f, blocks.g, ctx.choices, strict=True):
@@ -69,7 +69,7 @@ class _Streams(torch.autograd.Function):
         return y1, y2
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _StreamsContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         y1, y2 = ctx.saved_tensors
         d1, d2 = grads
         found: dict[Tensor, Tensor] = {}

@@ -29,6 +29,10 @@ class ReadingAttention(Attention):
         )  # not a part of this module, which has it elsewhere
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if not self.owner[0].kv:
+            raise Unsupported(
+                "a layer that reads another's keys and values is not run again by itself", hint="without checkpointing"
+            )
         k, v = self.owner[0].kv
         if self.last:
             self.owner[0].release()

@@ -21,7 +21,7 @@ SETTINGS = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "THP_MEM_", "OMP_", "MKL_
 CROWDED = 0.25
 
 
-def environment(device: Device, folder: Path | None = None) -> dict[str, Any]:
+def environment(device: Device, folder: Path | None = None) -> dict[str, object]:
     """What a reader needs in order to judge the numbers, as plain JSON; None where something cannot be known.
 
     Imports torch. An accelerator is identified, with its power now, which is its idle power when nothing runs yet.

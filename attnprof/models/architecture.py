@@ -44,8 +44,9 @@ class LatentWidths:
 class SoftmaxMixer:
     """Attention by softmax: who is read (everything, a window, a chunk, chosen keys), by how many heads, how wide.
 
-    `window` counts the keys that are read, oneself included. `kv_width` is what one token leaves in the cache, in
-    elements; 0 where the layer reads another layer's cache.
+    `window` counts the keys that are read, oneself included, and to each side where the layer is not `causal`.
+    `kv_width` is what one token leaves in the cache, in elements; 0 where the layer reads another layer's cache, or
+    none is kept since every token reads later ones.
     """
 
     heads: int
@@ -60,6 +61,7 @@ class SoftmaxMixer:
     indexer: IndexerSizes | None = None
     compression: Compression | None = None
     latent: LatentWidths | None = None
+    causal: bool = True
 
     @property
     def kind(self) -> str:
@@ -70,7 +72,7 @@ class SoftmaxMixer:
         if self.indexer is not None:
             return f"top {self.indexer.top}" + ("" if self.indexer.scored else " as chosen before")
         if self.window is not None:
-            return f"window {self.window}"
+            return f"window {self.window}" if self.causal else f"window ±{self.window - 1}"
         return f"chunk {self.chunk}" if self.chunk is not None else "full"
 
     @property
@@ -218,6 +220,7 @@ class Architecture:
 
     `reused_params` are those that several layers share, counted once too often by the sum over layers. `outside_params`
     and `outside_macs` are matrices beside layers, embeddings and head. `notes` say what a reader should know.
+    `word_width` is the width of a word's row where it is not D.
     """
 
     name: str
@@ -232,6 +235,7 @@ class Architecture:
     outside_params: int = 0
     outside_macs: int = 0
     notes: tuple[str, ...] = ()
+    word_width: int | None = None
 
     def __iter__(self) -> Iterator[ModelLayer]:
         return iter(self.layers)
@@ -245,9 +249,14 @@ class Architecture:
         return tuple(ModelGroup(layer, tuple(where)) for layer, where in places.items())
 
     @property
+    def decodes(self) -> bool:
+        """Whether it makes one token after the other: no layer of it reads later ones."""
+        return all(mixer.causal for layer in self.layers for mixer in layer.softmaxes)
+
+    @property
     def head_weights(self) -> int:
-        """Weights of the head: one row of width D a word, those of the embedding where they are tied."""
-        return self.dim * self.vocab
+        """Weights of the head: one row a word, those of the embedding where they are tied."""
+        return (self.dim if self.word_width is None else self.word_width) * self.vocab
 
     @cached_property
     def params(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict
 
 # Keys that say nothing about sizes.
 OTHER = frozenset(
@@ -62,6 +63,10 @@ OTHER = frozenset(
 )
 
 
+# Model types whose positions are rows of an embedding: how many there are says something about their size.
+LEARNED_POSITIONS = frozenset(("opt", "bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "albert"))
+
+
 def available() -> bool:
     """Whether transformers is installed."""
     return importlib.util.find_spec("transformers") is not None
@@ -83,13 +88,14 @@ def config_kind(model_type: str) -> Any:
     return CONFIG_MAPPING[model_type]
 
 
-def class_defaults(model_type: str) -> dict[str, Any]:
+def class_defaults(model_type: str) -> JsonDict:
     """The defaults that the class states, before it derives anything from them."""
     kind = config_kind(model_type)
     aliases = class_aliases(model_type)
     found = {}
     for field in dataclasses.fields(kind):
-        if field.name in OTHER or field.name.startswith("_"):
+        learned = field.name == "max_position_embeddings" and model_type in LEARNED_POSITIONS
+        if (field.name in OTHER and not learned) or field.name.startswith("_"):
             continue
         made = field.default_factory
         value = field.default if made is dataclasses.MISSING else made()
@@ -103,7 +109,7 @@ def class_aliases(model_type: str) -> dict[str, str]:
     return dict(config_kind(model_type).attribute_map)
 
 
-def differences(model_type: str, shipped: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(model_type: str, shipped: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """Defaults in which the shipped table and the installed class differ: ours, theirs."""
     theirs = class_defaults(model_type)
     return {key: (value, theirs[key]) for key, value in shipped.items() if key in theirs and theirs[key] != value}

@@ -11,16 +11,15 @@ No network is asked and no weights are read. Everything comes from two tables of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.models.architecture import Architecture
 from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers import READERS
+from attnprof.records import JsonDict, JsonObject
 from attnprof.units import parse_value
 
 PREFIX = "hf:"
@@ -47,7 +46,7 @@ class NamedModel:
 
     architecture: Architecture
     config: ModelConfig
-    overrides: Mapping[str, Any]
+    overrides: JsonObject
     source: str
 
 
@@ -99,7 +98,7 @@ def _of_file(path: Path, text: str) -> NamedModel:
     return _read(model_type, values, f"the file {path.name}", text, strict=False)
 
 
-def _read(model_type: str, given: Mapping[str, Any], source: str, name: str, *, strict: bool) -> NamedModel:
+def _read(model_type: str, given: JsonObject, source: str, name: str, *, strict: bool) -> NamedModel:
     facts = class_facts()[model_type]
     aliases = facts["aliases"]
     overrides = {aliases.get(key, key): value for key, value in given.items()}
@@ -107,16 +106,16 @@ def _read(model_type: str, given: Mapping[str, Any], source: str, name: str, *, 
         for key in overrides:
             if key not in facts["defaults"] and key not in LEGACY:
                 raise unknown(f"key of {model_type}", key, [*facts["defaults"], *aliases])
-    config = ModelConfig(model_type, {**facts["defaults"], **overrides})
+    config = ModelConfig(model_type, {**facts["defaults"], **overrides}, aliases)
     architecture = replace(READERS[model_type](config), name=name)
     if not architecture.layers:
         raise AttnprofError(f"{name} has no layers", hint="num_hidden_layers is at least 1")
     return NamedModel(architecture, config, overrides, source)
 
 
-def _overrides(text: str) -> dict[str, Any]:
+def _overrides(text: str) -> JsonDict:
     """`key=value,...`; a value in brackets is JSON: layer_types=["full_attention"]."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for part in _split(text):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
@@ -146,17 +145,17 @@ def _split(text: str) -> list[str]:
 
 
 @cache
-def class_facts() -> dict[str, dict[str, Any]]:
+def class_facts() -> dict[str, JsonDict]:
     """The defaults of config classes, and other names of their keys, by model type."""
     return _facts("defaults.json")
 
 
 @cache
-def public_models() -> dict[str, dict[str, Any]]:
+def public_models() -> dict[str, JsonDict]:
     """Public models by name: their model type, in what they differ from its defaults, and what they are called."""
     return _facts("public_models.json")
 
 
-def _facts(file: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / file).read_text())
+def _facts(file: str) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads((Path(__file__).parent / file).read_text())
     return found

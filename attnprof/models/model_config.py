@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The values of one model type; a key that has none, or None, is absent."""
+    """The values of one model type; a key that has none, or None, is absent. `aliases` are other names of keys."""
 
     model_type: str
-    values: Mapping[str, Any]
+    values: JsonObject
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def given(self, key: str) -> Any:
+        """The value under this name, or under that which the class has for it."""
+        return self.values.get(key, self.values.get(self.aliases.get(key, key)))
 
     def maybe(self, key: str) -> int | None:
         """A whole number, or None where there is none. Raises `AttnprofError` for anything else."""
-        found = self.values.get(key)
+        found = self.given(key)
         if found is None:
             return None
         if isinstance(found, bool) or not isinstance(found, (int, float)) or found != int(found):
@@ -38,7 +44,7 @@ class ModelConfig:
 
     def flag(self, key: str, default: bool = False) -> bool:
         """Yes or no."""
-        found = self.values.get(key)
+        found = self.given(key)
         if found is None:
             return default
         if not isinstance(found, bool):
@@ -47,21 +53,21 @@ class ModelConfig:
 
     def refuse(self, key: str) -> None:
         """Raise `AttnprofError` where a switch is on that changes the layers in a way that is not read."""
-        if self.values.get(key) not in (None, False):
+        if self.given(key) not in (None, False):
             raise AttnprofError(f"{self.model_type} with {key} is not read", hint=f"leave {key} out")
 
     def listed(self, key: str) -> list[Any] | None:
         """A list, or None."""
-        found = self.values.get(key)
+        found = self.given(key)
         if found is None:
             return None
         if isinstance(found, (str, bytes)) or not isinstance(found, Sequence):
             raise self._wrong(key, found, "a list")
         return list(found)
 
-    def table(self, key: str) -> Mapping[str, Any]:
+    def table(self, key: str) -> JsonObject:
         """A table of its own; an empty one where there is none."""
-        found = self.values.get(key)
+        found = self.given(key)
         if found is None:
             return {}
         if not isinstance(found, Mapping):

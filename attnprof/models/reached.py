@@ -54,7 +54,7 @@ def _further(layer: ModelLayer, tokens: int, chunks: set[int], *, at_most: bool)
     """What windows, chunks and convolutions add; layers of one chunk see no further than it, however many."""
     for mixer in layer.softmaxes:
         if mixer.window is not None:
-            tokens += mixer.window - 1
+            tokens += (mixer.window - 1) * (1 if mixer.causal else 2)
         elif mixer.chunk is not None:
             chunks.add(mixer.chunk)
             alone = chunks == {mixer.chunk} and tokens <= mixer.chunk

@@ -29,7 +29,7 @@ def stack_text(model: Architecture) -> str:
         else:
             runs.append((1, word))
     groups = " + ".join(f"{count} {word}" for count, word in runs)
-    settings = f"dim={model.dim} vocab={model.vocab}"
+    settings = f"dim={model.dim} vocab={model.vocab}" + ("" if model.decodes else " causal=false")
     return f"{groups} ; layers={len(words)} {settings}" if period < len(words) else f"{groups} ; {settings}"
 
 
@@ -55,7 +55,8 @@ def _softmax(mixer: SoftmaxMixer, name: str) -> str:
     if mixer.v_head_dim != mixer.head_dim:
         sizes += f" v_head_dim={mixer.v_head_dim}"
     if mixer.window is not None:
-        return f"sliding_window window={mixer.window} {sizes}"
+        window = mixer.window if mixer.causal else 2 * (mixer.window - 1)  # two-sided, and without oneself there
+        return f"sliding_window window={window} {sizes}"
     if mixer.chunk is not None:
         return f"block_local block={mixer.chunk} look_back=0 {sizes}"
     return f"dense {sizes}"

@@ -100,7 +100,9 @@ def pooled(n: int, rate: int) -> int:
 
 
 def pairs(mixer: SoftmaxMixer, n: int) -> int:
-    """Pairs (query, key) that n tokens read, causally."""
+    """Pairs (query, key) that n tokens read: earlier ones and their own, or all where the layer is not causal."""
+    if not mixer.causal:
+        return n * n if mixer.window is None else 2 * capped(n, mixer.window) - n
     if mixer.compression is not None:
         assert mixer.window is not None
         return capped(n, mixer.window) + pooled_pairs(mixer, n)

@@ -16,7 +16,7 @@ from attnprof.pattern.slices import Bools, Ints, Slices
 
 AT_LEAST_ONE = ("size", "stride", "dilation", "across", "side", "width", "window")
 AsArray = Callable[[np.ndarray], np.ndarray]
-Rule = Callable[[Ints, Ints], Bools]
+EdgeRule = Callable[[Ints, Ints], Bools | None]
 Reader = Callable[[int, int], Slices]
 PIECE_ROWS, PIECE_SLICES, MOST_SLICES = 2048, 1 << 17, 1 << 25
 
@@ -119,15 +119,9 @@ class Expr:
         """
         return None
 
-    def bound(self, asarray: AsArray) -> Rule:
+    def bound(self, asarray: AsArray) -> EdgeRule:
         """The rule with its lookup tables already made, for a tracer that must see no NumPy."""
-
-        def read(i: Ints, j: Ints) -> Bools:
-            found = self.rule(i, j, asarray)
-            assert found is not None, "asked only of what has a rule"
-            return found
-
-        return read
+        return lambda i, j: self.rule(i, j, asarray)
 
     def declares(self, n: int) -> Globals:
         """The global tokens that the expression names as such: never guessed from what its edges come to."""
@@ -192,7 +186,7 @@ class Union(Expr):
             found = rule if found is None else found | rule
         return found
 
-    def bound(self, asarray: AsArray) -> Rule:
+    def bound(self, asarray: AsArray) -> EdgeRule:
         rules = [part.bound(asarray) for part in self.parts]
         return lambda i, j: reduce(or_, [rule(i, j) for rule in rules])
 

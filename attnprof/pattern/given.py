@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from attnprof.errors import AttnprofError, TooLarge
-from attnprof.pattern.expr import AsArray, Expr, Globals, Reader, Rule
+from attnprof.pattern.expr import AsArray, EdgeRule, Expr, Globals, Reader
 from attnprof.pattern.slices import Bools, Ints, Slices
 
 R = TypeVar("R")
@@ -77,7 +77,7 @@ class BlockTable(Expr):
         read = asarray(self._matrix())[i // self.size, j // self.size]
         return read & (j <= i) if self.causal else read
 
-    def bound(self, asarray: AsArray) -> Rule:
+    def bound(self, asarray: AsArray) -> EdgeRule:
         read, size, causal = asarray(self._matrix()), self.size, self.causal
         return lambda i, j: read[i // size, j // size] & (j <= i) if causal else read[i // size, j // size]
 

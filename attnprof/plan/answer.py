@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.contracts import Target
+from attnprof.errors import AttnprofError
 from attnprof.layered_target import LayeredTarget
-from attnprof.plan.count_service import CountKind, CountService, CountTask
+from attnprof.plan.count_service import CountKind, CountService, CountTask, ShareWatch
 from attnprof.plan.ours import is_of_catalogue
+from attnprof.plan.roofline import DevicePeaks, Roofline, must_move
 from attnprof.quantities import costed
-from attnprof.records import Point
+from attnprof.records import JsonDict, JsonObject, Point
 from attnprof.shapes import Shape
-from attnprof.usercode import call_of_code, causality_seen, labels_of
+from attnprof.usercode import causality_seen
 from attnprof.words import DeviceName, Pass
+
+Refused = Callable[[AttnprofError], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class CostQuestion:
     """A target at several lengths and passes, and which parts of the answer are asked for.
 
     `source` names a target that is not of the catalogue, and whose counts are not remembered (but those of a stack of
-    its schemes are); `sizes` are symbols of its forms.
+    its schemes are); `sizes` are symbols of its forms. `peaks`: of the device whose least times are asked for. Of a
+    user's code, `call` says how it is called, and `unknown` names the labels that nobody knows to be true of it.
     """
 
     target: Target
@@ -34,6 +38,9 @@ class CostQuestion:
     forms: bool = False
     modules: bool = False
     memory: bool = False
+    peaks: DevicePeaks | None = None
+    call: str | None = None
+    unknown: tuple[str, ...] = ()
     service: CountService = field(default_factory=CountService)
 
     def task(self, kind: CountKind, n: int, pass_: Pass | None = None) -> CountTask:
@@ -66,9 +73,9 @@ class CostQuestion:
         yield from (self.task("modules", *point) for point in self.whole if self.modules)
         yield from (self.task("peak", *point) for point in self.whole if self.memory)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonDict:
         """The answer as JSON has it. Raises `AttnprofError` for a target that cannot be counted so."""
-        found: dict[str, Any] = {"target": self.target.name, "point": point(self), "table": table(self)}
+        found: dict[str, object] = {"target": self.target.name, "point": point(self), "table": table(self)}
         if self.forms:
             found.update(self.service.answer(self.task("forms", max(self.lengths))))
         if self.layered:
@@ -80,7 +87,23 @@ class CostQuestion:
             ]
         if self.memory:
             found["memory"] = [{"n": n, "pass": pass_, **peak_parts(self, n, pass_)} for n, pass_ in self.whole]
+        if self.peaks:
+            found["roofline"] = rooflines(self, self.peaks, table(self))
         return found
+
+
+def answers(
+    questions: Sequence[CostQuestion], service: CountService, watch: ShareWatch, refused: Refused
+) -> list[JsonDict]:
+    """The answers of questions that share a service, counted together; `refused` is told of each that has none."""
+    service.prepare([task for question in questions for task in question.tasks()], watch)
+    found = []
+    for question in questions:
+        try:
+            found.append(question.answer())
+        except AttnprofError as error:
+            refused(error)
+    return found
 
 
 def table(question: CostQuestion) -> list[dict[str, object]]:
@@ -88,12 +111,11 @@ def table(question: CostQuestion) -> list[dict[str, object]]:
     return [row(question, n, pass_) for n, pass_ in question.points]
 
 
-def row(question: CostQuestion, n: int, pass_: Pass) -> dict[str, Any]:
+def row(question: CostQuestion, n: int, pass_: Pass) -> JsonDict:
     """The row of one length and pass."""
     task = question.task("row", n, pass_)
     counted = question.service.answer(task)
-    seen = causality_seen(counted["flags"])
-    causal = seen if "causal" in labels_of(task.target, task.shape)[1] else task.shape.causal
+    causal = causality_seen(counted["flags"]) if "causal" in question.unknown else task.shape.causal
     return {
         "n": n,
         "pass": pass_,
@@ -110,12 +132,22 @@ def peak_parts(question: CostQuestion, n: int, pass_: Pass) -> Mapping[str, int]
     return question.service.answer(question.task("peak", n, pass_))
 
 
+def rooflines(question: CostQuestion, peaks: DevicePeaks, rows: Sequence[JsonObject]) -> list[JsonDict]:
+    """The least time of every row on a device."""
+    found = []
+    for row in rows:
+        if row["flops_executed"] is not None and row["pass"] != Pass.DECODE:
+            least = must_move(row["pass"], peak_parts(question, row["n"], row["pass"]))
+            line = Roofline(peaks.device, row["flops_executed"], row["moved_bytes"], least, *peaks[1:])
+            found.append({"n": row["n"], "pass": row["pass"], **line.to_json()})
+    return found
+
+
 def point(question: CostQuestion) -> dict[str, object]:
     """The point that all rows share, at the first length."""
     shape = question.shape.replace(n=question.lengths[0])
     target = question.target
     params = target.resolve(shape.n)
-    _, unknown = labels_of(target, shape)
     return Point(
         target.name,
         shape,
@@ -125,6 +157,6 @@ def point(question: CostQuestion) -> dict[str, object]:
         target.layers,
         params,
         source=question.source,
-        unknown=unknown,
-        call=call_of_code(target, shape),
+        unknown=question.unknown,
+        call=question.call,
     ).to_json()

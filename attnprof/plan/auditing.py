@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ def audited(target: Target, shape: Shape, counters: Sequence[OtherCounter] = COU
     return Audit({name: parts.total for name, parts in exact.items()}, tuple(rows), tuple(absent))
 
 
-def exact_of(target: Target, shape: Shape, pass_: Any) -> Exact:
+def exact_of(target: Target, shape: Shape, pass_: Pass) -> Exact:
     """The exact count of one pass."""
     counted = count(target, shape, pass_)
     if counted.cost.flops_executed is None:
@@ -99,13 +98,13 @@ def _one(counter: OtherCounter, target: Target, shape: Shape, pass_: Pass, exact
     return reading.flops, "differs", _why(counter, reading, target, shape, pass_, exact)
 
 
-def _made(target: Target, shape: Shape, pass_: Pass) -> tuple[nn.Module, tuple[Any, ...]]:
+def _made(target: Target, shape: Shape, pass_: Pass) -> tuple[nn.Module, tuple[object, ...]]:
     """The target on real tensors, in the mode of a pass, and its inputs."""
     with own_mistakes(target, shape):
         return target.build(shape).train(pass_ == Pass.TRAIN), target.inputs(shape)
 
 
-def _read(counter: OtherCounter, module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> CounterReading:
+def _read(counter: OtherCounter, module: nn.Module, inputs: tuple[object, ...], pass_: Pass) -> CounterReading:
     with torch.random.fork_rng(devices=[]):
         return counter.read(pass_, module, inputs)
 
@@ -168,7 +167,7 @@ class _Watch(OperatorCounter):
         return flops
 
 
-def what_ran(module: nn.Module, inputs: tuple[Any, ...], pass_: Pass) -> Ran:
+def what_ran(module: nn.Module, inputs: tuple[object, ...], pass_: Pass) -> Ran:
     """The products of a pass on real tensors, as torch runs it by itself: with its fused path for inference."""
     watch = _Watch()
     if pass_ == Pass.FORWARD:

@@ -25,10 +25,10 @@ class ModuleOrigin(Origin):
         self.handles = [h for name, part in module.named_modules() for h in self._hook(name, part)]
 
     def _hook(self, name: str, part: nn.Module) -> tuple[Any, Any]:
-        def enter(*_: Any) -> None:
+        def enter(*_: object) -> None:
             self.open.append((name, next_sequence()))
 
-        def leave(*_: Any) -> None:
+        def leave(*_: object) -> None:
             opened, first = self.open.pop()
             self.spans.append((first, next_sequence(), opened))
 

@@ -10,10 +10,10 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from attnprof.locate import PACKAGE
 from attnprof.machine import usable_cores
+from attnprof.records import JsonDict
 
 PACKAGES = ("torch", "numpy", "sympy")
 KEPT = 4
@@ -47,14 +47,14 @@ class CountCache:
     def __init__(self, code: str, where: Path | None = None) -> None:
         self.path = (where or folder()) / f"cost-{code}.json"
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> JsonDict:
         """All values; none where the file is missing or damaged."""
         try:
             return json.loads(self.path.read_text())
         except (OSError, json.JSONDecodeError):
             return {}
 
-    def add(self, made: Mapping[str, Any]) -> None:
+    def add(self, made: Mapping[str, object]) -> None:
         """Write new values, in one step. A folder that cannot be written is no failure, only slower next time."""
         if not made:
             return

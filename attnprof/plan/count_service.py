@@ -9,13 +9,13 @@ import itertools
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from attnprof.contracts import Target
 from attnprof.errors import Unsupported
 from attnprof.machine import usable_cores
 from attnprof.plan.count_cache import CountCache
-from attnprof.records import content_hash, plain
+from attnprof.records import JsonDict, content_hash, plain
 from attnprof.shapes import Shape
 from attnprof.words import Pass
 
@@ -48,7 +48,7 @@ class CountTask:
         asked = {"kind": self.kind, "shape": plain(self.shape), "pass": self.pass_, "sizes": self.sizes}
         return content_hash({**named, **asked})
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> dict[str, object]:
         """The answer, as plain data. Raises whatever counting the target raises."""
         return MAKERS[self.kind](self)
 
@@ -58,10 +58,10 @@ class CountService:
 
     def __init__(self, cache: CountCache | None = None) -> None:
         self.cache = cache
-        self.values: dict[str, Any] = cache.read() if cache else {}
-        self.made: dict[str, Any] = {}
+        self.values: JsonDict = cache.read() if cache else {}
+        self.made: dict[str, object] = {}
 
-    def answer(self, task: CountTask) -> dict[str, Any]:
+    def answer(self, task: CountTask) -> JsonDict:
         """The answer of a task, counted now unless it is known. Raises whatever counting it raises."""
         if not task.kept:
             return _counted(task)
@@ -109,7 +109,7 @@ class CountService:
 _shares: list[Sequence[CountTask]] = []  # of a forked child, which inherits them: targets need not be pickled
 
 
-def _share(at: int) -> dict[str, Any]:
+def _share(at: int) -> JsonDict:
     """The answers of one share by their keys, in a child; those that fail are left out."""
     made = {}
     for task in _shares[at]:
@@ -142,7 +142,7 @@ def load() -> None:
         gc.enable()
 
 
-def _row(task: CountTask) -> dict[str, Any]:
+def _row(task: CountTask) -> JsonDict:
     """The cost of one pass; of a combination that the scheme does not define, the reason."""
     from attnprof.counting.counted import count
 
@@ -178,7 +178,7 @@ def _forms(task: CountTask) -> dict[str, object]:
     }
 
 
-def _peak(task: CountTask) -> dict[str, Any]:
+def _peak(task: CountTask) -> JsonDict:
     """What memory holds at the peak of one pass, part by part."""
     from attnprof.plan.waterfall import waterfall
 
@@ -186,7 +186,7 @@ def _peak(task: CountTask) -> dict[str, Any]:
     return plain(waterfall(task.target, task.shape, task.pass_))
 
 
-def _modules(task: CountTask) -> dict[str, Any]:
+def _modules(task: CountTask) -> JsonDict:
     """FLOPs of each submodule of one pass."""
     from attnprof.plan.by_module import flops_by_module
 

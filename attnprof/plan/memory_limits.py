@@ -69,7 +69,8 @@ def limit_of(
         "train": _longest(lambda n: n * held, memory - trained),
     }
     why = {
-        "prefill": "at most: beside weights and caches only one residual stream is counted",
+        "prefill": "at most: beside weights and caches only one residual stream is counted; what a layer's own work "
+        "takes depends on the chunks in which an engine runs it",
         "train": f"at most: {TRAINED_BYTES} bytes a parameter (Adam, mixed precision), one residual stream a layer; "
         "everything else is made again in the backward",
     }

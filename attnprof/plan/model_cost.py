@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
+from attnprof.errors import AttnprofError
 from attnprof.models.architecture import Architecture, ModelGroup, ModelLayer
 from attnprof.models.caches import (
     PRECISIONS,
@@ -39,6 +39,7 @@ from attnprof.models.work import (
 )
 from attnprof.plan.serving import engine_answers
 from attnprof.plan.serving.allocation import EngineAnswer
+from attnprof.records import JsonDict
 from attnprof.words import Pass
 
 PASSES = ("prefill", "train", "decode")
@@ -62,9 +63,10 @@ class ModelAsk:
         return CacheAsk(n=n, sequences=self.sequences, kv=self.kv, dtype=self.dtype, tp=self.tp)
 
 
-def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, Any]:
-    """The answer."""
+def cost_of_model(named: NamedModel, ask: ModelAsk) -> JsonDict:
+    """The answer. Raises `AttnprofError` where a step of decoding alone is asked of a model that makes none."""
     model = named.architecture
+    passes = passes_of(model, ask.passes)
     return {
         "target": model.name,
         "source": named.source,
@@ -72,14 +74,22 @@ def cost_of_model(named: NamedModel, ask: ModelAsk) -> dict[str, Any]:
         "config_hash": config_hash(named.config.values),
         "layers": len(model.layers),
         "params": {"total": model.params, "active": model.active_params, "embedding": model.embedding_params},
-        "notes": list(model.notes),
+        "notes": [*model.notes, *([] if model.decodes else ["tokens read later ones: no cache, no decoding step"])],
         "groups": [facts_of(group) for group in model.groups],
         "seen_after": [str(seen) for seen in seen_after(model)],
         "executed_as": "eager attention: every pair that is held; recurrences in chunks, but for decoding",
         "crossover": {"core_over_ffn": crossover(model)},
-        "flops": [flops_at(model, n, name, ask) for name in ask.passes for n in ask.lengths],
+        "flops": [flops_at(model, n, name, ask) for name in passes for n in ask.lengths],
         "caches": [caches_at(model, ask.caches(n), q=ask.q) for n in ask.lengths],
     }
+
+
+def passes_of(model: Architecture, asked: Sequence[str]) -> list[str]:
+    """The passes that the model has: an encoder, whose tokens read later ones, takes no step."""
+    passes = [name for name in asked if name != Pass.DECODE or model.decodes]
+    if not passes:
+        raise AttnprofError(f"{model.name} takes no decoding step: its tokens read later ones", hint="--pass forward")
+    return passes
 
 
 def config_hash(values: Mapping[str, object]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Any
 
+from attnprof.errors import AttnprofError
 from attnprof.models.architecture import Architecture
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
@@ -14,6 +14,7 @@ from attnprof.models.work import crossover
 from attnprof.plan.accelerators import Accelerator
 from attnprof.plan.framework_audit import exact_figures, framework_rows
 from attnprof.plan.memory_limits import decode_bound, limit_of
+from attnprof.records import JsonDict
 
 
 def limit_of_model(
@@ -24,7 +25,7 @@ def limit_of_model(
     ask: CacheAsk,
     weights_dtype: str,
     card: Accelerator | None = None,
-) -> dict[str, Any]:
+) -> JsonDict:
     """The longest n by pass, the most sequences by length, where attention passes the FFN, the least time of a step."""
     model = named.architecture
     limit = limit_of(model, memory, tuple(lengths), ask=ask, weights_dtype=weights_dtype)
@@ -66,9 +67,14 @@ def decode_bounds(
     return found
 
 
-def frameworks_of_model(named: NamedModel, lengths: Sequence[int]) -> dict[str, Any]:
-    """Every framework's figures beside the exact ones, at each length."""
+def frameworks_of_model(named: NamedModel, lengths: Sequence[int]) -> JsonDict:
+    """Every framework's figures beside the exact ones, at each length. Raises `AttnprofError` for an encoder."""
     model = named.architecture
+    if not model.decodes:
+        raise AttnprofError(
+            f"{model.name} reads both ways, and frameworks' formulas are of causal models",
+            hint="attnprof cost has its exact FLOPs",
+        )
     tables = []
     for n in lengths:
         forward = exact_figures(model, n)

@@ -17,14 +17,17 @@ from attnprof.models.caches import CacheAsk
 from attnprof.models.installed import config_kind, differences
 from attnprof.models.lookup import NamedModel, class_facts
 from attnprof.models.transformers_private import (
+    cache_of,
     contiguous_sequences,
     language_model_of,
     made_from,
     modelling_file,
+    no_collections,
     reference_path,
 )
 from attnprof.models.work import chunked_flops, model_pair_work, model_token_work
 from attnprof.plan.serving import transformers_cache
+from attnprof.records import JsonDict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from attnprof.torch_private import FakeTensorMode
 
 TOKENS = 64
+LISTS = ("layers", "layer", "h", "blocks")
+"""What modules call the list of their layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,7 @@ class ModuleCheck:
         cache = self.cache_bytes[1] is None or self.cache_bytes[0] == self.cache_bytes[1]
         return self.params[0] == self.params[1] and self.flops[0] == self.flops[1] and cache and not self.uncounted
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonDict:
         """As a record holds it."""
         pairs = {"params": self.params, "flops": self.flops, "cache_bytes": self.cache_bytes}
         return {
@@ -79,20 +84,25 @@ class ModuleCheck:
 
 def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
     """The certificate. Raises `AttnprofError` where transformers lacks the model, or its module does not run here."""
+    with no_collections():
+        return _checked(named, n)
+
+
+def _checked(named: NamedModel, n: int) -> ModuleCheck:
     import transformers
 
     model = named.architecture
     config = config_kind(model.model_type)(**{"pad_token_id": 0, **named.overrides})  # one within any vocabulary
-    kind = language_model_of(config)
+    kind = language_model_of(config, decodes=model.decodes)
     if kind is None:
         raise AttnprofError(
             f"transformers {transformers.__version__} has no language model of type {model.model_type!r}",
             hint="the readers' answer stands unchecked; leave out --check",
         )
-    kept = first_layers(model)
+    kept = model if _stored_once(model) else first_layers(model)
     try:
         with reference_path(modelling_file(kind)), contiguous_sequences():
-            params, flops, cache, uncounted = _counted(kind, config, len(model.layers), len(kept.layers), n)
+            params, flops, cache, uncounted = _counted(kind, config, model, len(kept.layers), n)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         said = (str(error).strip().splitlines() or [""])[0]
         raise AttnprofError(
@@ -114,6 +124,11 @@ def checked_module(named: NamedModel, n: int = TOKENS) -> ModuleCheck:
     )
 
 
+def _stored_once(model: Architecture) -> bool:
+    """Whether one layer is stored and run at every depth: no list of layers that could be cut."""
+    return len(model.groups) == 1 and model.reused_params == (len(model.layers) - 1) * model.layers[0].params > 0
+
+
 def first_layers(model: Architecture) -> Architecture:
     """The model cut after the first layer that completes one of every kind."""
     last = max(group.where[0] for group in model.groups)
@@ -133,7 +148,7 @@ def module_flops(model: Architecture, n: int) -> int:
     return rest + convolutions + recurrences + between.eager + between.index_eager
 
 
-def _counted(kind: Any, config: Any, depth: int, kept: int, n: int) -> tuple[int, int, int | None, str]:
+def _counted(kind: object, config: object, model: Architecture, kept: int, n: int) -> tuple[int, int, int | None, str]:
     """Parameters of the whole module; FLOPs, bytes of the cache and uncounted operators of its first layers."""
     import torch
 
@@ -150,14 +165,15 @@ def _counted(kind: Any, config: Any, depth: int, kept: int, n: int) -> tuple[int
     _make_fake(module, mode)
     module.eval()
     params = sum(parameter.numel() for parameter in module.parameters())
-    cut(module, depth, kept)
+    if kept < len(model.layers):
+        cut(module, len(model.layers), kept)
     tally, lives = OperatorTally(), Lifetimes()
     lives.before(module.parameters())
     with mode, torch.no_grad():
         ids = torch.zeros(1, n, dtype=torch.long)
         with OperatorCounter(tally, lives, FactorOrigin(module)):
-            out = module(input_ids=ids, use_cache=True)
-    cache = out.get("past_key_values")
+            out = module(input_ids=ids, **({"use_cache": True} if model.decodes else {}))
+    cache = cache_of(out)
     held = None if cache is None else sum(t.numel() * t.element_size() for t in _tensors(cache) if t.numel() > 1)
     return params, int(tally.flops), held, tally.why_uncounted()
 
@@ -181,7 +197,7 @@ def cut(module: nn.Module, depth: int, kept: int) -> None:
 
     for part in module.modules():
         for name, child in part.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == depth and name == "layers":
+            if isinstance(child, nn.ModuleList) and len(child) == depth and name in LISTS:
                 part.add_module(name, child[:kept])
                 return
     raise AttnprofError("the module has no list of its layers", hint="leave out --check")

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from attnprof.words import Pass
+
+
+class DevicePeaks(NamedTuple):
+    """The two roofs of a device: as published, or measured."""
+
+    device: str
+    flops_per_s: float
+    bytes_per_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from attnprof.contracts import Target
 from attnprof.counting.added import CountedPart, count_parts, summed
 from attnprof.counting.counted import count
 from attnprof.layered_target import LayeredTarget, StackGroup
-from attnprof.records import plain
+from attnprof.records import JsonDict, plain
 from attnprof.shapes import Shape
 from attnprof.words import PartRole, Pass
 
@@ -39,7 +39,7 @@ def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, ob
     }
 
 
-def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, Any]:
+def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> JsonDict:
     shape, mixer = group.shape, group.mixer
     figures, reasons = _figures(found)
     rest = [each for each in found if each.part.role is PartRole.REST]
@@ -62,6 +62,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
         "v_head_dim": shape.d_v,
         "ffn": dict(group.ffn),
         "shares_kv": [owners[at] for at in group.layers if at in owners] or None,
+        "shares_weights": group.shares_weights,
         "proj_flops": None if of_mixer is None or core is None else of_mixer - core - chosen,
         "ffn_flops_executed": of_rest if rest else None,
         "ffn_flops_active": of_rest if rest and not spare else None,
@@ -70,7 +71,7 @@ def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> dict[str, 
     }
 
 
-def _figures(found: list[CountedPart]) -> tuple[dict[str, Any], dict[str, str]]:
+def _figures(found: list[CountedPart]) -> tuple[JsonDict, dict[str, str]]:
     values, reasons = summed(found)
     if not any(each.part.role is PartRole.MIXER for each in found):  # without a mixer there is no core, and no state
         values |= dict.fromkeys(("flops_core_useful", "state_bytes", "state_growth_bytes", "decode_read_bytes"), 0)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from attnprof.records import plain
+from attnprof.records import JsonDict, JsonObject, plain
 from attnprof.targets import catalog
 
 
-def cards(targets: Iterable[str], header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def cards(targets: Iterable[str], header: JsonObject) -> dict[str, JsonDict]:
     """The card of each target that has one, as plain data: a run remembers its own under `cards`."""
     kept = header.get("cards") or {}
     known = set(catalog.names())
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonDict] = {}
     for target in sorted(set(targets)):
         if target in kept:
             found[target] = dict(kept[target])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from attnprof.quantities import costed, vars_of
 from attnprof.records import Record
@@ -67,7 +66,7 @@ def _point_row(label: str, record: Record) -> list[object]:
 
 
 def _times(record: Record) -> list[object]:
-    found: list[Any] = []
+    found: list[object] = []
     for name in TIMES:
         interval = None if record.measured is None else getattr(record.measured, name)
         found += (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from attnprof.records import GraphFacts, JsonObject
 
 WIDTH, HEIGHT = 430, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 34
@@ -29,7 +31,7 @@ class ReachCurve:
     top: float
 
 
-def curve(facts: Mapping[str, Any]) -> ReachCurve:
+def curve(facts: GraphFacts) -> ReachCurve:
     """The curve of a target's facts; the layers run linearly up to 16 and logarithmically beyond."""
     reach = facts["reach"]
     rest = facts["without_globals"]
@@ -70,7 +72,7 @@ def _y(share: float) -> float:
     return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 2)
 
 
-def _band(reach: Sequence[Mapping[str, Any]], place: Any, n: int) -> str:
+def _band(reach: Sequence[JsonObject], place: Any, n: int) -> str:
     """The area between the least and the greatest reach of a position; empty where a sample cannot know them."""
     if any(entry["min"] is None for entry in reach):
         return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprof.records import GraphFacts, JsonDict, JsonObject
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
@@ -25,7 +26,7 @@ FAINTEST = 1e-4
 
 
 def write_graph_page(
-    path: str | Path, found: Sequence[tuple[Mapping[str, Any], Any]], header: Mapping[str, Any]
+    path: str | Path, found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]
 ) -> Path:
     """Write the page of some targets to `path`: each a pair of its facts and its views. Same input, same bytes."""
     path = Path(path)
@@ -48,7 +49,7 @@ def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Map
     return templating.html().get_template("graph.html.j2").render(context)
 
 
-def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
+def _reaching(found: Sequence[tuple[JsonObject, Any]]) -> list[Reaching]:
     """The reach of every target, with the bounds of what was sampled or bounded."""
     made = []
     for style, (facts, _) in zip(distinct(len(found)), found, strict=True):
@@ -59,7 +60,7 @@ def _reaching(found: Sequence[tuple[Mapping[str, Any], Any]]) -> list[Reaching]:
     return made
 
 
-def strips(facts: Mapping[str, Any]) -> list[Display]:
+def strips(facts: GraphFacts) -> list[Display]:
     """The layers of a target in order, wide and narrow: of a stack by name, else by kind; none where all are alike."""
     stack, kinds = facts["stack"], facts.get("edges_by_layer") or []
     of = {int(layer): f"kind {k}" for k, kind in enumerate(kinds, start=1) for layer in kind["layers"]}
@@ -76,7 +77,7 @@ def strips(facts: Mapping[str, Any]) -> list[Display]:
     return [layer_strip(said, made, order, hues(HUES_FROM), width) for width in STRIP_WIDTHS]
 
 
-def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
+def section(facts: GraphFacts, views: Any, key: str) -> JsonDict:
     """What the template needs of one target."""
     return {
         "key": key,
@@ -94,7 +95,7 @@ def section(facts: Mapping[str, Any], views: Any, key: str) -> dict[str, Any]:
     }
 
 
-def frames(views: Any) -> list[dict[str, Any]]:
+def frames(views: Any) -> list[JsonDict]:
     """The pictures of the pairs within k layers, at most 16 of them, the first and the last among them."""
     layers = sorted(views.within)
     if len(layers) > MOST_FRAMES:
@@ -103,19 +104,19 @@ def frames(views: Any) -> list[dict[str, Any]]:
     return [{"layer": layer, **_picture(views.within[layer].values, views.within[layer].pixel)} for layer in layers]
 
 
-def _hops(image: Any) -> dict[str, Any]:
+def _hops(image: Any) -> JsonDict:
     """Near is dark: from one hop in black to the most in light grey; blank where nothing is ever reached."""
     most = float(np.nanmax(image.values))
     near = 1.0 - 0.92 * np.clip(image.values - 1.0, 0.0, None) / max(most - 1.0, 1e-9)
     return {**_picture(near**2, image.pixel), "most": most}
 
 
-def _picture(values: np.ndarray, pixel: int) -> dict[str, Any]:
+def _picture(values: np.ndarray, pixel: int) -> dict[str, object]:
     ink = np.nan_to_num(values)
     return {"uri": data_uri(ink), "side": len(ink), "pixel": pixel, "darkest": float(ink.max())}
 
 
-def _cone(cone: Any, views: Any) -> dict[str, Any]:
+def _cone(cone: Any, views: Any) -> JsonDict:
     """Reach as it is; influence, where it is known, on a logarithmic scale from a ten-thousandth of a fair share."""
     found = {
         "query": cone.query,
@@ -131,7 +132,7 @@ def _cone(cone: Any, views: Any) -> dict[str, Any]:
     return {**found, "influence": data_uri(scaled), "most": most, "far": float(cone.influence[-1].min())}
 
 
-def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
+def table(facts: GraphFacts) -> list[tuple[str, Any, str, str]]:
     """Name, value, how sure, reason or interval: the facts that are single numbers."""
     rows = []
     for key, name in NAMES.items():
@@ -142,7 +143,7 @@ def table(facts: Mapping[str, Any]) -> list[tuple[str, Any, str, str]]:
     return rows
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
+def _interval(found: Mapping[str, object] | None) -> str:
     return "" if found is None else f"95% interval {found['low']:.3f} to {found['high']:.3f}, {found['wedges']} wedges"
 
 

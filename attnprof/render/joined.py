@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from attnprof.naming import by_source
-from attnprof.records import Record
+from attnprof.records import JsonDict, JsonObject, Record
 from attnprof.store import machine_of
 
 
@@ -15,12 +15,12 @@ class Source(Protocol):
     """What a run must offer: its header and its records."""
 
     @property
-    def header(self) -> Mapping[str, Any]: ...
+    def header(self) -> JsonObject: ...
 
     def records(self) -> list[Record]: ...
 
 
-def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
+def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, object]]:
     """The records of all runs, and one header that holds theirs under `runs` where there are several.
 
     Records of different machines must not be compared: where environments differ, the point of a record says which
@@ -36,7 +36,7 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, Any]]:
         name = f"run {machines.index(machine) + 1}" if several else ""
         records += [_on(record, name) for record in run.records()]
     records = told_apart(records)
-    kept: dict[str, Any] = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
+    kept: JsonDict = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
     return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.claims import of_models
@@ -41,7 +42,7 @@ class ModelEntry:
     passing: Mapping[str, str]
 
 
-def write_model_page(path: str | Path, subjects: Sequence[ModelSubject], header: Mapping[str, Any]) -> Path:
+def write_model_page(path: str | Path, subjects: Sequence[ModelSubject], header: JsonObject) -> Path:
     """Write the page of these models to `path` and return it. The same arguments give the same bytes.
 
     `header` holds `command`, `version`, and of what fits `memory` (in words) and `weights` (their precision), `caches`
@@ -52,7 +53,7 @@ def write_model_page(path: str | Path, subjects: Sequence[ModelSubject], header:
     return path
 
 
-def model_page(subjects: Sequence[ModelSubject], header: Mapping[str, Any]) -> str:
+def model_page(subjects: Sequence[ModelSubject], header: JsonObject) -> str:
     """The page as text; see `write_model_page`."""
     if not subjects:
         raise AttnprofError("a page of models needs one", hint="attnprof report hf:gpt_oss_20b")
@@ -63,7 +64,7 @@ def model_page(subjects: Sequence[ModelSubject], header: Mapping[str, Any]) -> s
     entries = [_entry(figures, s, k, header) for s, k in zip(subjects, kept, strict=True)]
     shares = {p: [_drawn(d) for d in figures.share(p)] for p in PASSES}
     context = {
-        "header": {"command": None, "version": None, **header},
+        "header": {**dict.fromkeys(("command", "version", "caches", "memory", "weights"), ""), **header},
         "entries": entries,
         "models": figures.models,
         "styles": figures.styles,
@@ -91,7 +92,7 @@ def usual(lengths: Sequence[int]) -> int:
     return max((n for n in lengths if n <= USUAL_LENGTH), default=min(lengths))
 
 
-def _entry(figures: ModelFigures, subject: ModelSubject, kept: Display | None, header: Mapping[str, Any]) -> ModelEntry:
+def _entry(figures: ModelFigures, subject: ModelSubject, kept: Display | None, header: JsonObject) -> ModelEntry:
     parts = {p: [figures.parts(subject, p, shares=shares) for shares in (True, False)] for p in PASSES}
     made = cells(subject, figures.lengths)
     return ModelEntry(

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from attnprof.flags import FLAGS
 from attnprof.locate import shipped
 from attnprof.quantities import Quantity
-from attnprof.records import Record
+from attnprof.records import JsonDict, Record
 from attnprof.render import bibliography, sections, table, templating
 from attnprof.render.anonymous import anonymised
 from attnprof.render.backends.svg import svg
@@ -47,7 +46,7 @@ MOST_RECORDS = 200
 def write_page(
     path: str | Path,
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     *,
     picture: Pictures | None = None,
     plotly: bool = True,
@@ -138,7 +137,7 @@ def linker(found: Sequence[Group]) -> packing.Link:
     return link
 
 
-def _markup(text: str) -> Any:
+def _markup(text: str) -> object:
     from markupsafe import Markup
 
     return Markup(text)
@@ -156,7 +155,7 @@ def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing
     return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
-def _records(kept: Sequence[Record]) -> Any:
+def _records(kept: Sequence[Record]) -> object:
     """The records themselves, as lines of JSON; empty where they are too many for one page."""
     if len(kept) > MOST_RECORDS:
         return ""
@@ -164,7 +163,7 @@ def _records(kept: Sequence[Record]) -> Any:
     return _markup(packed_text(lines.encode("utf-8", "backslashreplace")))
 
 
-def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> dict[str, Any] | None:
+def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> JsonDict | None:
     """The first paint: the view to open with, drawn whole."""
     view = opening(seen)
     if view is None or view.usual is None:

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from attnprof.locate import shipped
+from attnprof.records import JsonDict, JsonObject
 from attnprof.render.series import Series, series_order
 
 EXACT, OTHER = "exact", "other"
@@ -27,14 +27,14 @@ class Style:
 
 
 @cache
-def palette() -> dict[str, Any]:
+def palette() -> JsonDict:
     """The palette as `reports/style/palette.toml` states it."""
     return tomllib.loads((shipped("reports") / "style" / "palette.toml").read_text(encoding="utf-8"))
 
 
-def families() -> Mapping[str, Mapping[str, Any]]:
+def families() -> Mapping[str, JsonObject]:
     """Every family by key, in the order in which a report shows them."""
-    found: Mapping[str, Mapping[str, Any]] = palette()["family"]
+    found: Mapping[str, JsonObject] = palette()["family"]
     return found
 
 
@@ -56,7 +56,7 @@ def hues(first: int) -> dict[str, Style]:
     }
 
 
-def family_of(target: str, card: Mapping[str, Any] | None) -> str:
+def family_of(target: str, card: JsonObject | None) -> str:
     """The family of a target: by its name, else by the class of its card; `other` where it has none."""
     for key, family in families().items():
         if target in family["schemes"]:
@@ -80,7 +80,7 @@ def family_of_scheme(name: str) -> str:
     return family_of(name, {"survey_class": catalog.entry(name).card.survey_class}) if known else OTHER
 
 
-def styles(series: Iterable[Series], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Style]:
+def styles(series: Iterable[Series], cards: Mapping[str, JsonObject]) -> dict[str, Style]:
     """A style for each label: the family's hue, and a marker by place among the family's labels."""
     by_label = {s.label: s for s in series}
     ordered = sorted(by_label.values(), key=series_order)

@@ -11,7 +11,7 @@ from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import shipped
-from attnprof.records import Record
+from attnprof.records import JsonObject, Record
 from attnprof.render import bibliography
 from attnprof.render.anonymous import anonymised
 from attnprof.render.backends.images import drawn
@@ -63,7 +63,7 @@ class Paper:
 
     groups: tuple[Group, ...]
     header: Mapping[str, object]
-    venue: Mapping[str, Any]
+    venue: JsonObject
     anonymous: bool
     graphs: Any = field(default_factory=dict)
     schemes: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class Paper:
 def write_paper(
     folder: str | Path,
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: Mapping[str, object],
     venue: str = "article",
     *,
     anonymous: bool = False,

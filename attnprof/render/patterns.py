@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class Picture:
     `others` hold the layer kinds after it, as far as they look different, at most `MOST_KINDS` in all.
     """
 
-    values: Any
+    values: object
     n: int | None = None
     causal: bool | None = None
     layers: int = 1

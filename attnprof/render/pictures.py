@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ import numpy as np
 def png(density: object) -> bytes:
     """A PNG of an array `[rows, columns]` of densities in [0, 1]: black, as opaque as the density.
 
-    Any positive density stays visible; NaN is nothing. The same array always gives the same bytes.
+    Every positive density stays visible; NaN is nothing. The same array always gives the same bytes.
     """
     values = np.clip(np.nan_to_num(np.asarray(density, dtype=np.float64)), 0.0, 1.0)
     alpha = np.where(values > 0, 40 + np.round(values**0.5 * 215), 0).astype(np.uint8)
@@ -26,7 +25,7 @@ def png(density: object) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 
-def data_uri(density: Any) -> str:
+def data_uri(density: object) -> str:
     """The picture as a `data:` address, to be written into the page itself."""
     return "data:image/png;base64," + base64.b64encode(png(density)).decode("ascii")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from attnprof import units
+from attnprof.records import JsonObject
 
 PRIVATE = ("hostname", "host", "user", "path", "cwd", "uuid", "serial", "repository", "commit", "executable", "home")
 FLAT = ("packages",)
@@ -22,18 +22,18 @@ class RunFacts:
     created: str
 
 
-def runs(header: Mapping[str, Any], *, anonymous: bool = False) -> tuple[RunFacts, ...]:
+def runs(header: JsonObject, *, anonymous: bool = False) -> tuple[RunFacts, ...]:
     """The facts of every run that a header stands for (`runs` where a report joins several)."""
     return tuple(_facts(one, anonymous) for one in header.get("runs") or (header,))
 
 
-def _facts(header: Mapping[str, Any], anonymous: bool) -> RunFacts:
+def _facts(header: JsonObject, anonymous: bool) -> RunFacts:
     lines = tuple(_lines(header.get("environment") or {}, "", anonymous))
     command = "" if anonymous else str(header.get("command") or "")
     return RunFacts(lines, command, "" if anonymous else _moment(header.get("created_at")))
 
 
-def _lines(values: Mapping[str, Any], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
+def _lines(values: Mapping[str, object], prefix: str, anonymous: bool) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         if anonymous and any(word in key.lower() for word in PRIVATE):
             continue

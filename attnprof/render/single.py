@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
 from attnprof.locate import shipped
-from attnprof.records import Record
+from attnprof.records import JsonObject, Record
 from attnprof.render.backends.svg import num, svg
 from attnprof.render.cards import cards
 from attnprof.render.claims import told
@@ -42,7 +41,7 @@ class DrawnFigure:
 
 def drawn_figure(
     records: Iterable[Record],
-    header: Mapping[str, Any],
+    header: JsonObject,
     name: str = "choice",
     *,
     at: int | None = None,

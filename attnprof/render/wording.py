@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from typing import Any
 
 from attnprof.locate import shipped
 from attnprof.quantities import quantity
+from attnprof.records import JsonDict
 
 
 @cache
-def definitions() -> dict[str, Any]:
+def definitions() -> JsonDict:
     """Everything in the file: `word` (a list of name and text), and `status` by key."""
     return tomllib.loads((shipped("reports") / "definitions.toml").read_text(encoding="utf-8"))
 

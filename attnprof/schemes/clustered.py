@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
 from attnprof.layers.decisions import decided
 from attnprof.layers.index_tables import counting
+from attnprof.layers.partial_softmax import joined
 from attnprof.layers.row_order import picked, put_back, rows
 from attnprof.layers.selecting import selecting
 
@@ -41,9 +43,8 @@ class Core(nn.Module):
         best = decided(lambda: shared.detach().topk(self.topk, sorted=False).indices)
         mass = shared.gather(-1, best).sum(-1, keepdim=True)
         rest = rows(shared.scatter(-1, best, 0.0) @ v, mine)
-        own = best.gather(2, mine[..., None].expand(-1, -1, -1, self.topk))
-        scores = (q * scale)[..., None, :] @ picked(k, own).transpose(-2, -1)
-        return rest + rows(mass, mine) * (scores.softmax(-1) @ picked(v, own)).squeeze(-2)
+        near = chosen_part(q * scale, picked(k, best), picked(v, best), mine[..., None])
+        return rest + rows(mass, mine) * joined([over_choices(near)])
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Row i is that of its cluster; on the cluster's best keys, whose share of the mass stays, its own softmax."""
@@ -96,9 +97,10 @@ def means(x: Tensor, mine: Tensor, count: int) -> Tensor:
 
 
 def flops_core(spec: Spec) -> int:
-    """4 n C d a head for C shared rows, 4 n k d for each query's best k keys."""
-    shape = spec.shape
-    return 4 * shape.batch * shape.heads * shape.n * shape.d * (spec.number("clusters") + spec.number("topk"))
+    """4 n C d a head for C shared rows, 4 k d a query and its cluster's best k keys, in tiles of one cluster each."""
+    shape, clusters = spec.shape, spec.number("clusters")
+    near = most_tiles(shape.n, clusters) * TILE * spec.number("topk")
+    return 4 * shape.batch * shape.heads * shape.d * (shape.n * clusters + near)
 
 
 def flops_selection(spec: Spec) -> int:

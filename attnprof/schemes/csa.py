@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +23,7 @@ from attnprof.layers.compressed_entries import (
 from attnprof.layers.decisions import decided
 from attnprof.layers.in_turn import in_turn
 from attnprof.layers.indexer import index_scores
-from attnprof.layers.kv_cache import KVCache, pieces, taken
+from attnprof.layers.kv_cache import pieces, taken
 from attnprof.layers.partial_softmax import SoftmaxPart
 from attnprof.layers.selecting import selecting
 from attnprof.words import Level
@@ -56,22 +54,15 @@ class Core(EntryCore):
         order = scores.masked_fill(~complete, -torch.inf).sort(dim=-1, descending=True, stable=True)
         return complete & (order.indices.argsort(-1) < self.topk)
 
-    def chosen_of(self, state: CSAState, q: Tensor, weights: Tensor) -> Tensor:
+    def chosen_of(self, state: EntryState, q: Tensor, weights: Tensor) -> Tensor:
         """The best entries for one query."""
-        if not state.own.entries.n:
-            return state.own.entries.k
+        assert state.indexed is not None
+        if not state.entries.n:
+            return state.entries.k
         with selecting():
-            scores = [index_scores(q, piece[:, 0], weights) for piece in pieces(state.index_keys)[0]]
+            scores = [index_scores(q, piece[:, 0], weights) for piece in pieces(state.indexed[0])[0]]
             best = torch.cat(scores, -1).sort(dim=-1, descending=True, stable=True).indices[..., : self.topk]
-        return taken(state.own.entries, best)[0]
-
-
-class CSAState(NamedTuple):
-    """The recent tokens and the entries, the entries' index keys, and what waits to become one."""
-
-    own: EntryState
-    index_keys: KVCache
-    waiting: Tensor
+        return taken(state.entries, best)[0]
 
 
 class Projections(EntryProjections):
@@ -95,33 +86,33 @@ class Projections(EntryProjections):
         return split_heads(self.index_q(x), self.index_heads), self.index_weights(x).transpose(1, 2)
 
 
-class Layer(EntryLayer):
+class Layer(EntryLayer[Projections]):
     """The attention layer; a step may complete an entry and its index key."""
 
     core: Core
-    project: Projections
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec, Projections(spec), Core(spec))
         self.width = spec.number("index_dim")
 
-    def state(self, n: int) -> CSAState:
+    def state(self, n: int) -> EntryState:
         """What is kept of n tokens, of random content."""
-        return CSAState(self.kept(n), *random_entries(self.project.index_compress, self.shape, self.width, n))
+        index = random_entries(self.project.index_compress, self.shape, self.width, n)
+        return super().state(n)._replace(indexed=index)
 
-    def prefill(self, x: Tensor) -> CSAState:
+    def prefill(self, x: Tensor) -> EntryState:
         """The state after the tokens `x [b, n, D]`."""
-        return CSAState(self.begun(x), *started(self.project.index_compress, x))
+        return super().prefill(x)._replace(indexed=started(self.project.index_compress, x))
 
     @in_turn(axis=1)
-    def step(self, x: Tensor, state: CSAState) -> tuple[Tensor, CSAState]:
+    def step(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One token more, `x [b, 1, D]`."""
-        q, own = self.gone_on(x, state.own)
+        q, state = self.gone_on(x, state)
+        assert state.indexed is not None
         with selecting():
-            index = continued(self.project.index_compress, x, state.index_keys, state.waiting)
+            state = state._replace(indexed=continued(self.project.index_compress, x, *state.indexed))
             asks = self.project.index(x)
-        state = CSAState(own, *index)
-        mixed = self.core.over(q, [self.core.chosen_of(state, *asks)], own.recent)
+        mixed = self.core.step(q, [self.core.chosen_of(state, *asks)], state.recent)
         return self.out(merge_heads(mixed)), state
 
 

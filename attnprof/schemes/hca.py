@@ -33,7 +33,7 @@ class Core(EntryCore):
         return complete
 
 
-class Layer(EntryLayer):
+class Layer(EntryLayer[EntryProjections]):
     """The attention layer; a step reads every entry."""
 
     core: Core
@@ -41,19 +41,11 @@ class Layer(EntryLayer):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec, EntryProjections(spec), Core(spec))
 
-    def state(self, n: int) -> EntryState:
-        """What is kept of n tokens, of random content."""
-        return self.kept(n)
-
-    def prefill(self, x: Tensor) -> EntryState:
-        """The state after the tokens `x [b, n, D]`."""
-        return self.begun(x)
-
     @in_turn(axis=1)
     def step(self, x: Tensor, state: EntryState) -> tuple[Tensor, EntryState]:
         """One token more, `x [b, 1, D]`."""
         q, state = self.gone_on(x, state)
-        return self.out(merge_heads(self.core.over(q, pieces(state.entries)[0], state.recent))), state
+        return self.out(merge_heads(self.core.step(q, pieces(state.entries)[0], state.recent))), state
 
 
 def streams(spec: Spec) -> tuple[Tensor, ...]:

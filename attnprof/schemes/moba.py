@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from attnprof.contracts import Spec
-from attnprof.layers.attention import dtype_of
-from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
+from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices, read_places
 from attnprof.layers.decisions import decided
 from attnprof.layers.in_turn import in_turn
-from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_row, random_cache, taken
+from attnprof.layers.kv_cache import KVCache, appended, cached, mixed_each, random_cache, taken
 from attnprof.layers.own_block import own_pairs, own_part
 from attnprof.layers.partial_softmax import SoftmaxPart, joined
 from attnprof.layers.selecting import selecting
@@ -69,10 +68,8 @@ class Core(nn.Module):
 
     def state(self, n: int) -> tuple[KVCache, Tensor]:
         """Keys and values of n tokens and the sums of each block's keys, of random content."""
-        cache = random_cache(self.shape, n)
-        return cache, torch.randn(
-            self.shape.batch, self.shape.groups, -(-n // self.size), self.shape.d, dtype=dtype_of(self.shape)
-        )
+        sums = random_cache(self.shape, -(-n // self.size)).k
+        return random_cache(self.shape, n), sums
 
     def prefill(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[KVCache, Tensor]:
         """The state after the tokens `k, v [b, g, n, d]`."""
@@ -87,17 +84,14 @@ class Core(nn.Module):
         own, within = divmod(cache.n, self.size)
         sums = torch.cat([sums[:, :, :own], sums[:, :, own:] + k if within else k], 2)
         cache = appended(cache, k, v)
-        heads, wanted = q.shape[1] // k.shape[1], min(self.topk - 1, own)
-        read = torch.arange(own * self.size, cache.n, device=q.device).expand(*q.shape[:2], -1)
-        if wanted > 0:
-            with selecting():
-                gate = (q.unflatten(1, (-1, heads)).flatten(2, 3) @ sums[:, :, :own].transpose(-2, -1)).flatten(1, 2)
-            best = gate.topk(wanted, sorted=False).indices
-            place = best[..., None] * self.size + torch.arange(self.size, device=q.device)
-            read = torch.cat([place.flatten(2), read], 2)
+        heads, wanted = q.shape[1] // k.shape[1], max(min(self.topk - 1, own), 0)
+        with selecting():
+            past = sums[:, :, : own if wanted else 0].transpose(-2, -1)
+            gate = (q.unflatten(1, (-1, heads)).flatten(2, 3) @ past).flatten(1, 2)
+        read = read_places(gate.topk(wanted, sorted=False).indices, self.size, cache.n)
         found = taken(cache, read.unflatten(1, (-1, heads)).flatten(2))
-        keys, values = (x.unflatten(2, (heads, -1)).flatten(1, 2) for x in found)
-        return mixed_row(q, [keys], [values]), (cache, sums)
+        keys, values = (x.unflatten(2, (heads, 1, -1)).flatten(1, 2) for x in found)
+        return mixed_each(q, keys, values), (cache, sums)
 
 
 def choices(spec: Spec) -> tuple[int, int]:

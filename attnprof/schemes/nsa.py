@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from attnprof.contracts import Spec
 from attnprof.layers.attention import Attention, dtype_of, merge_heads, split_heads
-from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices
+from attnprof.layers.chosen_blocks import TILE, chosen_part, most_tiles, over_choices, read_places
+from attnprof.layers.compressed_blocks import Compress, Sizes, blocks_of
 from attnprof.layers.decisions import decided
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
@@ -32,29 +33,7 @@ from attnprof.layers.selecting import selecting
 from attnprof.layers.softmax import softmax_attention
 from attnprof.pattern import Band, Pattern
 
-ROWS = 2048  # queries whose scores of compressed blocks are in memory at once
 FORCED = 3.0  # above what the weights of a row, which sum to 1 a head, can add up to once divided by the heads
-
-
-class Sizes:
-    """What follows from the parameters at one length."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.n, self.window = spec.shape.n, max(spec.number("window"), 1)
-        self.block, self.length, self.stride = (spec.number(name) for name in ("block", "compress", "stride"))
-        self.slots = self.slots_of(self.n)
-        self.past = (self.n - 1) // self.block
-        self.choices = max(min(spec.number("selected") - 1, self.past), 0)
-
-    def slots_of(self, tokens: int) -> int:
-        """Compressed blocks that are complete after so many tokens."""
-        return max((tokens - self.length) // self.stride + 1, 0)
-
-    def tiles(self, first: int) -> list[tuple[slice, int]]:
-        """Stretches of queries from `first` on, and how many compressed blocks the last of each sees."""
-        starts = range(first, self.n, ROWS)
-        ends = [min(start + ROWS, self.n) for start in starts]
-        return [(slice(start, end), self.slots_of(end)) for start, end in zip(starts, ends, strict=True)]
 
 
 class Core(nn.Module):
@@ -156,29 +135,23 @@ class Core(nn.Module):
 
     def step(self, q: Tensor, gates: Tensor, state: NSAState) -> tuple[Tensor, NSAState]:
         """One query over what the state has, its own token included: compressed blocks, chosen ones, the window."""
-        slots, kept, recent, size = state.slots, state.kept, state.recent, self.sizes.block
-        own, heads = (kept.n - 1) // size, q.shape[1] // kept.k.shape[1]
-        read = torch.arange(own * size, kept.n, device=q.device).expand(*kept.k.shape[:2], -1)
-        wanted = min(self.sizes.choices, own)
-        if wanted:
-            with selecting():
-                best = self.step_choice(q, slots, own, wanted)
-            place = best[..., None] * size + torch.arange(size, device=q.device)
-            read = torch.cat([place.flatten(2), read], 2)
+        slots, kept, recent = state.slots, state.kept, state.recent
+        with selecting():
+            best = self.step_choice(q, slots, (kept.n - 1) // self.sizes.block)
+        read = read_places(best, self.sizes.block, kept.n)
         keys, values = taken(kept, read)
         parts = [mixed_row(q, *pieces(slots)) if slots.n else torch.zeros_like(q)]
         parts += [mixed_row(q, [keys], [values]), mixed_row(q, *pieces(recent))]
-        assert heads * keys.shape[1] == q.shape[1]
         return torch.stack([gates[..., at, None] * part for at, part in enumerate(parts)]).sum(0), state
 
-    def step_choice(self, q: Tensor, slots: KVCache, own: int, wanted: int) -> Tensor:
-        """The blocks before the own one that a query reads, `[b, g, wanted]`."""
-        weight = q.new_zeros(*slots.k.shape[:2], own)
-        if slots.n:
+    def step_choice(self, q: Tensor, slots: KVCache, own: int) -> Tensor:
+        """The blocks before the own one that a query reads, `[b, g, choices]`."""
+        weight, choices = q.new_zeros(*slots.k.shape[:2], own), min(self.sizes.choices, own)
+        if slots.n and choices:
             shares = row_weights(q * q.shape[-1] ** -0.5, pieces(slots)[0]).mean(2)
             weight = blocks_of(shares, self.sizes, own)
         at = torch.arange(own, device=q.device)
-        return weight.masked_fill((at == 0) | (at == own - 1), FORCED).topk(wanted, sorted=False).indices
+        return weight.masked_fill((at == 0) | (at == own - 1), FORCED).topk(choices, sorted=False).indices
 
 
 class NSAState(NamedTuple):
@@ -188,30 +161,6 @@ class NSAState(NamedTuple):
     kept: KVCache
     recent: KVCache
     waiting: Tensor
-
-
-def blocks_of(shares: Tensor, sizes: Sizes, past: int) -> Tensor:
-    """Weights of compressed blocks `[..., slots]` as those of blocks `[..., past]`: a share for each stride of them."""
-    overlap, per = sizes.length // sizes.stride, sizes.block // sizes.stride
-    wide = past * per
-    pieces = [F.pad(shares, (shift, max(wide - shift - shares.shape[-1], 0)))[..., :wide] for shift in range(overlap)]
-    return torch.stack(pieces).sum(0).unflatten(-1, (past, per)).sum(-1)
-
-
-class Compress(nn.Module):
-    """Keys, or values, of whole blocks: a two-layer map of their tokens with a position each (equation 7)."""
-
-    def __init__(self, sizes: Sizes, d: int) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.places = nn.Parameter(0.02 * torch.randn(sizes.length, d))
-        self.inner, self.outer = (nn.Linear(width, d, bias=False) for width in (sizes.length * d, d))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2] < self.sizes.length:
-            return x[:, :, :0]
-        blocks = x.unfold(2, self.sizes.length, self.sizes.stride).transpose(3, 4) + self.places
-        return self.outer(F.gelu(self.inner(blocks.flatten(3))))
 
 
 class Projections(nn.Module):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attnprof.contracts import Spec
 from attnprof.layers.experts import SwitchFeedForward
-from attnprof.schemes.dense import Core as Core
-from attnprof.schemes.dense import flops_core as flops_core
+from attnprof.layers.explicit_core import ExplicitCore, explicit_flops
 
 WIDENING = 4
+Core, flops_core = ExplicitCore, explicit_flops
 
 
 class FeedForward(SwitchFeedForward):

@@ -16,7 +16,7 @@ VALUES_ONLY = 0  # the width of the keys that its cache does not need
 class Core(nn.Module):
     """`hidden [b, h, n, d]` of the dense variant, and `v [b, h, n, d]`; learned tables of n places.
 
-    Causal, the tables have a place more: for the token that decoding adds.
+    Causal, the tables have places more: for the tokens that decoding adds.
     """
 
     later: Tensor | None
@@ -24,7 +24,7 @@ class Core(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         shape, variant = spec.shape, str(spec.params["variant"])
-        self.shape, places, rank = shape, shape.n + shape.causal, spec.number("rank")
+        self.shape, places, rank = shape, shape.n + shape.causal * shape.drafts, spec.number("rank")
         widths = {"dense": [shape.d], "random": [places], "factorised": [rank, rank]}[variant]
         self.tables = nn.ParameterList(torch.randn(shape.heads, places, width) * width**-0.25 for width in widths)
         self.dense = variant == "dense"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from torch import nn
 
 from attnprof.contracts import Spec
+from attnprof.layers.explicit_core import ExplicitCore, explicit_flops
 from attnprof.layers.gathered import GatherCore
 from attnprof.layers.gathered import flops_core as gathered_flops
 from attnprof.layers.shared_kv import ReadingAttention, owning
 from attnprof.layers.stacked import LayersInOrder
 from attnprof.layers.stacked import stacked as in_order
-from attnprof.schemes import dense
 from attnprof.words import Level
 
 
 def _core(spec: Spec) -> nn.Module:
     """`q [b, h, n, d]`, `k, v [b, g, n, d]`: a window below, all of the past above."""
-    return GatherCore(spec) if is_lower(spec) else dense.Core(spec)
+    return GatherCore(spec) if is_lower(spec) else ExplicitCore(spec)
 
 
 Core = _core
@@ -35,7 +35,7 @@ def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
     lower, upper = layers[: len(layers) // 2], layers[len(layers) // 2 :]
     if len(upper) == 1:
         return LayersInOrder(*layers)
-    cores = [part for layer in upper for part in layer.modules() if isinstance(part, dense.Core)]
+    cores = [part for layer in upper for part in layer.modules() if isinstance(part, ExplicitCore)]
     shape = cores[0].shape
     owner = owning(shape, upper[0])
     readers = [ReadingAttention(shape, core, owner, last=core is cores[-1]) for core in cores[1:]]
@@ -44,4 +44,4 @@ def stacked(layers: list[nn.Module], level: Level) -> nn.Module:
 
 def flops_core(spec: Spec) -> int:
     """The tiles of the window; above 4 n^2 d a head, both products in full."""
-    return gathered_flops(spec) if is_lower(spec) else dense.flops_core(spec)
+    return gathered_flops(spec) if is_lower(spec) else explicit_flops(spec)

@@ -13,7 +13,7 @@ from attnprof.contracts import Spec
 from attnprof.layers.function_context import FunctionContext
 
 
-class _Context(FunctionContext, Protocol):
+class _CollisionsContext(FunctionContext, Protocol):
     bits: int
 
 
@@ -21,14 +21,14 @@ class Collisions(torch.autograd.Function):
     """(1 - arccos(s) / pi)^bits of cosines `s`; its derivative is taken to be bits / 2 times itself, as published."""
 
     @staticmethod
-    def forward(ctx: _Context, s: Tensor, bits: int) -> Tensor:
+    def forward(ctx: _CollisionsContext, s: Tensor, bits: int) -> Tensor:
         ctx.bits = bits
         chance = s.clamp(-1, 1).acos_().mul_(-1 / math.pi).add_(1).pow_(bits)
         ctx.save_for_backward(chance)
         return chance
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _CollisionsContext, *grads: Tensor) -> tuple[Tensor, None]:
         (chance,) = ctx.saved_tensors
         return grads[0] * chance * (ctx.bits / 2), None
 

@@ -13,18 +13,17 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.device import device_named
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory
 from attnprof.measure.point import FLOOR
-from attnprof.records import Point, plain
+from attnprof.records import JsonObject, Point, plain
 from attnprof.sweeps.lifeline import die_with_asker
 from attnprof.targets import door
 from attnprof.targets.usage import Usage
 
-Answer = dict[str, Any]
+Answer = dict[str, object]
 
 
 class Child:
@@ -34,7 +33,7 @@ class Child:
         self.target: Target | None = None
         self.gated: set[tuple[object, ...]] = set()
 
-    def open(self, request: Mapping[str, Any]) -> Answer:
+    def open(self, request: JsonObject) -> Answer:
         """Find the target; the answer describes it."""
         self.target = door.find(
             request["target"],
@@ -45,7 +44,7 @@ class Child:
         )
         return {"name": self.target.name}
 
-    def count(self, request: Mapping[str, Any]) -> Answer:
+    def count(self, request: JsonObject) -> Answer:
         """The static cost of a point."""
         from attnprof.counting import count
 
@@ -53,14 +52,14 @@ class Child:
         counted = count(self.found, point.shape, point.pass_, second_opinion=True)
         return {"cost": plain(counted.cost), "reasons": dict(counted.reasons), "flags": list(counted.flags)}
 
-    def graph(self, request: Mapping[str, Any]) -> Answer:
+    def graph(self, request: JsonObject) -> Answer:
         """The graph record of the target, at a length at which that answers at once; None where it has no pattern."""
         from attnprof.sweeps.graphs import graph_of
 
         found = graph_of(self.found, Point.from_json(request["point"]), request["longest"])
         return {"record": None if found is None else found.to_json()}
 
-    def gate(self, request: Mapping[str, Any]) -> Answer:
+    def gate(self, request: JsonObject) -> Answer:
         """Whether the target computes what its reference does: in full once a form and pass, then at each length.
 
         `passed`: another child has seen the whole of it already.
@@ -80,11 +79,11 @@ class Child:
         self.gated |= {whole, there}  # not before: a gate that raised has passed nothing
         return {"reasons": reasons}
 
-    def free(self, request: Mapping[str, Any]) -> Answer:
+    def free(self, request: JsonObject) -> Answer:
         """Bytes that are free on the device."""
         return {"bytes": device_named(request["device"]).free_bytes()}
 
-    def surroundings(self, request: Mapping[str, Any]) -> Answer:
+    def surroundings(self, request: JsonObject) -> Answer:
         """The machine and the measured peaks of the device, for the run's header."""
         from attnprof.measure.calibrate import calibrate
         from attnprof.measure.environment import environment
@@ -93,7 +92,7 @@ class Child:
         peaks = plain(calibrate(device)) if request["calibrate"] else None
         return {"environment": environment(device), "calibration": peaks}
 
-    def measure(self, request: Mapping[str, Any]) -> Answer:
+    def measure(self, request: JsonObject) -> Answer:
         """What the device spends on a point."""
         from attnprof.measure import measure_target
 
@@ -110,7 +109,7 @@ class Child:
         )
         return {"measured": plain(measured), "reasons": dict(reasons), "flags": list(flags)}
 
-    def plan(self, request: Mapping[str, Any]) -> Answer:
+    def plan(self, request: JsonObject) -> Answer:
         """The jobs of a sweep over code that is not ours, which the parent never imports."""
         from attnprof.sweeps.points import SweepRequest, plan
 
@@ -122,9 +121,9 @@ class Child:
         assert self.target is not None, "the first request opens the target"
         return self.target
 
-    def answer(self, request: Mapping[str, Any]) -> Answer:
+    def answer(self, request: JsonObject) -> Answer:
         """The answer to any request; an exception becomes one too, of a named kind."""
-        does: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
+        does: dict[str, Callable[[JsonObject], Answer]] = {
             "open": self.open,
             "count": self.count,
             "gate": self.gate,
@@ -163,7 +162,6 @@ def failure(kind: str, message: str, hint: str = "") -> Answer:
 
 def serve(pipe: Connection, log: str) -> None:
     """Answer requests until the parent's end closes. An interrupt is the parent's to handle."""
-    os.setsid()
     die_with_asker(pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Record, content_hash
+from attnprof.records import JsonObject, Record, content_hash
 from attnprof.store import HEADER, RunFolder
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import TargetPoints, label
@@ -121,7 +121,7 @@ def folder_of(run: RunFolder, job: TargetPoints) -> Path:
     return run.path / "jobs" / f"{label(job.target)}-{settings[:8]}"
 
 
-def carry_out(job: str, folder: str, budget: Mapping[str, Any], static: bool, graphs: bool) -> None:
+def carry_out(job: str, folder: str, budget: JsonObject, static: bool, graphs: bool) -> None:
     """What a job does on its machine: sweep its points into `folder`, with children as everywhere."""
     path = Path(folder)
     with (RunFolder.open(path) if (path / HEADER).exists() else RunFolder.create(path, {})).lock() as run:
@@ -153,9 +153,11 @@ def _take_over(run: RunFolder, folder: Path, job: TargetPoints, watch: Callable[
     return len({planned.key for planned in job.points} - {record.key for record in found})
 
 
-def _executor(folder: Path, name: str, options: Mapping[str, Any]) -> Any:
-    import submitit
-
+def _executor(folder: Path, name: str, options: JsonObject) -> Any:
+    try:
+        import submitit
+    except ImportError as error:  # a bare machine, Windows
+        raise AttnprofError(f"submitit cannot be imported: {error}", hint="pip install submitit, or no --on") from error
     try:
         made = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=name)
         made.update_parameters(name="attnprof", **options)

@@ -27,8 +27,9 @@ def measuring(folder: Path | None = None) -> Iterator[Callable[[], bool]]:
         lock_file(handle)
         yield lambda: any(_is_held(file) for file in folder.glob(f"{PREFIX}*") if file != own)
     finally:
-        own.unlink(missing_ok=True)
-        os.close(handle)
+        os.close(handle)  # first: Windows deletes nothing that is open
+        with contextlib.suppress(OSError):
+            own.unlink(missing_ok=True)
 
 
 def _is_held(file: Path) -> bool:

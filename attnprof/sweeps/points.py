@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported
 from attnprof.naming import distinguished, short_name
 from attnprof.pattern import Card
-from attnprof.records import BASELINES, Point, content_hash, plain, revive
+from attnprof.records import BASELINES, JsonDict, JsonObject, Point, content_hash, plain, revive
 from attnprof.shapes import Shape, checked
 from attnprof.sweeps.preset import by_length
 from attnprof.targets import catalog, door, sources
@@ -56,12 +55,12 @@ class SweepRequest:
         object.__setattr__(self, "impl", None if self.impl is None else Impl(self.impl))
         object.__setattr__(self, "preset", None if self.preset is None else Preset(self.preset))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The plain form that names the run's folder and stands in its header."""
         return {**dataclasses.asdict(self), "shape": dataclasses.asdict(self.shape)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SweepRequest:
+    def from_json(cls, data: JsonObject) -> SweepRequest:
         """The request that `to_json` wrote, once it has been JSON."""
         several = {name: tuple(data[name]) for name in ("lengths", "targets", "passes")}
         return cls(**{**data, **several, "shape": Shape(**data["shape"]), "usage": Usage.from_json(data["usage"])})
@@ -95,7 +94,7 @@ class TargetPoints:
         """What records call the target."""
         return self.points[0].point.target
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> JsonDict:
         """The request that makes a child find this target."""
         return {
             "do": "open",
@@ -106,14 +105,14 @@ class TargetPoints:
             "usage": self.usage.to_json(),
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonDict:
         """The plain form, for another process or machine."""
         points = [{"key": p.key, "point": p.point.to_json(), "flags": list(p.flags)} for p in self.points]
         opening = {name: value for name, value in self.opening().items() if name not in ("do", "name")}
         return {**opening, "points": points, "card": plain(self.card)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TargetPoints:
+    def from_json(cls, data: JsonObject) -> TargetPoints:
         """The job that `to_json` wrote."""
         points = tuple(PlannedPoint(p["key"], Point.from_json(p["point"]), tuple(p["flags"])) for p in data["points"])
         usage, card = Usage.from_json(data["usage"]), data.get("card")

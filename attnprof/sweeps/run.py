@@ -11,11 +11,10 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from attnprof.records import BASELINES, Record
+from attnprof.records import BASELINES, JsonObject, Record
 from attnprof.stats import ROUNDS
 from attnprof.store import RunFolder
 from attnprof.sweeps.lane import ORDER, Lane, Start, Underway, start
@@ -46,7 +45,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     began: float | None = None
     page: Callable[[], None] = lambda: None
-    yardstick: Callable[[], Mapping[str, Any] | None] = lambda: None
+    yardstick: Callable[[], JsonObject | None] = lambda: None
     beside: Callable[[], bool] = lambda: False
     told: Callable[[str], None] = lambda text: None
     round_ended: Callable[[int, int, int], None] = lambda number, visited, wide: None

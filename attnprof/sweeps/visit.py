@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnprof.errors import AttnprofError
-from attnprof.records import Cost, Measured, revive
+from attnprof.records import Cost, JsonDict, Measured, revive
 from attnprof.sweeps.lane import Lane, Underway
 from attnprof.sweeps.outlook import RUNS, Budget, out_of_memory, too_long
 from attnprof.sweeps.rounds import FLOOR, merged
@@ -159,7 +159,7 @@ class Visitor:
             f"fastest matrix product that the device was seen to do"
         )
 
-    def _ask(self, lane: Lane, standing: Underway, what: str, **more: Any) -> dict[str, Any] | None:
+    def _ask(self, lane: Lane, standing: Underway, what: str, **more: Any) -> JsonDict | None:
         """The child's answer, or None with the status and the reason set."""
         request = {"do": what, "point": standing.point.to_json(), **more}
         try:
@@ -194,6 +194,6 @@ def _need(standing: Underway) -> float | None:
     return None if standing.cost is None or standing.cost.peak_bytes is None else float(standing.cost.peak_bytes)
 
 
-def dtype_of(calibration: dict[str, Any] | None) -> str | None:
+def dtype_of(calibration: JsonDict | None) -> str | None:
     """The precision that a peak was measured in."""
     return DType(calibration["dtype"]) if calibration and calibration.get("dtype") else None

@@ -1,30 +1,37 @@
 """The parent's end of a child process: start it, ask it, bury it.
 
 Children are forked from a server that has torch loaded and has not used it, so that a child starts at once and the
-parent never loads torch. Questions and answers travel as JSON.
+parent never loads torch; where a system cannot fork, each is a new process that loads torch itself. Questions and
+answers travel as JSON.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonDict, JsonObject
 from attnprof.sweeps.child import serve
+from attnprof.sweeps.lifeline import end_with_all
 
 PRELOADED = ["attnprof.sweeps.nursery"]
 STARTS = 5
 WITHOUT_SERVER = 255  # what multiprocessing makes of a child's exit code when the server that forked it is gone
 Serve = Callable[[Connection, str], None]
+
+
+def has_server() -> bool:
+    """Whether this system has a server that children are forked from."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
 
 
 class Died(Exception):
@@ -53,7 +60,7 @@ class Died(Exception):
 class Worker:
     """One child, started when first asked and started anew after it died; `opening` is what each is asked first."""
 
-    def __init__(self, opening: Mapping[str, Any] | None, log: Path | None = None, serve: Serve = serve) -> None:
+    def __init__(self, opening: JsonObject | None, log: Path | None = None, serve: Serve = serve) -> None:
         self.opening = opening
         self.log = log
         self.serve = serve
@@ -66,7 +73,7 @@ class Worker:
         """Whether there is a child."""
         return self._process is not None
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: JsonObject, timeout_s: float) -> JsonDict:
         """The child's answer. Raises `Died` where none comes within `timeout_s`; the next `ask` starts a new child."""
         for last in (False, True):
             try:
@@ -81,16 +88,13 @@ class Worker:
         if self._process is None:
             return
         if self._process.pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+            end_with_all(self._process.pid)
             self._process.join(5)
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _asked(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _asked(self, request: JsonObject, timeout_s: float) -> JsonDict:
         if self._process is None:
             self._start()
             if self.opening is not None:
@@ -101,8 +105,10 @@ class Worker:
         return self._exchange(request, timeout_s)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        forks = has_server()
+        context = multiprocessing.get_context("forkserver") if forks else multiprocessing.get_context("spawn")
+        if forks:
+            context.set_forkserver_preload(PRELOADED)
         log = str(self.log) if self.log else os.devnull
         for attempt in range(STARTS):
             self._pipe, theirs = context.Pipe()
@@ -122,7 +128,7 @@ class Worker:
             finally:
                 theirs.close()
 
-    def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _exchange(self, request: JsonObject, timeout_s: float) -> JsonDict:
         assert self._pipe is not None
         began = time.monotonic()
         try:
@@ -130,7 +136,7 @@ class Worker:
             if not self._pipe.poll(timeout_s):
                 self.close()
                 raise Died(f"no answer within {timeout_s:.0f} s", timed_out=True)
-            answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
+            answer: JsonDict = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             raise self._buried() from None
         answer["here_s"] = time.monotonic() - began  # by this process' clock, beside the child's own `took_s`

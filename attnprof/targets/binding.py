@@ -18,6 +18,7 @@ FLAGS: Mapping[str, str] = {
     "level": "--level",
     "depth": "--depth",
     "m": "--keys",
+    "impl": "--impl",
 }
 
 
@@ -43,4 +44,4 @@ def takes(target: Target, shape: Shape, name: str) -> bool:
         return True
     if name == "m":
         return target.reads_keys_of_its_own(shape)
-    return name != "depth" and name not in target.unknown(shape)
+    return name not in ("depth", "impl") and name not in target.unknown(shape)

@@ -47,7 +47,13 @@ def input_of(text: str) -> CallInput:
         raise AttnprofError(f"--input {text!r}: {kind!r} is no kind of numbers", hint=f"int, or none; e.g. {FORMS}")
     axes = tuple(_axis(text, part.strip()) for part in sizes.split(","))
     whole = InputKind.POSITIONS if known and known.kind is InputKind.POSITIONS else InputKind.IDS
-    return CallInput(name, axes, whole if colon else InputKind.NUMBERS, known.stream if known else "n" in axes)
+    stream = known.stream if known else "n" in axes
+    if stream and "n" not in axes:
+        raise AttnprofError(
+            f"--input {text!r} has no axis n, so that it is the same at every length",
+            hint=f"{name}={','.join(map(str, known.axes if known else ('b', 'n', 'D')))}: letters stand for sizes",
+        )
+    return CallInput(name, axes, whole if colon else InputKind.NUMBERS, stream)
 
 
 def _axis(text: str, part: str) -> AxisSize:

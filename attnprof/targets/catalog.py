@@ -21,6 +21,7 @@ from attnprof.pattern.apart import on_real_numbers
 from attnprof.pattern.card import Card
 from attnprof.pattern.definition import Parts, check_examples, check_keywords, functions_of, params_of
 from attnprof.pattern.param import Param
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape
 from attnprof.units import Value
 from attnprof.userfiles import line_in, run_file
@@ -160,7 +161,7 @@ def load(path: Path) -> Entry:
     """
     module = run_file(path)
     own = functions_of(module)
-    stated: Mapping[str, Any] = vars(module)
+    stated: JsonObject = vars(module)
     card: Card = stated.get("CARD", OWN_CARD)
     borrowed = entry(card.pattern_of) if "pattern" not in own and card.pattern_of else None
     if borrowed is None and "pattern" not in own:

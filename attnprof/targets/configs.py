@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from attnprof.errors import AttnprofError, unknown
-from attnprof.targets.signatures import signature_of
+from attnprof.targets.signatures import Code, signature_of
 
 PARAMETERS = ("config", "cfg", "args", "conf")
 SUFFIXES = ("Config", "Args")
@@ -57,7 +56,7 @@ class ConfigClass:
         return [name for name in (signature.parameters if signature else ()) if not name.startswith("_")]
 
 
-def config_class(code: Callable[..., Any]) -> ConfigClass | None:
+def config_class(code: Code) -> ConfigClass | None:
     """The config that code takes: the class that its annotation names, or that it or its module has for it.
 
     None where no required parameter is one.

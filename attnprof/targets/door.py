@@ -6,6 +6,7 @@ a boolean mask. Nothing here imports torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from attnprof.usercode import UserCode
 from attnprof.userfiles import import_module, run_file
 
 NAMED = 6
+OF_A_HUB = re.compile(r"[\w-]+/[\w.-]*[\w]")
 
 
 def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
@@ -58,6 +60,7 @@ def find(
     `params` sets parameters of a scheme or pattern file, `usage` says how a module is made and called; `impl` is
     what computes it. Raises `AttnprofError` for anything unknown, with the nearest valid choice.
     """
+    refuse_unknown(text)
     if is_model(text):
         return _stack(_model_as_stack(text), params or {}, impl, usage or Usage()).renamed(name or text)
     if is_stack(text):
@@ -109,8 +112,14 @@ def is_code(text: str) -> bool:
 
 def refuse_unknown(text: str) -> None:
     """Raise `AttnprofError` for a text that finds nothing, whatever a user's files hold: none of them is run."""
+    if text.isdecimal() or text.lower() in ("true", "false"):
+        raise AttnprofError(
+            f"{text} is no target",
+            hint="several lengths are one word, --lengths 64,128; a flag such as --causal is followed by none",
+        )
     if text not in names() and not (is_stack(text) or is_model(text)):
         _refuse_joined(text)
+        _check_colons(text)
         if not is_code(text) and not text.endswith((".py", *CAPTURED)):
             raise _unknown(text)
 
@@ -147,6 +156,16 @@ def _found(text: str, params: Mapping[str, Value], impl: str | None, usage: Usag
     raise _unknown(text)
 
 
+def _check_colons(text: str) -> None:
+    """Raise `AttnprofError` where more than a class or function is asked of a file."""
+    file, _, rest = text.partition(".py:")
+    name = rest.strip(":").partition(":")[0]
+    if ":" in rest:
+        raise AttnprofError(
+            f"{text!r} has more than one colon", hint=f"a class is called by its forward: {file}.py:{name or 'Class'}"
+        )
+
+
 def _refuse_joined(text: str) -> None:
     """Raise `AttnprofError` for several targets in one word: lengths and passes are joined by commas, these are not."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -158,6 +177,10 @@ def _refuse_joined(text: str) -> None:
 def _unknown(text: str) -> AttnprofError:
     """The error for a text that finds nothing: the nearest name, or what the text would have to look like."""
     file, colon, attribute = text.rpartition(":")
+    if OF_A_HUB.fullmatch(text) and not Path(text).exists():
+        return AttnprofError(
+            f"{text} is no target", hint="a model is found by its type or its config: hf:llama, hf:config.json"
+        )
     if colon and not (file and attribute.isidentifier()):
         written = f"{file or 'file.py'}:{attribute if attribute.isidentifier() else 'Class'}"
         return AttnprofError(f"{text!r} is half a name", hint=f"file.py:Class or package.module:Class, so: {written}")
@@ -169,7 +192,10 @@ def _unknown(text: str) -> AttnprofError:
             f"{text} is no target",
             hint="a target is a scheme's name, a .py file, file.py:object, package.module:object, a .npz or a .pt",
         )
-    return unknown("scheme", text, names())
+    error = unknown("scheme", text, names())
+    if text.isidentifier() and text != text.lower():
+        error.hint += f"; a class of your own is file.py:{text}"
+    return error
 
 
 def only_object(path: Path) -> str | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
+from attnprof.targets.signatures import Code
 from attnprof.units import Value, parse_value
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     return module.to(dtype)
 
 
-def checked_module(source: str, found: Any) -> nn.Module:
+def checked_module(source: str, found: object) -> nn.Module:
     """The module, if that is what was made. Raises `AttnprofError` otherwise."""
     from torch import nn
 
@@ -60,7 +62,7 @@ def checked_module(source: str, found: Any) -> nn.Module:
     return found
 
 
-def as_module(function: Callable[..., Any], extra: Mapping[str, Any]) -> nn.Module:
+def as_module(function: Code, extra: JsonObject) -> nn.Module:
     """A user's attention function as a module, with keywords that it is given besides."""
     from torch import nn
 

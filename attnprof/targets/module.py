@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnprof.errors import AttnprofError, Failed, Unsupported, out_of_memory, place_of
 from attnprof.pattern import Card, Pattern
+from attnprof.records import JsonObject
 from attnprof.shapes import Shape
 from attnprof.targets.accepted import length_near
 from attnprof.targets.call_names import by_name
@@ -24,6 +25,7 @@ from attnprof.targets.signatures import (
     LAYER_NUMBERS,
     SIZES,
     SYNONYMS,
+    Code,
     check_arguments,
     required,
     said,
@@ -87,7 +89,7 @@ class ModuleTarget:
         return None if found is None or found.parameter in self.usage.arguments else found
 
     @cached_property
-    def given_to_config(self) -> Mapping[str, Any]:
+    def given_to_config(self) -> JsonObject:
         """The keys of its config that the user gives: of a file, and before them those given one by one."""
         if self.config is None and (self.usage.config or self.usage.config_arguments):
             raise AttnprofError(f"{self.source} takes no config", hint=f"{self.takes}; give them by --arg KEY=VALUE")
@@ -147,7 +149,7 @@ class ModuleTarget:
             bound |= {"heads", "kv_heads", "head_dim", "v_head_dim"}
         return bound | ({"level"} if self.function and shape.level is Level.CORE else set())
 
-    def _taken(self, code: Callable[..., Any], given: Collection[str]) -> dict[str, str]:
+    def _taken(self, code: Code, given: Collection[str]) -> dict[str, str]:
         """The parameters that take sizes of the shape: those that were not given, by what we call them."""
         return {word: size for word, size in sizes_taken(code).items() if word not in given}
 
@@ -190,12 +192,12 @@ class ModuleTarget:
             own = error.message.startswith(self.source)
             raise AttnprofError(error.message if own else f"{self.source}: {error.message}", hint=error.hint) from error
 
-    def _code_of_call(self, shape: Shape) -> Callable[..., Any]:
+    def _code_of_call(self, shape: Shape) -> Code:
         """What is called; a factory's module has to be made to know."""
         made: Any = self.code
         if not (self.function or self.built or isinstance(self.code, type)):
             made = self._small(shape)
-        called: Callable[..., Any] = made if self.function else made.forward
+        called: Code = made if self.function else made.forward
         return called
 
     def calling(self, shape: Shape) -> Calling:
@@ -262,7 +264,7 @@ class ModuleTarget:
         return {**given, **own}
 
     def _sizes_of(
-        self, code: Callable[..., Any], own: Collection[str], shape: Shape, only: Collection[str] = SIZES
+        self, code: Code, own: Collection[str], shape: Shape, only: Collection[str] = SIZES
     ) -> dict[str, Any]:
         """The sizes of a shape by the names that code has for them, but for those that it was given."""
         asked: dict[str, Any] = {

@@ -95,7 +95,9 @@ def wrapped(
     if built:
         _refuse(usage, origin, "is built already, so that --arg comes too late", hint="name its class instead")
     if not callable(thing):
-        raise AttnprofError(f"{origin.text} is of type {type(thing).__name__}", hint=f"a target is {WHAT}")
+        kind = type(thing).__name__
+        what = f"a value of type {kind} is no target" if origin.text == kind else f"{origin.text} is of type {kind}"
+        raise AttnprofError(what, hint=f"a target is {WHAT}")
     if inspect.isclass(thing) and not _is_module_class(thing):
         raise AttnprofError(
             f"{origin.text} is a class, and not one of nn.Module",

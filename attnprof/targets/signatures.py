@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from attnprof.errors import AttnprofError
+from attnprof.records import JsonObject
 
 MASK_PARAMETERS = 4
 STREAMS = ({"q", "query", "queries"}, {"k", "key", "keys"}, {"v", "value", "values"})
 
+Code = Callable[..., Any]  # a class or function of a user's: what it takes is asked of its signature
 
-def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
+
+def signature_of(code: Code) -> inspect.Signature | None:
     """The signature; None for a builtin that tells none."""
     try:
         return inspect.signature(code)
@@ -23,7 +26,7 @@ def signature_of(code: Callable[..., Any]) -> inspect.Signature | None:
 def taken(code: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
     """Of the keywords offered, those that the code takes by name."""
     signature = signature_of(code)
-    known: Mapping[str, Any] = signature.parameters if signature else {}
+    known: Mapping[str, object] = signature.parameters if signature else {}
     return {name: value for name, value in offered.items() if name in known}
 
 
@@ -39,7 +42,7 @@ SIZES = tuple(SYNONYMS)
 LAYER_NUMBERS = ("layer_idx", "layer_id", "layer")  # where a constructor asks which layer it is: the first
 
 
-def sizes_taken(code: Callable[..., Any]) -> dict[str, str]:
+def sizes_taken(code: Code) -> dict[str, str]:
     """The parameters of code that are sizes, with what attnprof calls them.
 
     A `dim` that may be left out (None), beside no heads, is the width of one head as well as of all: it is left alone.
@@ -57,7 +60,7 @@ def size_named(word: str) -> str | None:
     return next((size for size, words in SYNONYMS.items() if word in words), None)
 
 
-def required(code: Callable[..., Any]) -> tuple[str, ...] | None:
+def required(code: Callable[..., object]) -> tuple[str, ...] | None:
     """The positional parameters that have no default, `self` left out; None where the signature is not known."""
     signature = signature_of(code)
     if signature is None:
@@ -87,7 +90,7 @@ def said(code: Callable[..., object]) -> str:
     return ", ".join(signature.parameters) if signature else "what its documentation says"
 
 
-def check_arguments(source: str, code: Callable[..., Any], given: Mapping[str, Any]) -> None:
+def check_arguments(source: str, code: Code, given: JsonObject) -> None:
     """Raise `AttnprofError` where code cannot be called with these keywords."""
     signature = signature_of(code)
     if signature is None:

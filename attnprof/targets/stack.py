@@ -16,7 +16,7 @@ from attnprof.shapes import Shape
 from attnprof.targets import stack_parts
 from attnprof.targets.scheme import CatalogTarget, torch_dtype
 from attnprof.targets.stack_build import blocks_of, built_mixers
-from attnprof.targets.stack_layers import SIZES, Find, StackLayer, layers_of, owner_of
+from attnprof.targets.stack_layers import SIZES, Find, StackLayer, layers_of, lender_of, owner_of
 from attnprof.targets.stack_stated import StackStated
 from attnprof.targets.stack_text import StackText, format_stack, parse_stack
 from attnprof.targets.stack_toml import read_stack
@@ -148,11 +148,13 @@ class StackTarget(StackStated, LayeredTarget):
                 own = self.shape_of(layer, shape)
                 lent = stack_parts.borrowing(layer) if layer.shares_kv else None
                 target, states = (lent, layer.mixer) if lent else (layer.mixer, None)
-                found.append(StackPart(target, own, count, PartRole.MIXER, group, layer.label, states))
+                shared = layer.shares_weights
+                found.append(StackPart(target, own, count, PartRole.MIXER, group, layer.label, states, shared))
             if at_block:
                 rest = stack_parts.rest_of_block(layer)
                 blocks = 1 if layer.mixer is None else blocks_of(layer.mixer, self.shape_of(layer, shape))
-                found.append(StackPart(rest, whole, count * blocks, PartRole.REST, group, layer.label))
+                times_run, shared = count * blocks, layer.shares_weights
+                found.append(StackPart(rest, whole, times_run, PartRole.REST, group, layer.label, None, shared))
         vocab = self.written.settings.get("vocab")
         if at_block and isinstance(vocab, int):
             found.append(StackPart(stack_parts.ends(False, vocab), whole, 1, PartRole.ENDS, label="head"))
@@ -233,10 +235,14 @@ class StackTarget(StackStated, LayeredTarget):
         tie([part for each in mixers for part in each])
         if shape.level is Level.ATTENTION:
             return LayerSequence(shape.n, [part for each in mixers for part in each]).to(torch_dtype(shape))
-        made: list[nn.Module] = []
-        for layer, inner in zip(self.stack_layers, mixers, strict=True):
+        blocks: list[list[nn.Module]] = []
+        for at, (layer, inner) in enumerate(zip(self.stack_layers, mixers, strict=True)):
             parts: list[nn.Module | None] = [*inner] or [None]
-            made += [StackBlock(shape.dim, part, stack_parts.feed_forward(layer, shape)) for part in parts]
+            if layer.shares_weights:
+                blocks.append(blocks[lender_of(self.stack_layers, at)])
+                continue
+            blocks.append([StackBlock(shape.dim, part, stack_parts.feed_forward(layer, shape)) for part in parts])
+        made = [block for each in blocks for block in each]
         vocab = self.written.settings.get("vocab")
         head = head_of(shape, vocab) if isinstance(vocab, int) else None
         return LayerSequence(shape.n, made, Positions(shape.n, shape.dim), head).to(torch_dtype(shape))

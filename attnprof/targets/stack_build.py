@@ -10,7 +10,7 @@ from attnprof.errors import Unsupported
 from attnprof.shapes import Shape
 from attnprof.targets.module import ModuleTarget
 from attnprof.targets.scheme import CatalogTarget
-from attnprof.targets.stack_layers import StackLayer
+from attnprof.targets.stack_layers import StackLayer, lender_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,10 @@ def built_mixers(
     first = 0
     for at, layer in enumerate(layers, start=1):
         made: list[nn.Module] = []
-        if layer.mixer is not None:
+        if layer.shares_weights:
+            made = found[lender_of(tuple(layers), at - 1)]
+            first += 0 if layer.mixer is None else layer.mixer.layers
+        elif layer.mixer is not None:
             own = shapes[layer]
             made = _built(layer, layer.mixer, own, first)
             first += layer.mixer.layers

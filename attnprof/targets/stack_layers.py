@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, Unsupported, unknown
+from attnprof.graph.draws import is_random
 from attnprof.shapes import Shape, checked
 from attnprof.targets.scheme import CatalogTarget
 from attnprof.targets.stack_text import MOST_LAYERS, LayerText, StackText, format_layer
@@ -16,8 +17,8 @@ from attnprof.words import FfnKind, Level, StackTail
 
 SIZES = ("dim", "heads", "kv_heads", "head_dim", "v_head_dim")
 OF_FFN = ("ffn", "width", "experts", "active", "shared")
-SHARES, IMPL = "shares_kv", "impl"
-OF_LAYER = (*SIZES, *OF_FFN, SHARES, IMPL)
+SHARES, SHARES_WEIGHTS, IMPL = "shares_kv", "shares_weights", "impl"
+OF_LAYER = (*SIZES, *OF_FFN, SHARES, SHARES_WEIGHTS, IMPL)
 OF_WHOLE = ("vocab", "causal")
 OF_STACK = ("layers", "tail", *OF_WHOLE, *SIZES, *OF_FFN)
 NOTHING = "none"
@@ -69,7 +70,7 @@ class StackLayer:
     """One layer: `mixer` (None: an FFN alone), its own sizes in place of the shape's, its FFN, and how it is written.
 
     `settled` has what the stack says of all its layers too. `shares_kv`: it has queries alone, and reads the keys and
-    values of an earlier layer.
+    values of an earlier layer. `shares_weights`: it is an earlier layer of its kind, FFN and norms included, run again.
     """
 
     written: LayerText
@@ -78,6 +79,7 @@ class StackLayer:
     sizes: Mapping[str, int] = field(default_factory=dict)
     ffn: LayerFfn = LayerFfn()
     shares_kv: bool = False
+    shares_weights: bool = False
 
     @property
     def label(self) -> str:
@@ -172,10 +174,15 @@ def _found(written: LayerText, settled: LayerText, find: Find) -> StackLayer:
     rest = {name: value for name, value in own.items() if name not in taken}
     impl = rest.get(IMPL)
     mixer = find(written.name, params, None if impl is None else str(impl))
-    shares = rest.get(SHARES, False)
-    if not isinstance(shares, bool):
-        raise AttnprofError(f"{SHARES} is {shares!r}, but it is true or false", hint=f"{SHARES}=true")
-    return StackLayer(written, settled, mixer, _sizes(rest), LayerFfn.of(rest), shares)
+    shared = [_whether(rest, name) for name in (SHARES, SHARES_WEIGHTS)]
+    return StackLayer(written, settled, mixer, _sizes(rest), LayerFfn.of(rest), *shared)
+
+
+def _whether(settings: Mapping[str, Value], name: str) -> bool:
+    found = settings.get(name, False)
+    if not isinstance(found, bool):
+        raise AttnprofError(f"{name} is {found!r}, but it is true or false", hint=f"{name}=true")
+    return found
 
 
 def _parameters(mixer: Target) -> tuple[str, ...]:
@@ -214,7 +221,40 @@ def _kind(layer: StackLayer) -> str:
     return format_layer(replace(layer.settled, settings=besides))
 
 
+def lender_of(layers: tuple[StackLayer, ...], at: int) -> int:
+    """The layer whose weights layer `at` runs: the nearest before it that is the same and has its own.
+
+    Raises `AttnprofError` where there is none, or where running it again would not be the same layer.
+    """
+    mine = layers[at]
+    if isinstance(mine.mixer, CatalogTarget) and mine.mixer.entry.edges and is_random(mine.mixer):
+        raise AttnprofError(
+            f"layer {at + 1} (`{mine.label}`) is drawn anew in every layer, and shares no weights",
+            hint=f"leave {SHARES_WEIGHTS} out",
+        )
+    for before in range(at - 1, -1, -1):
+        if not layers[before].shares_weights and _stored(layers[before]) == _stored(mine):
+            return before
+    raise AttnprofError(
+        f"layer {at + 1} (`{mine.label}`) shares weights, and no layer before it is the same and has any",
+        hint=f"the same layer without {SHARES_WEIGHTS} before it",
+    )
+
+
+def _stored(layer: StackLayer) -> str:
+    """What layers have in common that can have one set of weights: all but the word that they do."""
+    settings = {key: value for key, value in layer.settled.settings.items() if key != SHARES_WEIGHTS}
+    return format_layer(replace(layer.settled, settings=settings))
+
+
 def _check_sharing(layers: tuple[StackLayer, ...]) -> None:
     for at, layer in enumerate(layers):
         if layer.shares_kv:
             owner_of(layers, at)
+        if layer.shares_weights:
+            lender_of(layers, at)
+    if any(layer.shares_kv for layer in layers) and any(layer.shares_weights for layer in layers):
+        raise AttnprofError(
+            f"a stack shares keys and values ({SHARES}) or weights ({SHARES_WEIGHTS}) between its layers, not both",
+            hint="leave one of the two out",
+        )

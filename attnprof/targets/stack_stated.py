@@ -53,6 +53,7 @@ class StackStated:
                 self.shape_of(layer, shape),
                 stack_parts.facts_of_ffn(layer, shape),
                 layer.shares_kv,
+                layer.shares_weights,
             )
             for layer in dict.fromkeys(self.stack_layers)
         )

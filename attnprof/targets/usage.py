@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from attnprof.errors import AttnprofError
 from attnprof.naming import short_name
+from attnprof.records import JsonObject
 from attnprof.units import parse_setting
 from attnprof.words import Layout
 
@@ -23,16 +24,16 @@ class Usage:
     order of the axes.
     """
 
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: JsonObject = field(default_factory=dict)
     config: str | None = None
-    config_arguments: Mapping[str, Any] = field(default_factory=dict)
+    config_arguments: JsonObject = field(default_factory=dict)
     layout: Layout | None = None
     inputs: tuple[str, ...] = ()
     call: str | None = None
     output: str | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """The usage that `to_json` wrote."""
         layout = data["layout"]
         return cls(**{**data, "layout": None if layout is None else Layout(layout), "inputs": tuple(data["inputs"])})

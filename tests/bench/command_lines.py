@@ -48,6 +48,11 @@ VALUES = (
     *("=", "x=", "4k=3", "[/boom]", "80GB", "80G", "run", "a b", "mine.py", "eager", "masked", "nothing", "\udcff"),
     *("/proc/none", "a" * 300, "1e9", "10m", "q", "bnd", "m(x)", "1e400", "nan"),
 )
+WARM = (
+    ["cost", "dense", "--lengths", "64", "--json"],
+    *(["graph", "bigbird", "--n", "256"], ["limit", "linear", "--memory", "64MiB"], ["audit", "dense", "--n", "64"]),
+    *(["show", "bigbird"], ["compare", "run", "run"], ["report", "run"], ["list"], ["schema"]),
+)
 FILES = {
     "mine.py": "import torch\n\n\nclass Mine(torch.nn.Module):\n    def forward(self, x):\n        return x\n\n\n"
     "def pattern(n, *, width=4):\n    from attnprof.pattern import Band\n    return Band(width)\n",
@@ -130,19 +135,20 @@ def place() -> Iterator[None]:
 
 def tally(count: int, seed: int = 0) -> tuple[Counter[str], dict[str, list[str]]]:
     """How so many ended, and one command line of each kind that broke."""
-    import numba  # noqa: F401  (once, not in every process)
+    import numba  # noqa: F401
     import torch
 
     torch.set_num_threads(1)  # a pool of threads does not outlive a fork
-
     draw, found, examples = random.Random(seed), Counter[str](), dict[str, list[str]]()
     with place():
+        for words in WARM:  # what commands import is imported once, not in every process
+            ended(words)
         for _ in range(count):
             words = line(draw)
-            ended = outcome(words)
-            found[ended] += 1
-            if ended.startswith("BROKEN"):
-                examples.setdefault(ended, words)
+            how = outcome(words)
+            found[how] += 1
+            if how.startswith("BROKEN"):
+                examples.setdefault(how, words)
     return found, examples
 
 

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attnprof.graph.analysis import Request, analyze
+from attnprof.models.lookup import model_named
+from attnprof.plan.accelerators import accelerator
 from attnprof.render import write_page
 from attnprof.render.graph_page import write_graph_page
+from attnprof.render.model_page import write_model_page
+from attnprof.render.subjects.configured_model import configured_model
+from attnprof.render.subjects.model_subject import PageAsk
 from attnprof.targets import door
 from tests.fakes.records import graph, header, many, records
 
@@ -53,6 +58,20 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = [r for r in many(80) if not r.point.shape.causal]
     graphs = [graph(name) for name in sorted({r.point.target for r in made})]
     return write_page(tmp_path_factory.mktemp("large") / "report.html", [*made, *graphs], header())
+
+
+def model_page_of(path: Path) -> Path:
+    """The page of three models, each of other layers."""
+    ask = PageAsk(lengths=(2048, 8192, 32768, 131072), memory=80 * 10**9, card=accelerator("h100"))
+    names = ("hf:gpt_oss_20b", "hf:gemma3_27b", "hf:qwen3_next")
+    header = {"memory": "74.5 GiB (h100)", "weights": "bfloat16", "caches": "bfloat16"}
+    return write_model_page(path, [configured_model(model_named(name), ask) for name in names], header)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of three models."""
+    return model_page_of(tmp_path_factory.mktemp("models") / "models.html")
 
 
 @pytest.fixture(scope="session")

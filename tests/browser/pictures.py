@@ -1,7 +1,7 @@
 """Pictures of the pages, for a person to look at: `python -m tests.browser.pictures FOLDER [RUN...]`.
 
-Without a run, of the made-up records. Each page at 1280, 768 and 390 pixels, light and dark, and as it prints; the
-figures of every venue beside them, where matplotlib is installed.
+Without a run, of the made-up records and of three models. Each page at 1280, 768 and 390 pixels, light and dark, and as
+it prints; the figures of every venue beside them, where matplotlib is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attnprof.render import venues, write_page, write_paper
 from attnprof.render.joined import joined
 from attnprof.render.patterns import catalogue_pictures
 from attnprof.store import RunFolder
-from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.conftest import CHROMIUM, FLAGS, model_page_of
 from tests.fakes.records import graph, header, records
 
 WIDTHS = (1280, 768, 390)
@@ -25,7 +25,7 @@ def pages(folder: Path, runs: list[str]) -> list[Path]:
     """The pages to look at."""
     if not runs:
         made = [*records(), *(graph(name) for name in ("bigbird", "longformer", "linformer"))]
-        return [write_page(folder / "fake.html", made, header())]
+        return [write_page(folder / "fake.html", made, header()), model_page_of(folder / "models.html")]
     found, head = joined([RunFolder.open(Path(run)) for run in runs])
     for venue in venues():
         write_paper(folder / f"paper-{venue}", found, head, venue)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.console import attnprof
+from tests.cli.console import here
 
 SIZES = ("--dim", "64", "--heads", "4")
 KEYS = (
@@ -29,7 +29,7 @@ class Twice(nn.Module):
 
 
 def test_cost_answers_with_the_contracts_keys(tmp_path: Path) -> None:
-    run = attnprof("cost", "sparse_strided", "--lengths", "1k,4k", "--json", "--no-cache", *SIZES)
+    run = here("cost", "sparse_strided", "--lengths", "1k,4k", "--json", "--no-cache", *SIZES)
     assert run.code == 0, run.err
     data = run.data
     assert data["target"] == "sparse_strided"
@@ -49,7 +49,7 @@ def test_cost_answers_with_the_contracts_keys(tmp_path: Path) -> None:
 
 
 def test_cost_prints_forms_parts_and_bounds_for_a_reader() -> None:
-    run = attnprof(
+    run = here(
         "cost", "dense", "--lengths", "1k", "--no-cache", "--memory", "--roofline", "h100", "--certificate", *SIZES
     )
     assert run.code == 0, run.err
@@ -59,7 +59,7 @@ def test_cost_prints_forms_parts_and_bounds_for_a_reader() -> None:
 
 def test_cost_of_a_users_module(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MODULE)
-    run = attnprof("cost", "mine.py:Twice", "--lengths", "1k", "--json", "--dim", "64", cwd=tmp_path)
+    run = here("cost", "mine.py:Twice", "--lengths", "1k", "--json", "--dim", "64", cwd=tmp_path)
     assert run.code == 0, run.err
     forward = run.data["table"][0]
     assert forward["flops_executed"] == 4 * 1024 * 64 * 64
@@ -68,7 +68,7 @@ def test_cost_of_a_users_module(tmp_path: Path) -> None:
 
 
 def test_limit_answers_with_the_contracts_keys() -> None:
-    run = attnprof("limit", "linear", "--memory", "256MiB", "--json", "--verify", *SIZES)
+    run = here("limit", "linear", "--memory", "256MiB", "--json", "--verify", *SIZES)
     assert run.code == 0, run.err
     data = run.data
     assert {"target", "pass", "memory_bytes", "n", "peak_bytes", "method"} <= set(data)
@@ -79,7 +79,7 @@ def test_limit_answers_with_the_contracts_keys() -> None:
 
 
 def test_audit_answers_with_the_contracts_keys() -> None:
-    run = attnprof("audit", "flash", "-n", "256", "--json", *SIZES)
+    run = here("audit", "flash", "-n", "256", "--json", *SIZES)
     assert run.code == 0, run.err
     assert {"target", "n", "exact", "rows"} <= set(run.data)
     for row in run.data["rows"]:
@@ -105,15 +105,15 @@ def test_audit_answers_with_the_contracts_keys() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_input_gets_one_message_with_a_hint(arguments: tuple[str, ...], words: str) -> None:
-    run = attnprof(*arguments)
+    run = here(*arguments)
     assert run.code in (1, 2), run.out
     assert words in run.err
     assert "Traceback" not in run.err
 
 
 def test_what_choosing_costs_has_a_column_where_anything_is_chosen() -> None:
-    run = attnprof("cost", "routing", "--lengths", "1k", "--json")
+    run = here("cost", "routing", "--lengths", "1k", "--json")
     row = run.data["table"][0]
     assert row["selection_flops"] == 2 * 1024 * 32 * 512  # queries are the keys, routed once
-    assert "selection" in attnprof("cost", "routing", "--lengths", "1k").out
-    assert "selection" not in attnprof("cost", "dense", "--lengths", "1k").out
+    assert "selection" in here("cost", "routing", "--lengths", "1k").out
+    assert "selection" not in here("cost", "dense", "--lengths", "1k").out

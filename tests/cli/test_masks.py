@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.console import attnprof
+from tests.cli.console import here
 
 MASKS = """
 def causal(b, h, q_idx, kv_idx):
@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cost_of_a_mask_mod(folder: Path) -> None:
-    run = attnprof("cost", "masks.py:causal", "--lengths", "128", *SIZES, "--json", cwd=folder)
+    run = here("cost", "masks.py:causal", "--lengths", "128", *SIZES, "--json", cwd=folder)
     assert run.code == 0, run.err
     assert [row["flops_core_useful"] for row in run.data["table"]] == [4 * 32 * EDGES, 3 * 4 * 32 * EDGES]
     assert run.data["why"] == "n = 65536: a mask_mod is asked pair by pair, up to n = 32768; n is 65536"
@@ -78,7 +78,7 @@ def test_sweep_of_a_mask_mod_counts_and_measures(folder: Path) -> None:
         "--out",
         "run",
     )
-    run = attnprof(*asked, cwd=folder)
+    run = here(*asked, cwd=folder)
     assert run.code == 0, run.err
     assert "4 ok" in run.err + run.out
 
@@ -86,13 +86,13 @@ def test_sweep_of_a_mask_mod_counts_and_measures(folder: Path) -> None:
 @pytest.mark.parametrize("verb", [("audit", "--n", "64"), ("limit", "--memory", "20MB"), ("graph", "--n", "64")])
 def test_the_other_commands_take_a_mask_mod(folder: Path, verb: tuple[str, ...]) -> None:
     name, *options = verb
-    run = attnprof(name, "masks.py:causal", *options, *SIZES, cwd=folder)
+    run = here(name, "masks.py:causal", *options, *SIZES, cwd=folder)
     assert run.code == 0, run.err
     assert "Traceback" not in run.err
 
 
 def test_a_mask_mod_that_fails_is_one_error_line(folder: Path) -> None:
-    run = attnprof("cost", "masks.py:broken", "--lengths", "64", *SIZES, "--no-forms", cwd=folder)
+    run = here("cost", "masks.py:broken", "--lengths", "64", *SIZES, "--no-forms", cwd=folder)
     assert run.code == 1
     assert run.err.startswith("error: ")
     assert "line 7, mask_mod broken fails at n = 64: NameError: name 'missing' is not defined" in run.err
@@ -101,7 +101,7 @@ def test_a_mask_mod_that_fails_is_one_error_line(folder: Path) -> None:
 
 def test_cost_of_a_file_with_a_full_layer(folder: Path) -> None:
     """Five windows of 16 keys and one full layer, with forms at lengths that nobody asked for."""
-    run = attnprof("cost", "full.py", "--lengths", "1k", "--pass", "forward", "--causal", *SIZES, "--json", cwd=folder)
+    run = here("cost", "full.py", "--lengths", "1k", "--pass", "forward", "--causal", *SIZES, "--json", cwd=folder)
     assert run.code == 0, run.err
     edges = 5 * (1024 * 16 - 16 * 15 // 2) + 1024 * 1025 // 2
     assert run.data["table"][0]["flops_core_useful"] == 4 * 32 * edges
@@ -110,11 +110,11 @@ def test_cost_of_a_file_with_a_full_layer(folder: Path) -> None:
 
 def test_cost_and_graph_of_flex_attention_in_a_module(folder: Path) -> None:
     """128 tokens in one tile: 2 heads, d = 16, forward 64 FLOPs a pair, backward 160."""
-    run = attnprof("cost", "flex.py:Flex", "--lengths", "128", *SIZES, "--no-forms", "--json", cwd=folder)
+    run = here("cost", "flex.py:Flex", "--lengths", "128", *SIZES, "--no-forms", "--json", cwd=folder)
     assert run.code == 0, run.err
     pairs = 2 * 128 * 128
     assert [row["flops_core_executed"] for row in run.data["table"]] == [64 * pairs, 224 * pairs]
-    graph = attnprof("graph", "flex.py:Flex", "--n", "32", *SIZES, "--no-page", cwd=folder)
+    graph = here("graph", "flex.py:Flex", "--n", "32", *SIZES, "--no-page", cwd=folder)
     assert graph.code == 0, graph.err
     assert "512 edges by changes of the output" in graph.out
     assert "no gradient tells values from selection" in graph.out
@@ -134,7 +134,7 @@ def test_sweep_of_flex_attention_goes_on_without_a_backward(folder: Path) -> Non
         "--time-budget",
         "0.1",
     )
-    run = attnprof(*asked, "--out", "flexrun", cwd=folder)
+    run = here(*asked, "--out", "flexrun", cwd=folder)
     assert run.code == 0, run.err
     text = run.err + run.out
     assert "1 ok" in text

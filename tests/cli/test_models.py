@@ -53,6 +53,25 @@ def test_drafts_are_a_step_of_several_tokens() -> None:
     assert entry["per_token"]["proj_flops"] * 4 == entry["total"]["proj_flops"]
 
 
+def test_an_encoder_reads_both_ways_and_takes_no_step() -> None:
+    run = attnprof("cost", "hf:modernbert", "--lengths", "512", "--json")
+    assert run.code == 0, run.err
+    assert [entry["pass"] for entry in run.data["flops"]] == ["prefill", "train"]
+    assert [(group["kind"], group["count"]) for group in run.data["groups"]] == [
+        ("full", 1),
+        ("window ±64", 14),
+        ("full", 7),
+    ]
+    pair = 4 * 768  # 2·h·(d + d_v)
+    local = 512 * 129 - 64 * 65
+    assert run.data["flops"][0]["total"]["core_flops_useful"] == pair * (8 * 512 * 512 + 14 * local)
+    assert run.data["caches"][0]["total"]["bytes"] == 0
+    for arguments in (("cost", "hf:bert", "--pass", "decode"), ("audit", "hf:bert", "--frameworks")):
+        refused = attnprof(*arguments)
+        assert refused.code == 1
+        assert "both ways" in refused.err or "no decoding step" in refused.err
+
+
 def test_limit_answers_what_fits() -> None:
     run = attnprof("limit", "hf:gpt_oss_20b", "--memory", "80GiB", "--lengths", "8k,128k", "--card", "h100", "--json")
     assert run.code == 0, run.err
@@ -82,7 +101,7 @@ def test_audit_of_frameworks_gives_ratios_and_reasons() -> None:
         (("cost", "hf:gpt_oss_20b", "flash"), ("whole model", "two commands")),
         (("cost", "hf:gpt_oss_20b", "--heads", "4"), ("--heads says nothing of a whole model", "KEY=VALUE")),
         (("cost", "hf:gpt_oss_20b", "--kv-dtype", "fp9"), ("unknown precision 'fp9'", "fp8")),
-        (("audit", "flash", "--frameworks"), ("frameworks' formulas are of whole models",)),
+        (("audit", "flash", "--frameworks"), ("--frameworks is of a whole model", "hf:")),
         (("sweep", "hf:gpt_oss_20b"), ("hf:gpt_oss_20b", "attnprof cost")),
         (("graph", "hf:jamba", "--n", "64"), ("mamba1", "no scheme")),
     ],

@@ -97,3 +97,33 @@ def test_a_mistake_is_one_message_with_a_hint(
     assert message in done.err
     assert hint in done.err
     assert "Traceback" not in done.err
+
+
+def test_models_are_told_from_runs_by_what_they_are(tmp_path: Path) -> None:
+    page = tmp_path / "models.html"
+    done = attnprof("report", "hf:gpt_oss_20b", "hf:gemma3_27b", "--lengths", "8k,128k", "--out", page, "--json")
+    assert done.code == 0, done.err
+    assert done.data["files"] == [str(page)]
+    assert "gpt_oss_20b, prefill of n = 128k: 20.1 GFLOP a token, 64.2% of it attention" in done.data["claims"][0]
+    assert "attnprof report hf:gpt_oss_20b hf:gemma3_27b --lengths 8k,128k" in page.read_text()
+    assert "10 × (5 window 1024 + full), then 2 window 1024" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("nosuch",), "nosuch is not a run (it is not there), nor a model or stack", "hf:gpt_oss_20b"),
+        (("longformer",), "longformer is a scheme", 'a stack of it: "1 longformer"'),
+        (("hf:gptoss",), "unknown model 'gptoss'", "gpt_oss"),
+        ((".", "hf:gpt_oss_20b"), ". is a run and hf:gpt_oss_20b a model", "two commands"),
+        (("hf:gpt_oss_20b", "--paper", "x"), "--paper says nothing of a model", "--help"),
+        ((".", "--kv-dtype", "fp8"), "--kv-dtype says nothing of a run", "--help"),
+        (("hf:gpt_oss_20b", "--memory", "much"), "much", "80GB"),
+    ],
+)
+def test_what_is_neither_run_nor_model_is_one_error(arguments: tuple[str, ...], message: str, hint: str) -> None:
+    done = attnprof("report", *arguments)
+    assert done.code == 1, done.err
+    assert message in done.err
+    assert hint in done.err
+    assert "Traceback" not in done.err

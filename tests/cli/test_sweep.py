@@ -13,7 +13,7 @@ import pytest
 
 from attnprof.render.claims.first import first_claims
 from attnprof.store import RunFolder
-from tests.cli.console import ENV, attnprof, command
+from tests.cli.console import ENV, attnprof, command, here
 
 OWN_PATTERN = """
 from attnprof.pattern import Band, Global
@@ -30,7 +30,7 @@ SMALL = (*TINY, "--heads", "2")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A finished sweep of two schemes, and what it said on standard error."""
     out = tmp_path_factory.mktemp("sweep") / "run"
-    done = attnprof("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL)
+    done = here("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL)
     assert done.code == 0, done.err
     return out, done.err
 
@@ -66,7 +66,7 @@ def test_the_header_says_how_to_do_it_again(run: tuple[Path, str]) -> None:
 def test_the_same_command_measures_nothing_again(run: tuple[Path, str]) -> None:
     out, _ = run
     before = [path.read_bytes() for path in sorted(out.glob("records-*.jsonl"))]
-    again = attnprof("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL, "--json")
+    again = here("sweep", "dense", "sliding_window", "--lengths", "64,128", "--out", out, *SMALL, "--json")
     assert again.code == 0
     assert "resuming: 8 of 8 points are done" in again.err
     assert len(again.data["records"]) == 8
@@ -74,7 +74,7 @@ def test_the_same_command_measures_nothing_again(run: tuple[Path, str]) -> None:
 
 
 def test_another_sweep_is_not_written_over_a_run(run: tuple[Path, str]) -> None:
-    refused = attnprof("sweep", "dense", "--lengths", "64", "--out", run[0], *SMALL, "--batch", "2")
+    refused = here("sweep", "dense", "--lengths", "64", "--out", run[0], *SMALL, "--batch", "2")
     assert refused.code == 1
     assert "another sweep: it differs in shape" in refused.err
     assert "--fresh" in refused.err
@@ -84,8 +84,8 @@ def test_another_sweep_is_not_written_over_a_run(run: tuple[Path, str]) -> None:
 def test_fresh_opens_a_new_folder_and_deletes_nothing(run: tuple[Path, str]) -> None:
     out, _ = run
     ask = ("sweep", "dense", "--lengths", "64", "--device", "none", "--no-page", "--json", *SMALL)
-    first = attnprof(*ask, "--out", out.parent / "other").data["run"]
-    second = attnprof(*ask, "--out", out.parent / "other", "--fresh").data["run"]
+    first = here(*ask, "--out", out.parent / "other").data["run"]
+    second = here(*ask, "--out", out.parent / "other", "--fresh").data["run"]
     assert (first, second) == (str(out.parent / "other"), str(out.parent / "other-fresh1"))
     assert len(RunFolder.open(first).records()) == len(RunFolder.open(second).records()) == 2
 
@@ -131,8 +131,8 @@ def test_an_interrupt_leaves_a_page_and_the_same_command_goes_on(tmp_path: Path)
 
 def test_another_environment_is_not_mixed_in_and_a_run_grows(tmp_path: Path) -> None:
     ask = ("sweep", "dense", "--out", tmp_path / "r", "--pass", "forward", "--no-page", "--json", *SMALL)
-    assert attnprof(*ask, "--lengths", "64").code == 0
-    grown = attnprof(*ask, "--lengths", "64,96")
+    assert here(*ask, "--lengths", "64").code == 0
+    grown = here(*ask, "--lengths", "64,96")
     assert [r["point"]["n"] for r in grown.data["records"]] == [64, 64, 96, 96][::2] or grown.code == 0
     assert "done" in grown.err
     other = subprocess.run(
@@ -174,11 +174,11 @@ def test_what_a_users_file_does_stays_in_its_child(tmp_path: Path) -> None:
     assert {n: r["status"] for (target, n), r in by.items() if target == "Fine"} == {64: "ok", 128: "ok", 256: "ok"}
     assert "[/boom] of [b, n, d]" in done.err
     own.write_text("import sys\nsys.exit(0)\n")
-    ended = attnprof(*ask, f"{own}:Fine", "--out", tmp_path / "s")
+    ended = here(*ask, f"{own}:Fine", "--out", tmp_path / "s")
     assert (ended.code, ended.out) == (1, "")
     assert "error: " in ended.err
     own.write_text("import time\ntime.sleep(600)\n")
-    ended = attnprof(*ask, f"{own}:Fine", "--out", tmp_path / "t", "--timeout", "2s")
+    ended = here(*ask, f"{own}:Fine", "--out", tmp_path / "t", "--timeout", "2s")
     assert ended.code == 1
     assert "no answer within 2 s" in ended.err
 
@@ -189,7 +189,7 @@ def lines(out: Path) -> int:
 
 
 def test_counting_alone_needs_no_device_and_no_page(tmp_path: Path) -> None:
-    done = attnprof(
+    done = here(
         "sweep", "longformer", "--lengths", "1k-64k", "--device", "none", "--out", tmp_path / "r", "--no-page", "--json"
     )
     assert done.code == 0, done.err
@@ -199,7 +199,7 @@ def test_counting_alone_needs_no_device_and_no_page(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_starts_nothing(tmp_path: Path) -> None:
-    done = attnprof("sweep", "dense", "--lengths", "1k-4k", "--dry-run", "--json", "--out", tmp_path / "r")
+    done = here("sweep", "dense", "--lengths", "1k-4k", "--dry-run", "--json", "--out", tmp_path / "r")
     assert [p["n"] for p in done.data["points"]] == [1024, 1024, 2048, 2048, 4096, 4096]
     assert not (tmp_path / "r").exists()
 
@@ -207,7 +207,7 @@ def test_a_dry_run_starts_nothing(tmp_path: Path) -> None:
 def test_an_own_pattern_is_a_target_like_any_other(tmp_path: Path) -> None:
     own = tmp_path / "mine.py"
     own.write_text(OWN_PATTERN)
-    done = attnprof("sweep", own, "--lengths", "64", "--out", tmp_path / "r", "--set", "width=4", "--json", *SMALL)
+    done = here("sweep", own, "--lengths", "64", "--out", tmp_path / "r", "--set", "width=4", "--json", *SMALL)
     assert done.code == 0, done.err
     assert {r["status"] for r in done.data["records"]} == {"ok"}
     assert done.data["records"][0]["point"]["params"] == {"width": 4}
@@ -229,7 +229,7 @@ def test_an_own_pattern_is_a_target_like_any_other(tmp_path: Path) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_unusable_input_is_one_clear_message(arguments: tuple[str, ...], message: str) -> None:
-    refused = attnprof("sweep", *arguments)
+    refused = here("sweep", *arguments)
     assert refused.code == 1
     assert message in refused.err
     assert "hint:" in refused.err

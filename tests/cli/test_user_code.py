@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attnprof.store import RunFolder
-from tests.cli.console import Outcome, attnprof
+from tests.cli.console import Outcome, here
 
 FAKES = Path(__file__).parents[1] / "fakes"
 OWN = FAKES / "user_code.py"
@@ -25,7 +25,7 @@ def refused(done: Outcome, message: str, hint: str) -> None:
 
 def test_a_module_is_gated_and_measured_at_every_length(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = attnprof(
+    done = here(
         "sweep",
         f"{OWN}:Plain",
         "--lengths",
@@ -54,7 +54,7 @@ def test_a_module_is_gated_and_measured_at_every_length(tmp_path: Path) -> None:
 def test_one_target_that_breaks_does_not_end_a_sweep(tmp_path: Path) -> None:
     out = tmp_path / "run"
     texts = (f"{OWN}:Breaks", f"{OWN}:Item")
-    done = attnprof("sweep", *texts, "--lengths", "64", "--device", "none", "--out", out, *SMALL)
+    done = here("sweep", *texts, "--lengths", "64", "--device", "none", "--out", out, *SMALL)
     assert done.code == 3, done.err
     statuses = {(r.point.target, r.status) for r in RunFolder.open(out).records()}
     assert statuses == {("Breaks", "failed"), ("Item", "ok")}
@@ -72,18 +72,18 @@ def test_one_target_that_breaks_does_not_end_a_sweep(tmp_path: Path) -> None:
 )
 def test_code_that_raises_is_one_line(asked: tuple[str, ...], tmp_path: Path) -> None:
     command, *rest = asked
-    done = attnprof(command, f"{OWN}:Breaks", *rest, *SMALL, cwd=tmp_path)
+    done = here(command, f"{OWN}:Breaks", *rest, *SMALL, cwd=tmp_path)
     refused(done, "ValueError: no luck today", "it was called as forward(x=[1,")
 
 
 def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
-    done = attnprof("cost", *ENCODER, "--dim", "64", "--lengths", "64", "--no-forms", cwd=tmp_path)
+    done = here("cost", *ENCODER, "--dim", "64", "--lengths", "64", "--no-forms", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "level unknown, bidirectional as probed" in done.out
     assert "h=4 g=unknown" in done.out
     assert "called as forward(src=[1, n, 64])" in done.out
     assert "given so" in done.out
-    told = attnprof("cost", f"{OWN}:Item", "--lengths", "64", "--json", *SMALL, cwd=tmp_path).data
+    told = here("cost", f"{OWN}:Item", "--lengths", "64", "--json", *SMALL, cwd=tmp_path).data
     assert {row["method"] for row in told["table"]} == {"dispatch on real tensors"}
     assert told["point"]["causal"] is None
     assert told["closed_forms"]["forward"]["flops_executed"] is None
@@ -101,16 +101,16 @@ def test_a_cost_tells_what_was_seen(tmp_path: Path) -> None:
 )
 def test_a_flag_that_binds_to_nothing_is_refused(asked: tuple[str, ...], flag: tuple[str, ...], tmp_path: Path) -> None:
     command, *rest = asked
-    done = attnprof(command, *ENCODER, *rest, *flag, cwd=tmp_path)
+    done = here(command, *ENCODER, *rest, *flag, cwd=tmp_path)
     refused(done, f"{flag[0]} binds to nothing in torch.nn:TransformerEncoderLayer", "d_model, nhead")
 
 
 def test_a_layout_can_be_said(tmp_path: Path) -> None:
-    unsaid = attnprof("cost", f"{OWN}:talking", "--lengths", "64", *SMALL, cwd=tmp_path)
+    unsaid = here("cost", f"{OWN}:talking", "--lengths", "64", *SMALL, cwd=tmp_path)
     refused(unsaid, "layout is not known", "--layout bhnd or --layout bnhd")
-    said = attnprof("cost", f"{OWN}:talking", "--layout", "bhnd", "--lengths", "64", "--no-forms", *SMALL, cwd=tmp_path)
+    said = here("cost", f"{OWN}:talking", "--layout", "bhnd", "--lengths", "64", "--no-forms", *SMALL, cwd=tmp_path)
     assert said.code == 0, said.err
-    wrong = attnprof("cost", f"{OWN}:talking", "--layout", "bnd", "--lengths", "64", *SMALL, cwd=tmp_path)
+    wrong = here("cost", f"{OWN}:talking", "--layout", "bnd", "--lengths", "64", *SMALL, cwd=tmp_path)
     refused(wrong, "which do not lie as bnd", "--layout bhnd or bnhd")
 
 
@@ -118,7 +118,7 @@ def test_a_config_and_a_call_are_said_and_shown(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"n_embd": 64}')
     made = ("--config", config, "--config-arg", "n_head=4", "--call", "m(x)")
-    done = attnprof("cost", f"{OWN}:Configured", *made, "--lengths", "64", "--no-forms", cwd=tmp_path)
+    done = here("cost", f"{OWN}:Configured", *made, "--lengths", "64", "--no-forms", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "called as m(x) with x = [1, n, 64]" in done.out
     assert "D=64 h=4" in done.out
@@ -127,7 +127,7 @@ def test_a_config_and_a_call_are_said_and_shown(tmp_path: Path) -> None:
 def test_arguments_of_one_target_leave_the_others(tmp_path: Path) -> None:
     out = tmp_path / "run"
     own = ("--arg", "Configured.layer_idx=3", "--device", "none", "--lengths", "64", "--out", out, "--no-page")
-    done = attnprof("sweep", f"{OWN}:Plain", f"{OWN}:Configured", *own, *SMALL)
+    done = here("sweep", f"{OWN}:Plain", f"{OWN}:Configured", *own, *SMALL)
     assert done.code == 0, done.err
     points = [record.point for record in RunFolder.open(out).records()]
     assert {(point.target, point.call) for point in points} == {
@@ -135,6 +135,6 @@ def test_arguments_of_one_target_leave_the_others(tmp_path: Path) -> None:
         ("Configured", "forward(x=[1, n, 64])"),
     }
     assert {str(dict(point.params)) for point in points} == {"{}", "{'layer_idx': 3}"}
-    stranger = attnprof("cost", f"{OWN}:Plain", "--arg", "Item.heads=2")
+    stranger = here("cost", f"{OWN}:Plain", "--arg", "Item.heads=2")
     refused(stranger, "--arg Item.heads is of no target here", "--arg Plain.heads=VALUE")
-    refused(attnprof("cost", "dense", "--call", "m(x)"), "dense is no code of yours", "--set NAME.PARAM=VALUE")
+    refused(here("cost", "dense", "--call", "m(x)"), "dense is no code of yours", "--set NAME.PARAM=VALUE")

@@ -38,7 +38,6 @@ MODELS = (
     hub("CohereModel"),
     hub("Phi3Model", pad_token_id=0),
     hub("OPTModel", intermediate_size=None, ffn_dim=64, word_embed_proj_dim=64),
-    hub("MixtralModel", num_local_experts=4, experts_implementation="eager"),
     hub("FalconModel", intermediate_size=None),
     hub("MptModel", num_hidden_layers=None, intermediate_size=None, n_layers=2),
     hub("BloomModel", num_hidden_layers=None, intermediate_size=None, n_layer=2),

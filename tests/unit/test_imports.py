@@ -63,7 +63,7 @@ NO_TORCH = (
     "records",
     "quantities",
 )
-TORCH_ON_DEMAND = {"graph/probe.py"}
+TORCH_ON_DEMAND = {"graph/probe.py", "targets/followed.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

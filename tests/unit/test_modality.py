@@ -57,6 +57,7 @@ def test_the_dip_is_the_distance_from_the_nearest_unimodal_distribution(seed: in
 def test_the_dip_knows_ties_scale_and_order() -> None:
     assert dip([1.0] * 9) == pytest.approx(1 / 18)
     assert dip([1.0] * 8 + [2.0] * 8) == pytest.approx(0.25, abs=1 / 32)
+    assert dip([0.01] * 8 + [0.011, 0.05]) < 0.1  # one group, and two that lie apart
     samples = np.random.default_rng(0).random(30)
     assert dip(samples) == pytest.approx(dip(-7 * samples[::-1] + 3))
 

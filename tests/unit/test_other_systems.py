@@ -9,30 +9,34 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from attnprof import file_lock, machine
 
-# Hidden from attnprof alone: what others do on this system is theirs. Windows has `msvcrt` in place of `fcntl`.
+# Hidden from attnprof alone, in all its processes: what others do on this system is theirs. Windows has `msvcrt` in
+# place of `fcntl`.
 HIDE = """
-import builtins, errno, multiprocessing, os, types
+import builtins, errno, multiprocessing, os, select, signal, types
 locked = {}
 def locking(handle, mode, count):
     place = (os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR))
     if locked.setdefault(place, handle) != handle:
         raise PermissionError(errno.EACCES, "Permission denied")
+signals = types.SimpleNamespace(**{name: held for name, held in vars(signal).items() if name != "SIGKILL"})
 windows = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
 plain = builtins.__import__
 def importing(name, globals=None, *rest, **named):
     if str((globals or {}).get("__name__")).startswith("attnprof"):
         if name in ("fcntl", "resource"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        if name == "msvcrt":
-            return windows
+        if name in ("msvcrt", "signal"):
+            return windows if name == "msvcrt" else signals
     return plain(name, globals, *rest, **named)
 builtins.__import__ = importing
 for name in ("sched_getaffinity", "getloadavg", "fork", "setsid", "killpg", "pwrite"):
     delattr(os, name)
+del select.poll
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
 def get_context(method=None, plain=multiprocessing.get_context):
     assert method in (None, "spawn"), method
@@ -61,7 +65,15 @@ with RunFolder.create(folder, {}).lock() as run:
     else:
         raise AssertionError("two writers")
 assert [record.key for record in RunFolder.open(folder).records()] == ["k"]
-for line in (["list"], ["cost", "dense", "--lengths", "64"], ["graph", "bigbird", "--n", "512", "--no-page"]):
+swept = folder + "-swept"
+few = ["--pass", "forward", "--dim", "16", "--heads", "2", "--rounds", "1", "--time-budget", "0.05", "--out", swept]
+for line in (
+    ["list"],
+    ["cost", "dense", "--lengths", "64"],
+    ["graph", "bigbird", "--n", "512", "--no-page"],
+    ["sweep", "linear", "--lengths", "64", *few],
+    ["report", swept],
+):
     try:
         main(line)
     except SystemExit as ended:
@@ -70,15 +82,22 @@ from attnprof.device import device_named
 from attnprof.measure.environment import environment
 found = environment(device_named("cpu"))
 assert found["load_1min"] is None and found["cores_usable"] >= 1
+records = [record for record in RunFolder.open(swept).records() if record.kind == "cost"]
+assert [(record.point.target, record.status) for record in records] == [("linear", "ok")], records
+assert records[0].measured.wall_s.samples
 print("DONE")
 """
 
 
-def test_counting_graphing_and_keeping_runs_need_nothing_of_linux(tmp_path: Path) -> None:
-    env = {**os.environ, "ATTNPROF_CACHE": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = (sys.executable, "-c", HIDE + USE, str(tmp_path / "run"))
+def test_every_command_and_a_sweep_need_nothing_of_linux(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDE)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    env = {**os.environ, "ATTNPROF_CACHE": str(tmp_path / "cache"), "PYTHONPATH": path}
+    command = (sys.executable, "-c", USE, str(tmp_path / "run"))
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.stdout.endswith("DONE\n"), done.stderr
+    assert "this system cannot fork: each child is a process that loads torch itself" in done.stderr
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or ())]
 
 
 def test_without_an_affinity_every_core_is_usable(monkeypatch: pytest.MonkeyPatch) -> None:

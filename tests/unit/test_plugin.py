@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,13 +137,70 @@ def test_the_action_comments_what_has_changed(tmp_path: Path) -> None:
     assert "| FLOPs | not there | 3,000 |" in compared("", answer(3000, 5))[1]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("yaml") is None, reason="PyYAML is not installed")
-def test_the_action_is_one() -> None:
-    import yaml
+def action() -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml")
+    found: dict[str, Any] = yaml.safe_load((script().parent / "action.yml").read_text())
+    return found
 
-    action = yaml.safe_load((script().parent / "action.yml").read_text())
-    assert action["runs"]["using"] == "composite"
-    assert all(step["shell"] == "bash" for step in action["runs"]["steps"])
-    checked = "\n".join(step["run"] for step in action["runs"]["steps"])
-    assert "difference.py" in json.dumps(action)
-    subprocess.run(["bash", "-n"], input=checked, text=True, check=True)
+
+@pytest.mark.skipif(not script().exists(), reason="not run from a checkout")
+def test_the_action_keeps_to_the_syntax_of_composite_actions() -> None:
+    """Every step that runs names its shell; what an expression names is an input, a step or what a runner has."""
+    found = action()
+    assert set(found) <= {"name", "author", "description", "inputs", "outputs", "runs", "branding"}
+    assert found["runs"]["using"] == "composite"
+    steps = found["runs"]["steps"]
+    assert all(set(step) <= {"name", "id", "if", "shell", "env", "run", "working-directory"} for step in steps)
+    assert all(step["shell"] == "bash" for step in steps)
+    written = {step["id"]: set(re.findall(r'echo "(\w+)=', step["run"])) for step in steps if "id" in step}
+    named = re.findall(r"\b(inputs|steps)\.([\w-]+)(?:\.outputs\.(\w+))?", json.dumps(found))
+    for kind, name, output in named:
+        assert name in found["inputs"] if kind == "inputs" else output in written[name]
+    assert all("${{" not in step["run"] for step in steps), "an expression in a script is an injection"
+
+
+COUNTS = """#!/bin/bash
+if [ "$2" != attnprof ]; then exec PYTHON "$@"; fi
+shift 3; printf '%s\\n' "$@" >> "$ASKED"; cat counts.json
+"""
+
+
+@pytest.mark.skipif(not script().exists(), reason="not run from a checkout")
+def test_the_steps_of_the_action_compare_a_base_with_a_head(tmp_path: Path) -> None:
+    """The scripts as a runner runs them, in a clone of a repository whose counts have changed; counting is faked."""
+    origin, clone, temp = (tmp_path / name for name in ("origin", "clone", "temp"))
+    temp.mkdir()
+
+    def git(*words: str, cwd: Path) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(["git", *who, *words], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q", str(origin), cwd=tmp_path)
+    for flops in (2000, 3000):
+        row = {"n": 64, "pass": "forward", "flops_executed": flops}
+        (origin / "counts.json").write_text(json.dumps({"target": "Mine", "table": [row]}))
+        git("add", "-A", cwd=origin)
+        git("commit", "-qm", "counts", cwd=origin)
+    git("clone", "-q", "--depth=1", origin.as_uri(), str(clone), cwd=tmp_path)
+    fake = tmp_path / "python"
+    fake.write_text(COUNTS.replace("PYTHON", sys.executable))
+    fake.chmod(0o755)
+    files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "ASKED")}
+    env = {**os.environ, **files, "PYTHON": str(fake), "SCRIPT": str(script()), "RUNNER_TEMP": str(temp)}
+    env |= {"TARGETS": "mine.py:Mine\n'3 linear + 1 dense'", "OPTIONS": "--lengths 64", "PYTHONPATH": ""}
+    env |= {"BASE": git("rev-parse", "HEAD~1", cwd=origin)}
+    outputs: dict[str, str] = {}
+    for step in action()["runs"]["steps"][:2]:
+        run = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        subprocess.run(run, cwd=clone, env={**env, "FOLDER": outputs.get("folder", "")}, check=True)
+        lines = Path(files["GITHUB_OUTPUT"]).read_text().splitlines()
+        outputs = dict(line.split("=", 1) for line in lines)
+    assert outputs["changed"] == "true"
+    assert "| Mine | 64 | forward | FLOPs | 2,000 | 3,000 | +50.00% |" in Path(outputs["comment"]).read_text()
+    asked = Path(files["ASKED"]).read_text().splitlines()
+    assert asked[:4] == ["mine.py:Mine", "3 linear + 1 dense", "--lengths", "64"]
+    first = action()["runs"]["steps"][0]["run"]
+    none = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", first], env={**env, "TARGETS": ""}, capture_output=True, text=True
+    )
+    assert (none.returncode, none.stdout.split(":")[2]) == (1, "error")

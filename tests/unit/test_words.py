@@ -66,7 +66,7 @@ def test_what_the_review_saw_is_refused_and_the_right_value_stays() -> None:
 
 DOORS: dict[str, tuple[Callable[[], Any], str]] = {
     "count pass": (lambda: attnprof.count("dense", n=64, pass_="training"), "train"),
-    "count pass backward": (lambda: attnprof.count("dense", n=64, pass_="backward"), "forward"),
+    "count pass backward": (lambda: attnprof.count("dense", n=64, pass_="backward"), "train"),
     "count level": (lambda: attnprof.count("dense", n=64, level="blocks"), "block"),
     "count level case": (lambda: attnprof.count("dense", n=64, level="Core"), "core"),
     "count dtype": (lambda: attnprof.count("dense", n=64, dtype="float8"), "float16"),

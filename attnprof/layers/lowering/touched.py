@@ -1,4 +1,4 @@
-"""Any pattern in tiles of 64 x 64: which of them it touches, found without a list of its edges, and its mask within."""
+"""Every pattern in tiles of 64 x 64: which of them it touches, found without listing edges, and its mask within."""
 
 from __future__ import annotations
 

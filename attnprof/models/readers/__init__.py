@@ -7,7 +7,9 @@ from types import MappingProxyType
 
 from attnprof.models.architecture import Architecture
 from attnprof.models.model_config import ModelConfig
+from attnprof.models.readers import classic_families as classics
 from attnprof.models.readers import delta_families as delta
+from attnprof.models.readers import encoder_families as encoders
 from attnprof.models.readers import gemmas
 from attnprof.models.readers import grouped_families as groups
 from attnprof.models.readers import latent_families as latents
@@ -38,6 +40,14 @@ READERS: Mapping[str, FamilyReader] = MappingProxyType(
                 "gemma",
                 "seed_oss",
                 "hunyuan_v1_dense",
+                "olmo",
+                "cohere",
+                "glm",
+                "glm4",
+                "ernie4_5",
+                "helium",
+                "exaone",
+                "internlm3",
             ),
             groups.llama,
         ),
@@ -51,9 +61,18 @@ READERS: Mapping[str, FamilyReader] = MappingProxyType(
                 "hy_v3",
                 "kolibri1",
                 "laguna",
+                "qwen2_moe",
+                "olmoe",
+                "granitemoe",
+                "dots1",
             ),
             groups.routed,
         ),
+        **dict.fromkeys(classics.STYLES, classics.classic),
+        "falcon": classics.falcon,
+        **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"), encoders.bert),
+        "albert": encoders.albert,
+        "modernbert": encoders.modernbert,
         "gpt_oss": windows.gpt_oss,
         "llama4_text": windows.llama4,
         "mimo_v2_flash": windows.mimo,
@@ -83,6 +102,7 @@ READERS: Mapping[str, FamilyReader] = MappingProxyType(
         "jamba": states.jamba,
         "zamba2": states.zamba2,
         "recurrent_gemma": states.recurrent_gemma,
+        **dict.fromkeys(("mamba", "mamba2", "falcon_mamba"), states.mamba),
         "lfm2": states.lfm,
         "lfm2_moe": states.lfm,
         "lfm3": states.lfm,

@@ -42,12 +42,13 @@ def grouped(
     out_bias: bool | None = None,
     own_cache: bool = True,
     values_are_keys: bool = False,
+    causal: bool = True,
 ) -> SoftmaxMixer:
     """Attention with grouped queries: q, k, v and output matrices, and a gate of `gate` columns.
 
     `width` is that of what enters, where it is not D; `head_norms` counts norms of one head's width; without
     `own_cache` a layer reads another's keys and values, and has no matrices for them; with `values_are_keys` one matrix
-    makes both (they are still two in the cache).
+    makes both (they are still two in the cache); a layer that is not `causal` keeps nothing.
     """
     d_in, d_out = width or config.dim, config.dim
     h = heads or config.size("num_attention_heads")
@@ -64,9 +65,10 @@ def grouped(
         v_head_dim=dv,
         weights=d_in * (h * d + made + gate) + h * dv * d_out,
         vectors=head_norms * d + biases + vectors,
-        kv_width=keys,
+        kv_width=keys if causal else 0,
         window=window,
         chunk=chunk,
+        causal=causal,
     )
 
 
@@ -137,6 +139,24 @@ def delta_with_channel_gates(dim: int, *, heads: int, head_dim: int, kernel: int
         conv_kernel=kernel,
         conv_channels=3 * width,
         chunk=64,
+    )
+
+
+def mamba1(
+    dim: int, *, inner: int, state: int, rank: int, kernel: int, norms: bool = False, conv_bias: bool, bias: bool
+) -> RecurrentMixer:
+    """Mamba-1: gate and x in, B, C and a step of low rank from x, a matrix out; with `norms` of B, C and the step."""
+    biases = (inner if conv_bias else 0) + (2 * inner + dim if bias else 0)
+    return RecurrentMixer(
+        kind="mamba1",
+        heads=1,
+        key_dim=state,
+        value_dim=inner,
+        weights=2 * dim * inner + inner * (rank + 2 * state) + rank * inner + inner * dim,
+        vectors=inner * state + 2 * inner + (rank + 2 * state if norms else 0) + biases,
+        flops=4 * inner * state,
+        conv_kernel=kernel,
+        conv_channels=inner,
     )
 
 
@@ -222,6 +242,7 @@ def model(
     outside_params: int = 0,
     outside_macs: int = 0,
     notes: Sequence[str] = (),
+    word_width: int | None = None,
 ) -> Architecture:
     """The whole model around its layers."""
     vocab = config.size("vocab_size")
@@ -238,4 +259,5 @@ def model(
         outside_params=outside_params,
         outside_macs=outside_macs,
         notes=tuple(notes),
+        word_width=word_width,
     )

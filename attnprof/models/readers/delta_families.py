@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from attnprof.models.architecture import Architecture, FeedForwardSizes, Mixer, ModelLayer, RecurrentMixer
 from attnprof.models.model_config import ModelConfig
 from attnprof.models.readers.building import (
@@ -21,6 +18,7 @@ from attnprof.models.readers.building import (
     latent,
     model,
 )
+from attnprof.records import JsonObject
 
 BOTH = (FULL, LINEAR)
 # The sizes of the linear layers: as checkpoints of Kimi Linear give them in a table of their own, and as keys.
@@ -135,7 +133,7 @@ def kimi(config: ModelConfig) -> Architecture:
     return model(config, layers)
 
 
-def _kimi_words(given: Mapping[str, Any], depth: int) -> list[str]:
+def _kimi_words(given: JsonObject, depth: int) -> list[str]:
     """Full layers where a checkpoint lists them, counted from 1; else each fourth after the first."""
     full_at = {int(layer) - 1 for layer in given.get("full_attn_layers", ())} or set(range(4, depth, 4))
     return [FULL if i in full_at else LINEAR for i in range(depth)]

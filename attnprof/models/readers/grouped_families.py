@@ -29,6 +29,7 @@ class DenseStyle:
     head_norms: int = 0
     whole_norms: bool = False
     qkv_bias: bool = False
+    out_bias: bool = True
     sinks: bool = False
     spans: Spans = everything
 
@@ -58,9 +59,21 @@ STYLES: Mapping[str, DenseStyle] = MappingProxyType(
         "cwm": DenseStyle(spans=full_at_the_start_of(4)),
         "granite_swa": DenseStyle(sinks=True, spans=full_at_the_start_of(4)),
         "minimax_m2": DenseStyle(whole_norms=True),
-        "glm4_moe": DenseStyle(),
+        "glm4_moe": DenseStyle(out_bias=False),
         "kolibri1": DenseStyle(norms=4, head_norms=2, spans=full_at_the_end_of(5)),
         "laguna": DenseStyle(head_norms=2, spans=everything_unless_listed),
+        "olmo": DenseStyle(norms=0),
+        "cohere": DenseStyle(norms=1),
+        "glm": DenseStyle(out_bias=False),
+        "glm4": DenseStyle(norms=4, out_bias=False),
+        "ernie4_5": DenseStyle(),
+        "helium": DenseStyle(out_bias=False),
+        "exaone": DenseStyle(),
+        "internlm3": DenseStyle(),
+        "qwen2_moe": DenseStyle(qkv_bias=True, spans=windows_above),
+        "olmoe": DenseStyle(whole_norms=True),
+        "granitemoe": DenseStyle(),
+        "dots1": DenseStyle(head_norms=2, spans=windows_above),
     }
 )
 
@@ -70,7 +83,8 @@ def llama(config: ModelConfig) -> Architecture:
     width = config.size("intermediate_size")
     ffn = glu(config, width, vectors=2 * width + config.dim if config.flag("mlp_bias") else 0)
     norms = STYLES[config.model_type].norms * config.dim
-    return model(config, [ModelLayer(mixers=(mixer,), ffn=ffn, vectors=norms) for mixer in _attentions(config)])
+    layers = [ModelLayer(mixers=(mixer,), ffn=ffn, vectors=norms) for mixer in _attentions(config)]
+    return model(config, layers, final=config.dim if norms else 0)  # OLMo's norms have no weights, its last one neither
 
 
 def _attentions(config: ModelConfig, *, gates: bool = False) -> list[SoftmaxMixer]:
@@ -93,7 +107,7 @@ def _attentions(config: ModelConfig, *, gates: bool = False) -> list[SoftmaxMixe
                 head_norms=style.head_norms or qk_norm,
                 vectors=own + (heads if style.sinks else 0),
                 bias=bias or style.qkv_bias,
-                out_bias=config.flag("attention_out_bias", bias and config.model_type != "glm4_moe"),
+                out_bias=config.flag("attention_out_bias", bias and style.out_bias),
             )
         )
     return mixers
@@ -112,6 +126,7 @@ def routed(config: ModelConfig) -> Architecture:
         count=count,
         active=config.size("num_experts_per_tok", config.maybe("moe_topk")),
         shared_width=shared_width,
+        shared_gate=int(kind == "qwen2_moe"),
         shared=shared,
         vectors=count if kind == "laguna" else 0,
     )

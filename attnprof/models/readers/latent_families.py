@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnprof.models.architecture import (
     Architecture,
     Compression,
@@ -21,8 +23,14 @@ def _ffns(config: ModelConfig, first: int) -> list[FeedForwardSizes]:
     """The FFN of each layer: dense ones first, then experts."""
     otherwise = [DENSE if i < first else SPARSE for i in range(config.depth)]
     words = config.kinds("mlp_layer_types", otherwise, known=(DENSE, SPARSE))
+    sparse, dense = _experts(config), glu(config, config.size("intermediate_size"))
+    return [dense if word == DENSE else sparse for word in words]
+
+
+def _experts(config: ModelConfig) -> FeedForwardSizes:
+    """Routed experts and shared ones, all of one width."""
     width, shared = config.size("moe_intermediate_size"), config.size("n_shared_experts", 0)
-    sparse = experts(
+    return experts(
         config,
         width=width,
         count=config.size("n_routed_experts"),
@@ -30,8 +38,6 @@ def _ffns(config: ModelConfig, first: int) -> list[FeedForwardSizes]:
         shared_width=width * shared,
         shared=shared,
     )
-    dense = glu(config, config.size("intermediate_size"))
-    return [dense if word == DENSE else sparse for word in words]
 
 
 def deepseek(config: ModelConfig) -> Architecture:
@@ -57,8 +63,7 @@ def _choosing(config: ModelConfig, *, gate: int = 0, vectors: int = 0) -> list[S
     """The attention of each layer, with an indexer of its own or another's choice."""
     mixers = []
     for word in config.kinds("indexer_types", _schedule(config), known=("full", SHARED)):
-        heads, dim = config.size("index_n_heads"), config.size("index_head_dim")
-        indexer = IndexerSizes(heads, dim, config.size("index_topk"), scored=word != SHARED)
+        indexer = replace(_own_indexer(config), scored=word != SHARED)
         mixers.append(latent(config, indexer=indexer, gate=gate, vectors=vectors))
     return mixers
 
@@ -95,48 +100,11 @@ def deepseek_v4(config: ModelConfig) -> Architecture:
     One vector is key and value of all heads; the output goes through groups of heads; four residual streams are mixed
     by hyper-connections, whose mixing is a product without parameters.
     """
-    dim, depth, heads = config.dim, config.depth, config.size("num_attention_heads")
-    width, rank = config.size("head_dim"), config.size("q_lora_rank")
-    streams = config.size("hc_mult")
+    dim, depth, streams = config.dim, config.depth, config.size("hc_mult")
     hidden = min(depth, 2)
     otherwise = [HCA] * hidden + [CSA if i % 2 else HCA for i in range(depth - hidden)]
-    rates = {CSA: 4, HCA: 128, **config.table("compress_rates")}
-    out = heads * width * config.size("o_lora_rank") + config.size("o_groups") * config.size("o_lora_rank") * dim
-    base = dim * rank + rank * heads * width + dim * width + out
-    mixers = {}
-    for word in (CSA, HCA):
-        pools = 2 if word == CSA else 1
-        weights = base + 2 * dim * width * pools
-        vectors = heads + rank + 2 * width + int(rates[word]) * width * pools
-        indexer, kept = None, width
-        if word == CSA:
-            indexer = IndexerSizes(
-                config.size("index_n_heads"), config.size("index_head_dim"), config.size("index_topk")
-            )
-            weights += 2 * dim * 2 * indexer.dim + rank * indexer.heads * indexer.dim + dim * indexer.heads
-            vectors += int(rates[word]) * 2 * indexer.dim + indexer.dim
-        mixers[word] = SoftmaxMixer(
-            heads=heads,
-            kv_heads=1,
-            head_dim=width,
-            v_head_dim=width,
-            weights=weights,
-            vectors=vectors,
-            kv_width=kept,
-            window=config.size("sliding_window"),
-            indexer=indexer,
-            compression=Compression(int(rates[word])),
-        )
-    shared = config.size("n_shared_experts")
-    expert = config.size("moe_intermediate_size")
-    sparse = experts(
-        config,
-        width=expert,
-        count=config.size("n_routed_experts"),
-        active=config.size("num_experts_per_tok"),
-        shared_width=expert * shared,
-        shared=shared,
-    )
+    mixers = {word: _pooling(config, chosen=word == CSA) for word in (CSA, HCA)}
+    sparse = _experts(config)
     connections = 2 * (2 + streams) * streams * streams * dim
     layers = [
         ModelLayer(
@@ -150,3 +118,30 @@ def deepseek_v4(config: ModelConfig) -> Architecture:
     ]
     last = streams * streams * dim
     return model(config, layers, final=dim + streams + 1, outside_params=last, outside_macs=last)
+
+
+def _pooling(config: ModelConfig, *, chosen: bool) -> SoftmaxMixer:
+    """A window and pooled entries besides; where they are chosen, in two overlapping series, by an indexer."""
+    dim, heads, width = config.dim, config.size("num_attention_heads"), config.size("head_dim")
+    rank, out_rank = config.size("q_lora_rank"), config.size("o_lora_rank")
+    rate = int({CSA: 4, HCA: 128, **config.table("compress_rates")}[CSA if chosen else HCA])
+    series = 2 if chosen else 1
+    out = heads * width * out_rank + config.size("o_groups") * out_rank * dim
+    indexer = _own_indexer(config) if chosen else None
+    index_weights = indexer.heads * (rank * indexer.dim + dim) + 4 * dim * indexer.dim if indexer else 0
+    return SoftmaxMixer(
+        heads=heads,
+        kv_heads=1,
+        head_dim=width,
+        v_head_dim=width,
+        weights=dim * rank + rank * heads * width + dim * width + out + 2 * dim * width * series + index_weights,
+        vectors=heads + rank + 2 * width + rate * width * series + ((2 * rate + 1) * indexer.dim if indexer else 0),
+        kv_width=width,
+        window=config.size("sliding_window"),
+        indexer=indexer,
+        compression=Compression(rate),
+    )
+
+
+def _own_indexer(config: ModelConfig) -> IndexerSizes:
+    return IndexerSizes(config.size("index_n_heads"), config.size("index_head_dim"), config.size("index_topk"))

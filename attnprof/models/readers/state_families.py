@@ -19,6 +19,7 @@ from attnprof.models.readers.building import (
     experts,
     glu,
     grouped,
+    mamba1,
     mamba2,
     model,
 )
@@ -76,7 +77,7 @@ def _mamba2(config: ModelConfig, *, heads: str, head_dim: str, norm: bool = True
     states, groups, kernel = (
         next(key for key in keys if key in config.values)
         for keys in (
-            ("ssm_state_size", "mamba_d_state"),
+            ("ssm_state_size", "mamba_d_state", "state_size"),
             ("n_groups", "mamba_n_groups", "mamba_ngroups"),
             ("conv_kernel", "mamba_d_conv"),
         )
@@ -91,7 +92,7 @@ def _mamba2(config: ModelConfig, *, heads: str, head_dim: str, norm: bool = True
         kernel=config.size(kernel),
         chunk=config.maybe("chunk_size") or config.maybe("mamba_chunk_size"),
         conv_bias=config.flag(conv_bias),
-        bias=config.flag("mamba_proj_bias") or config.flag("add_bias_linear"),
+        bias=any(config.flag(key) for key in ("mamba_proj_bias", "add_bias_linear", "use_bias")),
         norm=norm,
     )
 
@@ -103,6 +104,28 @@ def _automatic(config: ModelConfig, key: str) -> bool:
 def _by_expansion(config: ModelConfig, heads: int) -> int:
     """The width of a head where the config leaves it to the expansion of D."""
     return config.size("mamba_d_ssm", config.size("mamba_expand") * config.dim) // heads
+
+
+def mamba(config: ModelConfig) -> Architecture:
+    """Mamba, Falcon Mamba and Mamba-2: one mixer a layer, and no FFN."""
+    dim = config.dim
+    mixer = (
+        _mamba2(config, heads="num_heads", head_dim="head_dim") if config.model_type == "mamba2" else _mamba1(config)
+    )
+    return model(config, [ModelLayer(mixers=(mixer,), vectors=dim)] * config.depth)
+
+
+def _mamba1(config: ModelConfig) -> RecurrentMixer:
+    rank = -(-config.dim // 16) if _automatic(config, "time_step_rank") else config.size("time_step_rank")
+    return mamba1(
+        config.dim,
+        inner=config.size("expand") * config.dim,
+        state=config.size("state_size"),
+        rank=rank,
+        kernel=config.size("conv_kernel"),
+        conv_bias=config.flag("use_conv_bias"),
+        bias=config.flag("use_bias"),
+    )
 
 
 def bamba(config: ModelConfig) -> Architecture:
@@ -148,19 +171,15 @@ def jamba(config: ModelConfig) -> Architecture:
     dim, inner = config.dim, config.size("mamba_expand") * config.dim
     state = config.size("mamba_d_state")
     rank = -(-dim // 16) if _automatic(config, "mamba_dt_rank") else config.size("mamba_dt_rank")
-    biases = (inner if config.flag("mamba_conv_bias") else 0) + (
-        2 * inner + dim if config.flag("mamba_proj_bias") else 0
-    )
-    ssm = RecurrentMixer(
-        kind="mamba1",
-        heads=1,
-        key_dim=state,
-        value_dim=inner,
-        weights=2 * dim * inner + inner * (rank + 2 * state) + rank * inner + inner * dim,
-        vectors=inner * state + 2 * inner + rank + 2 * state + biases,
-        flops=4 * inner * state,
-        conv_kernel=config.size("mamba_d_conv"),
-        conv_channels=inner,
+    ssm = mamba1(
+        dim,
+        inner=inner,
+        state=state,
+        rank=rank,
+        kernel=config.size("mamba_d_conv"),
+        norms=True,
+        conv_bias=config.flag("mamba_conv_bias"),
+        bias=config.flag("mamba_proj_bias"),
     )
     attention = grouped(config)
     dense = glu(config, config.size("intermediate_size"))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attnprof.records import JsonDict
 from attnprof.render.backends.pgf import corners
 from attnprof.render.backends.svg import FILLED
 from attnprof.render.claims.evidence import PointState
@@ -25,7 +26,7 @@ FAMILY = "DejaVu Sans"
 USUAL = frozenset(map(chr, range(32, 127))) | frozenset("×≈·–…≤≥†‡µ")
 DROPPED = ("GSUB", "GPOS", "GDEF", "kern", "gasp", "FFTM")
 QUIET = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}}
-WAYS: Mapping[Role, dict[str, Any]] = {
+WAYS: Mapping[Role, JsonDict] = {
     Role.GRID: {"color": "0.88", "linewidth": 0.3},
     Role.AXIS: {"color": "0.5", "linewidth": 0.4},
     Role.BASE: {"color": "0.1", "linewidth": 0.4},
@@ -101,7 +102,7 @@ def painted(display: Display, styles: Mapping[int, Style]) -> Any:
     for t in display.texts:
         colour = "0.1" if t.series is None else styles[t.series].light
         weight = "bold" if t.role is Lettering.HEAD else "normal"
-        place: dict[str, Any] = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour}
+        place: JsonDict = {"ha": ALIGNED[t.anchor], "va": "center_baseline", "color": colour}
         written = axes.text(t.x, t.y, t.text, parse_math=False, fontproperties=fonts[weight], **place)
         written.set_fontsize(t.size * 72 / POINTS)
     return figure
@@ -116,7 +117,7 @@ def _dot(axes: Any, d: Dot, colour: str) -> None:
         return
     from matplotlib.patches import Circle, Polygon
 
-    look: dict[str, Any] = {"facecolor": fill, "edgecolor": colour, "linewidth": 0.4, "zorder": 3}
+    look: JsonDict = {"facecolor": fill, "edgecolor": colour, "linewidth": 0.4, "zorder": 3}
     shape = Circle((d.x, d.y), d.r, **look) if kind == "circle" else Polygon(corners(kind, d.x, d.y, d.r), **look)
     axes.add_patch(shape)
 

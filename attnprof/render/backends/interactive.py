@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Display, Role, Scale
@@ -58,7 +57,7 @@ def _axis(scale: Scale, title: str) -> dict[str, object]:
 
 
 def _traces(panel: Display, styles: Mapping[int, Style], labels: Mapping[int, str]) -> list[dict[str, object]]:
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for s in panel.strokes:
         if s.role in DRAWN or s.role is Role.AREA:
             colour = "#6d7178" if s.series is None else styles[s.series].light

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from attnprof.records import JsonObject
 from attnprof.render.claims.evidence import Evidence, PointState, doubts, worst
 from attnprof.render.series import Conditions
 
@@ -19,7 +18,7 @@ class Claim:
     """
 
     kind: str
-    facts: Mapping[str, Any]
+    facts: JsonObject
     points: tuple[Evidence, ...] = ()
     conditions: Conditions | None = None
     lengths: tuple[int, ...] = field(default=())

@@ -5,10 +5,10 @@ Every figure is counted or read from a config, at batch 1; none is measured. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from attnprof.quantities import FLOPS, STATE
+from attnprof.records import JsonObject
 from attnprof.render.claims import told
 from attnprof.render.claims.evidence import Evidence, PointState
 from attnprof.render.claims.fact import Claim
@@ -76,7 +76,7 @@ def fitting(subject: ModelSubject, memory: str, weights: str) -> Claim:
     return Claim("fitting", facts)
 
 
-def formula(row: Mapping[str, Any], n: int) -> Claim:
+def formula(row: JsonObject, n: int) -> Claim:
     """What a framework's formula says beside the exact count, and why it is off."""
     return Claim("formula", {"row": row, "n": n}, lengths=(n,))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from attnprof.quantities import USEFUL
-from attnprof.records import BASELINES, Record
+from attnprof.records import BASELINES, JsonDict, Record
 from attnprof.render.series import Series
 from attnprof.words import Pass, RecordKind
 
@@ -130,7 +130,7 @@ def keys_read(record: Record) -> float | None:
 def reach_curve(graphs: Graphs, target: str, causal: bool) -> tuple[int, list[tuple[int, float]]] | None:
     """The share of allowed pairs within reach after each layer, with the n of the pattern; None where it is unknown."""
     record = graphs.get((target, causal))
-    entries: list[dict[str, Any]] = [] if record is None else list((record.metrics or {}).get("reach") or [])
+    entries: list[JsonDict] = [] if record is None else list((record.metrics or {}).get("reach") or [])
     if record is None or not entries:
         return None
     return record.point.shape.n, [(int(e["layer"]), float(e["share"])) for e in entries]

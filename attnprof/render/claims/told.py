@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attnprof import units
 from attnprof.quantities import Quantity
+from attnprof.records import JsonDict
 from attnprof.render import numbers, templating, wording
 from attnprof.render.claims.evidence import doubts
 from attnprof.render.claims.fact import Claim
@@ -66,8 +67,8 @@ def clean(text: str) -> str:
 
 
 @cache
-def _macros() -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _macros() -> JsonDict:
+    found: JsonDict = {}
     for template in TEMPLATES:
         found |= vars(_environment().get_template(template).module)
     return found

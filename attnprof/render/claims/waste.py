@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from attnprof.quantities import ARITH, CORE, EXP, PEAK, SAVED, SELECT, USEFUL, Quantity
+from attnprof.records import JsonDict
 from attnprof.render.claims.evidence import evidence
 from attnprof.render.claims.fact import Claim
 from attnprof.render.exponents import steps
@@ -18,7 +18,7 @@ COUNTED: tuple[Quantity, ...] = (CORE, EXP, ARITH, SELECT, SAVED, PEAK)
 
 def in_name_only(groups: Sequence[Group]) -> list[Claim]:
     """Series whose code executes far more core FLOPs than their edges need at the longest n, worst first."""
-    worst: dict[str, tuple[dict[str, Any], Series]] = {}
+    worst: dict[str, tuple[JsonDict, Series]] = {}
     judged: set[str] = set()
     for group in groups:
         for series in (s for s in group.series if not s.baseline):
@@ -39,13 +39,13 @@ def in_name_only(groups: Sequence[Group]) -> list[Claim]:
     return [Claim("in_name_only", facts, points)]
 
 
-def _ratio(worst: dict[str, tuple[dict[str, Any], Series]], label: str) -> float:
+def _ratio(worst: dict[str, tuple[JsonDict, Series]], label: str) -> float:
     return float(worst[label][0]["ratio"]) if label in worst else 0.0
 
 
 def hidden(groups: Sequence[Group]) -> list[Claim]:
     """Counted work that grows nearly with the square of n at the end of series whose edges, or early work, do not."""
-    found: dict[tuple[str, str], tuple[dict[str, Any], Series]] = {}
+    found: dict[tuple[str, str], tuple[JsonDict, Series]] = {}
     for group in groups:
         for series in group.series:
             if not series.baseline and _claims_less(series):
@@ -58,7 +58,7 @@ def hidden(groups: Sequence[Group]) -> list[Claim]:
     return [Claim("hidden", {"schemes": [fact for fact, _ in ranked]}, points)] if ranked else []
 
 
-def _quadratic(series: Series) -> Iterator[dict[str, Any]]:
+def _quadratic(series: Series) -> Iterator[JsonDict]:
     for metric in COUNTED:
         growth = steps(series.values(metric))
         if growth and growth[-1].slope > QUADRATIC:

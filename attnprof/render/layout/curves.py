@@ -36,6 +36,7 @@ class PanelBox:
     room: float = 90
     labels: bool = True
     linear: bool = False
+    shares: bool = False  # upwards from zero, lengths logarithmic as ever
     left: float | None = None
     head: float = 26
     foot: float = 22
@@ -74,7 +75,7 @@ def panel(
     """
     drawn = [c for c in (*base, *own) if any(p.state.valued for p in c.points.values())]
     right = box.width - (box.room + 16 if box.labels else box.size * 1.2)
-    make = linear_scale if box.linear else value_scale
+    make = linear_scale if box.linear or box.shares else value_scale
     y = make(values, unit, box.height - box.foot, box.head)
     left = margin(y, box)
     across = linear_lengths if box.linear else length_scale

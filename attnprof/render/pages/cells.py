@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from attnprof.flags import phrases
 from attnprof.quantities import WALL, Quantity, Side
+from attnprof.records import JsonObject
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import Candidate, Ranking
 from attnprof.render.claims.crossings import CrossingClaim
@@ -151,7 +150,7 @@ def cheaper(found: CrossingClaim | None) -> BoardCell:
 def parameters(standing_at: Ranking, c: Candidate) -> BoardCell:
     """The parameters in effect at this n, those that were clipped said to be so."""
     record = next((r for r in c.series.records if r.point.shape.n == standing_at.n), None)
-    params: Mapping[str, Any] = {} if record is None else record.point.params
+    params: JsonObject = {} if record is None else record.point.params
     text = ", ".join(f"{k} {format_value(v)}" for k, v in params.items())
     return BoardCell(escape(text) or '<span class="dim">–</span>')
 

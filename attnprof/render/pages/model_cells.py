@@ -11,6 +11,7 @@ from attnprof.render.claims.fact import Claim
 from attnprof.render.numbers import percent, quantity
 from attnprof.render.subjects.model_subject import PASSES, CostPart, ModelSubject
 from attnprof.units import counted, format_count, format_length, format_seconds
+from attnprof.words import Pass
 
 Cells = dict[str, dict[str, str]]
 """Markup by the key of a place and the state it holds in: `pass/n`, `/n` for any pass, `pass/` for any length."""
@@ -65,7 +66,7 @@ def _formulas(subject: ModelSubject, n: int) -> str:
     made = []
     for row in subject.frameworks.get(n, ()):
         figures = (_figure(row["core_flops"]), _ratio(row["core_ratio"]), _figure(row["flops"]), _ratio(row["ratio"]))
-        name = f"{row['name']}<small>{'forward' if row['pass'] == 'forward' else 'training'}</small>"
+        name = f"{row['name']}<small>{'forward' if row['pass'] == Pass.FORWARD else 'training'}</small>"
         numbers = "".join(f'<td class="n">{each}</td>' for each in figures)
         why = markup(of_models.formula(row, n))
         source = f"{escape(row['line'])}, {escape(row['commit'])}"

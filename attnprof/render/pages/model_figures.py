@@ -12,7 +12,7 @@ from attnprof.render.layout.curves import Curve, PanelBox, bounds, panel, room_f
 from attnprof.render.layout.display import Display, Dot
 from attnprof.render.layout.layer_strip import layer_strip
 from attnprof.render.layout.seen_tokens import SeenCurve, seen_frame
-from attnprof.render.layout.stacked import StackedPart, room_of, stacked
+from attnprof.render.layout.stacked_bars import StackedPart, room_of, stacked
 from attnprof.render.palette import Style, distinct, hues
 from attnprof.render.subjects.model_subject import CostPart, ModelSubject
 from attnprof.units import format_count, format_length
@@ -71,7 +71,7 @@ class ModelFigures:
             curves.append(Curve(subject.label, style, points))
         made = []
         for box in FIRST:
-            fitted = dataclasses.replace(room_for(curves, box), linear=True)
+            fitted = dataclasses.replace(room_for(curves, box), shares=True)
             bare = panel("", curves, [], self.lengths, "share", [1.0], fitted, self.now)
             marks = [self._passing(bare, curve, s, pass_) for curve, s in zip(curves, self.subjects, strict=True)]
             made.append(self._told(bare, "share", self.subjects, pass_, [m for m in marks if m]))

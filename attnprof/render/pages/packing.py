@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from attnprof.quantities import FLOPS, Quantity
+from attnprof.records import JsonDict
 from attnprof.render.claims import told
 from attnprof.render.claims.choice import LEAST, WITHIN, Ranking, choice
 from attnprof.render.claims.evidence import VALUED, Evidence, PointState
@@ -183,7 +184,7 @@ def _rows(board: Board, n: int) -> list[list[object]]:
     ]
 
 
-def _cost(board: Board) -> dict[str, Any]:
+def _cost(board: Board) -> JsonDict:
     index = {s.label: board.styles[s.label].index for s in board.view.group.series}
     rows = {n: board.rows(n) for n in board.view.lengths}
     return {
@@ -196,7 +197,7 @@ def _cost(board: Board) -> dict[str, Any]:
     }
 
 
-def _scatters(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+def _scatters(view: PageView, metric: Quantity, n: int, styles: Mapping[str, Style]) -> JsonDict:
     at = view.standing(metric, n)
     first = first_labels(at)
     found = {}
@@ -230,7 +231,7 @@ def _short(value: float | None) -> float | None:
     return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
-def _ops(view: PageView, n: int, styles: Mapping[str, Style]) -> dict[str, Any]:
+def _ops(view: PageView, n: int, styles: Mapping[str, Style]) -> JsonDict:
     """The operators that a count rests on, most work first."""
     found = {}
     for series in view.group.series:

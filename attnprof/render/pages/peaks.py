@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from attnprof.records import JsonObject
 from attnprof.render.numbers import quantity
 from attnprof.render.series import Conditions
 from attnprof.words import DeviceName
@@ -22,7 +22,7 @@ class MachinePeak:
 UNKNOWN = MachinePeak(None, "No share of the machine’s peak: these records come without the header of their run.")
 
 
-def peak_of(header: Mapping[str, Any], conditions: Conditions) -> MachinePeak:
+def peak_of(header: JsonObject, conditions: Conditions) -> MachinePeak:
     """The fastest peak that the runs of this device measured, in the dtype of the view."""
     if conditions.device == DeviceName.NONE:
         return MachinePeak(None, "No share of the machine’s peak: nothing was timed.")
@@ -43,7 +43,7 @@ def peak_of(header: Mapping[str, Any], conditions: Conditions) -> MachinePeak:
     return MachinePeak(peak, f"{told}); a peak is a measurement too, so that a share may pass 100%.")
 
 
-def _calibrations(header: Mapping[str, Any], place: str) -> Iterator[Mapping[str, Any]]:
+def _calibrations(header: JsonObject, place: str) -> Iterator[JsonObject]:
     """The calibrations of the machine at a place: `cpu`, or `cpu, run 2` where a report joins several machines."""
     headers = header.get("runs") or [header]
     device, _, run = place.partition(", run ")

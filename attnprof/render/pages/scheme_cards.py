@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from attnprof.quantities import STATE, STATE_GROWTH
-from attnprof.records import Record
+from attnprof.records import JsonObject, Record
 from attnprof.render import bibliography
 from attnprof.render.claims.sight import Graphs
 from attnprof.render.numbers import quantity, span
@@ -88,7 +87,7 @@ def scheme_card(
     target: str,
     records: Sequence[Record],
     graphs: Graphs,
-    card: Mapping[str, Any] | None,
+    card: JsonObject | None,
     family: str,
     picture: Picture | None,
     forms: tuple[CardForm, ...] = (),
@@ -159,7 +158,9 @@ def _fields(graphs: Graphs, target: str) -> Iterable[str]:
         yield f"Allowed pairs within reach (n = {format_length(graph.point.shape.n)}, {mask}): {listed}{end}."
 
 
-def _params(target: str, records: Sequence[Record], card: Mapping[str, Any] | None) -> Iterable[tuple[str, str, str]]:
+def _params(
+    target: str, records: Sequence[Record], card: Mapping[str, object] | None
+) -> Iterable[tuple[str, str, str]]:
     """Each parameter with its values over n and the source of its default."""
     sources = {}
     if card is not None and target in catalog.names():
@@ -193,7 +194,7 @@ def _decoding(records: Sequence[Record]) -> str:
     return next((text for text in reasons if text), "")
 
 
-def _checked(records: Sequence[Record], card: Mapping[str, Any] | None) -> str:
+def _checked(records: Sequence[Record], card: JsonObject | None) -> str:
     """What the gate held the timed outputs against, before anything was timed."""
     timed = [r for r in records if r.measured is not None and r.measured.wall_s is not None]
     if not timed:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from attnprof.quantities import BACKWARD, ENERGY, FLOPS, FORWARD, PEAK, READS, SAVED, STATE, WALL, Quantity
+from attnprof.records import JsonObject
 from attnprof.render.claims.choice import Evidences, Ranking, baseline_of, evidences, standing
 from attnprof.render.claims.evidence import ByLength, Evidence, PointState
 from attnprof.render.claims.sight import Graphs
@@ -200,6 +200,6 @@ def curves_of(view: PageView) -> list[tuple[CurveKind, dict[str, ByLength]]]:
     return found
 
 
-def views(found: Iterable[Group], graphs: Graphs, header: Mapping[str, Any] | None = None) -> list[PageView]:
+def views(found: Iterable[Group], graphs: Graphs, header: JsonObject | None = None) -> list[PageView]:
     """A view for each group; `header` is that of the run, which holds the machine's measured peak."""
     return [PageView(g, graphs, UNKNOWN if header is None else peak_of(header, g.conditions)) for g in found]

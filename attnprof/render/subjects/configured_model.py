@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.models.architecture import FeedForwardSizes, ModelGroup, ModelLayer, RecurrentMixer, SoftmaxMixer
 from attnprof.models.caches import CacheAsk
 from attnprof.models.lookup import NamedModel
-from attnprof.models.model_cost import ModelAsk, cost_of_model
-from attnprof.models.model_limit import frameworks_of_model, limit_of_model
 from attnprof.models.reached import seen_after
+from attnprof.plan.model_cost import ModelAsk, cost_of_model
+from attnprof.plan.model_limit import frameworks_of_model, limit_of_model
+from attnprof.records import JsonDict, JsonObject
 from attnprof.render.layout.layer_strip import StripKind
 from attnprof.render.subjects.model_subject import (
     PASSES,
@@ -39,12 +39,17 @@ KEYS: Mapping[CostPart, tuple[str, ...]] = {
 
 
 def configured_model(named: NamedModel, ask: PageAsk) -> ModelSubject:
-    """The subject of a model that is read from a config."""
+    """The subject of a model that is read from a config. Raises `AttnprofError` for an encoder."""
     model = named.architecture
+    if not model.decodes:
+        raise AttnprofError(
+            f"{model.name} reads both ways, and a model page is of models that decode",
+            hint=f"attnprof cost {model.name} has its figures",
+        )
     cost = cost_of_model(named, ModelAsk(lengths=ask.lengths, passes=PASSES, kv=ask.kv, dtype=ask.dtype, tp=ask.tp))
     audited = frameworks_of_model(named, ask.lengths)
     reasons: dict[str, str] = {}
-    limit: Mapping[str, Any] = {}
+    limit: JsonObject = {}
     try:
         at = CacheAsk(n=1, kv=ask.kv, dtype=ask.dtype, tp=ask.tp)
         limit = limit_of_model(named, ask.memory, ask.lengths, ask=at, weights_dtype=ask.weights, card=ask.card)
@@ -69,14 +74,14 @@ def configured_model(named: NamedModel, ask: PageAsk) -> ModelSubject:
     )
 
 
-def _work(entry: Mapping[str, Any]) -> PassWork:
+def _work(entry: JsonObject) -> PassWork:
     total = entry["total"]
     parts = {part: sum(total[key] for key in keys) for part, keys in KEYS.items()}
     tokens = entry["q"] or entry["n"]
     return PassWork(tokens, parts, tuple(group["flops_active"] for group in entry["groups"]))
 
 
-def _kept(entry: Mapping[str, Any]) -> KeptBytes:
+def _kept(entry: JsonObject) -> KeptBytes:
     total = entry["total"]
     groups = tuple(group["kv_bytes"] + group["state_bytes"] for group in entry["groups"])
     engines = tuple(
@@ -127,7 +132,7 @@ def _mixer_sizes(mixer: SoftmaxMixer | RecurrentMixer) -> str:
     return f"{mixer.conv_channels:,} channels, {mixer.conv_kernel} taps"
 
 
-def _ffn(ffn: FeedForwardSizes) -> dict[str, Any]:
+def _ffn(ffn: FeedForwardSizes) -> JsonDict:
     return {
         "kind": ffn.kind,
         "width": ffn.width,
@@ -137,7 +142,7 @@ def _ffn(ffn: FeedForwardSizes) -> dict[str, Any]:
     }
 
 
-def ffn_words(ffn: Mapping[str, Any]) -> str:
+def ffn_words(ffn: JsonObject) -> str:
     """An FFN in a few words: `GLU 14,336`, `4 of 32 experts, 2,880 wide, 1 shared`."""
     if not ffn or ffn["kind"] == FfnKind.NONE:
         return "none"

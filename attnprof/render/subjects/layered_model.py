@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.graph.analysis import Request, shape_of, subject_of
@@ -16,6 +15,7 @@ from attnprof.naming import is_stack_text, short_name
 from attnprof.plan.count_cache import CountCache, code_hash
 from attnprof.plan.count_service import CountService, CountTask, ShareWatch
 from attnprof.plan.ours import is_of_catalogue
+from attnprof.records import JsonObject
 from attnprof.render.layout.layer_strip import StripKind, folded
 from attnprof.render.palette import family_of_scheme
 from attnprof.render.subjects.configured_model import ffn_words
@@ -88,7 +88,7 @@ def _short(target: LayeredTarget) -> str:
     return " + ".join(parts if sum(map(len, parts)) <= LONGEST_NAME else [parts[0], "…"])
 
 
-def _work(answer: Mapping[str, Any], at: tuple[str, int]) -> PassWork | None:
+def _work(answer: JsonObject, at: tuple[str, int]) -> PassWork | None:
     """The parts of one pass, as the rows of `cost` have them; None where some figure of theirs is missing."""
     groups = [_parts(row) for row in answer["groups"]]
     if not groups or None in groups:
@@ -97,10 +97,10 @@ def _work(answer: Mapping[str, Any], at: tuple[str, int]) -> PassWork | None:
     ends = {CostPart.HEAD: sum(end["flops_executed"] or 0 for end in answer["ends"])}
     parts = {part: sum(each.get(part, 0) for each in (*made, ends)) for part in CostPart}
     executed = frozenset(part for each in groups if each for part in each[1])
-    return PassWork(at[1] if at[0] != "decode" else 1, parts, tuple(sum(each.values()) for each in made), executed)
+    return PassWork(at[1] if at[0] != Pass.DECODE else 1, parts, tuple(sum(each.values()) for each in made), executed)
 
 
-def _parts(row: Mapping[str, Any]) -> tuple[dict[CostPart, int], set[CostPart]] | None:
+def _parts(row: JsonObject) -> tuple[dict[CostPart, int], set[CostPart]] | None:
     """The parts of one group: of a core what its edges need, or what it executes where nothing says what they need."""
     recurrent = row["recurrence_flops"] is not None
     core = CostPart.RECURRENCE if recurrent else CostPart.CORE
@@ -116,7 +116,7 @@ def _parts(row: Mapping[str, Any]) -> tuple[dict[CostPart, int], set[CostPart]] 
     return None if None in found.values() else (found, executed)
 
 
-def _kept(answers: Mapping[tuple[str, int], Mapping[str, Any]], lengths: Sequence[int]) -> dict[int, KeptBytes]:
+def _kept(answers: Mapping[tuple[str, int], JsonObject], lengths: Sequence[int]) -> dict[int, KeptBytes]:
     found = {}
     for n in lengths:
         rows = answers["prefill", n]["groups"]
@@ -126,7 +126,7 @@ def _kept(answers: Mapping[tuple[str, int], Mapping[str, Any]], lengths: Sequenc
     return found
 
 
-def _active(params: int | None, rows: Sequence[Mapping[str, Any]], shape: Shape) -> int | None:
+def _active(params: int | None, rows: Sequence[JsonObject], shape: Shape) -> int | None:
     """Parameters but for those of experts that a token does not meet: three matrices each."""
     idle = sum(
         row["count"] * (row["ffn"]["experts"] - row["ffn"]["active"]) * 3 * shape.dim * row["ffn"]["width"]
@@ -136,7 +136,7 @@ def _active(params: int | None, rows: Sequence[Mapping[str, Any]], shape: Shape)
     return None if params is None else params - idle
 
 
-def _kind(group: StackGroup, row: Mapping[str, Any], shape: Shape) -> EqualLayers:
+def _kind(group: StackGroup, row: JsonObject, shape: Shape) -> EqualLayers:
     ffn, mixer = group.ffn, group.mixer
     strip = StripKind(
         label=group.label if mixer else "",

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 from attnprof.models.reached import SeenTokens
 from attnprof.plan.accelerators import Accelerator
+from attnprof.records import JsonObject
 from attnprof.render.layout.layer_strip import FoldedRun, StripKind, folded
+from attnprof.words import Pass
 
 
 class CostPart(StrEnum):
@@ -143,9 +144,9 @@ class ModelSubject:
     params: int | None = None
     active: int | None = None
     passes_ffn_at: int | None = None
-    limit: Mapping[str, Any] = field(default_factory=dict)
-    bounds: Sequence[Mapping[str, Any]] = ()
-    frameworks: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    limit: JsonObject = field(default_factory=dict)
+    bounds: Sequence[JsonObject] = ()
+    frameworks: Mapping[int, Sequence[JsonObject]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -185,7 +186,7 @@ class ModelSubject:
 
         `cost` knows the exact n of a prefill without selection, and so of a training step.
         """
-        if self.passes_ffn_at is not None and pass_ != "decode" and not (selection and self.selects):
+        if self.passes_ffn_at is not None and pass_ != Pass.DECODE and not (selection and self.selects):
             return FfnPassing(self.passes_ffn_at)
         parts = MIXING if selection else (CostPart.CORE, CostPart.RECURRENCE)
         found = {n: work.passes_ffn(parts) for (p, n), work in sorted(self.work.items()) if p == pass_}

@@ -29,6 +29,8 @@ STACKS = {
     "+ 1 dense ffn=none ; vocab=50",
     "shared keys and values": "1 dense + 2 dense shares_kv=true + 2 sliding_window window=8 "
     "+ 1 sliding_window window=8 shares_kv=true",
+    "shared weights": "1 dense ffn=glu width=40 + 2 dense ffn=glu width=40 shares_weights=true + 1 mamba2 state=8 "
+    "+ 1 dense ffn=glu width=40 shares_weights=true + 1 mamba2 state=8 shares_weights=true",
 }
 
 
@@ -65,14 +67,17 @@ def test_the_sum_over_layers_is_what_the_whole_module_spends(name: str, level: L
         "buffer_bytes": built.buffer_bytes,
         **run.state,
     }
+    if any(part.shares_weights for part in target.parts(shape)):
+        whole.pop("arith_ops")  # gradients of shared weights are added up; the cost has the whole module's
     if target.owners():
         whole.pop("decode_read_bytes", None)  # each layer that reads a cache reads it; the module has one of it
         whole.pop("arith_ops")  # gradients of shared keys and values are added up; the cost has the whole module's
     assert {key: values[key] for key in whole} == whole
 
 
-def test_the_peak_is_that_of_the_whole_module() -> None:
-    target, shape = stack("shared keys and values"), Shape(n=N, level=Level.BLOCK, **SIZES)
+@pytest.mark.parametrize("name", ["shared keys and values", "shared weights"])
+def test_the_peak_is_that_of_the_whole_module(name: str) -> None:
+    target, shape = stack(name), Shape(n=N, level=Level.BLOCK, **SIZES)
     run = observe(target, shape, Pass.TRAIN).run
     cost = counted(target, Pass.TRAIN, level="block").cost
     assert (cost.peak_bytes, cost.moved_bytes) == (run.lives.peak, run.tally.moved_bytes)
@@ -165,6 +170,9 @@ def test_own_code_is_a_layer_beside_schemes(tmp_path: Path) -> None:
         ("1 none ffn=none", ("it has no mixer, and its FFN is none",)),
         ("2 none ffn=plain", ("no layer of", "mixes tokens")),
         ("1 dense shares_kv=true", ("layer 1", "no layer before it")),
+        ("1 dense + 1 flash shares_weights=true", ("layer 2", "no layer before it is the same")),
+        ("2 bigbird + 1 bigbird shares_weights=true", ("drawn anew",)),
+        ("1 dense + 1 dense shares_kv=true + 1 dense shares_weights=true", ("not both",)),
         (
             "1 reformer reversible=false + 1 reformer reversible=false shares_kv=true",
             ("in the layer", "shares its keys and values"),

@@ -34,7 +34,7 @@ def test_warm_up_goes_on_until_two_runs_agree_and_is_kept_apart() -> None:
 def test_a_noisy_point_is_sampled_until_the_most_and_flagged() -> None:
     found = run(ScriptedClock(itertools.cycle([0.01, 0.03])))
     assert len(found.laps) == MOST
-    assert set(found.flags) == {"wide_interval", "noisy", "unsteady_warmup"}
+    assert set(found.flags) == {"wide_interval", "noisy", "unsteady_warmup", "multimodal"}
 
 
 def test_noise_narrows_until_the_target_without_dropping_outliers() -> None:

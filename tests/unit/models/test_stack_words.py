@@ -13,7 +13,11 @@ from attnprof.models.stack_words import STATES, stack_text
 from attnprof.targets import door
 from attnprof.targets.stack_text import parse_stack
 
-NEEDS = {"deepseek_v2": ":num_experts_per_tok=6", "hunyuan_v1_moe": ":num_local_experts=4,moe_topk=2"}
+NEEDS = {
+    "deepseek_v2": ":num_experts_per_tok=6",
+    "hunyuan_v1_moe": ":num_local_experts=4,moe_topk=2",
+    "dots1": ":n_routed_experts=128,num_experts_per_tok=6,n_shared_experts=2",
+}
 MODELS = [f"hf:{name}{NEEDS.get(name, '')}" for name in READERS] + [f"hf:{name}" for name in public_models()]
 
 

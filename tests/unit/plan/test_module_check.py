@@ -15,7 +15,12 @@ pytest.importorskip("transformers")
 from attnprof.models.installed import class_aliases, class_defaults
 from attnprof.models.lookup import class_facts, model_named
 from attnprof.models.readers import READERS
-from attnprof.models.transformers_private import contiguous_sequences, modelling_file, reference_path
+from attnprof.models.transformers_private import (
+    contiguous_sequences,
+    language_model_of,
+    modelling_file,
+    reference_path,
+)
 from attnprof.plan.module_check import checked_module, cut
 
 # Small values of every key that a family may have; what a family wants besides stands below.
@@ -32,6 +37,9 @@ SMALL: dict[str, Any] = {
     "n_mamba_heads": 8, "mamba_num_heads": 8, "mamba_d_head": 16, "mamba_head_dim": 16, "mamba_d_ssm": 128,
     "mamba_d_state": 10, "ssm_state_size": 10, "mamba_dt_rank": 6, "n_groups": 2, "chunk_size": 16,
     "mamba_chunk_size": 16, "block_size": 16, "lru_width": 64, "adapter_rank": 6, "o_lora_rank": 10, "o_groups": 2,
+    "n_embd": 64, "n_layer": 3, "n_head": 4, "d_model": 64, "n_layers": 3, "n_heads": 4, "dim": 64, "hidden_dim": 96,
+    "ffn_dim": 96, "ffn_hidden_size": 96, "embedding_size": 24, "n_positions": 77, "max_position_embeddings": 79,
+    "local_attention": 16, "time_step_rank": 6, "expand": 2, "state_size": 10, "num_heads": 8,
     "n_group": 1, "topk_group": 1, "num_expert_group": 1, "pad_token_id": 0,
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
@@ -55,9 +63,13 @@ OWN: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"num_key_value_heads": 1},
     "zamba2": {"num_hidden_layers": 8, "layers_block_type": [*["linear_attention"] * 3, "hybrid"] * 2},
     "phi3": {"sliding_window": 11},
+    "dots1": {"n_routed_experts": 6, "num_experts_per_tok": 2, "n_shared_experts": 1, "head_dim": 16},
+    "mamba2": {"num_heads": 8, "head_dim": 16},
+    "gptj": {"rotary_dim": 8},
+    "nemotron": {"head_dim": 16, "num_key_value_heads": 2},
     "qwen3": {"use_sliding_window": True, "max_window_layers": 1, "num_hidden_layers": 2},
 }
-QUICK = ("gpt_oss", "qwen3_next", "nemotron_h", "llama4_text")
+QUICK = ("gpt_oss", "qwen3_next", "nemotron_h", "modernbert")
 # Of these transformers has no language model, or its config refuses every small size.
 WITHOUT = {"mistral4"}
 FAMILIES = [
@@ -119,7 +131,9 @@ def test_the_certificate_says_what_it_was_held_against() -> None:
 
 
 def test_what_is_patched_is_taken_back() -> None:
-    from transformers import masking_utils
+    import gc
+
+    from transformers import PreTrainedModel, masking_utils
     from transformers.models.qwen3_next import modeling_qwen3_next as file
 
     def fails_within() -> None:
@@ -127,6 +141,10 @@ def test_what_is_patched_is_taken_back() -> None:
             assert masking_utils.find_packed_sequence_indices is not before[0]
             raise RuntimeError
 
+    drawing = PreTrainedModel.initialize_weights
+    checked_module(model_named(small("gpt_oss")), 16)
+    assert gc.isenabled()
+    assert PreTrainedModel.initialize_weights is drawing
     before = masking_utils.find_packed_sequence_indices, dict(vars(file))
     with pytest.raises(RuntimeError):
         fails_within()
@@ -139,7 +157,6 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
     import contextlib
 
     import torch
-    import transformers
 
     from attnprof.counting.built import _make_fake
     from attnprof.counting.counter import OperatorCounter
@@ -151,7 +168,8 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
 
     named = model_named(small(name))
     config = config_kind(name)(**{"pad_token_id": 0, **named.overrides})
-    kind: Any = transformers.AutoModelForCausalLM._model_mapping[type(config)]
+    decodes = named.architecture.decodes
+    kind = language_model_of(config, decodes=decodes)
     OperatorCounter.calibrate()
     mode = None if real else fake_mode()
     within = contextlib.nullcontext() if mode is None else mode
@@ -162,13 +180,14 @@ def counted(name: str, *, real: bool) -> tuple[int, int]:
             module = kind._from_config(config, dtype=torch.bfloat16)
         if mode is not None:
             _make_fake(module, mode)
-        cut(module, len(named.architecture.layers), min(len(named.architecture.layers), 6))
+        if len(named.architecture.layers) > 6:
+            cut(module, len(named.architecture.layers), 6)
         module.eval()
         tally = OperatorTally()
         with within, torch.no_grad():
             ids = torch.zeros(1, 32, dtype=torch.long)
             with OperatorCounter(tally, Lifetimes(), FactorOrigin(module)):
-                module(input_ids=ids, use_cache=False)
+                module(input_ids=ids, **({"use_cache": False} if decodes else {}))
     return int(tally.flops), int(tally.core)
 
 

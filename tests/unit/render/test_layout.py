@@ -228,11 +228,11 @@ def test_every_back_end_draws_the_same_list() -> None:
     labels = {s.index: label for label, s in style_of.items()}
     numbers = {s.index: s for s in style_of.values()}
     traces = plotly_figure([drawn], numbers, labels)["data"]
-    assert markup.count('class="dot') == len(drawn.dots) == len(short[6])
+    assert markup.count('class="dot') == len(drawn.dots) == len(short[6][0])
     assert markup.count("<text") == len(drawn.texts) == len(short[7])
     assert {t["name"] for t in traces if t["mode"] == "markers"} == {labels[d.series] for d in drawn.dots}
-    for d, packed in zip(drawn.dots, short[6], strict=True):
-        assert packed[:2] == [d.x, d.y]
+    for d, packed in zip(drawn.dots, zip(*short[6], strict=True), strict=True):
+        assert packed[:2] == (d.x, d.y)
         assert STATES[packed[3]] is d.state
     assert [LETTERS[t[3]] for t in short[7]] == [t.role for t in drawn.texts]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def swept(
     ask: SweepRequest | None = None,
     budget: Budget | None = None,
     world: World | None = None,
+    round_ended: Callable[[int, int, int], None] = lambda number, visited, wide: None,
+    beside: Callable[[], bool] = lambda: False,
     **more: Any,
 ) -> tuple[list[Record], list[FakeWorker]]:
     """The records of a sweep over two targets and lengths, and the children that answered."""
@@ -74,7 +77,7 @@ def swept(
     world = world or World(special)
     run = RunFolder.open(path) if (path / "run.json").exists() else RunFolder.create(path, {})
     with run.lock():
-        sweep(jobs, run, budget or Budget(rounds=1), world.given(), **more)
+        sweep(jobs, run, budget or Budget(rounds=1), world.given(round_ended=round_ended, beside=beside), **more)
         return run.records(), world.workers
 
 
@@ -114,6 +117,28 @@ def test_first_points_come_before_all_and_baselines_before_others(tmp_path: Path
         *(("forward", 64), ("forward", 256), ("forward", 128)),
         *(("train", 64), ("train", 256), ("train", 128)),
     ]
+
+
+def test_the_end_of_each_further_round_is_told(tmp_path: Path) -> None:
+    """Two points that swing for ever, and two that are tight after three rounds."""
+    swings, told = itertools.cycle((1.0, 2.0)), list[tuple[int, int, int]]()
+
+    def special(what: str, request: Mapping[str, Any]) -> Any:
+        if what == "measure" and request["point"]["n"] == 128:
+            seconds = next(swings)
+            return {"measured": plain(Measured(wall_s=Interval(seconds, seconds, seconds, ((seconds,),))))}
+        return None
+
+    ask = asked_for("linear", "sliding_window", passes=(Pass.FORWARD,))
+    swept(tmp_path / "run", special, ask=ask, budget=Budget(rounds=5), round_ended=lambda *round_: told.append(round_))
+    assert told == [(2, 4, 4), (3, 4, 2), (4, 2, 2), (5, 2, 2)]
+
+
+def test_points_that_were_timed_beside_another_sweep_are_flagged(tmp_path: Path) -> None:
+    """It comes when every second visit is over."""
+    asked_whether = itertools.cycle((False, True))
+    records, _ = swept(tmp_path / "run", beside=lambda: next(asked_whether), ask=asked_for("linear", "longformer"))
+    assert ["other_sweep" in record.flags for record in records].count(True) == len(records) / 2
 
 
 def test_each_round_has_a_fresh_child_a_target_and_another_order(tmp_path: Path) -> None:

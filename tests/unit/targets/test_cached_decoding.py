@@ -14,13 +14,12 @@ from attnprof.contracts import Decodes
 from attnprof.counting.counted import count
 from attnprof.errors import Unsupported
 from attnprof.records import Cost
-from attnprof.targets import door
 from attnprof.words import Pass
 
 pytest.importorskip("transformers")
 from tests.fakes.public_classes import SDPA, PublicClass, hf
 from tests.fakes.whole_models import hub, keys
-from tests.unit.counting.allocator import peak_of
+from tests.unit.counting.allocator import peak_of_step
 
 N, D, HEADS, WIDTH = 64, 64, 4, 16
 LAYER = 2 * HEADS * WIDTH * 4  # bytes of the keys and values of one token, in float32
@@ -29,6 +28,7 @@ IDS = PublicClass(
     "transformers:GPT2LMHeadModel", "--config-arg vocab_size=100 --config-arg n_layer=2 --input input_ids"
 )
 SMALL = {"num_hidden_layers": 2, "vocab_size": 100, "intermediate_size": 64, "head_dim": WIDTH, "sliding_window": 32}
+SMALL |= {"sliding_window_pattern": 2}
 GEMMA = PublicClass("transformers:Gemma3TextModel", keys(**SMALL), causal=True)
 GPT_OSS = hub("GptOssModel", num_hidden_layers=2, head_dim=WIDTH, sliding_window=32, num_local_experts=4)
 MAMBA = hub("MambaModel", heads=False, intermediate_size=None)
@@ -51,14 +51,11 @@ def stepped(public: PublicClass, drafts: int = 1) -> tuple[Cost, int, int]:
     module = target.build(shape).eval()
     assert isinstance(module, Decodes)
     new = [x[..., -drafts:] if x.dim() < 3 else x[..., -drafts:, :].contiguous() for x in target.inputs(shape)]
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        states = [module.state(N) for _ in range(3)]
-        with FlopCounterMode(display=False) as counter:
-            module.step(*new, states.pop())
     with torch.no_grad():
-        module.step(*new, states.pop())
-        state = states.pop()
-        peak = peak_of(lambda: module.step(*new, state))
+        peak = peak_of_step(lambda: module.state(N), lambda state: module.step(*new, state))
+        state = module.state(N)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            module.step(*new, state)
     return cost, counter.get_total_flops(), peak
 
 
@@ -77,8 +74,8 @@ def test_drafts_are_verified_in_one_step() -> None:
     assert cost.flops_executed == flops
     with pytest.raises(Unsupported, match="LlamaAttention is given no mask, without which 3 tokens"):
         count(LLAMA.target(), LLAMA.shape(N).replace(drafts=3), Pass.DECODE)
-    with pytest.raises(Unsupported, match="the step of dense takes one token, not 3"):
-        count(door.find("dense"), LLAMA.shape(N).replace(drafts=3), Pass.DECODE)
+    with pytest.raises(Unsupported, match="65 drafts are more than the 64 tokens"):
+        count(LLAMA.target(), LLAMA.shape(N).replace(drafts=65), Pass.DECODE)
 
 
 def test_a_copy_decodes_by_itself() -> None:
