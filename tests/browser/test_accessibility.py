@@ -18,6 +18,7 @@ def test_axe_finds_nothing(visit: Callable[..., Any], request: pytest.FixtureReq
     path: Path = request.getfixturevalue(kind)
     opened = visit(path, "#card=longformer", color_scheme=scheme, viewport={"width": 1280, "height": 800})
     page = opened.ready() if kind == "report" else opened.page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    found = axe.run(page).response["violations"]
+    page.evaluate("document.querySelectorAll('section:not(#points) details').forEach(d => d.open = true)")
+    only = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}  # nothing but colours differs there
+    found = axe.run(page, options=only).response["violations"]
     assert [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found] == []

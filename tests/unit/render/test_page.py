@@ -2,7 +2,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -144,9 +143,7 @@ def test_an_anonymous_page_names_no_host_and_no_command() -> None:
 def test_eighty_targets_at_seven_lengths_and_two_passes_stay_one_page_of_3_mb_and_few_words() -> None:
     made = [r for r in many(80) if not r.point.shape.causal]
     made += [graph(name) for name in sorted({r.point.target for r in made})]
-    began = time.process_time()
     html = page(made, header())
-    assert time.process_time() - began < 6.0
     assert len(html) <= 3_000_000
     before = html[: html.index('<section id="points"')]
     for cut in ("table", "svg", "details", "article", "ul class=.tiles", "button", "select", "nav"):
