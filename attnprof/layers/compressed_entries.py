@@ -138,8 +138,9 @@ class EntryCore(nn.Module):
         """One softmax over tokens, complete entries and the sink, whose column is left out (a head at a time)."""
         place, slot = q.new_ones(q.shape[2]).cumsum(0), entries.new_ones(entries.shape[2]).cumsum(0)
         lag, complete = place[:, None] - place, slot * self.rate <= place[:, None]
-        near = ((lag >= 0) & (lag < self.window)).expand(len(q), -1, -1)
-        seen, keys, found = torch.cat([near, self.reads(complete, *index)], 2), torch.cat([kv, entries], 2)[:, 0], []
+        near, far = (lag >= 0) & (lag < self.window), self.reads(complete, *index)
+        seen = torch.cat([mask.expand(len(q), -1, -1) for mask in (near, far)], 2)
+        keys, found = torch.cat([kv, entries], 2)[:, 0], []
         for head, sink in enumerate(self.sinks):
             scores = torch.einsum("bid,bjd->bij", q[:, head], keys) / q.shape[-1] ** 0.5
             scores = scores.masked_fill(~seen, -torch.inf)
@@ -148,7 +149,7 @@ class EntryCore(nn.Module):
         return torch.stack(found, 1)
 
     def reads(self, complete: Tensor, *index: Tensor) -> Tensor:
-        """By the reference, which of the complete entries `[n, e]` each query reads, `[b, n, e]`."""
+        """By the reference, which of the complete entries `[n, e]` each query reads, `[b, n, e]` or `[n, e]`."""
         raise NotImplementedError
 
     def step(self, q: Tensor, entries: list[Tensor], recent: KVCache) -> Tensor:
