@@ -93,7 +93,7 @@ def test_audit_answers_with_the_contracts_keys() -> None:
     [
         (("cost", "lungformer"), "longformer"),
         (("cost", "dense", "--lengths", "1q"), "1k-64k"),
-        (("cost", "dense", "--pass", "backward"), "forward"),
+        (("cost", "dense", "--pass", "backward"), "train"),
         (("cost", "dense", "--set", "window=3"), "window"),
         (("cost", "dense", "--dim", "65"), "divide"),
         (("cost", "dense", "--lengths", "1k", "--no-forms", "--roofline", "abacus"), "accelerator"),

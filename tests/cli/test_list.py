@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shlex
 import subprocess
 import sys
@@ -126,18 +125,6 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, attnprof\nprint(*sorted({set(HEAVY)!r} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == []
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
-def test_the_answer_takes_a_quarter_of_a_second_of_processor_time(arguments: list[str]) -> None:
-    """Processor time: what the clock shows on an idle machine, whatever else this one does."""
-    taken = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "attnprof", *arguments], capture_output=True, check=True, timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(taken) < 0.25
 
 
 STREAMS = {
