@@ -223,6 +223,11 @@ def set_transformer(i: Mask, j: Mask, *, n: int, points: int = 32, **_: Any) -> 
     return Through(np.ones((points, n), bool), np.ones((n, points), bool))
 
 
+def yoco(i: Mask, j: Mask, *, layer: int, total: int = 4, window: int = 1024, **_: Any) -> Mask:
+    """Sun et al. 2024, section 2: windows in the first half of the layers, all of the past in the second."""
+    return (j <= i) & ((i - j < window) | (layer >= total // 2))
+
+
 DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
     "axial": (axial, [{"stride": 8}, {"stride": 200}, {"combine": "merge"}, {"combine": "merge", "stride": 5}]),
     "axial_autoregressive": (axial_autoregressive, [{"stride": 7}, {"stride": 200}]),
@@ -292,5 +297,6 @@ DEFINITIONS: dict[str, tuple[Define, list[dict[str, Value]]]] = {
             for s in (False, True)
         ],
     ),
+    "yoco": (yoco, [{"window": 8}, {"window": 5, "total": 6}, {"window": 200, "total": 3}]),
     "yoso": (complete, []),
 }
