@@ -23,7 +23,6 @@ OTHERWISE = {
     "fp16": "float16",
     "bf16": "bfloat16",
     "double": "float64",
-    "gpu": "cuda",
 }
 
 

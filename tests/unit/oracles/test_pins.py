@@ -11,7 +11,7 @@ from attnprof.targets import catalog
 TESTS = Path(__file__).parents[2]
 ORACLES = Path(__file__).parent
 NAMED = re.compile(r"(?:importorskip|PublicClass)\(\s*\"(\w+)")
-CALLED = {"fla": "fla_core", "PIL": "pillow"}  # modules that are not named as their package
+CALLED = {"yaml": "pyyaml", "fla": "fla_core", "PIL": "pillow"}  # modules that are not named as their package
 
 
 def packages(requirements: list[str]) -> set[str]:

@@ -104,7 +104,7 @@ def test_settings_are_read(texts: list[str], targets: list[str], expected: dict[
         ({"targets": ("longformr",)}, "unknown scheme 'longformr'", "longformer"),
         ({"settings": {"longformer": {"windw": 3}}}, "unknown parameter of longformer 'windw'", "window"),
         ({"settings": {"flash": {"x": 3}}}, "'flash', which is not a target", "longformer"),
-        ({"passes": ("backward",)}, "unknown pass 'backward'", "forward"),
+        ({"passes": ("backward",)}, "unknown pass 'backward'", "train"),
         ({"impl": "gathr"}, "unknown implementation 'gathr'", "gather"),
         ({"shape": Shape(n=1, dim=512, heads=7)}, "7 heads do not divide the width 512", "4 and 8"),
         ({"shape": Shape(n=1, heads=8, kv_heads=3)}, "3 KV heads do not divide 8", "1, 2, 4, 8"),
