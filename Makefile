@@ -18,7 +18,7 @@ sweep: $(VENV)/installed
 	$(BIN)/attnprof sweep --lengths $(LENGTHS) --time $(TIME)
 
 test: $(VENV)/tested
-	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
 
 # Public implementations to compare with; without them their tests skip.
 oracles: $(VENV)/tested

@@ -28,9 +28,12 @@ def find_spec(name, path=None, target=None):
 PathFinder.find_spec = partial(find_spec)
 """
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None or not (CHECKOUT / "Makefile").exists(), reason="needs make and a checkout"
-)
+pytestmark = [
+    pytest.mark.slow,  # a minute and more
+    pytest.mark.skipif(
+        shutil.which("make") is None or not (CHECKOUT / "Makefile").exists(), reason="needs make and a checkout"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

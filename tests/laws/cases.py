@@ -88,9 +88,12 @@ def cases(varied: bool = True) -> list[Case]:
     return found
 
 
-def as_params(found: list[Case]) -> list[object]:
-    """Cases with readable ids."""
-    return [pytest.param(case, id=str(case)) for case in found]
+def as_params(found: list[Case], further: bool = True) -> list[object]:
+    """Cases with readable ids; without `further` the slow tests have all but the first example of each scheme."""
+    return [
+        pytest.param(case, id=str(case), marks=[] if further or not _is_further(case) else [pytest.mark.slow])
+        for case in found
+    ]
 
 
 def at_lengths(found: list[Case], lengths: tuple[int, ...], long: int = 1000) -> list[object]:

@@ -25,7 +25,7 @@ EXACT = ("dense", "dilated_window", "flash", "linear", "performer", "sinks", "sl
 CAUSAL = list({(case.name, str(case.params)): case for case in reversed(cases()) if case.causal}.values())[::-1]
 # A cache that drops tokens gives other rows than the forward, and says so among its leaks.
 DECODING = [case for case in CAUSAL if case.target.card.decode and not case.target.card.leaks]
-CASES = as_params(DECODING)
+CASES = as_params(DECODING, further=False)
 NAMES = sorted({case.name for case in DECODING})
 # Queries that a head of LongNet leaves out, or that read a null slot, are there nevertheless.
 LAST_ROWS = {"perceiver_ar"}

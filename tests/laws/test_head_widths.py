@@ -20,6 +20,7 @@ from tests.laws.cases import Case, as_params, cases
 from tests.laws.work import stated
 
 WIDTHS = {"wide heads": {"head_dim": 12}, "narrow values": {"v_head_dim": 4}, "both": {"head_dim": 6, "v_head_dim": 10}}
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name == "narrow values" else name for name in WIDTHS]
 CASES = [case for case in cases(varied=False) if case.impl != "masked" or case.name == "sliding_window"]
 
 
@@ -33,7 +34,7 @@ def takes(case: Case, widths: str) -> bool:
     return "v_head_dim" not in WIDTHS[widths] or card.v_head_dim or card.maths is Maths.PATTERN
 
 
-@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("widths", EACH)
 @pytest.mark.parametrize("case", as_params(CASES))
 def test_what_takes_the_widths_computes_with_them(case: Case, widths: str) -> None:
     target, shape = case.target, shape_of(case, widths)
@@ -51,7 +52,7 @@ def test_what_takes_the_widths_computes_with_them(case: Case, widths: str) -> No
     assert distance(got, reference(*inputs)) < 1e-9
 
 
-@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("widths", EACH)
 @pytest.mark.parametrize("case", as_params(CASES))
 def test_the_work_stated_is_the_work_executed(case: Case, widths: str) -> None:
     target, shape = case.target, shape_of(case, widths, 96).replace(dtype=DType.FLOAT32)

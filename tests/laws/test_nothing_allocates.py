@@ -13,6 +13,7 @@ import pytest
 
 from tests.laws.bounded import questions
 
+pytestmark = pytest.mark.slow  # some hundred counts of 65,536 tokens, a minute and more
 MOST = 300 * 1000**2
 REPO = Path(__file__).parents[2]
 

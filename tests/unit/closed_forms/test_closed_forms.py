@@ -89,10 +89,12 @@ def test_what_is_no_symbol_of_a_form_is_named_beside_it() -> None:
 EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in (*WITHOUT, *PIECEWISE) else name for name in EXECUTED],
-)
+# Some seconds each.
+LONG = (*WITHOUT, *PIECEWISE, "clusterformer", "gla", "kda", "log_linear", "mamba3", "rwkv7", "sparse_strided")
+MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in EXECUTED]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_every_scheme_has_forms_that_give_its_counts(name: str) -> None:
     """At a length that no form was drawn through: a multiple of the blocks, a square, or a power of two."""
     target = door.find(name)
