@@ -34,7 +34,9 @@ def test_a_script_sweeps_as_the_command_does(tmp_path: Path) -> None:
         for name in ("dense", "linear")
         for n in (64, 96)
     ]
-    assert done.stdout.splitlines() == [str((name, n, found.cost.flops_executed)) for name, n, found in counted]
+    assert sorted(done.stdout.splitlines()) == sorted(  # a sweep takes its targets in an order of chance
+        str((name, n, found.cost.flops_executed)) for name, n, found in counted
+    )
     assert "planning dense, linear" in done.stderr
     run = attnprof.read_run(out)
     seen = {r.point.target: r.metrics and r.metrics["layers_to_full"] for r in run.records() if r.kind == "graph"}
