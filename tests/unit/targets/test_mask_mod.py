@@ -11,6 +11,9 @@ import pytest
 import torch
 
 import attnprof
+from attnprof.api import shape_of
+from attnprof.checks import declared, referenced
+from attnprof.checks.examined import CheckRequest, Examined
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, TooLarge, Unsupported
 from attnprof.shapes import Shape
@@ -163,7 +166,9 @@ def test_useful_work_is_its_edges_in_every_pass(folder: Path, name: str, impl: s
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("impl", ["gather", "masked"])
 def test_what_runs_is_the_softmax_over_its_edges(folder: Path, name: str, impl: str) -> None:
-    attnprof.check(found(folder, name, impl), N, dim=DIM, heads=HEADS)
+    target = found(folder, name, impl)
+    examined = Examined(target, shape_of(target, N, {"dim": DIM, "heads": HEADS}), CheckRequest())
+    assert not [*declared.look(examined), *referenced.look(examined)]
 
 
 @pytest.mark.parametrize("name", EDGES)
