@@ -202,8 +202,10 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
     assert attnprof.analyze(found(folder, "plain.py:first_eight_blind"), n=N)["dead_queries"] == 8
 
 
-@pytest.mark.parametrize("load", ["", "import torch; "])
-@pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [("plain.py:causal", ""), ("arrays.py:documents", "import torch; "), ("tensors.py:ragged", "")],
+)
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
         f"import sys; {load}from attnprof.targets import door; from attnprof.shapes import Shape; "
