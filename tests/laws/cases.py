@@ -105,7 +105,7 @@ def as_params(found: list[Case], further: bool = True) -> list[object]:
 
 
 def at_lengths(found: list[Case], lengths: tuple[int, ...], long: int = 1000) -> list[object]:
-    """Every case at every length. The slow tests have 1000 tokens, and from `long` on all but a scheme's first example."""
+    """Every case at every length; slow tests: 1000 tokens, and from `long` on all but the first example of a scheme."""
     return [
         pytest.param(
             case,
