@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from attnprof.errors import AttnprofError
@@ -43,7 +44,6 @@ def test_every_field_of_a_record_has_a_form() -> None:
 
 
 def test_the_published_schema_is_one() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     checker = jsonschema.Draft202012Validator(schema())
     checker.check_schema(schema())
     assert [error for line in written() for error in checker.iter_errors(line)] == []
