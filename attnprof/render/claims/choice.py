@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from attnprof.quantities import PEAK, READS, STATE, Quantity
 from attnprof.render.claims.evidence import Evidence, PointState, evidence
@@ -44,6 +45,23 @@ class Ranking:
     def everyone(self) -> tuple[Candidate, ...]:
         """The baseline first."""
         return (*([] if self.baseline is None else [self.baseline]), *self.rest)
+
+    @cached_property
+    def claims(self) -> dict[tuple[int | None, float], Claim]:
+        """What was claimed of it already, by depth and least sight."""
+        return {}
+
+    @cached_property
+    def overlaps(self) -> dict[str, frozenset[str]]:
+        """By label, for each series that was asked about, those whose intervals overlap with its."""
+        return {}
+
+    def even_with(self, best: Candidate) -> frozenset[str]:
+        """The labels of all that are not told apart from this one."""
+        label = best.series.label
+        if label not in self.overlaps:
+            self.overlaps[label] = frozenset(c.series.label for c in self.rest if _overlap(c.cost, best.cost))
+        return self.overlaps[label]
 
 
 Evidences = Mapping[tuple[str, str], Mapping[int, Evidence]]
@@ -106,12 +124,19 @@ def choice(at: Ranking, within: int | None, least: float = 0.0) -> Claim:
     baseline is the claim where every one of them was measured and needs more for sure; where some are not told apart
     from it, or have no value, the claim is that nothing tells whether to leave it.
     """
+    key = (within, least)
+    if key not in at.claims:
+        at.claims[key] = _choice(at, within, least)
+    return at.claims[key]
+
+
+def _choice(at: Ranking, within: int | None, least: float) -> Claim:
     rivals = [c for c in at.rest if not c.series.baseline]
     reaching = [c for c in rivals if c.sight.reaches(within) and c.sight.reads(least)]
     valued = [c for c in reaching if c.cost.state.valued]
     sure = [c for c in valued if c.against is None or c.against.outcome == "less"]
     best = sure[0] if sure else None
-    ties = [] if best is None else [c for c in valued if c is not best and _overlap(c.cost, best.cost)]
+    ties = [] if best is None else [c for c in valued if c is not best and c.series.label in at.even_with(best)]
     wider = _wider(best, sure)
     cheaper = _cheaper(best, rivals, reaching)
     told = [c for c in (at.baseline, best, wider, cheaper, *ties[:MOST_TIES]) if c is not None]
@@ -155,11 +180,12 @@ def _wider(best: Candidate | None, sure: Sequence[Candidate]) -> Candidate | Non
 
 def _cheaper(best: Candidate | None, rivals: Sequence[Candidate], reaching: Sequence[Candidate]) -> Candidate | None:
     """The cheapest of all where that does not see as much: told, lest its cost be thought away."""
-    found = [c for c in rivals if c.cost.state.valued and not any(c is r for r in reaching)]
-    if not found or found[0].cost.value is None:
+    seeing = {id(c) for c in reaching}
+    found = next((c for c in rivals if c.cost.state.valued and id(c) not in seeing), None)
+    if found is None or found.cost.value is None:
         return None
-    if found[0].against is not None and found[0].against.outcome != "less":
+    if found.against is not None and found.against.outcome != "less":
         return None
-    if best is not None and best.cost.value is not None and found[0].cost.value >= best.cost.value:
+    if best is not None and best.cost.value is not None and found.cost.value >= best.cost.value:
         return None
-    return found[0]
+    return found

@@ -45,6 +45,7 @@ class PointState(StrEnum):
 
 
 VALUED = (PointState.COUNTED, PointState.MEASURED, PointState.FLAGGED, PointState.PREDICTED)
+_SURENESS = {state: k for k, state in enumerate(PointState)}
 WITHOUT: Mapping[str, PointState] = {
     "oom": PointState.MEMORY,
     "predicted_oom": PointState.MEMORY,
@@ -161,8 +162,7 @@ def _predicted(series: Series, metric: Quantity, found: dict[int, Evidence]) -> 
 
 def worst(points: Iterable[Evidence]) -> PointState:
     """The least sure state among these points."""
-    order = list(PointState)
-    return max((p.state for p in points), key=order.index, default=PointState.ABSENT)
+    return max((p.state for p in points), key=_SURENESS.__getitem__, default=PointState.ABSENT)
 
 
 def doubts(points: Sequence[Evidence]) -> tuple[str, ...]:

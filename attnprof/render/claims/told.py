@@ -67,16 +67,21 @@ def clean(text: str) -> str:
 
 
 @cache
-def _macros() -> JsonDict:
-    found: JsonDict = {}
-    for template in TEMPLATES:
-        found |= vars(_environment().get_template(template).module)
+def _macros(template: str) -> JsonDict:
+    return vars(_environment().get_template(template).module)
+
+
+@cache
+def _macro(name: str) -> Callable[..., object]:
+    """The macro of this name; a template is compiled when the first of its macros is asked for."""
+    template = next(t for t in TEMPLATES if name in _macros(t))
+    found: Callable[..., object] = _macros(template)[name]
     return found
 
 
 def word(macro: str, *arguments: Any) -> str:
     """What a macro of the claims' templates says, marks included."""
-    text = str(_macros()[macro](*arguments))
+    text = str(_macro(macro)(*arguments))
     return re.sub(r"\s+", " ", text).strip()
 
 

@@ -71,7 +71,8 @@ def scatter(
     bottom = canvas.height - 44 - (BAND + 6 if below else 0)
     y = _sight_scale(shown, sees, bottom - 12, top + 12)
     x = _cost_scale(at, shown, left + 14, right - 14, size)
-    spots = [_spot(c, at, sees, x, y, (26 + size + BAND / 2, bottom + BAND / 2 + 6), canvas) for c in shown]
+    bands, most = (26 + size + BAND / 2, bottom + BAND / 2 + 6), _most_memory(at)
+    spots = [_spot(c, at, sees, x, y, bands, canvas, most) for c in shown]
     spots.sort(key=lambda s: (-s.r, s.candidate.series.label))
     grid, ticks = ticks_beside(y, left, right, size * 0.95)
     texts = [*ticks, *ticks_below(x, canvas.height - 44, size * 0.95)]
@@ -143,17 +144,27 @@ def _cost_scale(at: Ranking, shown: Sequence[Candidate], start: float, end: floa
 
 
 def _spot(
-    c: Candidate, at: Ranking, sees: Sees, x: Scale, y: Scale, bands: tuple[float, float], canvas: Canvas
+    c: Candidate,
+    at: Ranking,
+    sees: Sees,
+    x: Scale,
+    y: Scale,
+    bands: tuple[float, float],
+    canvas: Canvas,
+    most: float,
 ) -> _Spot:
     value = c.cost.value or 1.0
     share = value if at.baseline is None or not at.baseline.cost.value else value / at.baseline.cost.value
     seen = c.sight.layers if sees is Sees.LAYERS else None if c.sight.through else c.sight.keys
     band = bands[0] if sees is Sees.KEYS and c.sight.through else bands[1]
     height = y.at(seen) if seen else band
-    most = max((k.memory_at.value or 0.0) for k in at.everyone if k.memory_at) if c.memory_at else 0.0
     area = (c.memory_at.value or 0.0) / most if c.memory_at and most else 0.0
     r = max(canvas.largest * math.sqrt(area), SMALLEST)
     return _Spot(c, float(round(x.at(share))), float(round(height)), round(2 * r) / 2, bool(seen))
+
+
+def _most_memory(at: Ranking) -> float:
+    return max(((k.memory_at.value or 0.0) for k in at.everyone if k.memory_at), default=0.0)
 
 
 def _front(spots: Sequence[_Spot]) -> list[Place]:

@@ -93,6 +93,11 @@ class Board:
         return {s.label: crossing(self._points(s), base) for s in self.view.group.series if s is not self.base}
 
     @cached_property
+    def _cheaper(self) -> dict[str, BoardCell]:
+        """The cell of each crossing, which is the same at every n."""
+        return {s.label: cells.cheaper(self.crossings.get(s.label)) for s in self.view.group.series}
+
+    @cached_property
     def _made(self) -> dict[int, list[BoardRow]]:
         return {}
 
@@ -115,7 +120,7 @@ class Board:
                 (self._memory(c, n, PEAK), self._memory(c, n, STATE)),
                 cells.keys(c.sight),
                 cells.layers(c.sight),
-                cells.cheaper(self.crossings.get(c.series.label)),
+                self._cheaper[c.series.label],
                 cells.tip(c),
                 self._rest(c, n),
             )

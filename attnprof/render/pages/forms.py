@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -77,10 +78,21 @@ def through(counts: Mapping[int, int]) -> ClosedForm | None:
     return None
 
 
+def _agree(counts: Mapping[int, int], ns: Sequence[int], low: int) -> bool:
+    """Whether one count agrees with as many as determine the coefficients: whole numbers, since most do not.
+
+    The divided difference of count / n^low over all of `ns`, without its denominators.
+    """
+    gaps = {n: math.prod(n - other for other in ns if other != n) * n**low for n in ns}
+    return sum(counts[n] * math.prod(gaps[other] for other in ns if other != n) for n in ns) == 0
+
+
 def _solved(counts: Mapping[int, int], powers: tuple[int, ...]) -> dict[tuple[int, ...], Fraction] | None:
     """The coefficients of these powers by divided differences of the longest lengths, if every other count agrees."""
     low, count = powers[0], len(powers)
     ns = sorted(counts, reverse=True)
+    if not _agree(counts, ns[: count + 1], low):
+        return None
     column = [Fraction(counts[n], n**low) for n in ns[:count]]
     tops: list[Fraction] = []
     for order in range(count):

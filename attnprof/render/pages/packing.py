@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -164,12 +165,18 @@ def chosen(
     if key not in made:
         worded = Claim("choice", facts, claim.points, claim.conditions, claim.lengths)
         made[key] = tuple(told.html(told.word(part, worded), link) for part in ("lead", "beside"))
-    asked = escape(told.plain(told.word("within", within, least)))
+    asked = _asked(within, least)
     best, base = claim.facts["best"], claim.facts["baseline"]
     about = [c for c in (best, base) if c is not None]
     if best is None:
         about += [c for c in (claim.facts["cheaper"],) if c is not None]
     return [*(text.replace(ASKED, asked) for text in made[key]), [styles[c.series.label].index for c in about]]
+
+
+@cache
+def _asked(within: int | None, least: float) -> str:
+    """What was asked for, in words."""
+    return escape(told.plain(told.word("within", within, least)))
 
 
 def _rows(board: Board, n: int) -> list[list[object]]:
