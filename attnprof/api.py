@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, unknown
@@ -262,7 +262,7 @@ def asked_of(thing: object, n: int, given: Mapping[str, object]) -> tuple[Target
     return found, shape
 
 
-def target_and_sizes(thing: Any, given: JsonObject) -> tuple[Target, JsonDict]:
+def target_and_sizes(thing: object, given: JsonObject) -> tuple[Target, JsonDict]:
     """The target with its parameters, and the sizes beside them."""
     others = {name: value for name, value in given.items() if name not in SIZES}
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from types import ModuleType
 
 BEYOND = 1 << 20  # where no text is: Windows keeps others from reading the bytes that are locked
 
@@ -20,7 +20,7 @@ def lock_file(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _lock_region(handle: int, runtime: Any) -> None:
+def _lock_region(handle: int, runtime: ModuleType) -> None:
     """The same by one byte of the file, through Microsoft's C runtime."""
     os.lseek(handle, BEYOND, os.SEEK_SET)
     try:

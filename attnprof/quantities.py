@@ -68,11 +68,11 @@ class Quantity:
     column: str = ""
     derived: Callable[[Mapping[str, Any]], float | None] | None = None
 
-    def of_cost(self, cost: Mapping[str, Any]) -> Any:
+    def of_cost(self, cost: Mapping[str, float | None]) -> float | None:
         """Its value in a cost that is held as a mapping; None where it is missing."""
         return cost.get(self.key) if self.derived is None else self.derived(cost)
 
-    def of_record(self, cost: Cost) -> Any:
+    def of_record(self, cost: Cost) -> float | None:
         """Its value in the cost of a record; None where it is missing."""
         return getattr(cost, self.key) if self.derived is None else self.derived(vars_of(cost))
 

@@ -61,7 +61,7 @@ def mapped(form: Form) -> Form:
     return {"type": "object", "additionalProperties": form}
 
 
-def form_of(hint: Any) -> Form:
+def form_of(hint: object) -> Form:
     """The form of what a field of a record is annotated with."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:
@@ -75,7 +75,7 @@ def form_of(hint: Any) -> Form:
     return mapped(maybe(form_of(inner[1].__args__[0]))) if origin is not None and len(inner) > 1 else ANYTHING
 
 
-def _fields(kind: type[Any]) -> dict[str, Form]:
+def _fields(kind: type) -> dict[str, Form]:
     hints = typing.get_type_hints(kind)
     return {field.name: form_of(hints[field.name]) for field in dataclasses.fields(kind)}
 

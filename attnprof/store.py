@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from attnprof.errors import AttnprofError
 from attnprof.file_lock import lock_file
@@ -106,7 +106,7 @@ class RunFolder:
         """Add an entry to a list in the header."""
         self.amend(**{name: [*(self.header.get(name) or []), plain(entry)]})
 
-    def amend(self, **entries: Any) -> None:
+    def amend(self, **entries: object) -> None:
         """Change entries of the header; a reader sees the old one or the new one, never half of either."""
         self.lock()
         self.header = {**self.header, **plain(entries)}

@@ -8,10 +8,10 @@ torch import this file inside functions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import CellType
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import sympy
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
     from torch.nn.attention.flex_attention import BlockMask
+
+T = TypeVar("T")
 
 __all__ = ["FakeTensor", "FakeTensorMode"]  # re-exported; all else is defined here
 
@@ -156,9 +158,9 @@ def leaves(value: object) -> list[object]:
     return _pytree.tree_leaves(value)
 
 
-def structure(kind: type[Any], parts: Callable[[Any], list[Any]]) -> None:
+def structure(kind: type[T], parts: Callable[[T], Sequence[object]]) -> None:
     """Let torch's pytree look into objects of a class: `parts` are what they hold."""
-    _pytree.register_pytree_node(kind, lambda held: (parts(held), held), lambda _, held: held)
+    _pytree.register_pytree_node(kind, lambda held: (list(parts(held)), held), lambda _, held: held)
 
 
 def parameters_of(part: nn.Module) -> dict[str, nn.Parameter | None]:
@@ -264,7 +266,7 @@ def tile_masks(mask: Tensor, rows: int, keys: int, *, apart: bool) -> tuple[Tens
 
 
 @contextmanager
-def eager_flex(made: Callable[[BlockMask, Callable[..., Any], tuple[int, int]], None]) -> Iterator[None]:
+def eager_flex(made: Callable[[BlockMask, Callable[..., Tensor], tuple[int, int]], None]) -> Iterator[None]:
     """FlexAttention's operator called as it is, in a backward on a CPU too, on fake tensors.
 
     `made` is told of every BlockMask made of fake tensors, with its mask_mod and over how many (batch, heads) it was
@@ -339,7 +341,7 @@ def expression(size: torch.SymInt | int) -> sympy.Expr:
 def without_arrays(error: Callable[[], Exception]) -> Iterator[None]:
     """Raise this as soon as NumPy meets a symbolic size: it would compute with it element by element."""
 
-    def refuse(self: Any, *_: Any, **__: Any) -> Any:
+    def refuse(self: object, *_: object, **__: object) -> NoReturn:
         raise error()
 
     symbol: Any = torch.SymInt

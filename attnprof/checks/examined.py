@@ -60,12 +60,12 @@ class Asked:
     n: int
     seed: int = 0
 
-    def run(self, inputs: Sequence[Any] | None = None, seed: int | None = None) -> Tensor:
+    def run(self, inputs: Sequence[object] | None = None, seed: int | None = None) -> Tensor:
         """The output for some inputs, with the same random numbers each time."""
         with torch.no_grad():
             return self.differentiable(self.inputs if inputs is None else inputs, seed).detach()
 
-    def differentiable(self, inputs: Sequence[Any], seed: int | None = None) -> Tensor:
+    def differentiable(self, inputs: Sequence[object], seed: int | None = None) -> Tensor:
         """The same with a graph."""
         torch.manual_seed(self.seed if seed is None else seed)
         with quietly():
@@ -223,16 +223,16 @@ def off(got: Tensor, wanted: Tensor) -> float:
     return most / max(float(wanted.double().abs().max()), 1e-30) if most == most else float("inf")
 
 
-def _another(x: Any, drawn: Any) -> Any:
+def _another(x: object, drawn: object) -> object:
     """Tokens to replace those of x with: louder ones; of ids, other ones."""
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor) or not isinstance(drawn, Tensor):
         return drawn
     if x.is_floating_point():
         return LOUD * drawn
     return (x + 1) % (max(int(x.max()), int(drawn.max()), 1) + 1)
 
 
-def _batched(one: Sequence[Any], two: Sequence[Any]) -> tuple[bool, ...]:
+def _batched(one: Arguments, two: Arguments) -> tuple[bool, ...]:
     """Which inputs grow with the batch."""
     return tuple(isinstance(x, Tensor) and x.dim() > 0 and len(y) == 2 * len(x) for x, y in zip(one, two, strict=True))
 

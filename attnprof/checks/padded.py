@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +100,7 @@ def _masked(asked: Asked, name: str, mask: Tensor, inputs: Arguments) -> Tensor:
     """The output with one more argument."""
     forward = inspect.signature(asked.module.forward)
 
-    def with_mask(_: nn.Module, args: Arguments, kwargs: Keywords) -> tuple[Any, Any]:
+    def with_mask(_: nn.Module, args: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
         bound = forward.bind_partial(*args, **kwargs)
         bound.arguments[name] = mask
         return bound.args, bound.kwargs

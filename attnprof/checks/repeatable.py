@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +110,7 @@ def _random(names: list[str], size: float) -> Finding:
 def _changing(asked: Asked) -> str:
     """The first part of the module whose buffers or attributes a call changes."""
 
-    def held(part: Any) -> list[Any]:
+    def held(part: torch.nn.Module) -> list[object]:
         own = [*part.buffers(recurse=False), *(v for v in vars(part).values() if isinstance(v, torch.Tensor))]
         numbers = [v for k, v in vars(part).items() if isinstance(v, (int, float)) and k != "training"]
         return [*(t.detach().clone() for t in own), *numbers]

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ def watched(module: nn.Module) -> Iterator[dict[str, GivenAndGave]]:
     hooks = []
 
     def noting(path: str) -> Callable[..., None]:
-        def note(part: nn.Module, args: Arguments, kwargs: Keywords, out: Any) -> None:
+        def note(part: nn.Module, args: Arguments, kwargs: Keywords, out: object) -> None:
             seen.pop(path, None)
             seen[path] = (
                 [t.detach().clone() for t in tensors_in((args, kwargs))],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from attnprof.records import JsonDict, JsonObject
 from attnprof.units import format_bytes, format_flops, format_length
@@ -12,7 +12,7 @@ from attnprof.words import Level, Pass
 if TYPE_CHECKING:
     from rich.console import Console
 
-COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("projections", "proj_flops", format_flops),
     ("core", "flops_core_executed", format_flops),
     ("useful", "flops_core_useful", format_flops),
@@ -58,7 +58,7 @@ def shown(key: str, answer: JsonObject) -> bool:
     return key != "saved_bytes" or any(row["pass"] == Pass.TRAIN for row in answer["table"])
 
 
-def _cells(figures: Mapping[str, object], columns: Sequence[tuple[str, Callable[[object], str]]]) -> list[str]:
+def _cells(figures: JsonObject, columns: Sequence[tuple[str, Callable[[float], str]]]) -> list[str]:
     return ["-" if figures.get(key) is None else written(figures[key]) for key, written in columns]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.cli.cost_groups import show_groups
 from attnprof.cli.options import Options
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 OF_SOME = (SELECTION, RECURRENCE)  # columns that are left out where no row has them
-WRITTEN: Mapping[Unit, Callable[[Any], str]] = {
+WRITTEN: Mapping[Unit, Callable[[float], str]] = {
     Unit.FLOPS: format_flops,
     Unit.OPS: format_count,
     Unit.BYTES: format_bytes,

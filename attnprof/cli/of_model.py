@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,7 @@ from attnprof.words import Pass
 
 if TYPE_CHECKING:
     from attnprof.cli.options import F
+    from attnprof.models.lookup import NamedModel
 
 PASS_NAMES: Mapping[str, str] = {Pass.FORWARD: "prefill", Pass.TRAIN: "train", Pass.DECODE: "decode"}
 OF_CACHES = {"kv_dtype", "sequences", "tp"}
@@ -120,7 +121,7 @@ def cost(options: Options) -> int:
     return 0
 
 
-def certificate(named: Any) -> JsonDict:
+def certificate(named: NamedModel) -> JsonDict:
     """The module beside the formulas, or why it could not be asked."""
     from attnprof.plan.module_check import checked_module
 

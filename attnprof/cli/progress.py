@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.cli.options import note, notes
 from attnprof.records import Record
@@ -34,7 +34,7 @@ class Progress:
         self.seen = set(seen)
         self.started = time.monotonic() if began is None else began
         self.console = notes()
-        self.bar: Any = None
+        self.bar: Bar | None = None
 
     def __enter__(self) -> Progress:
         note(f"{self.total} points to do{self._within()}")

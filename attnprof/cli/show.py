@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -224,16 +224,16 @@ def counts(facts: JsonObject) -> Iterator[str]:
         yield f"layer {it['layer']}, head 0: {it['counted']:,} ({it['density']:.2%} of all pairs){multiple}; {closed}"
 
 
-def section(title: str, body: Any) -> Iterator[str]:
+def section(title: str, body: Iterable[str]) -> Iterator[str]:
     """A heading and its indented lines; nothing where there are none."""
-    body = list(body)
-    if body:
+    lines = list(body)
+    if lines:
         yield ""
         yield click.style(title, bold=True)
-        yield from (f"  {line}" for line in body)
+        yield from (f"  {line}" for line in lines)
 
 
-def prose(title: str, body: Any, width: int | None) -> Iterator[str]:
+def prose(title: str, body: Iterable[str], width: int | None) -> Iterator[str]:
     """A section whose lines are sentences."""
     yield from section(title, [part for line in body for part in broken(line, None if width is None else width - 2, 2)])
 

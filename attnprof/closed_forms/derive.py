@@ -9,7 +9,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.closed_forms.formula import ClosedForm
 from attnprof.closed_forms.parameters import with_symbols
@@ -178,7 +177,9 @@ def _fitted(sampler: Sampler, names: tuple[str, ...], points: Sequence[HeldOut])
     return {name: ClosedForm(names, terms, DRAWN, where) for name, terms in _all(counted, basis)}
 
 
-def _all(counted: Mapping[Any, Mapping[str, int]], basis: Sequence[Monomial]) -> Iterable[tuple[str, Terms]]:
+def _all(
+    counted: Mapping[tuple[int, ...], Mapping[str, int]], basis: Sequence[Monomial]
+) -> Iterable[tuple[str, Terms]]:
     known = set.intersection(*(set(figures) for figures in counted.values()))
     for name in (*FIGURES, STATE):
         if name in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attnprof.closed_forms.formula import ClosedForm
 from attnprof.closed_forms.sampler import DRAWN, Sampler
@@ -13,6 +13,10 @@ from attnprof.contracts import Target
 from attnprof.counting.interpolate import Monomial, fit
 from attnprof.errors import AttnprofError
 from attnprof.shapes import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 GROWTHS: dict[str, float] = {
     "1": 0,
@@ -92,7 +96,7 @@ def leading(names: Sequence[str], monomials: list[Monomial]) -> str:
     return min(GROWTHS, key=lambda name: abs(GROWTHS[name] - highest))
 
 
-def at(order: str, lengths: Any) -> Any:
+def at(order: str, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """An order's function of n, for an array of lengths."""
     import numpy as np
 

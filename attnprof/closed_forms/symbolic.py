@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
 
 import torch
 from sympy import Function
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from attnprof.closed_forms.sampler import UNIT
 from attnprof.contracts import Target
-from attnprof.counting.built import build_in
+from attnprof.counting.built import Built, build_in
 from attnprof.counting.counter import OperatorCounter, Rule
 from attnprof.counting.flex_masks import counted_flex
 from attnprof.counting.interpolate import Terms
@@ -69,7 +68,7 @@ class _Symbolic(OperatorCounter):
                 raise SymbolPinned("the length is cut into blocks, which integers count far sooner than a trace")
         return out
 
-    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: Any) -> None:
+    def _account(self, rule: Rule, args: Arguments, kwargs: Keywords, out: object) -> None:
         for t in flat((out,)):
             self.lives.born(t)
         flops = self._count(rule, args, kwargs, out)
@@ -115,7 +114,7 @@ def trace(target: Target, shape: Shape) -> dict[str, Terms]:
     return {name: _polynomial(value) for name, value in figures.items()}
 
 
-def _run(built: Any, shape: Shape) -> CountedRun:
+def _run(built: Built, shape: Shape) -> CountedRun:
     run = CountedRun(OperatorTally(), _Sizes())
     origin = built.origin(shape)
     run.lives.before([*built.module.parameters(), *built.module.buffers(), *_tensors(built.inputs)])
@@ -127,11 +126,11 @@ def _run(built: Any, shape: Shape) -> CountedRun:
     return run
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _tensors(values: Iterable[object]) -> list[Tensor]:
     return list(flat(values))
 
 
-def _polynomial(value: Any) -> Terms:
+def _polynomial(value: int | torch.SymInt) -> Terms:
     """A traced size, in m, as coefficients of powers of n = `UNIT` m."""
     import sympy
 

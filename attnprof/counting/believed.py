@@ -196,7 +196,7 @@ class SeenRuns:
     """What was seen of one target: verdicts, and what real runs took."""
 
     verdicts: dict[object, FakeVerdict] = field(default_factory=dict)
-    took: dict[Any, Taken] = field(default_factory=dict)
+    took: dict[tuple[Shape, Pass, int], Taken] = field(default_factory=dict)
     costs: dict[object, Any] = field(default_factory=dict)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +35,7 @@ class Built:
     values: Values | None = None
 
     @property
-    def within(self) -> AbstractContextManager[Any]:
+    def within(self) -> AbstractContextManager[object]:
         """Where its operators have to run."""
         return contextlib.nullcontext() if self.mode is None else self.mode
 

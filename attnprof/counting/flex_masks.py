@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_mask
@@ -23,7 +22,7 @@ PAIRS = 1 << 21
 MOST_PAIRS = 1 << 32
 HINT = "make the mask of sizes, or of buffers that the constructor fills; what forward computes has no values here"
 
-MaskFunction = Callable[..., Any]
+MaskFunction = Callable[..., Tensor]
 
 
 class NoValues(Unsupported):
@@ -144,7 +143,7 @@ def _asked(mask_mod: MaskFunction, at: tuple[int, int, int], rows: int, keys: in
     return mask
 
 
-def captures_fake(function: Any, depth: int = 4) -> bool:
+def captures_fake(function: object, depth: int = 4) -> bool:
     """Whether a function holds a tensor without values: in its closure, or in that of a function that it holds."""
     cells = getattr(function, "__closure__", None) or ()
     held = [cell.cell_contents for cell in cells]

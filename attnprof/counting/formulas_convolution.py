@@ -6,8 +6,8 @@ elements of `weight[0]` at every output place (every input place when transposed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +83,6 @@ def transposed_backward(given: SimpleNamespace, out: object) -> int:
     return filtered(given.self, given.weight) * asked(given.output_mask)
 
 
-def asked(mask: Any) -> int:
+def asked(mask: Sequence[bool]) -> int:
     """How many of the two gradients that are products are asked for: the input's and the weight's."""
     return int(mask[0]) + int(mask[1])

@@ -7,7 +7,6 @@ iterations; for them the book's customary counts stand, and the certificate says
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,13 +108,13 @@ def solve_triangular_swapped(b: Tensor, a: Tensor, *_: object, out: object, **__
     return substitution(a, b.shape[-1])
 
 
-def householder(a: Tensor) -> Any:
+def householder(a: Tensor) -> int:
     """R of `[.., p, k]`, p >= k, by reflections: 2 k^2 (p - k / 3)."""
     long, short = sides(a)
     return scaled(a, 2 * short * short * (3 * long - short), 3)
 
 
-def explicit_q(a: Tensor, columns: int, reflections: Any) -> Any:
+def explicit_q(a: Tensor, columns: int, reflections: int) -> int:
     """The first columns of the product of r reflections of length p: 4 p q r - 2 (p + q) r^2 + 4 r^3 / 3."""
     p, q, r = a.shape[-2], columns, reflections
     return scaled(a, 12 * p * q * r - 6 * (p + q) * r * r + 4 * r * r * r, 3)

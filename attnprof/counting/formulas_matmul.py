@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -153,9 +153,12 @@ def half_kept_packed(kept: Tensor, b: Tensor, *_: object, out: Tensor, **__: obj
     return applied(out, b.shape[0]) // 2
 
 
+Axes = Sequence[int]
+
+
 @register(aten._trilinear)
 def trilinear(
-    a: Tensor, b: Tensor, c: Tensor, expand_a: Any, expand_b: Any, expand_c: Any, summed: Any, unroll: int = 1, *,
+    a: Tensor, b: Tensor, c: Tensor, expand_a: Axes, expand_b: Axes, expand_c: Axes, summed: Axes, unroll: int = 1, *,
     out: object, **__: object,
 ) -> int:  # fmt: skip
     """`a * b * c` summed over some dimensions: the kernel contracts `a` with `b` first, then with `c`."""
@@ -167,7 +170,7 @@ def trilinear(
     return multiply_add(a) * (numel(pair) + numel(rest))
 
 
-def _expanded(shape: Any, at: Any) -> list[int]:
+def _expanded(shape: Sequence[int], at: Axes) -> list[int]:
     sizes = list(shape)
     for d in sorted(at):
         sizes.insert(d, 1)

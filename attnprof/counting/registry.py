@@ -13,8 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 from attnprof.counting.variants import functional
 from attnprof.torch_private import Overload, is_overload, schema
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 class OperatorWork(NamedTuple):
     """What one call of an operator does: FLOPs of products, and other operations counted apart.
@@ -39,6 +37,7 @@ class Unknowable(NamedTuple):
 
 
 Formula = Callable[..., int | OperatorWork | Unknowable]
+F = TypeVar("F", bound=Formula)
 
 formulas: dict[object, Formula] = {}
 rules: dict[object, Any] = {}
@@ -64,7 +63,7 @@ def register(*operators: object) -> Callable[[F], F]:
 class ByName:
     """A formula that is given its operator's arguments by their names in the schema, defaults filled in."""
 
-    function: Callable[[SimpleNamespace, Any], int | OperatorWork | Unknowable]
+    function: Callable[..., int | OperatorWork | Unknowable]
 
     def of(self, operator: Overload) -> Formula:
         """The formula of one overload, to be called as any other."""
@@ -72,13 +71,13 @@ class ByName:
         names = [a.name for a in arguments]
         defaults = {a.name: a.default_value for a in arguments}
 
-        def formula(*args: Any, out: Any, **kwargs: Any) -> int | OperatorWork | Unknowable:
+        def formula(*args: object, out: object, **kwargs: object) -> int | OperatorWork | Unknowable:
             bound = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
             return self.function(SimpleNamespace(**bound), out)
 
         return formula
 
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
+    def __call__(self, *args: object, **kwargs: object) -> int:
         raise TypeError("bind it to an overload first")
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from attnprof.counting.built import Built, build
 from attnprof.shapes import Shape
 from attnprof.torch_private import Arguments, buffers_of, parameters_of
 from attnprof.words import Pass
+
+if TYPE_CHECKING:
+    from fvcore.nn import FlopCountAnalysis
 
 
 def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | None, str]:
@@ -31,7 +34,9 @@ def second_opinion(target: Target, shape: Shape, pass_: Pass) -> tuple[int | Non
     try:
         built = build(target, shape)
         with torch.device("meta"), torch.no_grad(), _quiet():
-            total, unsupported = traced(on_meta(built), tuple(_meta(x) for x in built.inputs))
+            total, unsupported = traced(
+                on_meta(built), tuple(_meta(x) if isinstance(x, Tensor) else x for x in built.inputs)
+            )
     except Exception as error:
         return None, f"fvcore failed: {type(error).__name__}: {str(error).splitlines()[0][:160]}"
     fused = [name for name in unsupported if "attention" in name]
@@ -46,7 +51,7 @@ def traced(module: nn.Module, inputs: Arguments) -> tuple[int, dict[str, int]]:
     return int(2 * analysis.total()), dict(analysis.unsupported_ops())
 
 
-def analysed(module: nn.Module, inputs: Arguments) -> Any:
+def analysed(module: nn.Module, inputs: Arguments) -> FlopCountAnalysis:
     """fvcore's analysis of a forward, which prints nothing."""
     from fvcore.nn import FlopCountAnalysis
 
@@ -62,13 +67,11 @@ def on_meta(built: Built) -> nn.Module:
             if parameter is not None:
                 parameters[name] = nn.Parameter(_meta(parameter), parameter.requires_grad)
         for name, buffer in buffers.items():
-            buffers[name] = _meta(buffer)
+            buffers[name] = buffer if buffer is None else _meta(buffer)
     return built.module
 
 
-def _meta(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return value
+def _meta(value: Tensor) -> Tensor:
     return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
 
 

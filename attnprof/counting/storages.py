@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -108,12 +108,12 @@ class Lifetimes:
         """Bytes of every storage that lives beyond the baseline, by its key."""
         return {key: life.nbytes for key, life in self.known.items()}
 
-    def _died(self, life: Any) -> None:
+    def _died(self, life: _Life) -> None:
         if self.known.get(life.key) is life:
             del self.known[life.key]
             self.live -= life.nbytes
 
-    def _forget(self, life: Any) -> None:
+    def _forget(self, life: _Life) -> None:
         if self.outside.get(life.key) is life:
             del self.outside[life.key]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -139,7 +138,7 @@ def safe_softmax(x: Tensor, *_: object, **__: object) -> int:
     return contiguous_copy(x) + x.numel() + x.numel() // max(1, x.shape[-1]) + x.element_size()
 
 
-def sort(x: Tensor, *args: Any, **kwargs: Any) -> int:
+def sort(x: Tensor, *args: int, **kwargs: int) -> int:
     """The places of one row, `args` being `dim, ...` or, of the stable overload, nothing before it."""
     dim = kwargs.get("dim", args[0] if args and not isinstance(args[0], bool) else -1)
     return 8 * x.shape[dim] if x.dim() else 8

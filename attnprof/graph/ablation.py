@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
-from attnprof.contracts import Target
+from attnprof.contracts import SchemeTarget, Target
 from attnprof.graph.draws import Tell, silent
 from attnprof.graph.randomness import trials
 from attnprof.pattern import Pattern
@@ -51,9 +50,10 @@ def ablation(
     return found
 
 
-def _varied(target: Target, changes: Mapping[str, int]) -> object:
+def _varied(target: Target, changes: Mapping[str, int]) -> SchemeTarget:
+    assert isinstance(target, SchemeTarget)
     return dataclasses.replace(target, parameters={**target.parameters, **changes})  # type: ignore[type-var]
 
 
-def _drawn(target: Any, shape: Shape, layers: int, seed: int) -> Pattern:
+def _drawn(target: SchemeTarget, shape: Shape, layers: int, seed: int) -> Pattern:
     return dataclasses.replace(target.graph(shape.replace(seed=seed)), layers=layers)

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from attnprof.graph.stack_facts import differing, stack_facts
 from attnprof.graph.subject import ClosedEdges, Subject
 from attnprof.graph.views import Views, views
 from attnprof.layered_target import LayeredTarget
-from attnprof.pattern import Explicit, Expr, Kernel, Pattern
+from attnprof.pattern import Explicit, Expr, Kernel, Pattern, Slices
 from attnprof.records import JsonDict, JsonObject
 from attnprof.shapes import Shape
 from attnprof.usercode import UserCode, labels_of, own_mistakes
@@ -163,7 +162,7 @@ def _against(target: Target, other: Target, shape: Shape, request: Request, subj
     return differing(subject, theirs.stack, other.name, (depths[0], depths[1]), subject.ask.layers)
 
 
-def _seen(target: Target, request: Request, probed: JsonObject | None, sure: Any) -> Seen:
+def _seen(target: Target, request: Request, probed: JsonObject | None, sure: Slices | None) -> Seen:
     card = target.card
     how = ""
     if probed is not None:
@@ -221,7 +220,7 @@ def _shape_of_code(target: Target, request: Request, causal: bool) -> Shape:
     return shape if near is None else shape.replace(n=near)
 
 
-def selecting_n(target: object, shape: Shape) -> int:
+def selecting_n(target: Target, shape: Shape) -> int:
     """A length at which a selection by the data selects: the first of 1024, 2048, ... at which at most half of the
     queries read all they may, no longer than the paper's or 8192.
     """

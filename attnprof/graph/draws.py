@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from math import inf, isinf
-from typing import Any
 
 import numpy as np
 
@@ -51,11 +50,12 @@ def is_random(target: Target) -> bool:
     return "seed" in _takes(target) and target.parameters.get("random_blocks") != 0
 
 
-def redrawn(target: Any, shape: Shape, layers: int) -> Pattern:
+def redrawn(target: Target, shape: Shape, layers: int) -> Pattern:
     """The pattern with a draw of its own for each of so many layers, whatever kinds of layers it repeats.
 
     A pattern of one kind that asks for its `layer` is told; any other is given another seed for each repetition.
     """
+    assert isinstance(target, SchemeTarget)
     base = target.graph(shape)
     if base.layers == 1 and "layer" in _takes(target):
         return dataclasses.replace(base, layers=layers)

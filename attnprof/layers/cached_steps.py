@@ -18,7 +18,7 @@ from attnprof.contracts import Steps
 from attnprof.errors import Unsupported
 from attnprof.layers.outputs import first_output, tensors_in
 from attnprof.layers.tokens import tokens_of
-from attnprof.torch_private import structure
+from attnprof.torch_private import Arguments, Keywords, structure
 
 CACHES, CONFIGS = "transformers.cache_utils", "transformers.configuration_utils"
 MODELS = "transformers.modeling_utils"
@@ -30,7 +30,7 @@ WRONG_KIND = (TypeError, AttributeError, LookupError)
 class CacheState:
     """A cache as a state: torch's pytree finds the tensors that it holds, but for numbers that are held as tensors."""
 
-    cache: Any
+    cache: object
 
     def tensors(self) -> list[Tensor]:
         """What it keeps of each layer."""
@@ -53,7 +53,7 @@ class CacheUse:
         """The output for tokens after those that a cache holds, which holds them too afterwards."""
         forward = inspect.signature(module.forward)
 
-        def given(_: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        def given(_: nn.Module, args: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
             bound = forward.bind_partial(*args, **kwargs)
             bound.arguments[self.past] = cache
             if "use_cache" in forward.parameters:

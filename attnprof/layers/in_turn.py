@@ -20,7 +20,7 @@ def in_turn(axis: int = 2, beside: int = 0) -> Callable[[TakesToken], TakesToken
 
     def taking_several(step: TakesToken) -> TakesToken:
         @wraps(step)
-        def several(self: Any, *given: Any) -> tuple[Tensor, Any]:
+        def several(self: object, *given: Any) -> tuple[Tensor, Any]:
             shared, streams, state = given[:beside], given[beside:-1], given[-1]
             if streams[0].shape[axis] == 1:
                 return step(self, *given)

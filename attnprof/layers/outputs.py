@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +16,7 @@ def tensors_in(value: object) -> list[Tensor]:
     return [t for t in leaves(value) if isinstance(t, Tensor)]
 
 
-def first_output(returned: Any) -> Tensor:
+def first_output(returned: object) -> Tensor:
     """The output of a module that may return several things: the first floating-point or complex tensor among them.
 
     Counting, checking and timing start their backward from it. Raises `AttnprofError` where there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +14,18 @@ from attnprof.layers.attention import Attention, decoder, merge_heads, split_hea
 from attnprof.shapes import Shape
 
 Streams = tuple[Tensor, ...]
+K = TypeVar("K")
 EPSILON = 1e-5  # of norms
 LEAST = 1e-6  # of squared lengths
 
 
-class StateProjections(nn.Module):
+class StateProjections(nn.Module, Generic[K]):
     """Makes the streams of a core of `x [b, n, D]`, and goes on from what it kept of the tokens before.
 
     `kept` is what a subclass's `forward` returns beside the streams, `None` before the first token.
     """
 
-    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, object]:
+    def forward(self, x: Tensor, kept: K | None = None) -> tuple[Streams, K]:
         raise NotImplementedError
 
 
@@ -60,13 +61,13 @@ class RecurrentLayer(Attention):
         streams, _ = self.project(x)
         return self._finished(self.core(*self._own(streams)), x, streams)
 
-    def state(self, n: int) -> Any:
+    def state(self, n: int) -> tuple[object, object]:
         """The core's state after n tokens, and what the projections keep of them, of random content."""
         dtype = self.out.weight.dtype
         x = torch.randn(self.shape.batch, 1, self.shape.dim, dtype=dtype)
         return decoder(self.core).state(n), self.project(x)[1]
 
-    def prefill(self, x: Tensor) -> Any:
+    def prefill(self, x: Tensor) -> tuple[object, object]:
         """The state after the tokens `x [b, n, D]`."""
         streams, kept = self.project(x)
         return decoder(self.core).prefill(*self._own(streams)), kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -31,7 +31,7 @@ class StackBlock(nn.Module):
             x = x + self.ffn(self.before_ffn(x))
         return x
 
-    def state(self, n: int) -> Any:
+    def state(self, n: int) -> object:
         """The state of the mixer."""
         return state_of(self.mixer, n)
 
@@ -41,7 +41,7 @@ class StackBlock(nn.Module):
             return ()
         return prefilled(self.mixer, self.before_mixer(x))
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Tensor, state: object) -> tuple[Tensor, object]:
         """One token more `[b, 1, D]`."""
         if self.mixer is not None and self.before_mixer is not None:
             mixed, state = stepped(self.mixer, self.before_mixer(x), state)
@@ -141,7 +141,7 @@ def prefilled(layer: nn.Module, x: Tensor) -> object:
     return _decoding(layer).prefill(x)
 
 
-def stepped(layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def stepped(layer: nn.Module, x: Tensor, state: object) -> tuple[Tensor, object]:
     """One token more through a layer. Raises `Unsupported` where it takes no steps."""
     if not isinstance(layer, Steps):
         raise Unsupported(

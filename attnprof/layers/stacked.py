@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,11 +34,11 @@ class LayersInOrder(nn.Sequential):
             assert isinstance(layer, Attention)
             yield layer
 
-    def state(self, n: int) -> tuple[Any, ...]:
+    def state(self, n: int) -> tuple[object, ...]:
         """What every layer keeps of n tokens, of random content."""
         return tuple(layer.state(n) for layer in self.each())
 
-    def prefill(self, x: Tensor) -> tuple[Any, ...]:
+    def prefill(self, x: Tensor) -> tuple[object, ...]:
         """The states after the tokens `x [b, n, D]`: of each layer from what the one below says of them."""
         states, whole = [], self.padded(x)
         for layer in self.each():
@@ -47,7 +46,7 @@ class LayersInOrder(nn.Sequential):
             whole = layer(whole)
         return tuple(states)
 
-    def step(self, x: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+    def step(self, x: Tensor, state: tuple[object, ...]) -> tuple[Tensor, tuple[object, ...]]:
         """Tokens more, `x [b, r, D]`, through all layers."""
         states = []
         for at, (layer, kept) in enumerate(zip(self.each(), state, strict=True)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +51,7 @@ class SpaceCore(DecayCore):
         return self.skip[:, None, None] * x
 
 
-class SpaceProjections(StateProjections):
+class SpaceProjections(StateProjections[Tensor]):
     """x, b, c through a short convolution and SiLU, and steps dt = softplus(raw + bias)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -66,7 +65,7 @@ class SpaceProjections(StateProjections):
         steps = torch.empty(shape.heads).uniform_(math.log(0.001), math.log(0.1)).exp()
         self.to_step.bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_xbc(x), kept)
         values, b, c = mixed.split(self.sizes, -1)
         step = F.softplus(self.to_step(x)).mT.unsqueeze(-1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 LAST = slice(-1, None)
 
 
-def tokens_of(inputs: Sequence[Any], n: int, at: slice = LAST) -> tuple[Any, ...]:
+def tokens_of(inputs: Sequence[T], n: int, at: slice = LAST) -> tuple[T | Tensor, ...]:
     """Every input that has an axis of n tokens at some of them; any other as it is."""
     return tuple(x if not isinstance(x, Tensor) else _some(x, n, at) for x in inputs)
 

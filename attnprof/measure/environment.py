@@ -8,7 +8,6 @@ import platform
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -64,14 +63,16 @@ def crowded(threads: int, *, cores: int | None = None, busy: float | None = None
     return {"busy_machine": f"{busy:.1f} processes ran on {cores} cores, of which {threads} were to be ours"}
 
 
-def git_state(folder: Path, run: Callable[..., object] = subprocess.run) -> dict[str, object] | None:
+def git_state(
+    folder: Path, run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
+) -> dict[str, object] | None:
     """The commit checked out in a folder and whether files differ from it; None outside a repository or without git."""
     commit = _git(folder, run, "rev-parse", "HEAD")
     changed = _git(folder, run, "status", "--porcelain", "--untracked-files=no")
     return None if commit is None or changed is None else {"commit": commit, "modified": bool(changed)}
 
 
-def _git(folder: Path, run: Callable[..., Any], *arguments: str) -> str | None:
+def _git(folder: Path, run: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> str | None:
     try:
         done = run(("git", "-C", str(folder), *arguments), capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -71,7 +71,7 @@ def language_model_of(config: Any, *, decodes: bool = True) -> Any:
     return kind._model_mapping.get(type(config), None)
 
 
-def cache_of(output: Mapping[str, Any]) -> Any:
+def cache_of(output: Mapping[str, object]) -> object:
     """The cache that a model returned, under the name that this release has for it; None without one."""
     return next((value for name, value in output.items() if name in CACHES), None)
 
@@ -96,5 +96,5 @@ def made_from(kind: Any, config: Any, **options: Any) -> Any:
         return kind._from_config(config, **options)
 
 
-def _not_drawn(self: Any) -> None:
+def _not_drawn(self: object) -> None:
     return None

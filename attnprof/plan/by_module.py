@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from attnprof.contracts import Target
 from attnprof.counting.believed import observe
@@ -24,7 +23,7 @@ class ModuleOrigin(Origin):
         self.spans: list[tuple[int, int, str]] = []
         self.handles = [h for name, part in module.named_modules() for h in self._hook(name, part)]
 
-    def _hook(self, name: str, part: nn.Module) -> tuple[Any, Any]:
+    def _hook(self, name: str, part: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
         def enter(*_: object) -> None:
             self.open.append((name, next_sequence()))
 

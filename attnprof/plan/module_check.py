@@ -30,7 +30,7 @@ from attnprof.plan.serving import transformers_cache
 from attnprof.records import JsonDict
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnprof.torch_private import FakeTensorMode
 
@@ -55,7 +55,7 @@ class ModuleCheck:
     uncounted: str
     module: str
     version: str
-    defaults: Mapping[str, tuple[Any, Any]]
+    defaults: Mapping[str, tuple[object, object]]
     kernels: str = "torch reference path, eager attention"
     dtype: str = "bfloat16"
 
@@ -203,7 +203,7 @@ def cut(module: nn.Module, depth: int, kept: int) -> None:
     raise AttnprofError("the module has no list of its layers", hint="leave out --check")
 
 
-def _tensors(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+def _tensors(value: object, seen: set[int] | None = None) -> Iterator[Tensor]:
     """Every tensor that a cache holds, each once."""
     from torch import Tensor
 

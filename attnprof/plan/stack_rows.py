@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from attnprof.contracts import Target
 from attnprof.counting.added import CountedPart, count_parts, summed
@@ -39,7 +39,7 @@ def stack_rows(target: LayeredTarget, shape: Shape, pass_: Pass) -> dict[str, ob
     }
 
 
-def _row(group: StackGroup, found: list[CountedPart], owners: Any) -> JsonDict:
+def _row(group: StackGroup, found: list[CountedPart], owners: Mapping[int, int]) -> JsonDict:
     shape, mixer = group.shape, group.mixer
     figures, reasons = _figures(found)
     rest = [each for each in found if each.part.role is PartRole.REST]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from attnprof.records import GraphFacts, JsonObject
 
@@ -59,7 +58,7 @@ def curve(facts: GraphFacts) -> ReachCurve:
     )
 
 
-def _places(last: int) -> Any:
+def _places(last: int) -> Callable[[float], float]:
     from math import log2
 
     span = WIDTH - LEFT - RIGHT
@@ -72,7 +71,7 @@ def _y(share: float) -> float:
     return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 2)
 
 
-def _band(reach: Sequence[JsonObject], place: Any, n: int) -> str:
+def _band(reach: Sequence[JsonObject], place: Callable[[float], float], n: int) -> str:
     """The area between the least and the greatest reach of a position; empty where a sample cannot know them."""
     if any(entry["min"] is None for entry in reach):
         return ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnprof.records import GraphFacts, JsonDict, JsonObject
+from attnprof.records import GraphFacts, JsonDict
 from attnprof.render import templating
 from attnprof.render.backends.svg import svg
 from attnprof.render.graph_curve import curve
@@ -18,6 +18,9 @@ from attnprof.render.layout.reaching import Reaching, reach_frame
 from attnprof.render.palette import OTHER, distinct, families, family_of_scheme, hues
 from attnprof.render.pictures import data_uri
 
+if TYPE_CHECKING:
+    from attnprof.graph.views import Cone, Image, Views
+
 MOST_FRAMES = 16
 HUES_FROM = 100
 STRIP_WIDTHS = (1180.0, 358.0)
@@ -25,9 +28,7 @@ SIZES = ((620.0, 330.0), (358.0, 250.0))
 FAINTEST = 1e-4
 
 
-def write_graph_page(
-    path: str | Path, found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]
-) -> Path:
+def write_graph_page(path: str | Path, found: Sequence[tuple[GraphFacts, Views]], header: Mapping[str, object]) -> Path:
     """Write the page of some targets to `path`: each a pair of its facts and its views. Same input, same bytes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ def write_graph_page(
     return path
 
 
-def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Mapping[str, object]) -> str:
+def graph_page(found: Sequence[tuple[GraphFacts, Views]], header: Mapping[str, object]) -> str:
     """The page as text; see `write_graph_page`."""
     frames_of = [reach_frame(_reaching(found), *size, labels=True) for size in SIZES]
     context = {
@@ -49,7 +50,7 @@ def graph_page(found: Sequence[tuple[Mapping[str, object], object]], header: Map
     return templating.html().get_template("graph.html.j2").render(context)
 
 
-def _reaching(found: Sequence[tuple[JsonObject, Any]]) -> list[Reaching]:
+def _reaching(found: Sequence[tuple[GraphFacts, Views]]) -> list[Reaching]:
     """The reach of every target, with the bounds of what was sampled or bounded."""
     made = []
     for style, (facts, _) in zip(distinct(len(found)), found, strict=True):
@@ -77,7 +78,7 @@ def strips(facts: GraphFacts) -> list[Display]:
     return [layer_strip(said, made, order, hues(HUES_FROM), width) for width in STRIP_WIDTHS]
 
 
-def section(facts: GraphFacts, views: Any, key: str) -> JsonDict:
+def section(facts: GraphFacts, views: Views, key: str) -> JsonDict:
     """What the template needs of one target."""
     return {
         "key": key,
@@ -95,7 +96,7 @@ def section(facts: GraphFacts, views: Any, key: str) -> JsonDict:
     }
 
 
-def frames(views: Any) -> list[JsonDict]:
+def frames(views: Views) -> list[JsonDict]:
     """The pictures of the pairs within k layers, at most 16 of them, the first and the last among them."""
     layers = sorted(views.within)
     if len(layers) > MOST_FRAMES:
@@ -104,7 +105,7 @@ def frames(views: Any) -> list[JsonDict]:
     return [{"layer": layer, **_picture(views.within[layer].values, views.within[layer].pixel)} for layer in layers]
 
 
-def _hops(image: Any) -> JsonDict:
+def _hops(image: Image) -> JsonDict:
     """Near is dark: from one hop in black to the most in light grey; blank where nothing is ever reached."""
     most = float(np.nanmax(image.values))
     near = 1.0 - 0.92 * np.clip(image.values - 1.0, 0.0, None) / max(most - 1.0, 1e-9)
@@ -116,7 +117,7 @@ def _picture(values: np.ndarray, pixel: int) -> dict[str, object]:
     return {"uri": data_uri(ink), "side": len(ink), "pixel": pixel, "darkest": float(ink.max())}
 
 
-def _cone(cone: Any, views: Any) -> JsonDict:
+def _cone(cone: Cone, views: Views) -> JsonDict:
     """Reach as it is; influence, where it is known, on a logarithmic scale from a ten-thousandth of a fair share."""
     found = {
         "query": cone.query,
@@ -132,7 +133,7 @@ def _cone(cone: Any, views: Any) -> JsonDict:
     return {**found, "influence": data_uri(scaled), "most": most, "far": float(cone.influence[-1].min())}
 
 
-def table(facts: GraphFacts) -> list[tuple[str, Any, str, str]]:
+def table(facts: GraphFacts) -> list[tuple[str, object, str, str]]:
     """Name, value, how sure, reason or interval: the facts that are single numbers."""
     rows = []
     for key, name in NAMES.items():

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonObject
@@ -22,6 +22,9 @@ from attnprof.render.pages.model_figures import ModelFigures
 from attnprof.render.subjects.model_subject import PASSES, ModelSubject
 from attnprof.units import format_length
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 USUAL_LENGTH = 131072
 LEADS = 2  # models of which the sentence is set large
 
@@ -32,13 +35,13 @@ class ModelEntry:
 
     subject: ModelSubject
     cells: Cells
-    strips: Sequence[Any]
-    parts: Mapping[str, Sequence[Any]]
-    kept: Any
+    strips: Sequence[Markup]
+    parts: Mapping[str, Sequence[Markup]]
+    kept: Markup | None
     rule: str
-    made_of: Any
-    seen: Any
-    fitting: Any
+    made_of: Markup
+    seen: Markup
+    fitting: Markup
     passing: Mapping[str, str]
 
 
@@ -114,12 +117,12 @@ def _rule(drawn: Display, lengths: Sequence[int]) -> str:
     return " ".join(f"{n}:{round(drawn.x.at(n), 1):g}" for n in lengths)
 
 
-def _drawn(drawn: Display) -> Any:
+def _drawn(drawn: Display) -> Markup:
     return templating.safe(svg(drawn))
 
 
 def _data(
-    entries: Sequence[ModelEntry], lengths: Sequence[int], now: int, tables: Mapping[str, Sequence[Sequence[Any]]]
+    entries: Sequence[ModelEntry], lengths: Sequence[int], now: int, tables: Mapping[str, Sequence[Sequence[object]]]
 ) -> str:
     """What the script sets: cells of every state, names, the opening state, and the files to be downloaded."""
     held = {
@@ -134,7 +137,7 @@ def _data(
     return json.dumps(held, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _csv(table: Sequence[Sequence[Any]]) -> str:
+def _csv(table: Sequence[Sequence[object]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(table)
     return out.getvalue()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -65,7 +63,7 @@ class Core(StateCore):
         return k, v, beta, wide(F.pad(g, (0, self.steps - 1)).unflatten(-1, (self.steps, 1)).flatten(2, 3))
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """q, and r of k, v, beta a token; convolutions, SiLU, lengths and gates as Gated DeltaNet has them."""
 
     def __init__(self, spec: Spec) -> None:
@@ -78,7 +76,7 @@ class Projections(StateProjections):
         self.to_beta = nn.Linear(shape.dim, self.steps * shape.heads, bias=False)
         self.to_gate, self.gate = nn.Linear(shape.dim, shape.heads, bias=False), Gate(shape.heads)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
         k = unit(k.unflatten(-1, (self.steps, -1))).flatten(-2)

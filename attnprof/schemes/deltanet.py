@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +24,7 @@ class Core(DeltaCore):
         return delta_by_token(q / q.shape[-1] ** 0.5, k, v, beta, torch.zeros_like(beta))
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """q, k, v through a short convolution and SiLU, q and k at length 1; beta = sigmoid(x W_b) (section 3.4)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -37,7 +35,7 @@ class Projections(StateProjections):
         self.conv = ShortConv(sum(self.sizes), spec.number("conv"))
         self.to_beta = nn.Linear(shape.dim, shape.heads, bias=False)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
         return (unit(q), unit(k), v, self.to_beta(x).sigmoid().mT.unsqueeze(-1)), kept

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +31,7 @@ class Core(DeltaCore):
         return delta_by_token(q / q.shape[-1] ** 0.5, k, v, beta, g)
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """q, k, v through a short convolution and SiLU, q and k at length 1; beta and log alpha of every head of values."""
 
     def __init__(self, spec: Spec) -> None:
@@ -46,7 +44,7 @@ class Projections(StateProjections):
         self.to_beta, self.to_gate = (nn.Linear(shape.dim, shape.heads, bias=False) for _ in range(2))
         self.gate = Gate(shape.heads)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_qkv(x), kept)
         q, k, v = mixed.split(self.sizes, -1)
         q, k = (unit(split_heads(y, self.key_heads)) for y in (q, k))

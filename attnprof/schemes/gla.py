@@ -28,7 +28,7 @@ class Core(DecayCore):
         return by_token(q / q.shape[-1] ** 0.5, k, v, g)
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[None]):
     """q, k, v and log alpha, alpha = sigmoid(x W1 W2 + b)^(1 / 16), W1 to 16 numbers (section 4.4)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -39,7 +39,7 @@ class Projections(StateProjections):
         self.to_v = nn.Linear(shape.dim, shape.heads * shape.d_v, bias=False)
         self.to_gate = low_rank(shape.dim, keys, RANK, bias=True)
 
-    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, None]:
+    def forward(self, x: Tensor, kept: None = None) -> tuple[Streams, None]:
         g = F.logsigmoid(self.to_gate(x)) / TEMPER
         return tuple(split_heads(y, self.heads) for y in (self.to_q(x), self.to_k(x), self.to_v(x), g)), None
 

@@ -40,7 +40,7 @@ class Core(DecayCore):
         return super().token(state, q, -torch.expm1(g), v, g)
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[None]):
     """q through SiLU, v, and log f, f = lower + (1 - lower) sigmoid(x W_f)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -52,7 +52,7 @@ class Projections(StateProjections):
         self.to_q, self.to_f = (nn.Linear(shape.dim, keys, bias=False) for _ in range(2))
         self.to_v = nn.Linear(shape.dim, shape.heads * shape.d_v, bias=False)
 
-    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, None]:
+    def forward(self, x: Tensor, kept: None = None) -> tuple[Streams, None]:
         g = F.logsigmoid(self.to_f(x))
         if self.lower:
             g = torch.logaddexp(g.new_tensor(math.log(self.lower)), math.log1p(-self.lower) + g)

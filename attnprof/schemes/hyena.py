@@ -121,7 +121,7 @@ class Core(nn.Module):
         return z
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """v and the gates of `x [b, n, D]`, each through a convolution over three tokens."""
 
     def __init__(self, spec: Spec) -> None:
@@ -131,7 +131,7 @@ class Projections(StateProjections):
         self.to_all = nn.Linear(shape.dim, self.parts * width)
         self.conv = ShortConv(self.parts * width, 3, nn.Identity())
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_all(x), kept)
         return tuple(split_heads(part, self.heads) for part in mixed.chunk(self.parts, -1)), kept
 

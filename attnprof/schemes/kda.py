@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,7 +34,7 @@ class Core(DeltaCore):
         return delta_by_token(q / q.shape[-1] ** 0.5, k, v, beta, g)
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """q, k, v through a short convolution and SiLU, q and k at length 1; beta; log alpha through d_v numbers."""
 
     def __init__(self, spec: Spec) -> None:
@@ -48,7 +46,7 @@ class Projections(StateProjections):
         self.to_beta = nn.Linear(shape.dim, shape.heads, bias=False)
         self.to_gate, self.gate = low_rank(shape.dim, keys, shape.d_v), Gate(shape.heads, keys)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
         beta = self.to_beta(x).sigmoid().mT.unsqueeze(-1)

@@ -96,7 +96,7 @@ class Projections(SpaceProjections):
         self.to_scales = nn.Linear(spec.shape.dim, spec.shape.heads * spec.number("levels"), bias=False)
         self.levels = nn.Parameter(torch.ones(spec.shape.heads, 1, spec.number("levels")))
 
-    def forward(self, x: Tensor, kept: object = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         streams, kept = super().forward(x, kept)
         raw = self.to_scales(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return (*streams, F.softplus(self.levels * raw)), kept

@@ -86,7 +86,7 @@ class Core(StateCore):
         return self.skip[:, None, None] * x
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """Keys and queries of a group, normed, with a bias a head, turned by the angles summed so far; steps and gates."""
 
     def __init__(self, spec: Spec) -> None:
@@ -103,7 +103,7 @@ class Projections(StateProjections):
         steps = torch.empty(shape.heads).uniform_(math.log(0.001), math.log(0.1)).exp()
         self.to_step.bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         rates = (to(x).mT.unsqueeze(-1) for to in (self.to_step, self.to_rate, self.to_share))
         step, rate, share = (f(y) for f, y in zip((F.softplus, F.softplus, torch.sigmoid), rates, strict=True))
         turned_by = wide(math.pi * self.to_angles(x).tanh().unsqueeze(1) * step).cumsum(2)

@@ -87,7 +87,7 @@ class Core(nn.Module):
         return weights @ values, RewrittenCache(keys, values)
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """q, k, v; w through 32 numbers and a convolution over three tokens, at length 1; beta = 2 sigmoid(x W_b)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -99,7 +99,7 @@ class Projections(StateProjections):
         self.to_w, self.conv = low_rank(shape.dim, keys, RANK), ShortConv(keys, 3)
         self.to_beta = nn.Linear(shape.dim, shape.heads)
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         mixed, kept = self.conv(self.to_w(x), kept)
         q, k, v, w = (split_heads(y, self.heads) for y in (self.to_q(x), self.to_k(x), self.to_v(x), mixed))
         return (q, k, v, unit(w), 2 * self.to_beta(x).sigmoid().mT.unsqueeze(-1)), kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +33,7 @@ class Core(ConstantDecayCore):
 class Projections(QKV):
     """q, k, v of `x [b, n, D]`, q and k rotated by position: xPos without its decay, which gamma is."""
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, int]:  # type: ignore[override]
+    def forward(self, x: Tensor, kept: int | None = None) -> tuple[Streams, int]:  # type: ignore[override]
         q, k, v = super().forward(x)
         first = kept or 0
         return (rotated(q, first), rotated(k, first), v), first + x.shape[1]

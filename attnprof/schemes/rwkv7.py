@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +47,7 @@ class Core(StateCore):
         return r @ state, state
 
 
-class Projections(StateProjections):
+class Projections(StateProjections[Tensor]):
     """Six mixtures of every token with the one before, and what is made of them (equations 3 to 14)."""
 
     def __init__(self, spec: Spec) -> None:
@@ -66,7 +65,7 @@ class Projections(StateProjections):
         )
         self.removal, self.replaced = (nn.Parameter(torch.rand(keys)) for _ in range(2))
 
-    def forward(self, x: Tensor, kept: Any = None) -> tuple[Streams, Tensor]:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
         last = x.new_zeros(x.shape[0], 1, x.shape[2]) if kept is None else kept
         before = torch.cat([last, x], 1)
         for_r, for_w, for_k, for_v, for_a, for_g = (x + (before[:, :-1] - x) * mix for mix in self.mix)

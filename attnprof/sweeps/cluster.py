@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonObject, Record, content_hash
@@ -24,6 +24,9 @@ from attnprof.sweeps.points import TargetPoints, label
 from attnprof.sweeps.run import Surroundings, sweep
 from attnprof.units import Value
 from attnprof.words import Executor, RecordKind
+
+if TYPE_CHECKING:
+    import submitit
 
 POLL_S = 0.5
 
@@ -153,7 +156,7 @@ def _take_over(run: RunFolder, folder: Path, job: TargetPoints, watch: Callable[
     return len({planned.key for planned in job.points} - {record.key for record in found})
 
 
-def _executor(folder: Path, name: str, options: JsonObject) -> Any:
+def _executor(folder: Path, name: str, options: JsonObject) -> submitit.AutoExecutor:
     try:
         import submitit
     except ImportError as error:  # a bare machine, Windows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Cost, JsonDict, Measured, revive
@@ -159,7 +158,7 @@ class Visitor:
             f"fastest matrix product that the device was seen to do"
         )
 
-    def _ask(self, lane: Lane, standing: Underway, what: str, **more: Any) -> JsonDict | None:
+    def _ask(self, lane: Lane, standing: Underway, what: str, **more: object) -> JsonDict | None:
         """The child's answer, or None with the status and the reason set."""
         request = {"do": what, "point": standing.point.to_json(), **more}
         try:

@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attnprof.device.instruments.memory_bounds import oom_kills
 from attnprof.errors import AttnprofError
 from attnprof.records import JsonDict, JsonObject
 from attnprof.sweeps.child import serve
 from attnprof.sweeps.lifeline import end_with_all
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 PRELOADED = ["attnprof.sweeps.nursery"]
 STARTS = 5
@@ -64,7 +67,7 @@ class Worker:
         self.opening = opening
         self.log = log
         self.serve = serve
-        self._process: Any = None
+        self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._killed = 0
 
@@ -143,6 +146,7 @@ class Worker:
         return answer
 
     def _buried(self) -> Died:
+        assert self._process is not None
         self._process.join(10)
         code, killed = self._process.exitcode, oom_kills() > self._killed
         self.close()

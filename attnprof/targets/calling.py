@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnprof.shapes import Shape
 from attnprof.targets.calls import SWAPPED, CallForm, CallInput, InputKind
@@ -16,7 +16,12 @@ from attnprof.targets.scheme import torch_dtype
 from attnprof.words import Layout
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
+
+    from attnprof.torch_private import Arguments, Keywords
+
+T = TypeVar("T")
 
 BASE = 10_000.0  # of the angles of a rotation (Su et al. 2021, section 3.2.2)
 ROTARY = ("qk_rope_head_dim", "rotary_ndims", "rotary_dim", "rope_dim", "head_dim")
@@ -81,12 +86,12 @@ class Calling:
             module.register_forward_hook(lambda _, args, out: turned(self._chosen(out), layout))
         return module
 
-    def _given(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _given(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Arguments, Keywords]:
         """The arguments; no gradient goes to a rotation."""
         pairs = zip(self.form.inputs, tensors, strict=True)
         return self.form.applied([_laid(it, tensor, layout) for it, tensor in pairs])
 
-    def _chosen(self, returned: Any) -> Any:
+    def _chosen(self, returned: object) -> object:
         from attnprof.layers.outputs import chosen
 
         return returned if self.output is None else chosen(returned, self.output)
@@ -122,7 +127,7 @@ def turned(value: Any, layout: Layout | None) -> Any:
     return value
 
 
-def drawn(shape: tuple[int, ...], layout: Layout | None, dtype: Any) -> Tensor:
+def drawn(shape: tuple[int, ...], layout: Layout | None, dtype: torch.dtype) -> Tensor:
     """Random numbers of a shape in our order, lying in memory in the module's."""
     import torch
 

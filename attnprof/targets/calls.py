@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attnprof.shapes import Shape
 from attnprof.words import Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AxisSize = str | int
 AXES = "bhgnmdD"
@@ -131,7 +134,7 @@ class CallForm:
             return f"{self.text} with {', '.join(f'{name} = {size}' for name, size in sizes.items())}"
         return f"{callee}({', '.join(_told(argument, sizes) for argument in self.arguments)})"
 
-    def applied(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def applied(self, tensors: Sequence[Tensor]) -> tuple[tuple[object, ...], dict[str, object]]:
         """The positional and the named arguments, of a tensor for each input."""
         given = dict(zip((it.name for it in self.inputs), tensors, strict=True))
         positional = tuple(_value(a.term, given) for a in self.arguments if not a.keyword)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnprof import impl as implementations
 from attnprof.contracts import SchemeFacts
@@ -29,6 +29,8 @@ from attnprof.words import DeviceName, DType, Impl, Maths
 
 if TYPE_CHECKING:
     from attnprof.pattern import Expr
+
+T = TypeVar("T")
 
 CAPTURED = (".npz", ".pt")
 OWN_CARD = Card(
@@ -207,12 +209,12 @@ def _params(path: Path, stated: Mapping[str, Param], draw: Callable[..., Expr]) 
     }
 
 
-def guarded(path: Path, call: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(path: Path, call: Callable[..., T]) -> Callable[..., T]:
     """A function of a pattern file whose mistakes come as one clear error that names the file and the line."""
 
     @wraps(call)
     @on_real_numbers
-    def safe(*args: object, **values: object) -> object:
+    def safe(*args: object, **values: object) -> T:
         try:
             return call(*args, **values)
         except AttnprofError:

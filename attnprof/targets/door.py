@@ -27,7 +27,7 @@ NAMED = 6
 OF_A_HUB = re.compile(r"[\w-]+/[\w.-]*[\w]")
 
 
-def target(thing: Any, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
+def target(thing: object, *, impl: str | None = None, usage: Usage | None = None, **parameters: Any) -> Target:
     """Whatever the user holds as a target: see `attnprof.target`."""
     if isinstance(thing, Path):
         thing = str(thing)

@@ -5,8 +5,7 @@ No gradient reaches ids: in their place it is given rows, which stand for what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from attnprof.errors import AttnprofError
 from attnprof.layers.outputs import first_output
 from attnprof.targets.calls import CallForm, CallInput, InputKind
+from attnprof.torch_private import Arguments
 
 
 class Followed(nn.Module):
@@ -44,7 +44,7 @@ class Followed(nn.Module):
         assert self.table is not None
         return torch.randn(*ids.shape, self.table.embedding_dim, dtype=self.table.weight.dtype)
 
-    def _given(self, it: CallInput, streams: Any, batch: int) -> Tensor:
+    def _given(self, it: CallInput, streams: Iterator[Tensor], batch: int) -> Tensor:
         if it is self.ids:
             vars(self.table)["rows"] = next(streams)
         return next(streams) if it.stream and it is not self.ids else self._held(it, batch)
@@ -59,7 +59,7 @@ def table_of(module: nn.Module, inputs: Sequence[Tensor], ids: Tensor) -> nn.Emb
     """The table of embeddings that is asked for these very ids. Raises `AttnprofError` where none is."""
     found: list[nn.Embedding] = []
 
-    def noted(part: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+    def noted(part: nn.Module, args: Arguments, out: object) -> None:
         asked = args[0] if args else None
         if isinstance(part, nn.Embedding) and isinstance(asked, Tensor) and torch.equal(asked.view(-1), ids.view(-1)):
             found.append(part)
@@ -79,7 +79,7 @@ def table_of(module: nn.Module, inputs: Sequence[Tensor], ids: Tensor) -> nn.Emb
     return found[0]
 
 
-def _rows_instead(table: nn.Module, args: Any, out: Tensor) -> Tensor | None:
+def _rows_instead(table: nn.Module, args: object, out: Tensor) -> Tensor | None:
     rows: Tensor | None = vars(table).get("rows")
     return rows if rows is not None and rows.shape == out.shape else None
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -173,15 +174,15 @@ def _knows_torch(mask: MaskMod) -> bool:
     return any(_is_torch(value) or (inspect.isfunction(value) and value is not mask) for value in held)
 
 
-def _is_torch(value: Any) -> bool:
-    name = value.__name__ if inspect.ismodule(value) else type(value).__module__
+def _is_torch(value: object) -> bool:
+    name = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
     return name.partition(".")[0] == "torch"
 
 
 class _Untouched:
     """In the place of the head: whatever is done with it fails."""
 
-    def _touched(self, *_: Any) -> Any:
+    def _touched(self, *_: object) -> NoReturn:
         raise TypeError("the head is looked at")
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __index__ = _touched

@@ -252,11 +252,11 @@ class ModuleTarget:
                 hint=f"it was made with ({told}); {self.takes}",
             ) from error
 
-    def _given(self, shape: Shape) -> dict[str, Any]:
+    def _given(self, shape: Shape) -> dict[str, object]:
         """The arguments of its constructor at a shape: sizes, the number of a layer, a config, and what is given."""
         own = {name: at_length(value, shape.n) for name, value in self.usage.arguments.items()}
         numbers = {name: 0 for name in required(self.code) or () if name in LAYER_NUMBERS}
-        given = {**self._sizes_of(self.code, own, shape), **numbers}
+        given: dict[str, object] = {**self._sizes_of(self.code, own, shape), **numbers}
         if self.config is not None:
             said_of = {name: at_length(value, shape.n) for name, value in self.given_to_config.items()}
             sizes = self._sizes_of(self.config.kind, said_of, shape)
@@ -265,9 +265,9 @@ class ModuleTarget:
 
     def _sizes_of(
         self, code: Code, own: Collection[str], shape: Shape, only: Collection[str] = SIZES
-    ) -> dict[str, Any]:
+    ) -> dict[str, int | bool]:
         """The sizes of a shape by the names that code has for them, but for those that it was given."""
-        asked: dict[str, Any] = {
+        asked: dict[str, int | bool] = {
             "dim": shape.dim,
             "heads": shape.heads,
             "kv_heads": shape.groups,
@@ -340,6 +340,6 @@ class ModuleTarget:
         return None
 
 
-def _family(shape: Shape) -> tuple[Any, ...]:
+def _family(shape: Shape) -> tuple[int, int, int, bool]:
     """What a probe's answer depends on, beside the code."""
     return shape.dim, shape.heads, shape.groups, shape.causal

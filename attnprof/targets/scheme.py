@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from attnprof import impl as implementations
 from attnprof.contracts import Checked, Scheme, Spec
 from attnprof.errors import Unsupported, unknown
-from attnprof.pattern import Card, Pattern
+from attnprof.pattern import Card, Expr, Pattern
 from attnprof.pattern.param import Param, accepted, at_length
 from attnprof.shapes import Shape
 from attnprof.targets.catalog import Entry, able, cannot
@@ -19,6 +19,7 @@ from attnprof.units import Value
 from attnprof.words import DeviceName, FfnKind, Impl, Level, Maths
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from attnprof.pattern import Slices
@@ -162,7 +163,7 @@ class CatalogTarget(Stated):
         draw, params, n = self.entry.draw, self.resolve(shape.n), shape.n + later
         assert draw is not None
 
-        def bound(layer: int, head: int) -> Any:
+        def bound(layer: int, head: int) -> Expr:
             return draw(n, **accepted(draw, **context_of(shape, layer, head), **params))
 
         heads = shape.heads if "head" in accepted(draw, head=0) else 1
@@ -326,8 +327,9 @@ class CatalogTarget(Stated):
             )
 
 
-def torch_dtype(shape: Shape) -> Any:
+def torch_dtype(shape: Shape) -> torch.dtype:
     """The torch dtype that a shape names."""
     import torch
 
-    return getattr(torch, shape.dtype)
+    found: torch.dtype = getattr(torch, shape.dtype)
+    return found

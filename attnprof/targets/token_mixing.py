@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnprof.counting.eagerly import quietly
 from attnprof.errors import AttnprofError
@@ -232,7 +233,7 @@ def _parameters(question: MixingQuestion) -> int:
         return 0
 
 
-def _same_numbers() -> Any:
+def _same_numbers() -> AbstractContextManager[None]:
     """The caller's random numbers are as before afterwards."""
     import torch
 

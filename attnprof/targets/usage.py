@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from attnprof.errors import AttnprofError
 from attnprof.naming import short_name
 from attnprof.records import JsonObject
-from attnprof.units import parse_setting
+from attnprof.units import Value, parse_setting
 from attnprof.words import Layout
 
 
@@ -38,7 +38,7 @@ class Usage:
         layout = data["layout"]
         return cls(**{**data, "layout": None if layout is None else Layout(layout), "inputs": tuple(data["inputs"])})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The plain form."""
         return dataclasses.asdict(self)
 
@@ -63,7 +63,7 @@ def _is_of(owner: str, text: str) -> bool:
     return owner in (text, short_name(text)) or text.startswith((f"{owner}.", f"{owner}:"))
 
 
-def settings_by_owner(texts: Iterable[str]) -> dict[str, Any]:
+def settings_by_owner(texts: Iterable[str]) -> dict[str, Value]:
     """`KEY=VALUE` and `TARGET.KEY=VALUE` options as a mapping; values are int, float, bool, none or text."""
     found = map(parse_setting, texts)
     return {f"{s.target}.{s.param}" if s.target else s.param: s.value for s in found}

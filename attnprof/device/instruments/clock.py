@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns  # bound before any user's code runs, which may put another in its place
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
 
 Step = Callable[[], object]
 
@@ -59,7 +62,7 @@ class AcceleratorClock:
 
     name = "device events"
 
-    def __init__(self, new_event: Callable[[], Any], synchronize: Callable[[], None]) -> None:
+    def __init__(self, new_event: Callable[[], torch.Event], synchronize: Callable[[], None]) -> None:
         self._new_event, self._synchronize = new_event, synchronize
 
     def now(self) -> float:

@@ -7,6 +7,7 @@ its tokens with a full row or column are hubs.
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from attnprof.pattern.slices import Bools
 MOST_HUBS = 4
 NAMED = 8
 DEPTH = 64
+_known: WeakKeyDictionary[LayeredRelation, tuple[Bools, str]] = WeakKeyDictionary()  # three metrics ask
 
 
 def hubs(subject: Subject) -> Facts:
@@ -52,6 +54,12 @@ def global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
 
     Under causality only what all later tokens read is global: to read all of the past is nothing special there.
     """
+    if stack not in _known:
+        _known[stack] = _global_tokens(stack)
+    return _known[stack]
+
+
+def _global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
     exprs = [] if stack.pattern is None else _exprs(stack)
     if all(is_bare(expr) for expr in exprs):
         return hub_tokens(stack), "degree"

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnprof.records import JsonDict
 from attnprof.render.backends.pgf import corners
@@ -16,6 +16,10 @@ from attnprof.render.backends.svg import FILLED
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Anchor, Display, Dot, Lettering, Role
 from attnprof.render.palette import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -77,7 +81,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="attnprof-fonts-")
 
 
-def painted(display: Display, styles: Mapping[int, Style]) -> Any:
+def painted(display: Display, styles: Mapping[int, Style]) -> Figure:
     """The figure of matplotlib: one pair of axes over all of it, in points."""
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
@@ -108,7 +112,7 @@ def painted(display: Display, styles: Mapping[int, Style]) -> Any:
     return figure
 
 
-def _dot(axes: Any, d: Dot, colour: str) -> None:
+def _dot(axes: Axes, d: Dot, colour: str) -> None:
     kind = "cross" if d.state is PointState.MEMORY else d.marker
     fill = {PointState.PREDICTED: "white", PointState.FLAGGED: _tint(colour)}.get(d.state, colour)
     if kind in ("cross", "plus"):

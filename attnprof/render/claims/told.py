@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from attnprof import units
 from attnprof.quantities import Quantity
@@ -74,7 +74,7 @@ def _macros() -> JsonDict:
     return found
 
 
-def word(macro: str, *arguments: Any) -> str:
+def word(macro: str, *arguments: object) -> str:
     """What a macro of the claims' templates says, marks included."""
     text = str(_macros()[macro](*arguments))
     return re.sub(r"\s+", " ", text).strip()

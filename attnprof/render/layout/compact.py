@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attnprof.render.claims.evidence import PointState
 from attnprof.render.layout.display import Anchor, Display, Lettering, Role, Scale
 
@@ -18,7 +16,7 @@ VOCABULARY = {
 }
 
 
-def compact(display: Display) -> list[Any]:
+def compact(display: Display) -> list[object]:
     """Width, height, title, scales, strokes, dots by column, texts; words as places in `VOCABULARY`, labels as 0."""
     strokes = [
         [ROLES.index(s.role), -1 if s.series is None else s.series, *(_short(v) for p in s.places for v in p)]

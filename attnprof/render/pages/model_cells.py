@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 from attnprof.render.claims import of_models, told
 from attnprof.render.claims.fact import Claim
@@ -106,12 +105,12 @@ def passes_at(subject: ModelSubject, pass_: str) -> str:
     return f"above {low}" if high is None else f"up to {high}" if low is None else f"{low}–{high}"
 
 
-def rows(subjects: Sequence[ModelSubject]) -> dict[str, list[list[Any]]]:
+def rows(subjects: Sequence[ModelSubject]) -> dict[str, list[list[object]]]:
     """What the downloads hold: exact figures by model, pass, length and part; bytes kept; tokens seen; formulas."""
-    work: list[list[Any]] = [["model", "pass", "n", "tokens", "part", "flops"]]
-    kept: list[list[Any]] = [["model", "n", "allocated_by", "bytes"]]
-    reach: list[list[Any]] = [["model", "layer", "tokens", "through_numbers"]]
-    formulas: list[list[Any]] = [
+    work: list[list[object]] = [["model", "pass", "n", "tokens", "part", "flops"]]
+    kept: list[list[object]] = [["model", "n", "allocated_by", "bytes"]]
+    reach: list[list[object]] = [["model", "layer", "tokens", "through_numbers"]]
+    formulas: list[list[object]] = [
         ["model", "n", "framework", "pass", "core_flops_a_token", "core_over_exact", "flops_a_token", "over_exact"]
     ]
     for s in subjects:

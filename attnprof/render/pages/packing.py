@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -134,7 +134,7 @@ def _choices(
     if not at.everyone:
         return {}
 
-    made: dict[Any, tuple[str, ...]] = {}
+    made: dict[Hashable, tuple[str, ...]] = {}
 
     def numbered(within: int | None, least: float) -> int:
         text = json.dumps(chosen(at, within, styles, link, least, made), ensure_ascii=False)
@@ -149,7 +149,7 @@ def chosen(
     styles: Mapping[str, Style],
     link: Link,
     least: float = 0.0,
-    made: dict[Any, tuple[str, ...]] | None = None,
+    made: dict[Hashable, tuple[str, ...]] | None = None,
 ) -> list[Any]:
     """The sentence of a choice in two parts, and the series that it is about.
 

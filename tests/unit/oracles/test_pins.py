@@ -37,7 +37,7 @@ def test_every_package_that_a_test_imports_is_pinned_or_depended_on() -> None:
     needed = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     text = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("*.py"))
     used = {CALLED.get(name, name).lower() for name in NAMED.findall(text)}
-    aside = {"pillow", "jsonschema"}  # Pillow comes with matplotlib; a schema is checked where somebody can
+    aside = {"pillow"}  # it comes with matplotlib
     assert used - aside <= packages(needed) | pinned()
     assert len(used) > 10
 
