@@ -8,6 +8,8 @@ import zlib
 
 import numpy as np
 
+LEVEL = 6  # of zlib: 9 takes several times as long for a file hardly smaller
+
 
 def png(density: object) -> bytes:
     """A PNG of an array `[rows, columns]` of densities in [0, 1]: black, as opaque as the density.
@@ -21,7 +23,7 @@ def png(density: object) -> bytes:
     rows = np.concatenate([np.zeros((len(alpha), 1), dtype=np.uint8), pixels.reshape(len(alpha), -1)], axis=1)
     height, width = alpha.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 4, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), LEVEL)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 

@@ -7,6 +7,7 @@ its tokens with a full row or column are hubs.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,10 +48,12 @@ def hubs(subject: Subject) -> Facts:
     return Facts(values, {"without_globals": rest.certainty})
 
 
+@lru_cache(1)
 def global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
     """The global tokens that some layer and head declares, `[n]`, and `declared`; those by `degree` of bare edges.
 
     Under causality only what all later tokens read is global: to read all of the past is nothing special there.
+    Several metrics of one stack ask, one after the other: the last answer is kept, and is not to be written to.
     """
     exprs = [] if stack.pattern is None else _exprs(stack)
     if all(is_bare(expr) for expr in exprs):
