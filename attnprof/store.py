@@ -116,7 +116,17 @@ class RunFolder:
             raise _unwritable(self.path, error) from error
 
     def records(self) -> list[Record]:
-        """The newest record of every key, in the order in which keys first appeared."""
+        """The newest record of every key, in the order in which keys first appeared.
+
+        Times of too few rounds have the interval that the noise of the whole run gives them, as on every page and in
+        every sentence; `written` has those of their own samples.
+        """
+        from attnprof.settled import settled  # NumPy, which a sweep's parent does without until it ends
+
+        return settled(self.written())
+
+    def written(self) -> list[Record]:
+        """The same records as the disk holds them."""
         newest: dict[str, tuple[str, Record]] = {}
         for stamp, record in self._lines():
             if record.key not in newest or stamp >= newest[record.key][0]:
@@ -126,7 +136,7 @@ class RunFolder:
     def keys(self, *, retried: Iterable[str] = RETRIED) -> set[str]:
         """The keys that need no further work: those whose newest record has no status in `retried`."""
         again = set(retried)
-        return {record.key for record in self.records() if record.status not in again}
+        return {record.key for record in self.written() if record.status not in again}
 
     def close(self) -> None:
         """Give up writing. The lock goes with it."""

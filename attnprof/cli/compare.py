@@ -71,7 +71,7 @@ def command(
     if not across_machines:
         refuse_other_machine(first.header, second.header)
     drift = drifted(first.header, second.header)
-    found = compare_runs(first.records(), second.records(), metric, tolerance, drift)
+    found = compare_runs(first.written(), second.written(), metric, tolerance, drift)
     for text in found.refused:
         note(f"not compared: {text}")
     if any(found.unmatched):

@@ -225,7 +225,7 @@ class Page:
         """Write it as things stand; None where none is wanted."""
         if not self.wanted:
             return None
-        every = self.run.records()
+        every = self.run.written()
         names = {record.point.target for record in every if record.key in self.known}
         graphs = [record for record in every if record.kind is RecordKind.GRAPH and record.point.target in names]
         path = write_page(self.run, [record for record in every if record.key in self.known] + graphs)

@@ -12,12 +12,12 @@ from attnprof.store import machine_of
 
 
 class Source(Protocol):
-    """What a run must offer: its header and its records."""
+    """What a run must offer: its header and its records as they were written."""
 
     @property
     def header(self) -> JsonObject: ...
 
-    def records(self) -> list[Record]: ...
+    def written(self) -> list[Record]: ...
 
 
 def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, object]]:
@@ -28,13 +28,13 @@ def joined(runs: Sequence[Source]) -> tuple[list[Record], dict[str, object]]:
     """
     headers = [dict(run.header) for run in runs]
     if len(headers) == 1:
-        return told_apart(runs[0].records()), headers[0]
+        return told_apart(runs[0].written()), headers[0]
     machines = [machine_of(header) for header in headers]
     several = any(machine != machines[0] for machine in machines)
     records: list[Record] = []
     for run, machine in zip(runs, machines, strict=True):
         name = f"run {machines.index(machine) + 1}" if several else ""
-        records += [_on(record, name) for record in run.records()]
+        records += [_on(record, name) for record in run.written()]
     records = told_apart(records)
     kept: JsonDict = {k: v for header in headers for k, v in (header.get("cards") or {}).items()}
     return records, {"runs": headers, "cards": kept, "version": headers[-1].get("version")}

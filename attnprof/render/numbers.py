@@ -25,8 +25,7 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "ops": units.format_count,
     "flop/s": lambda value: f"{units.format_flops(value)}/s",
     "tokens/s": lambda value: rate(value, "tokens/s"),
-    "%": lambda value: percent(value / 100),
-    "share": lambda value: f"{value * 100:.3g}%",
+    "share": lambda value: percent(value),
     "times": lambda value: ratio(value) if value >= 0.995 else f"{value:.2g}×",
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from attnprof.quantities import Quantity, Reading
 from attnprof.records import BASELINES, Point, Record, content_hash
-from attnprof.render.settled import settled
+from attnprof.settled import settled
 from attnprof.units import Value
 from attnprof.words import Pass, RecordKind, Status
 

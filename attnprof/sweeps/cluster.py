@@ -145,7 +145,7 @@ def _take_over(run: RunFolder, folder: Path, job: TargetPoints, watch: Callable[
     """Add what a job recorded to the run; how many of its points have no record."""
     known = run.keys()
     try:
-        found = RunFolder.open(folder).records() if (folder / HEADER).exists() else []
+        found = RunFolder.open(folder).written() if (folder / HEADER).exists() else []
     except AttnprofError:  # damaged, which the job says too
         found = []
     for record in found:

@@ -67,7 +67,7 @@ def sweep(
     `static` leaves measuring out, and then `abreast` children may work at once. A child that dies costs its point a
     status, never another point its record. On KeyboardInterrupt the children are ended; what is recorded stays.
     """
-    known = {record.key: record for record in run.records()}
+    known = {record.key: record for record in run.written()}
     lanes = [
         Lane(
             job,

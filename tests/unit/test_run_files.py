@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-from jsonschema import Draft202012Validator
 
 from attnprof.errors import AttnprofError
 from attnprof.records import Forecast, Record
@@ -44,7 +44,7 @@ def test_every_field_of_a_record_has_a_form() -> None:
 
 
 def test_the_published_schema_is_one() -> None:
-    checker = Draft202012Validator(schema())
+    checker = jsonschema.Draft202012Validator(schema())
     checker.check_schema(schema())
     assert [error for line in written() for error in checker.iter_errors(line)] == []
     assert list(checker.iter_errors({**LINE, "status": "fine"}))

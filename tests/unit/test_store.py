@@ -45,7 +45,7 @@ def test_records_come_back_whole(tmp_path: Path) -> None:
         run.append(record("a"))
         run.append(record("b", status="predicted_oom", measured=None))
     again = RunFolder.open(tmp_path / "run")
-    assert again.records() == [record("a"), record("b", status="predicted_oom", measured=None)]
+    assert again.written() == [record("a"), record("b", status="predicted_oom", measured=None)]
     assert again.header["command"] == "attnprof sweep"
     assert again.keys() == {"a", "b"}
     assert [f.name for f in again.shards()] == [f"records-{store._host()}-{os.getpid()}.jsonl"]
@@ -208,7 +208,7 @@ def test_kill_9_loses_nothing_that_was_appended_and_frees_the_lock(tmp_path: Pat
 def test_every_schema_stays_readable(version: int, impls: tuple[str | None, ...]) -> None:
     """Schema 1 called the implementation `runner`, and named it for patterns alone."""
     run = RunFolder.open(GOLDEN / f"run-v{version}")
-    first, second, graph = run.records()
+    first, second, graph = run.written()
     assert tuple(each.point.impl for each in (first, second, graph)) == impls
     known = record("0123456789abcdef")
     point = dataclasses.replace(known.point, impl=impls[0])

@@ -7,7 +7,7 @@ its tokens with a full row or column are hubs.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from attnprof.pattern.slices import Bools
 MOST_HUBS = 4
 NAMED = 8
 DEPTH = 64
+_known: WeakKeyDictionary[LayeredRelation, tuple[Bools, str]] = WeakKeyDictionary()  # three metrics ask
 
 
 def hubs(subject: Subject) -> Facts:
@@ -48,13 +49,17 @@ def hubs(subject: Subject) -> Facts:
     return Facts(values, {"without_globals": rest.certainty})
 
 
-@lru_cache(1)
 def global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
     """The global tokens that some layer and head declares, `[n]`, and `declared`; those by `degree` of bare edges.
 
     Under causality only what all later tokens read is global: to read all of the past is nothing special there.
-    Several metrics of one stack ask, one after the other: the last answer is kept, and is not to be written to.
     """
+    if stack not in _known:
+        _known[stack] = _global_tokens(stack)
+    return _known[stack]
+
+
+def _global_tokens(stack: LayeredRelation) -> tuple[Bools, str]:
     exprs = [] if stack.pattern is None else _exprs(stack)
     if all(is_bare(expr) for expr in exprs):
         return hub_tokens(stack), "degree"

@@ -102,8 +102,9 @@ def choice(at: Ranking, within: int | None, least: float = 0.0) -> Claim:
 
     A query must also be known to read a part `least` of the keys that it may read. Exact schemes do not compete. How
     many of them have no value here, and of how many the reach is not known, is said; schemes whose intervals overlap
-    with the least are named beside it; whoever is cheaper still is told with what it does not see. Without a scheme
-    that is sure to need less, the claim is to stay with the baseline.
+    with the least are named beside it; whoever is cheaper still is told with what it does not see. To stay with the
+    baseline is the claim where every one of them was measured and needs more for sure; where some are not told apart
+    from it, or have no value, the claim is that nothing tells whether to leave it.
     """
     rivals = [c for c in at.rest if not c.series.baseline]
     reaching = [c for c in rivals if c.sight.reaches(within) and c.sight.reads(least)]
@@ -121,6 +122,7 @@ def choice(at: Ranking, within: int | None, least: float = 0.0) -> Claim:
         "baseline": at.baseline,
         "reaching": len(reaching),
         "valued": len(valued),
+        "even": sum(c.against is not None and c.against.outcome == "even" for c in valued),
         "unsettled": sum(c.against is not None and c.against.unbounded for c in valued),
         "unknown": sum(c.sight.reaching == "unknown" for c in rivals),
         "best": best,

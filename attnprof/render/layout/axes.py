@@ -16,7 +16,7 @@ DECIMAL = (10, 100, 1000, 10_000, 100_000)
 NARROWEST = 6.0
 RATES: Mapping[str, Callable[[float], str]] = {  # their titles name the unit
     "tokens/s": units.format_count,
-    "%": lambda value: f"{value:,.3g}%",
+    "share": lambda value: f"{100 * value:,.3g}%",
     "flop/s": lambda value: units.format_flops(value).replace("FLOP", ""),
 }
 FACTORS = (1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000)

@@ -145,7 +145,7 @@ def _per_second(amount: Callable[[Series], Mapping[int, float]]) -> Callable[[Pa
 
 
 def _share(view: PageView, series: Series) -> ByLength:
-    """Achieved FLOP/s as a percentage of the machine's measured peak."""
+    """Achieved FLOP/s as a share of the machine's measured peak."""
     peak = view.peak.flops_per_s
     found = _per_second(lambda s: s.values(FLOPS))(view, series)
     if peak is None:
@@ -153,7 +153,7 @@ def _share(view: PageView, series: Series) -> ByLength:
             n: dataclasses.replace(at, value=None, low=None, high=None, state=_without(at.state))
             for n, at in found.items()
         }
-    return {n: _scaled(at, 100 / peak) for n, at in found.items()}
+    return {n: _scaled(at, 1 / peak) for n, at in found.items()}
 
 
 def _scaled(at: Evidence, factor: float) -> Evidence:
@@ -176,7 +176,7 @@ CURVES: tuple[CurveKind, ...] = (
     CurveKind("rel", "cost over the baseline's", "times", _relative, derived=True),
     CurveKind("tok", "tokens a second", "tokens/s", _per_second(_tokens), derived=True),
     CurveKind("ach", "achieved FLOP/s", "flop/s", _per_second(lambda s: s.values(FLOPS)), derived=True),
-    CurveKind("pk", "share of the measured peak", "%", _share, derived=True),
+    CurveKind("pk", "share of the measured peak", "share", _share, derived=True),
     CurveKind("fwd", "time of the forward", "s", _plain(FORWARD), (Pass.TRAIN,)),
     CurveKind("bwd", "time of the backward", "s", _plain(BACKWARD), (Pass.TRAIN,)),
     CurveKind("f", "executed FLOPs", "flops", _plain(FLOPS)),

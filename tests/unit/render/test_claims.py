@@ -173,7 +173,9 @@ def test_of_single_samples_no_ratio_has_an_interval_and_no_side_is_taken() -> No
     text = said(made, 1024)
     assert "flash needs 4.00 s a layer" in text
     assert "[" not in text
-    assert "none is sure to need less (1 measured in too few processes to tell): stay with flash" in text
+    assert "none is sure to need less (1 not told apart from flash, measured in too few processes to tell)" in text
+    assert "nothing here tells whether to leave flash" in text
+    assert "stay with" not in text
     assert cross([made[0]], [made[1]]) == "not known"
 
 
@@ -235,8 +237,23 @@ def test_no_superlative_over_survivors() -> None:
 def test_where_none_is_sure_to_need_less_the_answer_is_the_baseline() -> None:
     slow = [point("slow", n, wall=n / 500.0) for n in NS]
     text = said([*FLASH, *slow, pattern("slow", 1)], 8192)
-    assert "none is sure to need less: stay with flash" in text
+    assert "none needs less: stay with flash" in text
     assert "least" not in text
+    even = [point("even", n, wall=FLASH[0].measured.wall_s.median) for n in NS[:1]]
+    unsure = said([FLASH[0], *even, pattern("even", 1, n=NS[0])], NS[0])
+    assert (
+        "none is sure to need less (1 not told apart from flash): nothing here tells whether to leave flash" in unsure
+    )
+    assert "stay with" not in unsure
+
+
+def test_staying_is_no_advice_while_a_rival_has_no_value() -> None:
+    slow, lost = [point("slow", n, wall=n / 500.0) for n in NS], [point("lost", n, status="failed") for n in NS]
+    found = said([*FLASH, *slow, *lost, pattern("slow", 1), pattern("lost", 1)], 8192)
+    assert "none is sure to need less: nothing here tells whether to leave flash" in found
+    nothing = said([*FLASH, *lost, pattern("lost", 1)], 8192)
+    assert "none of them with a value here, what they need is not known here" in nothing
+    assert "stay with" not in found + nothing
 
 
 def test_a_scheme_whose_reach_is_unknown_is_counted_as_such() -> None:

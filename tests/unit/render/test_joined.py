@@ -12,7 +12,7 @@ class Run:
     header: dict[str, Any]
     made: list[Record]
 
-    def records(self) -> list[Record]:
+    def written(self) -> list[Record]:
         return self.made
 
 

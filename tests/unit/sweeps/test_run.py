@@ -79,7 +79,7 @@ def swept(
     run = RunFolder.open(path) if (path / "run.json").exists() else RunFolder.create(path, {})
     with run.lock():
         sweep(jobs, run, budget or Budget(rounds=1), world.given(round_ended=round_ended, beside=beside), **more)
-        return run.records(), world.workers
+        return run.written(), world.workers
 
 
 def asked(workers: list[FakeWorker], *kinds: str) -> list[tuple[str, int]]:
@@ -423,7 +423,7 @@ def test_an_interrupt_ends_the_children_and_keeps_the_records(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         swept(tmp_path / "run", world=world, ask=asked_for("dense"))
     assert [worker.running for worker in world.workers] == [False]
-    records = RunFolder.open(tmp_path / "run").records()
+    records = RunFolder.open(tmp_path / "run").written()
     assert [r.status for r in records] == ["ok", "ok", "over_budget", "over_budget"]
     assert "the same command goes on" in records[-1].reasons["measured"]
 

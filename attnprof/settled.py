@@ -1,4 +1,4 @@
-"""Times that rest on too few rounds, with the interval that the noise of their machine gives them."""
+"""Times that rest on too few rounds of a run, with the interval that the noise of their machine gives them."""
 
 from __future__ import annotations
 
