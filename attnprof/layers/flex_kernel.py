@@ -7,7 +7,7 @@ asked, or, where it has none, a table of the tiles' masks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class FlexCore(BandDecoding, nn.Module):
         return softmax_over_edges(self.spec, q, k, v)
 
 
-def compiled() -> Callable[..., object]:
+def compiled() -> Callable[..., Any]:
     """FlexAttention as a fused kernel for each shape and mask that it is called with.
 
     A process compiles one for every length that it visits. Beyond torch's limit (8) it would go on unfused, with n * n

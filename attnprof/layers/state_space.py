@@ -66,10 +66,10 @@ class SpaceProjections(StateProjections[Tensor]):
         self.to_step.bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_xbc(x), kept)
+        mixed, tail = self.conv(self.to_xbc(x), kept)
         values, b, c = mixed.split(self.sizes, -1)
         step = F.softplus(self.to_step(x)).mT.unsqueeze(-1)
-        return (split_heads(c, self.groups), split_heads(b, self.groups), split_heads(values, self.heads), step), kept
+        return (split_heads(c, self.groups), split_heads(b, self.groups), split_heads(values, self.heads), step), tail
 
 
 def space_streams(spec: Spec) -> tuple[Tensor, ...]:

@@ -77,11 +77,11 @@ class Projections(StateProjections[Tensor]):
         self.to_gate, self.gate = nn.Linear(shape.dim, shape.heads, bias=False), Gate(shape.heads)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_qkv(x), kept)
+        mixed, tail = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
         k = unit(k.unflatten(-1, (self.steps, -1))).flatten(-2)
         beta = self.most * split_heads(self.to_beta(x), self.heads).sigmoid()
-        return (unit(q), k, v, beta, self.gate(self.to_gate(x))), kept
+        return (unit(q), k, v, beta, self.gate(self.to_gate(x))), tail
 
 
 class Layer(RecurrentLayer):

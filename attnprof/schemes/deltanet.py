@@ -36,9 +36,9 @@ class Projections(StateProjections[Tensor]):
         self.to_beta = nn.Linear(shape.dim, shape.heads, bias=False)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_qkv(x), kept)
+        mixed, tail = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
-        return (unit(q), unit(k), v, self.to_beta(x).sigmoid().mT.unsqueeze(-1)), kept
+        return (unit(q), unit(k), v, self.to_beta(x).sigmoid().mT.unsqueeze(-1)), tail
 
 
 class Layer(RecurrentLayer):

@@ -45,11 +45,11 @@ class Projections(StateProjections[Tensor]):
         self.gate = Gate(shape.heads)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_qkv(x), kept)
+        mixed, tail = self.conv(self.to_qkv(x), kept)
         q, k, v = mixed.split(self.sizes, -1)
         q, k = (unit(split_heads(y, self.key_heads)) for y in (q, k))
         beta = self.to_beta(x).sigmoid().mT.unsqueeze(-1)
-        return (q, k, split_heads(v, self.heads), beta, self.gate(self.to_gate(x))), kept
+        return (q, k, split_heads(v, self.heads), beta, self.gate(self.to_gate(x))), tail
 
 
 class Layer(RecurrentLayer):

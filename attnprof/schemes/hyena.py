@@ -132,8 +132,8 @@ class Projections(StateProjections[Tensor]):
         self.conv = ShortConv(self.parts * width, 3, nn.Identity())
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_all(x), kept)
-        return tuple(split_heads(part, self.heads) for part in mixed.chunk(self.parts, -1)), kept
+        mixed, tail = self.conv(self.to_all(x), kept)
+        return tuple(split_heads(part, self.heads) for part in mixed.chunk(self.parts, -1)), tail
 
 
 class Ungated(nn.Module):

@@ -47,10 +47,10 @@ class Projections(StateProjections[Tensor]):
         self.to_gate, self.gate = low_rank(shape.dim, keys, shape.d_v), Gate(shape.heads, keys)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_qkv(x), kept)
+        mixed, tail = self.conv(self.to_qkv(x), kept)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split(self.sizes, -1))
         beta = self.to_beta(x).sigmoid().mT.unsqueeze(-1)
-        return (unit(q), unit(k), v, beta, self.gate(self.to_gate(x))), kept
+        return (unit(q), unit(k), v, beta, self.gate(self.to_gate(x))), tail
 
 
 class Layer(RecurrentLayer):

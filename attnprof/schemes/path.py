@@ -100,9 +100,9 @@ class Projections(StateProjections[Tensor]):
         self.to_beta = nn.Linear(shape.dim, shape.heads)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> tuple[Streams, Tensor]:
-        mixed, kept = self.conv(self.to_w(x), kept)
+        mixed, tail = self.conv(self.to_w(x), kept)
         q, k, v, w = (split_heads(y, self.heads) for y in (self.to_q(x), self.to_k(x), self.to_v(x), mixed))
-        return (q, k, v, unit(w), 2 * self.to_beta(x).sigmoid().mT.unsqueeze(-1)), kept
+        return (q, k, v, unit(w), 2 * self.to_beta(x).sigmoid().mT.unsqueeze(-1)), tail
 
 
 class AsItIs(nn.Module):
