@@ -12,7 +12,7 @@ WHEELS ?=
 STEPS ?=
 BIN := $(VENV)/bin
 
-.PHONY: sweep test oracles lint bench gpu clean
+.PHONY: sweep test oracles lint style mypy pyright bench gpu clean
 
 sweep: $(VENV)/installed
 	$(BIN)/attnprof sweep --lengths $(LENGTHS) --time $(TIME)
@@ -24,10 +24,17 @@ test: $(VENV)/tested
 oracles: $(VENV)/tested
 	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -r oracles.txt
 
-lint: $(VENV)/tested
+# `make -j2 lint` has both type checkers at work at once.
+lint: style mypy pyright
+
+style: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+mypy: $(VENV)/tested
 	$(BIN)/mypy
+
+pyright: $(VENV)/tested
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/tested

@@ -18,8 +18,9 @@ from attnprof.records import BASELINES, JsonObject, Record
 from attnprof.stats import ROUNDS
 from attnprof.store import RunFolder
 from attnprof.sweeps.lane import ORDER, Lane, Start, Underway, start
-from attnprof.sweeps.outlook import SAFE_SHARE, Budget, not_reached, too_long
+from attnprof.sweeps.outlook import Budget, not_reached, too_long
 from attnprof.sweeps.points import TargetPoints
+from attnprof.sweeps.retrying import retried
 from attnprof.sweeps.rounds import baselines_first, is_tight, shuffled
 from attnprof.sweeps.visit import Roof, Visitor
 from attnprof.sweeps.worker import Died
@@ -27,7 +28,6 @@ from attnprof.words import RecordKind, Status
 
 OPEN = 8  # children that wait at once in the first round
 PAGE_S, PAGE_SHARE = 10.0, 0.05  # kept back for the page until it is known what that takes
-AGAIN = (Status.FAILED, Status.KILLED)
 Watch = Callable[[Record], None]
 
 
@@ -90,35 +90,6 @@ def sweep(
             lane.worker.close()
 
 
-def retried(standing: Underway, budget: Budget) -> bool:
-    """Whether a point that ended with a status is worth another attempt: it failed, or its limit is another now."""
-    limit = standing.limit
-    if standing.status in AGAIN:
-        return True
-    if standing.status is Status.OVER_BUDGET:
-        return limit is None or budget.total_s is None or budget.total_s > limit
-    if standing.status is Status.TIMEOUT:
-        return limit is None or budget.timeout_s > limit
-    if standing.status in (Status.PREDICTED_OOM, Status.OOM):
-        return _fits_now(standing)
-    return False
-
-
-def _fits_now(standing: Underway) -> bool:
-    """Whether there is more memory now than when a point did not fit; a device's own is asked for by the visit."""
-    from attnprof.device import device_named
-    from attnprof.sweeps.outlook import resident_bytes
-    from attnprof.words import DeviceName
-
-    if standing.point.device is not DeviceName.CPU or standing.cost is None:
-        return True
-    need = resident_bytes(standing.point, standing.cost)
-    free = device_named(standing.point.device).free_bytes()
-    if standing.status is Status.OOM:
-        return standing.limit is None or SAFE_SHARE * free > 2 * standing.limit
-    return need <= SAFE_SHARE * free
-
-
 @dataclass
 class Course:
     """One sweep on its way."""
@@ -173,19 +144,45 @@ class Course:
         ordered = baselines_first([(lane.job.name, lane) for lane in self.lanes], self.order)
         for lane in ordered:
             self._begin(lane)
-        baselines = [lane for lane in ordered if lane.job.name in BASELINES]
-        for lane in baselines:
-            for standing in lane.points:
-                self._once(lane, standing)
+        judges = [lane for lane in ordered if lane.job.name in BASELINES] or ordered[:1]
+        self._once_more(judges)
+        halfway_s = self.left_s() / 2
+        for lane, standing in self._turns(ordered):
+            if self.left_s() < halfway_s:
+                self._once_more(judges)
+            self._once(lane, standing)
+        for lane in self.lanes:
+            lane.worker.close()
+
+    def _turns(self, ordered: Sequence[Lane]) -> Iterator[tuple[Lane, Underway]]:
+        """The points in the order of the first round: all of the baselines, then pass by pass the longest first."""
+        for lane in ordered:
+            if lane.job.name in BASELINES:
+                yield from ((lane, standing) for standing in lane.points)
         others = [lane for lane in ordered if lane.job.name not in BASELINES]
         for pass_ in ORDER:
             for n in _longest_first(others):
                 for lane in shuffled(others, self.order):
                     for standing in lane.points:
                         if standing.point.pass_ is pass_ and standing.point.shape.n == n:
-                            self._once(lane, standing)
-        for lane in self.lanes:
-            lane.worker.close()
+                            yield lane, standing
+
+    def _once_more(self, judges: Sequence[Lane]) -> None:
+        """One more process each for the first points of a few targets: what points of a single process are judged by.
+
+        Once soon after their first and once halfway, so that a run whose time ends with its first round knows how far
+        processes, and minutes, differ on this machine. Without a limit of time every point has its own rounds.
+        """
+        for lane in judges if self.deadline is not None else ():
+            lacking = [s for s in lane.first if 0 < s.rounds < min(ROUNDS, self.budget.rounds) and not s.lost]
+            if lacking:
+                lane.worker.close()
+            for standing in lacking:
+                if standing.took_s <= self.left_s():
+                    self.visitor.measure(lane, standing)
+                    self._record([standing])
+            if lacking:
+                lane.worker.close()
 
     def _begin(self, lane: Lane) -> None:
         """A target's first points, which run whatever is predicted of them, and the cost and the graph of all."""

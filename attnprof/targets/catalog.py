@@ -75,30 +75,45 @@ class Entry(Parts):
 
 def names() -> tuple[str, ...]:
     """The names of the catalogue: the files of `patterns/`, sorted."""
-    return tuple(sorted(path.stem for path in shipped("patterns").glob("*.py") if not path.stem.startswith("_")))
+    folder = shipped("patterns")
+    return _names(folder, folder.stat().st_mtime_ns)
+
+
+@cache
+def _names(folder: Path, changed_ns: int) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
 
 
 def entry(name: str) -> Entry:
     """The catalogue entry of that name; an error with the closest names otherwise."""
-    if name not in names():
-        raise unknown("scheme", name, names())
-    return load(shipped("patterns") / f"{name}.py")
+    return load(_file(name))
 
 
 def card(name: str) -> Card:
     """The card of that name, read from its text without running the file where it is all literals: no NumPy needed."""
-    path = shipped("patterns") / f"{name}.py"
-    if not path.is_file():
+    path = _file(name)
+    return _card(path, path.stat().st_mtime_ns)
+
+
+def _file(name: str) -> Path:
+    """The pattern file of an entry; an error with the closest names where there is none."""
+    if name not in names():
         raise unknown("scheme", name, names())
+    return shipped("patterns") / f"{name}.py"
+
+
+@cache
+def _card(path: Path, changed_ns: int) -> Card:
+    """The card in a pattern file as it is since then."""
     text = re.search(r"^CARD = (Card\(.*?^\))$", path.read_text(encoding="utf-8"), re.M | re.S)
     if text is None:
-        return entry(name).card
+        return load(path).card
     call = ast.parse(text[1], mode="eval").body
     assert isinstance(call, ast.Call)
     try:
         return Card(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
     except ValueError:
-        return entry(name).card
+        return load(path).card
 
 
 def is_written(name: str, card: Card) -> bool:

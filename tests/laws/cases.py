@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 import torch
@@ -67,25 +68,32 @@ class Case:
         return "-".join(part for part in parts if part)
 
 
-def executable() -> list[str]:
+@cache
+def executable() -> tuple[str, ...]:
     """The schemes whose maths is written, each once."""
-    return list(catalog.distinct_schemes())
+    return catalog.distinct_schemes()
 
 
-def recurrent() -> list[str]:
+@cache
+def recurrent() -> tuple[str, ...]:
     """The linear recurrences among them: what reads the past through a state of one size."""
-    return [name for name in executable() if catalog.card(name).survey_class == "linear recurrence"]
+    return tuple(name for name in executable() if catalog.card(name).survey_class == "linear recurrence")
 
 
 def cases(varied: bool = True) -> list[Case]:
     """Every executable scheme in every causal setting and variant, and patterns by gather and masked."""
+    return list(_cases(varied))
+
+
+@cache
+def _cases(varied: bool) -> tuple[Case, ...]:
     found = []
     for name in executable():
         for params in [{}, *(variants(name) if varied else [])]:
             card = catalog.entry(name).card
             impls = [impl for impl in catalog.able(name, card) if impl in ("gather", "masked")] or [None]
             found += [Case(name, causal, params, impl) for causal in card.causality for impl in impls]
-    return found
+    return tuple(found)
 
 
 def as_params(found: list[Case], further: bool = True) -> list[object]:
@@ -97,9 +105,14 @@ def as_params(found: list[Case], further: bool = True) -> list[object]:
 
 
 def at_lengths(found: list[Case], lengths: tuple[int, ...], long: int = 1000) -> list[object]:
-    """Every case at every length; from `long` on the slow tests have all but the first example of each scheme."""
+    """Every case at every length; slow tests: 1000 tokens, and from `long` on all but the first example of a scheme."""
     return [
-        pytest.param(case, n, id=f"{case}-{n}", marks=[pytest.mark.slow] if n >= long and _is_further(case) else [])
+        pytest.param(
+            case,
+            n,
+            id=f"{case}-{n}",
+            marks=[pytest.mark.slow] if n >= 1000 or (n >= long and _is_further(case)) else [],
+        )
         for case in found
         for n in lengths
     ]

@@ -179,7 +179,7 @@ STREAMED = ("longnet", "nsa")
 PAPERS = [c for c in cases() if c.impl != "masked" and follows_n(c) and not str(c).startswith(MORE_CALLS)]
 
 
-@pytest.mark.parametrize("case", as_params(PAPERS))
+@pytest.mark.parametrize("case", as_params(PAPERS, further=False))
 def test_neither_calls_nor_tensors_grow_with_n_squared(case: Case) -> None:
     """The number of calls does not grow at all; nothing that is made has n * n elements, or grows as they do.
 

@@ -89,8 +89,14 @@ def test_what_is_no_symbol_of_a_form_is_named_beside_it() -> None:
 EXECUTED = [name for name in catalog.names() if catalog.is_written(name, catalog.card(name))]
 
 
-# Some seconds each.
-LONG = (*WITHOUT, *PIECEWISE, "clusterformer", "gla", "kda", "log_linear", "mamba3", "rwkv7", "sparse_strided")
+# Some seconds each; every kind of form has one that is no slow test.
+LONG = (
+    *WITHOUT,
+    *PIECEWISE,
+    *("axial_autoregressive", "clusterformer", "compressive", "deltanet", "gated_deltanet", "gla", "hgrn2", "hyena"),
+    *("kda", "lightning", "log_linear", "long_short", "mamba3", "nystromformer", "path", "perceiver", "poolingformer"),
+    *("retnet", "rfa", "ring", "rwkv7", "sparse_strided", "swin", "token_learner", "transformer_xl", "yoco", "yoso"),
+)
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in EXECUTED]
 
 

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from attnprof.interval import Interval
-from attnprof.records import Cost, Measured, Point, Record, plain
+from attnprof.records import BASELINES, Cost, Measured, Point, Record, plain
 from attnprof.shapes import Shape
 from attnprof.store import RunFolder
 from attnprof.sweeps.graphs import graph_of
 from attnprof.sweeps.lane import Underway
 from attnprof.sweeps.outlook import Budget
 from attnprof.sweeps.points import SweepRequest, plan
-from attnprof.sweeps.run import Surroundings, retried, sweep
+from attnprof.sweeps.retrying import retried
+from attnprof.sweeps.run import Surroundings, sweep
 from attnprof.sweeps.worker import Died
 from attnprof.targets import door
 from attnprof.words import Pass, Status
@@ -207,6 +208,23 @@ def test_a_run_ends_in_time_and_every_point_says_what_became_of_it(tmp_path: Pat
     assert all(r.reasons["measured"].startswith("time: ") and r.cost for r in left_out)
     assert bool(left_out) is (total < 300)
     assert all(r.measured for r in records if (r.point.shape.n, r.point.pass_) == (64, "forward"))
+
+
+def test_a_run_too_short_for_a_second_round_still_knows_how_far_processes_differ(tmp_path: Path) -> None:
+    """The first points of the baselines have the rounds that the rest is judged by: soon, and halfway."""
+    world = Slow(0.05)
+    ask = asked_for("dense", "flash", "longformer", "linear", lengths=(64, 128, 256, 512, 1024))
+    records, _ = swept(tmp_path / "run", world=world, ask=ask, budget=Budget(total_s=60.0, rounds=5))
+    rounds = {
+        r.key: (r.point.target in BASELINES, r.point.shape.n, r.point.pass_, len(r.measured.wall_s.rounds))
+        for r in records
+        if r.measured and r.measured.wall_s
+    }
+    assert {count for *point, count in rounds.values() if point != [True, 64, "forward"]} == {1}
+    assert {count for *point, count in rounds.values() if point == [True, 64, "forward"]} == {3}
+    visited = [r.point for r in world.records if r.measured]
+    seen = [(point.target, point.shape.n, point.pass_) == ("dense", 64, "forward") for point in visited]
+    assert max(at for at, is_judge in enumerate(seen) if is_judge) > len(seen) // 2
 
 
 def test_what_had_no_turn_is_done_by_the_same_command(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ import pytest
 import torch
 
 import attnprof
+from attnprof.api import shape_of
+from attnprof.checks import declared, referenced
+from attnprof.checks.examined import CheckRequest, Examined
 from attnprof.contracts import Target
 from attnprof.errors import AttnprofError, TooLarge, Unsupported
 from attnprof.shapes import Shape
@@ -163,7 +166,9 @@ def test_useful_work_is_its_edges_in_every_pass(folder: Path, name: str, impl: s
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("impl", ["gather", "masked"])
 def test_what_runs_is_the_softmax_over_its_edges(folder: Path, name: str, impl: str) -> None:
-    attnprof.check(found(folder, name, impl), N, dim=DIM, heads=HEADS)
+    target = found(folder, name, impl)
+    examined = Examined(target, shape_of(target, N, {"dim": DIM, "heads": HEADS}), CheckRequest())
+    assert not [*declared.look(examined), *referenced.look(examined)]
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -197,8 +202,10 @@ def test_queries_that_see_nothing_give_zeros_and_no_nan(folder: Path) -> None:
     assert attnprof.analyze(found(folder, "plain.py:first_eight_blind"), n=N)["dead_queries"] == 8
 
 
-@pytest.mark.parametrize("load", ["", "import torch; "])
-@pytest.mark.parametrize("name", ["plain.py:causal", "arrays.py:documents", "tensors.py:ragged"])
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [("plain.py:causal", ""), ("arrays.py:documents", "import torch; "), ("tensors.py:ragged", "")],
+)
 def test_edges_are_the_same_with_and_without_torch(folder: Path, name: str, load: str) -> None:
     code = (
         f"import sys; {load}from attnprof.targets import door; from attnprof.shapes import Shape; "
