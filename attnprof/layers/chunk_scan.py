@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from attnprof.layers import carry
@@ -40,13 +41,6 @@ def summed_logs(g: Tensor) -> tuple[Tensor, Tensor]:
     return g.cumsum(-2), later.flip(-2).cumsum(-2).flip(-2)
 
 
-def fading(g: Tensor) -> Tensor:
-    """exp(g_(j+1) + ... + g_i) for j <= i, else 0: `g [.., C, 1]` to `[.., C, C]` (Dao and Gu 2024, listing 1)."""
-    size = g.shape[-2]
-    sums = g.expand(*g.shape[:-1], size).tril(-1).cumsum(-2)
-    return sums.masked_fill(torch.ones(size, size, dtype=torch.bool, device=g.device).triu(1), float("-inf")).exp()
-
-
 class Reads(NamedTuple):
     """Rows `[.., C, d]` that read keys: `inclusive`, their own gate lies between them and a key, and they read
     their own key.
@@ -56,39 +50,77 @@ class Reads(NamedTuple):
     inclusive: bool
 
 
-def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) -> list[list[Tensor]]:
-    """For all of the rows and columns `[.., C, d]` the sums over channels of x_i y_j e^(g between), `[.., C, C]`.
+class Pairs(NamedTuple):
+    """Weights `[.., C, C]` of rows on columns; the rows, faded from where the chunk begins, and the columns, to where
+    it ends, `[.., C, d]`; and what of the state is left there, `[.., d, 1]`, wide.
+    """
+
+    weights: list[list[Tensor]]
+    rows: list[Tensor]
+    columns: list[Tensor]
+    left: Tensor
+
+
+def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) -> Pairs:
+    """For all of the rows and columns `[.., C, d]` the sums over channels of x_i y_j e^(g between).
 
     Of j < i, and with j = i where the rows are inclusive. Blocks of 1, 2, 4, ... rows join: what
     the second of two reads of the first fades from each key to where they meet, and from there to each row. In float32
     at least up to the sums, which alone are rounded: a row whose few channels cancel would magnify every rounding.
+    Kinds stand side by side, `[.., C, kinds, d]`: one product for all of them, and blocks of rows are views.
     """
-    size, single, dtype = g.shape[-2], g.unsqueeze(-2), columns[0].dtype
-    rows, columns = [Reads(wide(row.x), row.inclusive) for row in rows], [wide(y) for y in columns]
-    found = [[_own(row, y) for y in columns] for row in rows]
-    xs, ys = [row.x.unsqueeze(-2) for row in rows], [y.unsqueeze(-2) for y in columns]
-    since = [single if row.inclusive else torch.zeros_like(single) for row in rows]
-    until, total = torch.zeros_like(single), single
-    width = 1
-    while width < size:
-        first, second = _halves(until)
-        total_first, total_second = _halves(total)
-        read = [_halves(x)[1] * _halves(s)[1].exp().to(x.dtype) for x, s in zip(xs, since, strict=True)]
-        kept = [_halves(y)[0] * first.exp().to(y.dtype) for y in ys]
-        found = [
-            [_joined(w, r @ k.mT) for w, k in zip(row, kept, strict=True)] for row, r in zip(found, read, strict=True)
-        ]
-        since = [torch.cat([_halves(s)[0], _halves(s)[1] + total_first], -2) for s in since]
-        until, total = torch.cat([first + total_second, second], -2), total_first + total_second
-        xs, ys = ([torch.cat(_halves(x), -2) for x in many] for many in (xs, ys))
-        width *= 2
-    return [[w.squeeze(-3).to(dtype) for w in row] for row in found]
+    dtype, left = columns[0].dtype, wide(g).exp()
+    plain, ys = [wide(row.x) for row in rows], [wide(y) for y in columns]
+    own = [[_own(x, y, row.inclusive) for y in ys] for x, row in zip(plain, rows, strict=True)]
+    x = _side_by_side([x * left if row.inclusive else x for x, row in zip(plain, rows, strict=True)])
+    y, left, found = _side_by_side(ys), left.unsqueeze(-2), torch.stack([torch.stack(each, -1) for each in own], -2)
+    while left.shape[-3] > 1:
+        found = _joined(found, _products(_halves(x)[1], _halves(y)[0].mT))
+        first, second = _halves(left)
+        x, y = _faded(x, torch.ones_like(first), first), _faded(y, second, torch.ones_like(second))
+        left = first * second
+    found = found.squeeze(-3).to(dtype).unflatten(-1, (-1, len(ys))).unflatten(-3, (-1, len(plain)))
+    weights = [list(of_row.unbind(-1)) for of_row in found.unbind(-3)]
+    return Pairs(weights, *(_apart(z.to(dtype), len(of)) for z, of in ((x, plain), (y, ys))), left.squeeze(-3).mT)
 
 
-def _own(row: Reads, y: Tensor) -> Tensor:
-    """The blocks of one row: its own key, read or not, `[.., C, 1, 1]`."""
-    product = (row.x * y).sum(-1)[..., None, None]
-    return product if row.inclusive else torch.zeros_like(product)
+class Fades(NamedTuple):
+    """e^(g_(j+1) + ... + g_i) for j <= i, else 0, `[.., C, C]`; what is left at each row of what was before the chunk,
+    and at its end of each row, `[.., C, 1]`; and of the one at the other, `[.., 1, 1]`.
+    """
+
+    between: Tensor
+    since: Tensor
+    until: Tensor
+    left: Tensor
+
+
+def fades(g: Tensor) -> Fades:
+    """Of log gates `g [.., C, 1]`, in float32 at least (Dao and Gu 2024, listing 1, by products)."""
+    rows = g.shape[-2]
+    g = F.pad(g, (0, 0, 0, (1 << (rows - 1).bit_length()) - rows))  # what follows forgets nothing
+    one = torch.ones_like(g)
+    ((between,),), (since,), (until,), left = pair_weights([Reads(one, True)], [one], g)
+    return Fades(between[..., :rows, :rows], since[..., :rows, :], until[..., :rows, :], left)
+
+
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    return x @ y if y.shape[-2] > 1 else x * y
+
+
+def _own(x: Tensor, y: Tensor, read: bool) -> Tensor:
+    """Each row's own key, read or not, `[.., C]`."""
+    return (x * y).sum(-1) if read else x.new_zeros(x.shape[:-1])
+
+
+def _side_by_side(kinds: Sequence[Tensor]) -> Tensor:
+    """Rows `[.., C, d]` of several kinds as blocks of one row, `[.., C, kinds, d]`."""
+    return torch.stack(tuple(kinds), -2) if len(kinds) > 1 else kinds[0].unsqueeze(-2)
+
+
+def _apart(blocks: Tensor, kinds: int) -> list[Tensor]:
+    """One block of all rows `[.., 1, C kinds, d]` as the kinds."""
+    return list(blocks.squeeze(-3).unflatten(-2, (-1, kinds)).unbind(-2))
 
 
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,8 +129,13 @@ def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
     return pairs[..., 0, :, :], pairs[..., 1, :, :]
 
 
+def _faded(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Blocks `[.., 2 N, s, d]` as pairs `[.., N, 2 s, d]`, the two of each times factors `[.., N, 1, d]`."""
+    return (x.unflatten(-3, (-1, 2)) * torch.stack([first, second], -3)).flatten(-3, -2)
+
+
 def _joined(blocks: Tensor, across: Tensor) -> Tensor:
-    """Blocks `[.., 2 N, s, s]` on the diagonal and `[.., N, s, s]` below it as `[.., N, 2 s, 2 s]`."""
+    """Blocks `[.., 2 N, s, t]` on the diagonal and `[.., N, s, t]` below it as `[.., N, 2 s, 2 t]`."""
     first, second = _halves(blocks)
     return torch.cat([torch.cat([first, torch.zeros_like(across)], -1), torch.cat([across, second], -1)], -2)
 
@@ -108,29 +145,28 @@ def decayed(q: Tensor, k: Tensor, v: Tensor, g: Tensor, own: Tensor | None = Non
 
     `own [b, h, N, C]`: what a token weighs for itself, where that is not q_i k_i.
     """
-    repeat = v.shape[1] // k.shape[1]
-    since, until = summed_logs(g)
-    if g.shape[-1] == 1:
-        weights = _repeated(q @ k.mT, repeat) * fading(g).to(q.dtype)
-    else:
-        ((weights,),) = pair_weights([Reads(q, True)], [k], g)
+    if g.shape[-1] > 1:
+        ((weights,),), (q,), (k,), left = pair_weights([Reads(q, True)], [k], g)
+        since, states = None, carry.carried(left, wide(k.mT @ v))
+    else:  # what is narrower fades: values and outputs, which differ also where heads share keys
+        between, since, until, left = fades(g)
+        weights = _of_groups(q @ k.mT, between.to(q.dtype))
+        states = carry.carried(left, wide(_grouped(k.mT, v * until.to(v.dtype))))
     if own is not None:
-        weights = weights.tril(-1) + own.diag_embed()
-    q, k = _repeated(q, repeat), _repeated(k, repeat)
-    added = (k * until.exp().to(k.dtype)).mT @ v
-    states = carry.carried(since[..., -1:, :].mT.exp(), wide(added))
-    return weights @ v + (q * since.exp().to(q.dtype)) @ states[:, :, :-1].to(q.dtype)
+        weights = weights.diagonal_scatter(own, 0, -2, -1)
+    near, read = weights @ v, _grouped(q, states[:, :, :-1].to(q.dtype))
+    return near.add_(read) if since is None else near.addcmul_(read, since.to(read.dtype))
 
 
 class Delta(NamedTuple):
-    """What a delta rule's states are made of (see `carry.correct`), weights of q on k, and summed log gates."""
+    """What a delta rule's states are made of (see `carry.correct`), weights of q on k, and q for what was before."""
 
     reads: Tensor
     writes: Tensor
     fresh: Tensor
     decay: Tensor
     weights: Tensor
-    since: Tensor
+    q: Tensor
 
 
 def delta_terms(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Delta:
@@ -139,33 +175,26 @@ def delta_terms(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Del
     `q, k [b, g, N, C, d_k]` of as many or fewer heads, `v [b, h, N, C, d_v]`, `beta [b, h, N, C, 1]`. Queries may be
     fewer, C / r: they read after every r-th correction.
     """
-    repeat, size = v.shape[1] // k.shape[1], k.shape[-2]
-    since, until = summed_logs(g)
     if g.shape[-1] == 1:
-        both = torch.cat([k, q], -2) @ k.mT
-        fade, every = fading(g).to(k.dtype), size // q.shape[-2]
-        own, weights = (_repeated(x, repeat) for x in both.split([size, q.shape[-2]], -2))
-        own, weights, since_read = (
-            own * fade,
-            weights * fade[..., every - 1 :: every, :],
-            since[..., every - 1 :: every, :],
-        )
-        k = _repeated(k, repeat)
+        *factors, left = fades(g)
+        between, since, until = (x.to(k.dtype) for x in factors)
+        size, every = k.shape[-2], k.shape[-2] // q.shape[-2]
+        own, weights = (torch.cat([k, q], -2) @ k.mT).split([size, size // every], -2)
+        own, weights = _of_groups(own, between), _of_groups(weights, between[..., every - 1 :: every, :])
+        q, read = _of_groups(q, since[..., every - 1 :: every, :]), _of_groups(k, since)
+        written = _of_groups(k, until)
     else:
-        (own,), (weights,) = pair_weights([Reads(k, True), Reads(q, True)], [k], g)
-        since_read = since
-    right = beta * torch.cat([k * since.exp().to(k.dtype), v], -1)
-    solved = substituted(beta * own, right)
+        ((own,), (weights,)), (read, q), (written,), left = pair_weights([Reads(k, True), Reads(q, True)], [k], g)
+    solved = substituted(beta * own, beta * torch.cat([read, v], -1))
     reads, fresh = solved.split([k.shape[-1], v.shape[-1]], -1)
-    return Delta(-reads, k * until.exp().to(k.dtype), fresh, since[..., -1:, :].mT.exp(), weights, since_read)
+    return Delta(-reads, written, fresh, left, weights, q)
 
 
 def corrected(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
     """The delta rule, with gates: the streams of `delta_terms` to `[b, h, N, C, d_v]`."""
     made = delta_terms(q, k, v, beta, g)
     states, fixed = carry.corrected(made.decay, None, made.reads, made.writes, made.fresh)
-    q = _repeated(q, v.shape[1] // q.shape[1]) * made.since.exp().to(q.dtype)
-    return made.weights @ fixed + q @ states[:, :, :-1].to(q.dtype)
+    return made.weights @ fixed + made.q @ states[:, :, :-1].to(q.dtype)
 
 
 def delta_state(k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
@@ -175,12 +204,12 @@ def delta_state(k: Tensor, v: Tensor, beta: Tensor, g: Tensor) -> Tensor:
 
 
 class Dplr(NamedTuple):
-    """What `carry.corrected` takes, weights of q on k and on b, and summed log gates."""
+    """What `carry.corrected` takes, weights of q on k and on b, and q for what was before."""
 
     carried: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
     on_k: Tensor
     on_b: Tensor
-    since: Tensor
+    q: Tensor
 
 
 def dplr_terms(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor) -> Dplr:
@@ -188,20 +217,18 @@ def dplr_terms(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor)
 
     A correction reads what was before its own gate: rows of `a` do not fade by it.
     """
-    (on_k, on_b), (reads_k, reads_b) = pair_weights([Reads(q, True), Reads(a, False)], [k, b], g)
-    since, until = summed_logs(g)
-    before = torch.cat([torch.zeros_like(since[..., :1, :]), since[..., :-1, :]], -2)
-    kept, at_end = until.exp().to(k.dtype), since[..., -1:, :].mT.exp()
-    solved = substituted(-reads_b, torch.cat([a * before.exp().to(a.dtype), reads_k @ v], -1))
+    weights, (q, a), (k, b), left = pair_weights([Reads(q, True), Reads(a, False)], [k, b], g)
+    (on_k, on_b), (reads_k, reads_b) = weights
+    solved = substituted(-reads_b, torch.cat([a, reads_k @ v], -1))
     reads, fresh = solved.split([k.shape[-1], v.shape[-1]], -1)
-    return Dplr((at_end, wide((k * kept).mT @ v), reads, b * kept, fresh), on_k, on_b, since)
+    return Dplr((left, wide(k.mT @ v), reads, b, fresh), on_k, on_b, q)
 
 
 def dplr(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     """The recurrence of `dplr_terms`, to the shape of v."""
     made = dplr_terms(q, k, v, a, b, g)
     states, fixed = carry.corrected(*made.carried)
-    return made.on_k @ v + made.on_b @ fixed + (q * made.since.exp().to(q.dtype)) @ states[:, :, :-1].to(q.dtype)
+    return made.on_k @ v + made.on_b @ fixed + made.q @ states[:, :, :-1].to(q.dtype)
 
 
 def substituted(below: Tensor, right: Tensor) -> Tensor:
@@ -210,5 +237,16 @@ def substituted(below: Tensor, right: Tensor) -> Tensor:
     return solved.to(right.dtype)
 
 
-def _repeated(x: Tensor, times: int) -> Tensor:
-    return x.repeat_interleave(times, 1) if times > 1 else x
+def _of_groups(x: Tensor, by: Tensor) -> Tensor:
+    """`x [b, g, ..]` times `by [b, h, ..]`, heads in groups of x: a product with none of x's rows copied."""
+    times = by.shape[1] // x.shape[1]
+    return (x.unsqueeze(2) * by.unflatten(1, (-1, times))).flatten(1, 2) if times > 1 else x * by
+
+
+def _grouped(x: Tensor, y: Tensor) -> Tensor:
+    """`x [b, g, N, r, s]` on `y [b, h, N, s, t]`: the heads of a group side by side in one product."""
+    times = y.shape[1] // x.shape[1]
+    if times == 1:
+        return x @ y
+    beside = y.unflatten(1, (-1, times)).movedim(2, -2).flatten(-2)
+    return (x @ beside).unflatten(-1, (times, -1)).movedim(-2, 2).flatten(1, 2)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attnprof.layers.chunk_scan import fading, summed_logs, wide
+from attnprof.layers.chunk_scan import fades, summed_logs, wide
 
 
 def level_of(rows: int, device: torch.device) -> Tensor:
@@ -21,7 +21,7 @@ def within(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scales: Tensor) -> Tensor
     rows, repeat = q.shape[-2], v.shape[1] // k.shape[1]
     level = level_of(rows, q.device).expand(*scales.shape[:-1], -1)
     scores = (q @ k.mT).repeat_interleave(repeat, 1) if repeat > 1 else q @ k.mT
-    return (scores * fading(g).to(q.dtype) * scales.gather(-1, level)) @ v
+    return (scores * fades(g).between.to(q.dtype) * scales.gather(-1, level)) @ v
 
 
 def across(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scales: Tensor) -> Tensor:

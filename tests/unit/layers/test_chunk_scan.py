@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnprof.layers.carry import carried, corrected
-from attnprof.layers.chunk_scan import Reads, chunk_size, decayed, dplr, fading, in_chunks, pair_weights
+from attnprof.layers.chunk_scan import Reads, chunk_size, decayed, dplr, fades, in_chunks, pair_weights
 from attnprof.layers.chunk_scan import corrected as delta
 from attnprof.layers.recurrence_definition import by_token, delta_by_token
 from attnprof.layers.recurrent import unit
@@ -79,8 +79,8 @@ def test_a_weight_spans_from_the_key_to_the_query() -> None:
     spans = [[-sum(2.0**t for t in range(j + 1, i + 1)) for j in range(4)] for i in range(4)]
     expected = torch.tensor(spans, dtype=torch.float64).exp().tril()
     ones = torch.ones_like(g)
-    ((inclusive,), (exclusive,)) = pair_weights([Reads(ones, True), Reads(ones, False)], [ones], g)
-    torch.testing.assert_close(fading(g), expected)
+    ((inclusive,), (exclusive,)) = pair_weights([Reads(ones, True), Reads(ones, False)], [ones], g).weights
+    torch.testing.assert_close(fades(g).between, expected)
     torch.testing.assert_close(inclusive, expected)
     torch.testing.assert_close(exclusive, (expected / g.exp()).tril(-1))
 
