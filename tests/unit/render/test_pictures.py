@@ -22,3 +22,9 @@ def test_a_picture_is_a_png_with_the_density_as_opacity() -> None:
 def test_the_same_density_gives_the_same_bytes() -> None:
     density = np.random.default_rng(0).random((64, 64))
     assert png(density) == png(density)
+
+
+def test_what_repeats_is_packed() -> None:
+    """A mask that repeats from row to row is small, whatever its runs: within one row no run is longer than a pixel."""
+    checked = np.indices((256, 256)).sum(0) % 2
+    assert len(png(checked)) < 256 * 256 / 50
