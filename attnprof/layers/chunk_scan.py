@@ -81,7 +81,8 @@ def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) ->
         left = first * second
     found = found.squeeze(-3).to(dtype).unflatten(-1, (-1, len(ys))).unflatten(-3, (-1, len(plain)))
     weights = [list(of_row.unbind(-1)) for of_row in found.unbind(-3)]
-    return Pairs(weights, *(_apart(z.to(dtype), len(of)) for z, of in ((x, plain), (y, ys))), left.squeeze(-3).mT)
+    faded_rows, faded_columns = _apart(x.to(dtype), len(plain)), _apart(y.to(dtype), len(ys))
+    return Pairs(weights, faded_rows, faded_columns, left.squeeze(-3).mT)
 
 
 class Fades(NamedTuple):
