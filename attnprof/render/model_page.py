@@ -85,7 +85,7 @@ def model_page(subjects: Sequence[ModelSubject], header: JsonObject) -> str:
         "at": state_of_cell,
         "data": templating.safe(_data(entries, lengths, now, rows(subjects))),
         "css": templating.style("figure.css", "page.css", "model.css"),
-        "script": templating.script("model.js"),
+        "script": templating.script("save.js", "model.js"),
     }
     return templating.html().get_template("model.html.j2").render(context)
 

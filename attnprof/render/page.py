@@ -113,7 +113,7 @@ def page(
         "strip": strip(seen, style_of),
         "states": states(seen),
         "css": _style("figure.css", "page.css"),
-        "script": _markup((templating.templates() / "page.js").read_text(encoding="utf-8")),
+        "script": templating.script("save.js", "page.js"),
         "first": _first(seen, style_of, link),
         "told": lambda claim: told.html(told.said(claim), link),
         "views": seen,

@@ -56,9 +56,9 @@ def style(*names: str) -> Markup:
     return safe("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
-def script(name: str) -> Markup:
-    """A script of `reports/templates`."""
-    return safe((templates() / name).read_text(encoding="utf-8"))
+def script(*names: str) -> Markup:
+    """Scripts of `reports/templates`, one after the other."""
+    return safe("\n".join((templates() / name).read_text(encoding="utf-8") for name in names))
 
 
 @cache

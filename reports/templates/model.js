@@ -49,7 +49,6 @@ function choose(key, to) {
   if (address() !== location.hash) history.pushState(null, "", address());
 }
 
-const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
 function svgText(fig) {
   const found = $$(`#${fig} svg.fig`).filter(e => e.getBoundingClientRect().width), size = e => e.getAttribute("viewBox").split(" ").slice(2).map(Number);
   const across = fig === "cost" || fig === "kept" ? Math.min(found.length, 3) : 1, w = Math.max(...found.map(e => size(e)[0])) + 24, h = Math.max(...found.map(e => size(e)[1])) + 24;

@@ -246,7 +246,6 @@ function all() { controls(); answer(); scatter(); restyle(); board(); curves(); 
 const opened = () => view === D.views[opening.view] && S.n === opening.n && S.metric === opening.metric && S.reach === String(opening.reach) && !S.pins && !S.least && S.y === "keys" && S.curve === Object.keys(view.curves)[0] && sorted.k === "bar" && !sorted.down && getComputedStyle($("#choice .phone")).display === "none";
 
 // Downloads.
-const save = (file, type, text) => { const a = document.createElement("a"); a.download = file; a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type })); a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); };
 const file = fig => `${fig}-${view.pass}-${causality(view)}-${D.names[S.n]}`;
 const lists = fig => (fig === "choice" ? [view.scatter[S.metric][S.n][S.y][0]] : fig === "curves" ? view.curves[S.curve][1] : view.pair).map(whole);
 const colour = s => getComputedStyle($(`.s${s}`) || document.body).getPropertyValue("--c").trim() || "#555";
