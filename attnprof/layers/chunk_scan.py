@@ -50,7 +50,7 @@ class Reads(NamedTuple):
     inclusive: bool
 
 
-class Pairs(NamedTuple):
+class FadedPairs(NamedTuple):
     """Weights `[.., C, C]` of rows on columns; the rows, faded from where the chunk begins, and the columns, to where
     it ends, `[.., C, d]`; and what of the state is left there, `[.., d, 1]`, wide.
     """
@@ -61,7 +61,7 @@ class Pairs(NamedTuple):
     left: Tensor
 
 
-def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) -> Pairs:
+def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) -> FadedPairs:
     """For all of the rows and columns `[.., C, d]` the sums over channels of x_i y_j e^(g between).
 
     Of j < i, and with j = i where the rows are inclusive. Blocks of 1, 2, 4, ... rows join: what
@@ -82,7 +82,7 @@ def pair_weights(rows: Sequence[Reads], columns: Sequence[Tensor], g: Tensor) ->
     found = found.squeeze(-3).to(dtype).unflatten(-1, (-1, len(ys))).unflatten(-3, (-1, len(plain)))
     weights = [list(of_row.unbind(-1)) for of_row in found.unbind(-3)]
     faded_rows, faded_columns = _apart(x.to(dtype), len(plain)), _apart(y.to(dtype), len(ys))
-    return Pairs(weights, faded_rows, faded_columns, left.squeeze(-3).mT)
+    return FadedPairs(weights, faded_rows, faded_columns, left.squeeze(-3).mT)
 
 
 class Fades(NamedTuple):
