@@ -102,10 +102,12 @@ def counting_bar() -> Iterator[Callable[[int, int], None]]:
 
 def describe(record: Record) -> str:
     """One record in a few words."""
+    from attnprof.stats import ROUNDS
+
     point, wall = record.point, record.measured.wall_s if record.measured else None
     outcome = str(record.status)
     if wall is not None:
-        rounds = f" in {len(wall.rounds)} rounds" if len(wall.rounds) > 1 else ""
-        width = f" ±{wall.half_width:.0%}" if wall.bounded else ", one sample"
-        outcome = f"{format_seconds(wall.median)}{width}{rounds}"
+        rounds = len(wall.rounds)
+        width = f" ±{wall.half_width:.0%}" if rounds >= ROUNDS else ""  # what fewer span is not what another would take
+        outcome = f"{format_seconds(wall.median)}{width} in {rounds} round{'s' if rounds != 1 else ''}"
     return f"{point.target} {point.pass_} n={format_length(point.shape.n)} {outcome}"

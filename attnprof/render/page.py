@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 
 from attnprof.flags import FLAGS
-from attnprof.locate import shipped
 from attnprof.quantities import Quantity
 from attnprof.records import JsonDict, Record
 from attnprof.render import bibliography, sections, table, templating
@@ -112,14 +111,14 @@ def page(
         "bibtex": _bibtex(targets, known),
         "strip": strip(seen, style_of),
         "states": states(seen),
-        "css": _style("figure.css", "page.css"),
+        "css": templating.style("figure.css", "page.css"),
         "script": templating.script("save.js", "page.js"),
         "first": _first(seen, style_of, link),
         "told": lambda claim: told.html(told.said(claim), link),
         "views": seen,
         "data": _data(seen, style_of, link),
         "packed_records": _records(kept),
-        "plotly": _markup(packed()) if plotly and found else "",
+        "plotly": templating.safe(packed()) if plotly and found else "",
         **_table(found),
     }
     context["sections"] = [section for section in sections.SECTIONS if section.shows(context)]
@@ -137,22 +136,11 @@ def linker(found: Sequence[Group]) -> packing.Link:
     return link
 
 
-def _markup(text: str) -> object:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _style(*names: str) -> object:
-    folder = shipped("reports") / "style"
-    return _markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
-
-
 def _data(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> object:
     if not seen:
         return ""
     bases = list(dict.fromkeys(packing.base_text(v) for v in seen))
-    return _markup(packing.packed(packing.payload(seen, style_of, link, bases)))
+    return templating.safe(packing.packed(packing.payload(seen, style_of, link, bases)))
 
 
 def _records(kept: Sequence[Record]) -> object:
@@ -160,7 +148,7 @@ def _records(kept: Sequence[Record]) -> object:
     if len(kept) > MOST_RECORDS:
         return ""
     lines = "".join(json.dumps(r.to_json(), ensure_ascii=False) + "\n" for r in kept)
-    return _markup(packed_text(lines.encode("utf-8", "backslashreplace")))
+    return templating.safe(packed_text(lines.encode("utf-8", "backslashreplace")))
 
 
 def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packing.Link) -> JsonDict | None:
@@ -187,19 +175,19 @@ def _first(seen: Sequence[PageView], style_of: Mapping[str, Style], link: packin
         "metric": metric,
         "head": head_of(metric),
         "memory": memory_heads(view),
-        "lead": _markup(lead),
-        "beside": _markup(beside),
+        "lead": templating.safe(lead),
+        "beside": templating.safe(beside),
         "pins": [(index, names[index]) for index in pins],
         "scatter": [
-            _markup(svg(d, told_by, links if told_by else None, "scatter"))
+            templating.safe(svg(d, told_by, links if told_by else None, "scatter"))
             for d, told_by in zip(drawn, (tips, {}), strict=True)
             if d
         ],
         "rows": rows,
         "curve": kinds[0][0] if kinds else None,
         "curves": [kind for kind, _ in kinds],
-        "panels": [_markup(svg(d)) for d in panels],
-        "pair": [(d.title, _markup(svg(of_series(d, pins)))) for d in pair],
+        "panels": [templating.safe(svg(d)) for d in panels],
+        "pair": [(d.title, templating.safe(svg(of_series(d, pins)))) for d in pair],
         "setting": told.plain(told.word("setting", view.conditions)),
         "base": packing.base_text(view),
         "settings": [told.plain(told.word("setting", v.conditions)) for v in seen],

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from attnprof.cli.progress import Progress
-from attnprof.records import Record
+from attnprof.cli.progress import Progress, describe
+from attnprof.records import Measured, Point, Record
+from attnprof.shapes import Shape
+from attnprof.stats import over_rounds
 from attnprof.words import Status
 from tests.fakes.records import SCHEMES, records
 
@@ -28,3 +30,17 @@ def test_a_log_has_a_line_a_point_and_a_line_a_round(capsys: pytest.CaptureFixtu
         "round 2: points measured again: 3, intervals still wide: 1, ETA",
         "round 3: points measured again: 1, intervals still wide: 0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [
+        ([[1.0]], "1.00 s in 1 round"),
+        ([[1.0, 1.01, 1.0]], "1.00 s in 1 round"),
+        ([[1.0], [1.01]], "1.00 s in 2 rounds"),
+        ([[1.0], [1.01], [1.0]], "1.00 s ±1% in 3 rounds"),
+    ],
+)
+def test_a_width_is_said_of_three_processes_and_not_of_samples_of_one(rounds: list[list[float]], said: str) -> None:
+    record = Record("cost", "k", Point("dense", Shape(n=1024)), measured=Measured(wall_s=over_rounds(rounds)))
+    assert describe(record) == f"dense forward n=1k {said}"
