@@ -146,6 +146,8 @@ class Course:
             self._begin(lane)
         judges = [lane for lane in ordered if lane.job.name in BASELINES] or ordered[:1]
         self._once_more(judges)
+        for lane in ordered:
+            self._learn(lane)
         halfway_s = self.left_s() / 2
         for lane, standing in self._turns(ordered):
             if self.left_s() < halfway_s:
@@ -185,11 +187,15 @@ class Course:
                 lane.worker.close()
 
     def _begin(self, lane: Lane) -> None:
-        """A target's first points, which run whatever is predicted of them, and the cost and the graph of all."""
+        """A target's first points, which run whatever is predicted of them."""
+        for standing in lane.first if self.left_s() > 0 else ():
+            self._once(lane, standing, first=True)
+        self._make_room(lane)
+
+    def _learn(self, lane: Lane) -> None:
+        """The cost and the graph of all points of a target."""
         if self.left_s() <= 0 or all(standing.done or standing.rounds for standing in lane.points):
             return
-        for standing in lane.first:
-            self._once(lane, standing, first=True)
         for standing in lane.points:
             if self._open(standing) and not standing.counted and not self.visitor.count(lane, standing):
                 self._record([standing])

@@ -151,3 +151,18 @@ def test_a_total_that_is_unknown_is_measured_all_the_same(tmp_path: Path) -> Non
     records, _ = swept(tmp_path / "run", special)
     assert {r.status for r in records} == {"ok"}
     assert records[0].reasons["flops_executed"] == "no formula for my::op"
+
+
+def test_every_target_has_a_point_before_all_points_of_any_are_counted(tmp_path: Path) -> None:
+    """Counts of all points take longer than the first points: a short run would end with a few targets."""
+    world = World()
+    ask = asked_for("dense", "longformer", "linear", "bigbird", lengths=(64, 128, 256))
+
+    def counts_take_time(what: str, request: Mapping[str, Any]) -> Any:
+        world.time += {"count": 1.0, "measure": 0.1}.get(what, 0.0)
+
+    world.special = counts_take_time
+    records, _ = swept(tmp_path / "run", world=world, ask=ask, budget=Budget(total_s=7.0))
+    measured = {r.point.target for r in records if r.measured}
+    assert measured == {"dense", "longformer", "linear", "bigbird"}
+    assert any(r.kind == "cost" and r.cost is None for r in records)
